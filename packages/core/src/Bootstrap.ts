@@ -1,0 +1,117 @@
+/** How a shim is reached: the contents of a bundle's `address` file, decoded (SPEC 9.2, 9.3, 9.5). */
+import * as E from 'fp-ts/lib/Either.js';
+import { pipe } from 'fp-ts/lib/function.js';
+import * as t from 'io-ts';
+import * as B from './ByteString.js';
+import { integerField, parseDocument, stringField } from './GoJson.js';
+
+/** What a shim answered when it was started, or what its `address` file holds. */
+export const BootstrapParameters = t.readonly(
+  t.type({ version: t.number, address: B.ByteString, protocol: B.ByteString }),
+  'BootstrapParameters',
+);
+export type BootstrapParameters = t.TypeOf<typeof BootstrapParameters>;
+
+/** A unix socket: one in the file system, or an abstract one, whose name is exactly these bytes after the NUL. */
+export const SocketName = t.union(
+  [
+    t.readonly(t.type({ _tag: t.literal('Path'), path: B.ByteString })),
+    t.readonly(t.type({ _tag: t.literal('Abstract'), name: B.ByteString })),
+  ],
+  'SocketName',
+);
+export type SocketName = t.TypeOf<typeof SocketName>;
+
+/** Where to dial, and which service answers there. */
+export const ShimTarget = t.readonly(
+  t.type({ protocol: t.keyof({ ttrpc: null, grpc: null }), service: t.string, socket: SocketName }),
+  'ShimTarget',
+);
+export type ShimTarget = t.TypeOf<typeof ShimTarget>;
+
+/**
+ * - `UnsupportedVersion`: newer than this policy can speak to (H24).
+ * - `UnsupportedProtocol`: neither ttrpc nor gRPC.
+ * - `MissingAddress`: `unix://` with nothing behind it.
+ */
+export const BootstrapError = t.union(
+  [
+    t.readonly(t.type({ _tag: t.literal('UnsupportedVersion'), version: t.number })),
+    t.readonly(t.type({ _tag: t.literal('UnsupportedProtocol'), protocol: B.ByteString })),
+    t.readonly(t.type({ _tag: t.literal('MissingAddress') })),
+  ],
+  'BootstrapError',
+);
+export type BootstrapError = t.TypeOf<typeof BootstrapError>;
+
+/**
+ * Reads an `address` file as containerd 1.7 does: JSON of version 2, or, when it is not JSON or of an older version,
+ * the whole text, untrimmed, as the address of a ttrpc socket.
+ */
+export const parseAddressFile = (content: B.ByteString): E.Either<BootstrapError, BootstrapParameters> => {
+  const legacy = (version: number): BootstrapParameters => ({
+    version,
+    address: content,
+    protocol: B.fromText('ttrpc'),
+  });
+  const document = parseDocument(content);
+  if (E.isLeft(document)) return E.right(legacy(0));
+  const version = integerField('version', 0)(document.right);
+  const address = stringField('address', B.empty)(document.right);
+  const protocol = stringField('protocol', B.empty)(document.right);
+  if (version.value > 2) return E.left({ _tag: 'UnsupportedVersion', version: version.value });
+  const failed = document.right.mistyped || version.mistyped || address.mistyped || protocol.mistyped;
+  return E.right(
+    failed || version.value < 2
+      ? legacy(version.value)
+      : { version: version.value, address: address.value, protocol: protocol.value },
+  );
+};
+
+const unixScheme = 'unix://';
+
+const ttrpcSocket = (address: B.ByteString): E.Either<BootstrapError, SocketName> => {
+  if (!address.startsWith(unixScheme)) return E.right({ _tag: 'Abstract', name: address });
+  const path = B.slice(address, unixScheme.length);
+  if (path === '') return E.left({ _tag: 'MissingAddress' });
+  return E.right(
+    path.startsWith('@') || path.startsWith('\0')
+      ? { _tag: 'Abstract', name: B.slice(path, 1) }
+      : { _tag: 'Path', path },
+  );
+};
+
+/** Where these parameters lead. gRPC takes the address literally, so `unix:///x` is a relative path there (SPEC 9.7). */
+export const targetOf = (parameters: BootstrapParameters): E.Either<BootstrapError, ShimTarget> => {
+  switch (parameters.protocol.toLowerCase()) {
+    case 'ttrpc':
+      return pipe(
+        ttrpcSocket(parameters.address),
+        E.map((socket) => ({ protocol: 'ttrpc', service: 'containerd.task.v2.Task', socket })),
+      );
+    case 'grpc':
+      return E.right({
+        protocol: 'grpc',
+        service: 'containerd.task.v3.Task',
+        socket: { _tag: 'Path', path: parameters.address },
+      });
+    default:
+      return E.left({ _tag: 'UnsupportedProtocol', protocol: parameters.protocol });
+  }
+};
+
+/** A socket as people write it. */
+export const showSocket = (socket: SocketName): string =>
+  socket._tag === 'Path' ? B.show(socket.path) : `@${B.show(socket.name)} (abstract)`;
+
+/** A sentence for people. */
+export const showBootstrapError = (error: BootstrapError): string => {
+  switch (error._tag) {
+    case 'UnsupportedVersion':
+      return `the address file is of version ${error.version}, newer than this policy understands`;
+    case 'UnsupportedProtocol':
+      return `the address file names the protocol "${B.show(error.protocol)}", neither ttrpc nor grpc`;
+    case 'MissingAddress':
+      return 'the address file names no socket';
+  }
+};

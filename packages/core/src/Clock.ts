@@ -1,0 +1,12 @@
+/** The capability to know the time and to let it pass. */
+import type { IO } from 'fp-ts/lib/IO.js';
+import type { Task } from 'fp-ts/lib/Task.js';
+
+export interface Clock {
+  /** Milliseconds since the epoch: what a report and an event say. Decisions never depend on it. */
+  readonly nowMs: IO<number>;
+  /** Milliseconds since some moment, never going back: what durations are measured with. */
+  readonly elapsedMs: IO<number>;
+  /** Completes after so many milliseconds. */
+  readonly sleep: (ms: number) => Task<void>;
+}

@@ -1,0 +1,209 @@
+/**
+ * The heart: from what is known about a bundle, either the next question or the verdict (SPEC 4).
+ *
+ * Total and pure. It asks for exactly the facts it needs, in the reference's order, one at a time; every row names the
+ * step of SPEC 4 that it stands for.
+ */
+import * as E from 'fp-ts/lib/Either.js';
+import { pipe } from 'fp-ts/lib/function.js';
+import type * as B from './ByteString.js';
+import { parseAddressFile, type ShimTarget, showBootstrapError, targetOf } from './Bootstrap.js';
+import * as Bytes from './ByteString.js';
+import type { Answers, BundleContents, BundleEvidence, Reading } from './Evidence.js';
+import { showFileError } from './FileSystem.js';
+import { isHidden } from './Identifier.js';
+import type { Policy } from './Policy.js';
+import { showRuntimeError } from './RuntimeName.js';
+import { isTaskNotFound, showShimError } from './ShimConnector.js';
+import { showStoreError } from './Stores.js';
+import { because, type Reason, type Verdict } from './Verdict.js';
+
+/** What a decision still needs to know. */
+export type Question =
+  | { readonly _tag: 'Container' }
+  | { readonly _tag: 'Program'; readonly runtime: B.ByteString }
+  | { readonly _tag: 'Connection'; readonly target: ShimTarget }
+  | { readonly _tag: 'Sandbox' }
+  | { readonly _tag: 'Pids' };
+
+export type Decision =
+  | { readonly _tag: 'Ask'; readonly question: Question }
+  | { readonly _tag: 'Settle'; readonly verdict: Verdict };
+
+const ask = (question: Question): Decision => ({ _tag: 'Ask', question });
+const settle = (reason: Reason): Decision => ({ _tag: 'Settle', verdict: because(reason) });
+
+type Listed = Extract<BundleContents, { readonly _tag: 'Listed' }>;
+
+/** Step 6: the recorded path of the shim's binary; an unreadable one counts as empty. */
+const recordedRuntime = (reading: Reading): B.ByteString => (reading._tag === 'Read' ? reading.content : Bytes.empty);
+
+/** What `policy` does with a bundle of which `evidence` is known. */
+export const decide =
+  (policy: Policy) =>
+  (evidence: BundleEvidence): Decision => {
+    const { contents } = evidence;
+    if (evidence.kind !== 'directory') return settle('not-a-directory'); // step 1
+    if (isHidden(evidence.id)) return settle('hidden'); // step 2
+    if (contents === null || contents._tag === 'Empty') return settle('empty'); // step 5
+    if (contents._tag === 'Unreadable') return settle('unreadable'); // step 4
+    return decideRuntime(policy)(evidence.answers, contents);
+  };
+
+/** Steps 6 and 7: which runtime. */
+const decideRuntime =
+  (policy: Policy) =>
+  (answers: Answers, contents: Listed): Decision => {
+    const recorded = recordedRuntime(contents.shimBinaryPath);
+    if (recorded !== '') return decideProgram(policy)(answers, contents, recorded); // 6a
+    switch (answers.container?._tag) {
+      case undefined:
+        return ask({ _tag: 'Container' });
+      case 'NotFound':
+        return settle('container-not-found'); // 7a
+      case 'Unknown':
+        return settle('container-unknown'); // 7a: any error (H9)
+      case 'Found':
+        return decideProgram(policy)(answers, contents, answers.container.value.runtimeName); // 7b
+    }
+  };
+
+/** Step 8: which program. */
+const decideProgram =
+  (policy: Policy) =>
+  (answers: Answers, contents: Listed, runtime: B.ByteString): Decision => {
+    if (answers.program === undefined) return ask({ _tag: 'Program', runtime });
+    if (answers.program._tag === 'Left') return settle('shim-binary-not-found'); // H8
+    return decideConnection(policy)(answers, contents);
+  };
+
+/** Step 9, in the order of SPEC 8.1: address, log, parse, dial, Connect. */
+const decideConnection =
+  (policy: Policy) =>
+  (answers: Answers, contents: Listed): Decision => {
+    if (contents.address._tag !== 'Read') return settle('address-unreadable');
+    if (contents.log._tag === 'Unusable') return settle('log-unusable');
+    const target = pipe(parseAddressFile(contents.address.content), E.chain(targetOf));
+    if (E.isLeft(target)) return settle('address-unsupported');
+    switch (answers.connection?._tag) {
+      case undefined:
+        return ask({ _tag: 'Connection', target: target.right });
+      case 'NotProbed':
+        return settle('not-probed');
+      case 'LogFailed':
+        return settle('log-unusable');
+      case 'DialFailed':
+        return settle('dial-failed'); // H5
+      case 'ConnectFailed':
+        return settle('connect-failed'); // H4
+      case 'Connected':
+        return decideTask(policy)(answers);
+    }
+  };
+
+/** Steps 11 to 13: both look-ups are always made, in this order; then whether the shim still has a task. */
+const decideTask =
+  (policy: Policy) =>
+  (answers: Answers): Decision => {
+    if (answers.sandbox === undefined) return ask({ _tag: 'Sandbox' });
+    if (answers.pids === undefined) return ask({ _tag: 'Pids' });
+    if (answers.sandbox._tag === 'Found') return settle('sandbox-recorded');
+    if (answers.sandbox._tag === 'Unknown') return settle('sandbox-unknown');
+    if (E.isRight(answers.pids)) return settle(answers.pids.right.length > 0 ? 'task-running' : 'no-processes'); // H2
+    if (isTaskNotFound(answers.pids.left)) return settle('task-not-found');
+    return settle(policy.failedPidsCountAsNone ? 'pids-failed' : 'task-running'); // H1
+  };
+
+/** Why, in a sentence for people, with the facts that decided. */
+export const explain =
+  (evidence: BundleEvidence) =>
+  ({ reason }: Verdict): string => {
+    const { contents, answers } = evidence;
+    const listed = contents?._tag === 'Listed' ? contents : undefined;
+    switch (reason) {
+      case 'not-a-directory':
+        return `it is a ${evidence.kind}, not a directory`;
+      case 'hidden':
+        return 'its name starts with a dot';
+      case 'task-running':
+        return E.isRight(answers.pids ?? E.right([]))
+          ? `the shim answers and its task has ${count(pidsOf(answers).length, 'process', 'processes')}`
+          : 'the shim answers';
+      case 'sandbox-recorded':
+        return 'the shim answers and a sandbox of this id is recorded';
+      case 'sandbox-unknown':
+        return `the shim answers; whether a sandbox of this id is recorded is not known: ${lookupProblem(answers.sandbox)}`;
+      case 'no-processes':
+        return 'the shim answers, but its task has no process and no sandbox of this id is recorded: a leaked shim';
+      case 'task-not-found':
+        return 'the shim answers that it has no such task, and no sandbox of this id is recorded: a leaked shim';
+      case 'pids-failed':
+        return `the shim did not list its processes (${shimProblem(answers.pids)}), which counts as none`;
+      case 'address-unreadable':
+        return `no address to reach the shim at: ${readingProblem(listed?.address)}`;
+      case 'address-unsupported':
+        return bootstrapProblem(listed?.address);
+      case 'log-unusable':
+        return answers.connection?._tag === 'LogFailed'
+          ? `the shim's log cannot be opened: ${showFileError(answers.connection.error)}`
+          : `the shim's log cannot be opened: ${listed?.log._tag === 'Unusable' ? showFileError(listed.log.error) : ''}`;
+      case 'dial-failed':
+      case 'connect-failed':
+        return connectionProblem(answers.connection);
+      case 'unreadable':
+        return contents?._tag === 'Unreadable' ? showFileError(contents.error) : 'the bundle cannot be listed';
+      case 'empty':
+        return 'the bundle is empty';
+      case 'container-not-found':
+        return `${readingProblem(listed?.shimBinaryPath)}, and no container of this id is recorded`;
+      case 'container-unknown':
+        return `${readingProblem(listed?.shimBinaryPath)}, and the container's record is not known: ${lookupProblem(answers.container)}`;
+      case 'shim-binary-not-found':
+        return answers.program?._tag === 'Left' ? showRuntimeError(answers.program.left) : 'the shim has no program';
+      case 'not-probed':
+        return 'the shim was not asked; recover would ask it';
+      case 'interrupted':
+        return 'interrupted before it was decided';
+    }
+  };
+
+const count = (number: number, one: string, many: string): string => `${number} ${number === 1 ? one : many}`;
+
+const pidsOf = (answers: Answers): ReadonlyArray<number> => (answers.pids?._tag === 'Right' ? answers.pids.right : []);
+
+const lookupProblem = (lookup: Answers['container'] | Answers['sandbox']): string =>
+  lookup?._tag === 'Unknown' ? showStoreError(lookup.error) : 'it was not asked for';
+
+const shimProblem = (pids: Answers['pids']): string => (pids?._tag === 'Left' ? showShimError(pids.left) : 'not asked');
+
+const readingProblem = (reading: Reading | undefined): string => {
+  switch (reading?._tag) {
+    case 'Failed':
+      return showFileError(reading.error);
+    case 'Read':
+      return 'the file is empty';
+    case 'Absent':
+    case undefined:
+      return 'the file is missing';
+  }
+};
+
+const bootstrapProblem = (reading: Reading | undefined): string =>
+  reading?._tag !== 'Read'
+    ? readingProblem(reading)
+    : pipe(
+        parseAddressFile(reading.content),
+        E.chain(targetOf),
+        E.match(showBootstrapError, () => ''),
+      );
+
+const connectionProblem = (connection: Answers['connection']): string => {
+  switch (connection?._tag) {
+    case 'DialFailed':
+      return showShimError(connection.error);
+    case 'ConnectFailed':
+      return `the shim did not confirm that it lives: ${showShimError(connection.error)}`;
+    default:
+      return '';
+  }
+};

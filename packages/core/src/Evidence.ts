@@ -1,0 +1,112 @@
+/** All that is known about one bundle: its part of the snapshot, and the answers to the questions asked so far. */
+import type * as E from 'fp-ts/lib/Either.js';
+import * as t from 'io-ts';
+import * as B from './ByteString.js';
+import { FileError, FileKind } from './FileSystem.js';
+import { RuntimeError } from './RuntimeName.js';
+import { ConnectAnswer, ShimError } from './ShimConnector.js';
+import { ContainerRecord, Lookup, SandboxRecord } from './Stores.js';
+
+const eitherOf = <L, R>(left: t.Type<L, unknown>, right: t.Type<R, unknown>): t.Type<E.Either<L, R>, unknown> =>
+  t.union([
+    t.readonly(t.type({ _tag: t.literal('Left'), left })),
+    t.readonly(t.type({ _tag: t.literal('Right'), right })),
+  ]);
+
+/** What reading a small file or a symlink of the bundle gave. */
+export const Reading = t.union(
+  [
+    t.readonly(t.type({ _tag: t.literal('Read'), content: B.ByteString })),
+    t.readonly(t.type({ _tag: t.literal('Absent') })),
+    t.readonly(t.type({ _tag: t.literal('Failed'), error: FileError })),
+  ],
+  'Reading',
+);
+export type Reading = t.TypeOf<typeof Reading>;
+
+/**
+ * What stands at `log`, after following symlinks: nothing (a FIFO will be made there), something that can be held open,
+ * or something that cannot, with the error that opening it gives (SPEC 8.3).
+ */
+export const LogState = t.union(
+  [
+    t.readonly(t.type({ _tag: t.literal('Absent') })),
+    t.readonly(t.type({ _tag: t.literal('Usable'), kind: FileKind })),
+    t.readonly(t.type({ _tag: t.literal('Unusable'), error: FileError })),
+  ],
+  'LogState',
+);
+export type LogState = t.TypeOf<typeof LogState>;
+
+/** What the bundle's directory held. A bundle without a single entry is `Empty`; hidden entries count (SPEC 4, step 5). */
+export const BundleContents = t.union(
+  [
+    t.readonly(t.type({ _tag: t.literal('Unreadable'), error: FileError })),
+    t.readonly(t.type({ _tag: t.literal('Empty') })),
+    t.readonly(
+      t.type({
+        _tag: t.literal('Listed'),
+        shimBinaryPath: Reading,
+        address: Reading,
+        log: LogState,
+        work: Reading,
+      }),
+    ),
+  ],
+  'BundleContents',
+);
+export type BundleContents = t.TypeOf<typeof BundleContents>;
+
+/** How the attempt to reach the shim went. */
+export const ConnectionAnswer = t.union(
+  [
+    t.readonly(t.type({ _tag: t.literal('Connected'), answer: ConnectAnswer })),
+    t.readonly(t.type({ _tag: t.literal('LogFailed'), error: FileError })),
+    t.readonly(t.type({ _tag: t.literal('DialFailed'), error: ShimError })),
+    t.readonly(t.type({ _tag: t.literal('ConnectFailed'), error: ShimError })),
+    t.readonly(t.type({ _tag: t.literal('NotProbed') })),
+  ],
+  'ConnectionAnswer',
+);
+export type ConnectionAnswer = t.TypeOf<typeof ConnectionAnswer>;
+
+/** The answers, each absent until its question was asked. */
+export const Answers = t.readonly(
+  t.partial({
+    container: Lookup(ContainerRecord),
+    program: eitherOf(RuntimeError, B.ByteString),
+    connection: ConnectionAnswer,
+    sandbox: Lookup(SandboxRecord),
+    pids: eitherOf(ShimError, t.readonlyArray(t.number)),
+  }),
+  'Answers',
+);
+export type Answers = t.TypeOf<typeof Answers>;
+
+export const BundleEvidence = t.readonly(
+  t.type({
+    namespace: B.ByteString,
+    id: B.ByteString,
+    kind: FileKind,
+    /** Null where it was not looked into: it is no directory, or hidden. */
+    contents: t.union([BundleContents, t.null]),
+    answers: Answers,
+  }),
+  'BundleEvidence',
+);
+export type BundleEvidence = t.TypeOf<typeof BundleEvidence>;
+
+/** The evidence with what an answer adds to it. */
+export const withAnswers =
+  (answers: Answers) =>
+  (evidence: BundleEvidence): BundleEvidence => ({ ...evidence, answers: { ...evidence.answers, ...answers } });
+
+/** The text of the bundle's `work` symlink, where it could be read. */
+export const workOf = (evidence: BundleEvidence): B.ByteString | undefined =>
+  evidence.contents?._tag === 'Listed' && evidence.contents.work._tag === 'Read'
+    ? evidence.contents.work.content
+    : undefined;
+
+/** The shim's program, where it was found. */
+export const programOf = (evidence: BundleEvidence): B.ByteString | undefined =>
+  evidence.answers.program?._tag === 'Right' ? evidence.answers.program.right : undefined;

@@ -1,0 +1,240 @@
+/** Carrying out a tree of steps, one bundle at a time, over the capabilities. */
+import * as E from 'fp-ts/lib/Either.js';
+import { pipe } from 'fp-ts/lib/function.js';
+import type { Task } from 'fp-ts/lib/Task.js';
+import * as TE from 'fp-ts/lib/TaskEither.js';
+import { withBundle, withLocation } from './BundleDirectory.js';
+import type { Capabilities } from './Capabilities.js';
+import type { BundleEvidence } from './Evidence.js';
+import type { TaskEvent } from './EventSink.js';
+import { type Directory, isAbsent, showFileError } from './FileSystem.js';
+import { type OpenShim, openLogPipe } from './Inquiry.js';
+import * as Layout from './Layout.js';
+import { showMountError } from './Mounts.js';
+import { stepsAfterDisconnect } from './Plan.js';
+import type { Instance, Registry } from './Registry.js';
+import * as Removal from './Removal.js';
+import { reportStep, type StepReport } from './Report.js';
+import type { Settings } from './Settings.js';
+import { showBinaryError } from './ShimBinary.js';
+import { isTaskNotFound, type ShimError, showShimError } from './ShimConnector.js';
+import { type Step, type StepTree, successPath } from './Step.js';
+import { type TaskExitInfo, timestampFromMs } from './TaskExit.js';
+import { type MountTableView, unmountBelow } from './Unmounting.js';
+
+/** What carrying out steps needs, beyond the capabilities. */
+export interface Executor {
+  readonly capabilities: Capabilities;
+  readonly settings: Settings;
+  readonly state: Directory;
+  readonly registry: Registry;
+  readonly mountTable: () => MountTableView;
+  /** Told of every connection that stays open behind a bundle's steps, so that its end is noticed. */
+  readonly watch: (instance: Instance) => void;
+}
+
+/** One bundle while its steps are taken. */
+interface Subject {
+  readonly evidence: BundleEvidence;
+  readonly open: OpenShim;
+  instance: Instance | undefined;
+  exit: TaskExitInfo | undefined;
+}
+
+/** Left: what failed, as a sentence. Right: a remark, where there is one. */
+type Outcome = TE.TaskEither<string, string | undefined>;
+
+const done: Outcome = TE.right(undefined);
+
+const silently = <L>(show: (error: L) => string): ((task: TE.TaskEither<L, void>) => Outcome) =>
+  TE.bimap(show, () => undefined);
+
+/** SPEC 2.5: what the reference publishes for a task of which its binary said nothing. */
+const unknownExit = (nowMs: number): TaskExitInfo => ({ pid: 0, exitStatus: 255, exitedAt: timestampFromMs(nowMs) });
+
+/** K2: that the shim knows no such task, or has gone, does not stop its reaping. */
+const forgiveGone = (error: ShimError): Outcome =>
+  isTaskNotFound(error) || error._tag === 'Closed' ? TE.right(showShimError(error)) : TE.left(showShimError(error));
+
+const publish =
+  (executor: Executor, subject: Subject) =>
+  (event: TaskEvent['_tag'], known: boolean): Outcome => {
+    const { clock, eventSink } = executor.capabilities;
+    const nowMs = clock.nowMs();
+    const { namespace, id } = subject.evidence;
+    const exit = (known ? subject.exit : undefined) ?? unknownExit(nowMs);
+    return pipe(
+      eventSink.publish({ _tag: event, namespace, id, exit, publishedAt: timestampFromMs(nowMs) }),
+      silently((error) => error.reason),
+    );
+  };
+
+const register =
+  (executor: Executor, subject: Subject): Outcome =>
+  async () => {
+    const { session, logPipe } = subject.open;
+    if (session === undefined) return E.left('there is no connection to the shim any more');
+    const instance: Instance = { evidence: subject.evidence, session, logPipe };
+    if (!executor.registry.add(instance)()) return E.left('a task of this id is registered already');
+    subject.instance = instance;
+    return E.right(undefined);
+  };
+
+const removeRootfs = (executor: Executor, { evidence }: Subject): Outcome =>
+  pipe(
+    withBundle(executor.capabilities.fileSystem, executor.state)(evidence, (directory) =>
+      Removal.remove(executor.capabilities.fileSystem)({ directory, name: Layout.entry.rootfs }),
+    ),
+    TE.orElse((error) => (isAbsent(error) ? TE.right(undefined) : TE.left(error))), // D3
+    silently(showFileError),
+  );
+
+const runBinary =
+  (executor: Executor, subject: Subject) =>
+  (step: Extract<Step, { readonly _tag: 'RunBinary' }>): Outcome =>
+    pipe(
+      withBundle(executor.capabilities.fileSystem, executor.state)(subject.evidence, (bundle) =>
+        executor.capabilities.shimBinary.delete({
+          program: step.program,
+          namespace: subject.evidence.namespace,
+          id: subject.evidence.id,
+          bundle,
+          timeoutMs: executor.settings.timeouts.cleanUpMs,
+        }),
+      ),
+      TE.bimap(
+        (error) =>
+          error._tag === 'SystemError' || error._tag === 'NotRegularFile' || error._tag === 'TooLarge'
+            ? showFileError(error)
+            : showBinaryError(error),
+        (exit) => {
+          subject.exit = exit;
+          return `pid ${exit.pid}, exit status ${exit.exitStatus}`;
+        },
+      ),
+    );
+
+const take =
+  (executor: Executor, subject: Subject) =>
+  (step: Step): Outcome => {
+    const { capabilities, settings, state } = executor;
+    const { evidence, open } = subject;
+    const { id } = evidence;
+    switch (step._tag) {
+      case 'OpenLogPipe':
+        return pipe(openLogPipe(executor)(evidence, open), silently(showFileError));
+      case 'Register':
+        return register(executor, subject);
+      case 'CallDelete':
+        return pipe(
+          open.session?.delete({ id, timeoutMs: settings.timeouts.loadMs }) ?? TE.left<ShimError>({ _tag: 'Closed' }),
+          TE.matchE(forgiveGone, () => done),
+        );
+      case 'CallShutdown':
+        return pipe(
+          open.session?.shutdown({ id, timeoutMs: settings.timeouts.shutdownMs }) ??
+            TE.left<ShimError>({ _tag: 'Closed' }),
+          TE.matchE(
+            (error) => (error._tag === 'Closed' ? done : TE.left(showShimError(error))), // K4
+            () => done,
+          ),
+        );
+      case 'CloseConnection':
+        return TE.fromTask(async () => {
+          await open.session?.close();
+          open.session = undefined;
+          return undefined;
+        });
+      case 'CloseLogPipe':
+        return TE.fromTask(async () => {
+          await open.logPipe?.close();
+          open.logPipe = undefined;
+          return undefined;
+        });
+      case 'RunBinary':
+        return runBinary(executor, subject)(step);
+      case 'UnmountRootfs':
+        return pipe(
+          Layout.below(state.path, evidence.namespace, id, Layout.entry.rootfs),
+          unmountBelow({ ...capabilities, view: executor.mountTable() }),
+          silently(showMountError),
+        );
+      case 'RemoveRootfs':
+        return removeRootfs(executor, subject);
+      case 'RemoveBundle':
+        return pipe(
+          withLocation(capabilities.fileSystem, state)(evidence, Removal.deleteAtomically(capabilities.fileSystem)),
+          silently(showFileError),
+        );
+      case 'RemoveWorkDirectory':
+        return pipe(Removal.deletePathAtomically(capabilities.fileSystem)(step.path), silently(showFileError));
+      case 'PublishExit':
+        return publish(executor, subject)('TaskExit', step.known);
+      case 'PublishDelete':
+        return publish(executor, subject)('TaskDelete', step.known);
+      case 'Unregister':
+        return TE.fromIO(() => {
+          if (subject.instance !== undefined) executor.registry.remove(subject.instance)();
+          return undefined;
+        });
+    }
+  };
+
+const walk =
+  (executor: Executor, subject: Subject) =>
+  (tree: StepTree, records: Array<StepReport>): Task<void> =>
+  async () => {
+    const { capabilities } = executor;
+    const { namespace, id } = subject.evidence;
+    for (let at = tree; at._tag === 'Do'; ) {
+      if (capabilities.interrupted()) {
+        records.push(...successPath(at).map((step) => reportStep(step, 'left')));
+        return;
+      }
+      const outcome = await take(executor, subject)(at.step)();
+      const report = E.isLeft(outcome)
+        ? reportStep(at.step, 'failed', { error: outcome.left })
+        : reportStep(at.step, 'done', outcome.right === undefined ? {} : { detail: outcome.right });
+      records.push(report);
+      capabilities.trace.tell({ _tag: 'StepTaken', namespace, id, report })();
+      at = E.isLeft(outcome) ? at.onFailure : at.onSuccess;
+    }
+  };
+
+/**
+ * Takes a bundle's steps and appends what became of each to `records`. A connection that is still open afterwards is
+ * kept and watched, registered or not: a shim that would not be reaped is cleaned up when it ends (SPEC 12.2).
+ */
+export const carryOut =
+  (executor: Executor) =>
+  (bundle: {
+    readonly evidence: BundleEvidence;
+    readonly open: OpenShim;
+    readonly steps: StepTree;
+    readonly records: Array<StepReport>;
+  }): Task<void> =>
+  async () => {
+    const { evidence, open } = bundle;
+    const subject: Subject = { evidence, open, instance: undefined, exit: undefined };
+    await walk(executor, subject)(bundle.steps, bundle.records)();
+    if (open.session !== undefined)
+      executor.watch(subject.instance ?? { evidence, session: open.session, logPipe: open.logPipe });
+  };
+
+/** Takes the steps that follow the end of a live shim's connection. */
+export const carryOutDisconnect =
+  (executor: Executor) =>
+  (instance: Instance, records: Array<StepReport>): Task<void> =>
+  async () => {
+    const { evidence } = instance;
+    const registered = executor.registry.get(evidence)() === instance;
+    const { namespace, id } = evidence;
+    executor.capabilities.trace.tell({ _tag: 'ShimDisconnected', namespace, id, registered })();
+    const subject: Subject = {
+      evidence,
+      open: { session: undefined, logPipe: instance.logPipe },
+      instance,
+      exit: undefined,
+    };
+    await walk(executor, subject)(stepsAfterDisconnect(evidence)({ registered }), records)();
+  };

@@ -1,0 +1,135 @@
+/** Getting the questions of a decision answered, until it is settled (SPEC 8, 10). */
+import * as E from 'fp-ts/lib/Either.js';
+import { pipe } from 'fp-ts/lib/function.js';
+import * as T from 'fp-ts/lib/Task.js';
+import type { ShimTarget } from './Bootstrap.js';
+import type * as B from './ByteString.js';
+import type { Capabilities } from './Capabilities.js';
+import { decide, type Question } from './Decision.js';
+import { type Answers, type BundleEvidence, type ConnectionAnswer, withAnswers } from './Evidence.js';
+import type { Directory, FileError } from './FileSystem.js';
+import type { LogPipe } from './LogPipes.js';
+import type { RuntimeError } from './RuntimeName.js';
+import type { Settings } from './Settings.js';
+import type { ShimSession } from './ShimConnector.js';
+import { because, type Verdict } from './Verdict.js';
+import { withBundle } from './BundleDirectory.js';
+import type * as TE from 'fp-ts/lib/TaskEither.js';
+
+/** What asking left open for one bundle; steps use it, and close it. */
+export interface OpenShim {
+  session: ShimSession | undefined;
+  logPipe: LogPipe | undefined;
+}
+
+export const nothingOpen = (): OpenShim => ({ session: undefined, logPipe: undefined });
+
+/** How far asking may go. */
+export type Probing =
+  /** Shims are asked, their log pipes are opened first: a shim that fills its log could not answer otherwise. */
+  | 'asked-with-log'
+  /** Shims are asked, and nothing is opened or made on disk. */
+  | 'asked'
+  /** No shim is dialled. */
+  | 'not-asked';
+
+export interface Inquirer {
+  readonly capabilities: Capabilities;
+  readonly settings: Settings;
+  readonly state: Directory;
+  readonly resolve: (runtime: B.ByteString) => TE.TaskEither<RuntimeError, B.ByteString>;
+  readonly probing: Probing;
+}
+
+/** A settled bundle: all that was learnt, and what it comes to. */
+export interface Settled {
+  readonly evidence: BundleEvidence;
+  readonly verdict: Verdict;
+}
+
+/** Opens a bundle's log pipe, unless it is open already. */
+export const openLogPipe =
+  ({ capabilities, state }: Pick<Inquirer, 'capabilities' | 'state'>) =>
+  (evidence: BundleEvidence, open: OpenShim): TE.TaskEither<FileError, void> =>
+  async () => {
+    if (open.logPipe !== undefined) return E.right(undefined);
+    const opened = await withBundle(capabilities.fileSystem, state)(evidence, (bundle) =>
+      capabilities.logPipes.open({ bundle, namespace: evidence.namespace, id: evidence.id }),
+    )();
+    if (E.isLeft(opened)) return opened;
+    open.logPipe = opened.right;
+    return E.right(undefined);
+  };
+
+const connect =
+  (inquirer: Inquirer) =>
+  (evidence: BundleEvidence, open: OpenShim, target: ShimTarget): T.Task<ConnectionAnswer> =>
+  async () => {
+    const { capabilities, settings, probing } = inquirer;
+    const { namespace, id } = evidence;
+    const timeoutMs = settings.timeouts.loadMs;
+    if (probing === 'not-asked') return { _tag: 'NotProbed' };
+    if (probing === 'asked-with-log') {
+      const log = await openLogPipe(inquirer)(evidence, open)();
+      if (E.isLeft(log)) return { _tag: 'LogFailed', error: log.left };
+    }
+    const dialled = await capabilities.shimConnector.dial({ namespace, target, timeoutMs })();
+    if (E.isLeft(dialled)) return { _tag: 'DialFailed', error: dialled.left };
+    const connected = await dialled.right.connect({ id, timeoutMs })();
+    if (E.isLeft(connected)) {
+      await dialled.right.close();
+      return { _tag: 'ConnectFailed', error: connected.left };
+    }
+    open.session = dialled.right;
+    return { _tag: 'Connected', answer: connected.right };
+  };
+
+const answer =
+  (inquirer: Inquirer) =>
+  (evidence: BundleEvidence, open: OpenShim) =>
+  (question: Question): T.Task<Answers> => {
+    const { capabilities, settings } = inquirer;
+    switch (question._tag) {
+      case 'Container':
+        return pipe(
+          capabilities.containerStore.container(evidence),
+          T.map((container) => ({ container })),
+        );
+      case 'Program':
+        return pipe(
+          inquirer.resolve(question.runtime),
+          T.map((program) => ({ program })),
+        );
+      case 'Connection':
+        return pipe(
+          connect(inquirer)(evidence, open, question.target),
+          T.map((connection) => ({ connection })),
+        );
+      case 'Sandbox':
+        return pipe(
+          capabilities.sandboxStore.sandbox(evidence),
+          T.map((sandbox) => ({ sandbox })),
+        );
+      case 'Pids':
+        return pipe(
+          open.session?.pids({ id: evidence.id, timeoutMs: settings.timeouts.loadMs }) ??
+            T.of(E.left({ _tag: 'Closed' })),
+          T.map((pids) => ({ pids })),
+        );
+    }
+  };
+
+/** Asks until the bundle is settled. When the run is interrupted meanwhile, it is held. */
+export const settle =
+  (inquirer: Inquirer) =>
+  (evidence: BundleEvidence, open: OpenShim): T.Task<Settled> =>
+  async () => {
+    const { capabilities, settings } = inquirer;
+    let known = evidence;
+    for (;;) {
+      const decision = decide(settings.policy)(known);
+      if (decision._tag === 'Settle') return { evidence: known, verdict: decision.verdict };
+      if (capabilities.interrupted()) return { evidence: known, verdict: because('interrupted') };
+      known = withAnswers(await answer(inquirer)(known, open)(decision.question)())(known);
+    }
+  };

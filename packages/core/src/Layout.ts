@@ -1,0 +1,33 @@
+/** Where things stand below the two root directories (SPEC 1). */
+import * as B from './ByteString.js';
+
+/** The entries of a bundle that a decision or a step is about. */
+export const entry = {
+  shimBinaryPath: B.fromText('shim-binary-path'),
+  address: B.fromText('address'),
+  log: B.fromText('log'),
+  work: B.fromText('work'),
+  rootfs: B.fromText('rootfs'),
+} as const;
+
+/** The largest `address` or `shim-binary-path` that is read: far above any real one, far below what could hurt. */
+export const maxSmallFileBytes = 64 * 1024;
+
+const slash = B.fromText('/');
+
+/** Names below a path. */
+export const below = (path: B.ByteString, ...names: ReadonlyArray<B.ByteString>): B.ByteString =>
+  names.reduce((parent, name) => B.concat(parent, parent.endsWith('/') ? B.empty : slash, name), path);
+
+/** Cleans a path without looking at the disk: no doubled slashes, no `.`, no `..` after a name, as Go's `path.Clean`. */
+export const clean = (path: B.ByteString): B.ByteString => {
+  const rooted = path.startsWith('/');
+  const kept: Array<B.ByteString> = [];
+  for (const name of B.split(path, '/')) {
+    if (name === '' || name === '.') continue;
+    if (name === '..' && kept.length > 0 && kept.at(-1) !== '..') kept.pop();
+    else if (name !== '..' || !rooted) kept.push(name);
+  }
+  if (kept.length === 0) return rooted ? slash : B.fromText('.');
+  return B.concat(...kept.flatMap((name, index) => (index > 0 || rooted ? [slash, name] : [name])));
+};

@@ -1,0 +1,79 @@
+/** The kernel's mount table, read as the reference reads it: every line counts, one odd line spoils all (SPEC 7.3, H39). */
+import * as E from 'fp-ts/lib/Either.js';
+import * as B from './ByteString.js';
+import type { MountError } from './Mounts.js';
+
+/** One mounted file system. */
+export interface Mount {
+  readonly mountPoint: B.ByteString;
+  readonly fsType: B.ByteString;
+}
+
+const maxLineBytes = 64 * 1024;
+const minFields = 10;
+const firstOptionalField = 6;
+
+/** Undoes the kernel's escaping: a backslash and three octal digits stand for one byte. Undefined where malformed. */
+const unescape = (field: B.ByteString): B.ByteString | undefined => {
+  if (!field.includes('\\')) return field;
+  const pieces: Array<B.ByteString> = [];
+  for (let at = 0; at < field.length; ) {
+    const backslash = field.indexOf('\\', at);
+    if (backslash < 0) {
+      pieces.push(B.slice(field, at));
+      break;
+    }
+    const digits = field.slice(backslash + 1, backslash + 4);
+    if (!/^[0-3][0-7]{2}$/.test(digits)) return undefined;
+    pieces.push(B.slice(field, at, backslash), B.fromBytes(Uint8Array.of(Number.parseInt(digits, 8))));
+    at = backslash + 4;
+  }
+  return B.concat(...pieces);
+};
+
+/** The index of the lone `-` that ends the optional fields, searched from the back; below 6 there is none. */
+const separatorOf = (fields: ReadonlyArray<B.ByteString>): number => {
+  for (let at = fields.length - 4; at >= firstOptionalField; at--) if (fields[at] === '-') return at;
+  return -1;
+};
+
+const parseLine = (line: B.ByteString): Mount | string => {
+  if (line.length > maxLineBytes) return 'a line is too long';
+  const fields = B.split(line, ' ');
+  if (fields.length < minFields) return 'a line has too few fields';
+  const separator = separatorOf(fields);
+  if (separator < 0) return 'a line has no separator';
+  if (fields[2]?.split(':').length !== 2) return 'a line has no device number';
+  const [root, mountPoint, fsType, source] = [fields[3], fields[4], fields[separator + 1], fields[separator + 2]].map(
+    (field) => (field === undefined ? undefined : unescape(field)),
+  );
+  if (root === undefined || mountPoint === undefined || fsType === undefined || source === undefined)
+    return 'a line has a malformed escape';
+  return { mountPoint, fsType };
+};
+
+/** All mounts, in the kernel's order. Left: the table as a whole cannot be relied on. */
+export const parse = (table: B.ByteString): E.Either<MountError, ReadonlyArray<Mount>> => {
+  const mounts: Array<Mount> = [];
+  for (const line of B.split(table, '\n')) {
+    if (line === '') continue;
+    const mount = parseLine(line);
+    if (typeof mount === 'string') return E.left({ _tag: 'TableUnreadable', reason: `${mount}: ${B.show(line)}` });
+    mounts.push(mount);
+  }
+  return E.right(mounts);
+};
+
+/**
+ * The mount points at or below a path, each once, longest first: the order in which the reference unmounts. The path
+ * is compared as it is written; a symlink in it makes it match nothing (H13).
+ */
+export const mountPointsBelow =
+  (path: B.ByteString) =>
+  (mounts: ReadonlyArray<Mount>): ReadonlyArray<B.ByteString> => {
+    const prefix = `${path}/`;
+    const points = new Set(
+      mounts.map((mount) => mount.mountPoint).filter((mountPoint) => `${mountPoint}/`.startsWith(prefix)),
+    );
+    return [...points].sort((first, second) => second.length - first.length);
+  };

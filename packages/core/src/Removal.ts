@@ -1,0 +1,115 @@
+/** Renaming and removing as the reference's language does it (SPEC 6.3, 6.4), over one-name operations. */
+import * as E from 'fp-ts/lib/Either.js';
+import type * as TE from 'fp-ts/lib/TaskEither.js';
+import * as B from './ByteString.js';
+import { codeOf, type FileError, type FileSystem, isAbsent, type Location, pathOf, systemError } from './FileSystem.js';
+
+const done: E.Either<FileError, void> = E.right(undefined);
+
+const unlessAbsent = (outcome: E.Either<FileError, void>): E.Either<FileError, void> =>
+  E.isLeft(outcome) && isAbsent(outcome.left) ? done : outcome;
+
+/** A rename that never replaces a directory, not even an empty one (H11): `EEXIST` instead. */
+export const rename =
+  (files: FileSystem) =>
+  (from: Location, to: Location): TE.TaskEither<FileError, void> =>
+  async () => {
+    const target = await files.status(to)();
+    if (E.isRight(target) && target.right.kind === 'directory') {
+      const source = await files.status(from)();
+      if (E.isLeft(source)) return source;
+      const same = source.right.inode === target.right.inode && source.right.device === target.right.device;
+      if (!same || from.name === to.name) return E.left(systemError('rename', pathOf(from), 'EEXIST'));
+    }
+    return files.rename(from, to)();
+  };
+
+/** Removes a file, a symlink (not its target) or an empty directory: unlink, else rmdir. */
+export const remove =
+  (files: FileSystem) =>
+  (at: Location): TE.TaskEither<FileError, void> =>
+  async () => {
+    const unlinked = await files.unlink(at)();
+    if (E.isRight(unlinked)) return unlinked;
+    const removed = await files.removeDirectory(at)();
+    return E.isLeft(removed) && codeOf(removed.left) === 'ENOTDIR' ? unlinked : removed;
+  };
+
+const mayBeDirectory = (error: FileError): boolean => ['EISDIR', 'EPERM', 'EACCES'].includes(codeOf(error));
+
+/** Everything in an open directory; goes on after an error, and returns the first. */
+const removeEntries =
+  (files: FileSystem) =>
+  (at: Location): TE.TaskEither<FileError, void> =>
+  async () => {
+    const opened = await files.openDirectory(at)();
+    if (E.isLeft(opened)) return opened;
+    const entries = await files.list(opened.right)();
+    let outcome: E.Either<FileError, void> = E.isLeft(entries) ? entries : done;
+    for (const { name } of E.isRight(entries) ? entries.right : []) {
+      const removed = await removeTree(files)({ directory: opened.right, name })();
+      if (E.isRight(outcome)) outcome = removed;
+    }
+    await files.close(opened.right)();
+    return outcome;
+  };
+
+const removeTree =
+  (files: FileSystem) =>
+  (at: Location): TE.TaskEither<FileError, void> =>
+  async () => {
+    const unlinked = unlessAbsent(await files.unlink(at)());
+    if (E.isRight(unlinked) || !mayBeDirectory(unlinked.left)) return unlinked;
+    const status = await files.status(at)();
+    if (E.isLeft(status)) return unlessAbsent(status);
+    if (status.right.kind !== 'directory') return unlinked;
+    const emptied = unlessAbsent(await removeEntries(files)(at)());
+    const removed = unlessAbsent(await files.removeDirectory(at)());
+    return E.isLeft(removed) && E.isLeft(emptied) ? emptied : removed;
+  };
+
+/**
+ * Removes whatever stands there, with all below it. Never follows a symlink, goes on after an error in a sibling, and
+ * returns the first error if the whole could not be removed. Nothing there is success. It does cross mount points, as
+ * the reference does: what is mounted is emptied, and the mount point itself then fails with `EBUSY` (H12).
+ */
+export const removeRecursively =
+  (files: FileSystem) =>
+  (at: Location): TE.TaskEither<FileError, void> =>
+  async () => {
+    const removed = unlessAbsent(await remove(files)(at)());
+    return E.isRight(removed) ? removed : removeTree(files)(at)();
+  };
+
+/**
+ * SPEC 6.3: renames it to its own name behind a dot, then removes that. Nothing there is success, and then a leftover
+ * behind the dot is not touched. A directory behind the dot blocks it for ever (H11).
+ */
+export const deleteAtomically =
+  (files: FileSystem) =>
+  (at: Location): TE.TaskEither<FileError, void> =>
+  async () => {
+    const aside: Location = { directory: at.directory, name: B.concat(B.fromText('.'), at.name) };
+    const renamed = await rename(files)(at, aside)();
+    if (E.isLeft(renamed)) return unlessAbsent(renamed);
+    return removeRecursively(files)(aside)();
+  };
+
+/**
+ * The same for a path that was read from a symlink: its parent is opened as the kernel would, then one name is
+ * removed in it. The text is trusted by the reference, wherever it leads (H30).
+ */
+export const deletePathAtomically =
+  (files: FileSystem) =>
+  (path: B.ByteString): TE.TaskEither<FileError, void> =>
+  async () => {
+    const slash = path.lastIndexOf('/');
+    const name = B.slice(path, slash + 1);
+    if (name === '' || name === '.' || name === '..') return E.left(systemError('rename', path, 'EINVAL'));
+    const parent = B.slice(path, 0, Math.max(slash, 0));
+    const opened = await files.openPath(parent === '' ? B.fromText(slash < 0 ? '.' : '/') : parent)();
+    if (E.isLeft(opened)) return unlessAbsent(opened);
+    const outcome = await deleteAtomically(files)({ directory: opened.right, name })();
+    await files.close(opened.right)();
+    return outcome;
+  };

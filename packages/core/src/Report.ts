@@ -1,0 +1,198 @@
+/**
+ * What became of everything, as one document: the same shape for a plan and for what was done.
+ *
+ * Names in it are readable text: UTF-8, with control characters and stray bytes escaped and backslashes doubled
+ * (`ByteString.show`), so that a report can be printed anywhere and two names never look the same.
+ */
+import * as t from 'io-ts';
+import * as B from './ByteString.js';
+import { explain } from './Decision.js';
+import type { BundlePlan, NamespacePlan, Plan } from './Plan.js';
+import { PolicyName } from './Policy.js';
+import { nameOf, type Step, successPath } from './Step.js';
+import { Reason, type VerdictTag } from './Verdict.js';
+import { WorkDirectoryReason } from './WorkDirectory.js';
+
+/**
+ * - `planned`: a dry run would take it next, if all before it succeeds.
+ * - `done`, `failed`: it was taken. A failed step carries `error`.
+ * - `left`: not taken, because the run was interrupted.
+ */
+export const StepOutcome = t.keyof({ planned: null, done: null, failed: null, left: null }, 'StepOutcome');
+export type StepOutcome = t.TypeOf<typeof StepOutcome>;
+
+export const StepReport = t.readonly(
+  t.intersection([
+    t.type({ step: t.string, outcome: StepOutcome }),
+    t.partial({ error: t.string, target: t.string, detail: t.string }),
+  ]),
+  'StepReport',
+);
+export type StepReport = t.TypeOf<typeof StepReport>;
+
+export const VerdictName = t.keyof(
+  { ignore: null, adopt: null, reap: null, cleanUp: null, discard: null, hold: null },
+  'VerdictName',
+);
+export type VerdictName = t.TypeOf<typeof VerdictName>;
+
+export const BundleReport = t.readonly(
+  t.type({
+    id: t.string,
+    verdict: VerdictName,
+    reason: Reason,
+    explanation: t.string,
+    registered: t.boolean,
+    steps: t.readonlyArray(StepReport),
+  }),
+  'BundleReport',
+);
+export type BundleReport = t.TypeOf<typeof BundleReport>;
+
+export const WorkDirectoryReport = t.readonly(
+  t.intersection([
+    t.type({ name: t.string, removed: t.boolean, reason: WorkDirectoryReason }),
+    t.partial({ error: t.string }),
+  ]),
+  'WorkDirectoryReport',
+);
+export type WorkDirectoryReport = t.TypeOf<typeof WorkDirectoryReport>;
+
+export const NamespaceReport = t.readonly(
+  t.type({
+    name: t.string,
+    error: t.union([t.string, t.null]),
+    bundles: t.readonlyArray(BundleReport),
+    workDirs: t.readonlyArray(WorkDirectoryReport),
+  }),
+  'NamespaceReport',
+);
+export type NamespaceReport = t.TypeOf<typeof NamespaceReport>;
+
+export const Summary = t.readonly(
+  t.type({
+    adopt: t.number,
+    reap: t.number,
+    cleanUp: t.number,
+    discard: t.number,
+    hold: t.number,
+    ignore: t.number,
+    failedSteps: t.number,
+    workDirsRemoved: t.number,
+  }),
+  'Summary',
+);
+export type Summary = t.TypeOf<typeof Summary>;
+
+export const Report = t.readonly(
+  t.type({
+    schema: t.literal('shim-recovery/report@1'),
+    command: t.keyof({ plan: null, recover: null }),
+    policy: PolicyName,
+    state: t.string,
+    root: t.string,
+    startedAt: t.string,
+    durationMs: t.number,
+    interrupted: t.boolean,
+    namespaces: t.readonlyArray(NamespaceReport),
+    summary: Summary,
+  }),
+  'Report',
+);
+export type Report = t.TypeOf<typeof Report>;
+
+const verdictNames: Readonly<Record<VerdictTag, VerdictName>> = {
+  Ignore: 'ignore',
+  Adopt: 'adopt',
+  Reap: 'reap',
+  CleanUp: 'cleanUp',
+  Discard: 'discard',
+  Hold: 'hold',
+};
+
+/** What a step acts on, where its name does not say it. */
+const targetOf = (step: Step): { readonly target?: string } => {
+  switch (step._tag) {
+    case 'RunBinary':
+      return { target: B.show(step.program) };
+    case 'RemoveWorkDirectory':
+      return { target: B.show(step.path) };
+    default:
+      return {};
+  }
+};
+
+/** One step's line of the report. */
+export const reportStep = (
+  step: Step,
+  outcome: StepOutcome,
+  more: { readonly error?: string; readonly detail?: string } = {},
+): StepReport => ({ step: nameOf(step), outcome, ...targetOf(step), ...more });
+
+/** One bundle's part, given what became of its steps. */
+export const reportBundle = (
+  plan: BundlePlan,
+  done: { readonly registered: boolean; readonly steps: ReadonlyArray<StepReport> },
+): BundleReport => ({
+  id: B.show(plan.evidence.id),
+  verdict: verdictNames[plan.verdict._tag],
+  reason: plan.verdict.reason,
+  explanation: explain(plan.evidence)(plan.verdict),
+  ...done,
+});
+
+const plannedSteps = (plan: BundlePlan): ReadonlyArray<StepReport> =>
+  successPath(plan.steps).map((step) => reportStep(step, 'planned'));
+
+/** A namespace as a dry run reports it: what would be done, if every step succeeded. */
+export const reportPlannedNamespace = (plan: NamespacePlan): NamespaceReport => ({
+  name: B.show(plan.name),
+  error: plan.error,
+  bundles: plan.bundles.map((bundle) =>
+    reportBundle(bundle, { registered: bundle.verdict._tag === 'Adopt', steps: plannedSteps(bundle) }),
+  ),
+  workDirs: plan.workDirectories.map(({ name, reason }) => ({
+    name: B.show(name),
+    removed: reason === 'not-registered',
+    reason,
+  })),
+});
+
+const summarize = (namespaces: ReadonlyArray<NamespaceReport>): Summary => {
+  const bundles = namespaces.flatMap((namespace) => namespace.bundles);
+  const verdicts = (name: VerdictName): number => bundles.filter(({ verdict }) => verdict === name).length;
+  const workDirs = namespaces.flatMap((namespace) => namespace.workDirs);
+  return {
+    adopt: verdicts('adopt'),
+    reap: verdicts('reap'),
+    cleanUp: verdicts('cleanUp'),
+    discard: verdicts('discard'),
+    hold: verdicts('hold'),
+    ignore: verdicts('ignore'),
+    failedSteps:
+      bundles.flatMap(({ steps }) => steps).filter(({ outcome }) => outcome === 'failed').length +
+      workDirs.filter(({ error }) => error !== undefined).length,
+    workDirsRemoved: workDirs.filter(({ removed }) => removed).length,
+  };
+};
+
+/** The whole document. */
+export const makeReport = (
+  about: Pick<Report, 'command' | 'startedAt' | 'durationMs' | 'interrupted'> & Pick<Plan, 'policy' | 'state' | 'root'>,
+  namespaces: ReadonlyArray<NamespaceReport>,
+): Report => ({
+  schema: 'shim-recovery/report@1',
+  command: about.command,
+  policy: about.policy,
+  state: B.show(about.state),
+  root: B.show(about.root),
+  startedAt: about.startedAt,
+  durationMs: about.durationMs,
+  interrupted: about.interrupted,
+  namespaces,
+  summary: summarize(namespaces),
+});
+
+/** Whether something would be, or was, destroyed or held: what `--detailed-exitcode` reports. */
+export const changesSomething = ({ summary }: Report): boolean =>
+  summary.reap + summary.cleanUp + summary.discard + summary.hold + summary.workDirsRemoved > 0;

@@ -1,0 +1,49 @@
+/** What a run is about, and its budgets and bounds. */
+import type * as B from './ByteString.js';
+import { containerd17, type Policy } from './Policy.js';
+import type { ProgramSearch } from './RuntimeName.js';
+
+/** How long is waited, in milliseconds. Every wait has such a bound, also where the reference waits for ever (H3). */
+export interface Timeouts {
+  /** For dialling, and for each answer to Connect, Pids and Delete. */
+  readonly loadMs: number;
+  /** For the shim's binary. */
+  readonly cleanUpMs: number;
+  /** For the answer to Shutdown. */
+  readonly shutdownMs: number;
+}
+
+/** How much goes on at once. */
+export interface Bounds {
+  /** Bundles that wait for a store or a shim. Waiting costs little, so that many silent shims cost one time-out. */
+  readonly waiting: number;
+  /** Bundles whose shim's binary may run: work for the processor. */
+  readonly binaries: number;
+}
+
+export interface Settings {
+  /** The two root directories, absolute and clean. */
+  readonly state: B.ByteString;
+  readonly root: B.ByteString;
+  readonly policy: Policy;
+  /** The namespaces to look at; empty means all. */
+  readonly namespaces: ReadonlyArray<B.ByteString>;
+  readonly programSearch: ProgramSearch;
+  readonly timeouts: Timeouts;
+  readonly bounds: Bounds;
+}
+
+/** The reference's own time-outs (SPEC 2.5). */
+export const defaultTimeouts: Timeouts = { loadMs: 5_000, cleanUpMs: 5_000, shutdownMs: 3_000 };
+
+/** Bounds that suit a machine of two cores. */
+export const defaultBounds: Bounds = { waiting: 4_096, binaries: 2 };
+
+/** Settings with the reference's policy, time-outs and bounds. */
+export const settingsFor = (about: Pick<Settings, 'state' | 'root' | 'programSearch'>): Settings => ({
+  ...about,
+  policy: containerd17,
+  namespaces: [],
+  timeouts: defaultTimeouts,
+  bounds: defaultBounds,
+});

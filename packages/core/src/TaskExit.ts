@@ -1,0 +1,22 @@
+/** What a runtime says about a task that ended: the answer of a shim, or of its binary, to `delete`. */
+import * as t from 'io-ts';
+
+/** A moment, as protobuf's `Timestamp` carries it. `seconds` is a decimal int64 since the epoch. */
+export const Timestamp = t.readonly(t.type({ seconds: t.string, nanos: t.number }), 'Timestamp');
+export type Timestamp = t.TypeOf<typeof Timestamp>;
+
+/**
+ * How a task ended. `pid` and `exitStatus` are unsigned 32-bit as on the wire: a shim binary that could not read its
+ * pid file says 4294967295 (H29).
+ */
+export const TaskExitInfo = t.readonly(
+  t.type({ pid: t.number, exitStatus: t.number, exitedAt: Timestamp }),
+  'TaskExitInfo',
+);
+export type TaskExitInfo = t.TypeOf<typeof TaskExitInfo>;
+
+/** From milliseconds since the epoch. */
+export const timestampFromMs = (ms: number): Timestamp => ({
+  seconds: String(Math.floor(ms / 1000)),
+  nanos: Math.floor((ms - Math.floor(ms / 1000) * 1000) * 1_000_000),
+});

@@ -1,0 +1,95 @@
+/** Taking mounts away, with the reference's order, retries and forgiveness (SPEC 7). */
+import * as E from 'fp-ts/lib/Either.js';
+import { pipe } from 'fp-ts/lib/function.js';
+import type { Task } from 'fp-ts/lib/Task.js';
+import * as TE from 'fp-ts/lib/TaskEither.js';
+import type * as B from './ByteString.js';
+import type { Clock } from './Clock.js';
+import * as MountTable from './MountTable.js';
+import type { MountError, Mounts } from './Mounts.js';
+
+const maxBusyTries = 50;
+const busyPauseMs = 50;
+
+interface Needs {
+  readonly mounts: Mounts;
+  readonly clock: Clock;
+}
+
+const isCode = (error: MountError, code: string): boolean => error._tag === 'UnmountRefused' && error.code === code;
+
+const unmountFuse =
+  ({ mounts }: Needs) =>
+  (path: B.ByteString): Task<boolean> =>
+  async () =>
+    (await mounts.isFuse(path)()) && E.isRight(await mounts.unmountFuse(path)());
+
+/** SPEC 7.1: one layer, waiting up to 2.5 s while it is busy. `gaveUp` tells a wait in vain from a refusal at once. */
+const unmountOnce =
+  (needs: Needs) =>
+  (path: B.ByteString): TE.TaskEither<MountError, void> =>
+  async () => {
+    if (await unmountFuse(needs)(path)()) return E.right(undefined);
+    let outcome: E.Either<MountError, void> = await needs.mounts.unmount(path)();
+    for (let tried = 1; tried < maxBusyTries && E.isLeft(outcome) && isCode(outcome.left, 'EBUSY'); tried++) {
+      await needs.clock.sleep(busyPauseMs)();
+      outcome = await needs.mounts.unmount(path)();
+    }
+    return outcome;
+  };
+
+/** SPEC 7.2: every layer stacked on one path. Nothing mounted there (any more) is success. */
+const unmountAll =
+  (needs: Needs) =>
+  (path: B.ByteString): TE.TaskEither<MountError, void> =>
+  async () => {
+    if (!(await needs.mounts.exists(path)())) return E.right(undefined);
+    for (;;) {
+      const outcome = await unmountOnce(needs)(path)();
+      if (E.isLeft(outcome)) return isCode(outcome.left, 'EINVAL') ? E.right(undefined) : outcome;
+    }
+  };
+
+/**
+ * The mount table as read once for a phase; what is unmounted is taken out, so that many bundles cost one reading.
+ */
+export interface MountTableView {
+  readonly pointsBelow: (path: B.ByteString) => TE.TaskEither<MountError, ReadonlyArray<B.ByteString>>;
+  readonly forget: (path: B.ByteString) => void;
+}
+
+export const viewMountTable = (mounts: Mounts): MountTableView => {
+  let table: Promise<E.Either<MountError, ReadonlyArray<MountTable.Mount>>> | undefined;
+  const gone = new Set<B.ByteString>();
+  const read = pipe(mounts.read, TE.chainEitherK(MountTable.parse));
+  return {
+    pointsBelow: (path) =>
+      pipe(
+        (): Promise<E.Either<MountError, ReadonlyArray<MountTable.Mount>>> => (table ??= read()),
+        TE.map(MountTable.mountPointsBelow(path)),
+        TE.map((points) => points.filter((point) => !gone.has(point))),
+      ),
+    forget: (path) => {
+      gone.add(path);
+    },
+  };
+};
+
+/**
+ * SPEC 7.3: everything mounted at or below a path, deepest first. Only the outcome for the last, the path itself or
+ * what is nearest to it, counts.
+ */
+export const unmountBelow =
+  (needs: Needs & { readonly view: MountTableView }) =>
+  (path: B.ByteString): TE.TaskEither<MountError, void> =>
+    pipe(
+      needs.view.pointsBelow(path),
+      TE.chain((points) => async () => {
+        let last: E.Either<MountError, void> = E.right(undefined);
+        for (const point of points) {
+          last = await unmountAll(needs)(point)();
+          if (E.isRight(last)) needs.view.forget(point);
+        }
+        return last;
+      }),
+    );
