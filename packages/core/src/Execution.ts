@@ -1,6 +1,7 @@
 /** Carrying out a tree of steps, one bundle at a time, over the capabilities. */
 import * as E from 'fp-ts/lib/Either.js';
 import { pipe } from 'fp-ts/lib/function.js';
+import type { IO } from 'fp-ts/lib/IO.js';
 import type { Task } from 'fp-ts/lib/Task.js';
 import * as TE from 'fp-ts/lib/TaskEither.js';
 import { withBundle, withLocation } from './BundleDirectory.js';
@@ -28,7 +29,7 @@ export interface Executor {
   readonly settings: Settings;
   readonly state: Directory;
   readonly registry: Registry;
-  readonly mountTable: () => MountTableView;
+  readonly mountTable: MountTableView;
   /** Told of every connection that stays open behind a bundle's steps, so that its end is noticed. */
   readonly watch: (instance: Instance) => void;
 }
@@ -156,7 +157,7 @@ const take =
       case 'UnmountRootfs':
         return pipe(
           Layout.below(state.path, evidence.namespace, id, Layout.entry.rootfs),
-          unmountBelow({ ...capabilities, view: executor.mountTable() }),
+          unmountBelow({ ...capabilities, view: executor.mountTable }),
           silently(showMountError),
         );
       case 'RemoveRootfs':
@@ -181,13 +182,13 @@ const take =
   };
 
 const walk =
-  (executor: Executor, subject: Subject) =>
+  (executor: Executor, subject: Subject, interrupted: IO<boolean>) =>
   (tree: StepTree, records: Array<StepReport>): Task<void> =>
   async () => {
     const { capabilities } = executor;
     const { namespace, id } = subject.evidence;
     for (let at = tree; at._tag === 'Do'; ) {
-      if (capabilities.interrupted()) {
+      if (interrupted()) {
         records.push(...successPath(at).map((step) => reportStep(step, 'left')));
         return;
       }
@@ -216,12 +217,12 @@ export const carryOut =
   async () => {
     const { evidence, open } = bundle;
     const subject: Subject = { evidence, open, instance: undefined, exit: undefined };
-    await walk(executor, subject)(bundle.steps, bundle.records)();
+    await walk(executor, subject, executor.capabilities.interrupted)(bundle.steps, bundle.records)();
     if (open.session !== undefined)
       executor.watch(subject.instance ?? { evidence, session: open.session, logPipe: open.logPipe });
   };
 
-/** Takes the steps that follow the end of a live shim's connection. */
+/** Takes the steps that follow the end of a live shim's connection: all of them, so that no event is lost. */
 export const carryOutDisconnect =
   (executor: Executor) =>
   (instance: Instance, records: Array<StepReport>): Task<void> =>
@@ -236,5 +237,5 @@ export const carryOutDisconnect =
       instance,
       exit: undefined,
     };
-    await walk(executor, subject)(stepsAfterDisconnect(evidence)({ registered }), records)();
+    await walk(executor, subject, () => false)(stepsAfterDisconnect(evidence)({ registered }), records)();
   };

@@ -82,5 +82,9 @@ export const successPath = (tree: StepTree): ReadonlyArray<Step> => {
   return steps;
 };
 
+/** Whether a program may be run on some way through the tree. */
+export const runsBinary = (tree: StepTree): boolean =>
+  tree._tag === 'Do' && (tree.step._tag === 'RunBinary' || runsBinary(tree.onSuccess) || runsBinary(tree.onFailure));
+
 /** The kebab-case name by which reports call a step. */
 export const nameOf = (step: Step): string => step._tag.replace(/(?<=[a-z])[A-Z]/g, '-$&').toLowerCase();

@@ -13,6 +13,7 @@ export * as Mounts from './Mounts.js';
 export * as MountTable from './MountTable.js';
 export * as Plan from './Plan.js';
 export * as Policy from './Policy.js';
+export * as Preparation from './Preparation.js';
 export * as ProgramFiles from './ProgramFiles.js';
 export * as Recovery from './Recovery.js';
 export * as Registry from './Registry.js';

@@ -1,0 +1,68 @@
+import * as E from 'fp-ts/lib/Either.js';
+import { pipe } from 'fp-ts/lib/function.js';
+import * as fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import * as B from '../src/ByteString.js';
+import { mountPointsBelow, parse } from '../src/MountTable.js';
+
+const escape = (path: string): string =>
+  path.replace(/[ \t\n\\]/g, (character) => `\\${character.charCodeAt(0).toString(8).padStart(3, '0')}`);
+
+const line = (mountPoint: string, more: { readonly optional?: string; readonly device?: string } = {}): string =>
+  `36 35 ${more.device ?? '98:0'} / ${escape(mountPoint)} rw,noatime${more.optional ?? ''} - tmpfs none rw`;
+
+const table = (...lines: ReadonlyArray<string>): B.ByteString => B.fromText(`${lines.join('\n')}\n`);
+
+const points = (...mountPoints: ReadonlyArray<string>): unknown =>
+  pipe(
+    parse(table(...mountPoints.map((point) => line(point)))),
+    E.map((mounts) => mounts.map(({ mountPoint }) => mountPoint)),
+  );
+
+describe('parse (SPEC 7.3)', () => {
+  it('reads back any mount point that the kernel could print', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.string({ unit: fc.constantFrom('a', ' ', '-', '\\', '\n', '/', '\t', ':') }), { maxLength: 4 }),
+        (names) => {
+          expect(points(...names.map((name) => `/${name}`))).toEqual(E.right(names.map((name) => `/${name}`)));
+        },
+      ),
+    );
+  });
+
+  it('allows any number of optional fields', () => {
+    expect(E.isRight(parse(table(line('/a', { optional: ' shared:1 master:2' }), line('/b'))))).toBe(true);
+  });
+
+  it.each([
+    ['too few fields', '36 35 98:0 / /a rw - tmpfs none'],
+    ['no separator', '36 35 98:0 / /a rw shared:1 master:2 tmpfs none rw'],
+    ['no device number', line('/a', { device: '98' })],
+    ['a malformed escape', '36 35 98:0 / /a\\09 rw - tmpfs none rw'],
+    ['a cut escape', '36 35 98:0 / /a rw - tmpfs no\\04 rw'],
+    ['a line too long', line(`/${'a'.repeat(64 * 1024)}`)],
+  ])('refuses the whole table for one line with %s', (_, bad) => {
+    expect(E.isLeft(parse(table(line('/good'), bad, line('/more'))))).toBe(true);
+  });
+});
+
+describe('mountPointsBelow', () => {
+  const below = (path: string, ...mountPoints: ReadonlyArray<string>): ReadonlyArray<B.ByteString> =>
+    pipe(
+      parse(table(...mountPoints.map((point) => line(point)))),
+      E.match(() => [], mountPointsBelow(B.fromText(path))),
+    );
+
+  it('finds the path and what is below it, deepest first, each once, and no neighbour', () => {
+    expect(below('/b/rootfs', '/b/rootfs', '/b/rootfs/n/m', '/b/rootfs', '/b/rootfs/n', '/b/rootfs2', '/b')).toEqual([
+      '/b/rootfs/n/m',
+      '/b/rootfs/n',
+      '/b/rootfs',
+    ]);
+  });
+
+  it('compares the text as it stands (H13)', () => {
+    expect(below('/b//rootfs', '/b/rootfs')).toEqual([]);
+  });
+});
