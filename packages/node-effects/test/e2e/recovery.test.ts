@@ -1,0 +1,199 @@
+/**
+ * The whole way, with Debian's containerd and runc: containers run, the daemon is killed, six things happen to them,
+ * and the command takes back what is left.
+ */
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import * as fs from 'node:fs';
+import * as path from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import type { Report } from '@shim-recovery/core/Report';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type Container, type Host, isAlive, kill, makeHost, missing, mountsBelow, until } from './containerd.js';
+
+const command = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
+
+interface Ended {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+const shimRecovery = (host: Host, ...args: ReadonlyArray<string>): Promise<Ended> =>
+  new Promise((resolve) => {
+    const options = ['--state', host.state, '--root', host.root, '--address', host.socket];
+    const child = execFile(process.execPath, [command, ...args, ...options], (_, stdout, stderr) =>
+      resolve({ code: child.exitCode, stdout, stderr }),
+    );
+  });
+
+/** Everything below a directory, one line an entry: kind, mode, size, times, link text. Looking does not change it. */
+const tree = (directory: string): ReadonlyArray<string> =>
+  fs.readdirSync(directory, { withFileTypes: true, recursive: true }).map((entry) => {
+    const file = path.join(entry.parentPath, entry.name);
+    const { mode, size, mtimeMs, ino } = fs.lstatSync(file);
+    return [file, mode, size, mtimeMs, ino, entry.isSymbolicLink() ? fs.readlinkSync(file) : ''].join(' ');
+  });
+
+const verdicts = (report: Report): Readonly<Record<string, string>> =>
+  Object.fromEntries(
+    report.namespaces.flatMap(({ bundles }) => bundles.map(({ id, verdict, reason }) => [id, `${verdict} ${reason}`])),
+  );
+
+const expected = {
+  alive: 'adopt task-running',
+  'both-killed': 'cleanUp dial-failed',
+  exited: 'reap no-processes',
+  moved: 'discard shim-binary-not-found',
+  'shim-killed': 'cleanUp dial-failed',
+  stopped: 'cleanUp connect-failed',
+};
+
+const because = missing();
+const required = process.env['SHIM_RECOVERY_REQUIRE_E2E'] === '1';
+
+describe('recovery of a host whose containerd was killed', () => {
+  let host: Host;
+  const containers = new Map<string, Container>();
+  const of = (id: string): Container => {
+    const container = containers.get(id);
+    if (container === undefined) throw new Error(`no container ${id}`);
+    return container;
+  };
+  const mounted = (id: string): boolean => mountsBelow(host.base).some((point) => point.startsWith(of(id).bundle));
+  const left = (id: string): ReadonlyArray<string> =>
+    [of(id).bundle, of(id).workDirectory].filter((directory) => fs.existsSync(directory));
+
+  beforeAll(async () => {
+    if (because !== undefined) {
+      if (required) throw new Error(because);
+      return;
+    }
+    host = await makeHost();
+    await host.start();
+    for (const id of Object.keys(expected)) containers.set(id, await host.runContainer(id));
+    await host.killDaemon();
+    await kill(of('exited').taskPid);
+    await kill(of('shim-killed').shimPid);
+    await kill(of('both-killed').shimPid);
+    await kill(of('both-killed').taskPid);
+    fs.writeFileSync(path.join(of('moved').bundle, 'shim-binary-path'), '/nowhere/containerd-shim-runc-v2');
+    process.kill(of('stopped').shimPid, 'SIGSTOP');
+  }, 60_000);
+
+  afterAll(async () => {
+    await host?.cleanUp();
+  }, 60_000);
+
+  const step = (name: string, body: () => Promise<void>): void =>
+    it(name, async (context) => (because === undefined ? body() : context.skip(because)), 60_000);
+
+  step('plan says what is to come, and changes nothing', async () => {
+    const look = (): unknown => [
+      tree(path.join(host.base, 'state')),
+      tree(path.join(host.base, 'root')),
+      mountsBelow(host.base),
+    ];
+    const before = look();
+    const { code, stdout, stderr } = await shimRecovery(
+      host,
+      'plan',
+      '--json',
+      '--detailed-exitcode',
+      '--load-timeout',
+      '1s',
+    );
+    expect(stderr).toBe('');
+    expect(verdicts(JSON.parse(stdout) as Report)).toEqual(expected);
+    expect(code).toBe(3);
+    expect(look()).toEqual(before);
+    expect(
+      [...(await host.runcState())]
+        .filter(([, status]) => status === 'running')
+        .map(([id]) => id)
+        .sort(),
+    ).toEqual(['alive', 'moved', 'shim-killed', 'stopped']);
+  });
+
+  step('recover does it', async () => {
+    const { code, stdout, stderr } = await shimRecovery(host, 'recover', '--json', '--load-timeout', '1s');
+    expect(stderr).toBe('');
+    const report = JSON.parse(stdout) as Report;
+    expect(verdicts(report)).toEqual(expected);
+    expect(report.summary).toMatchObject({ adopt: 1, reap: 1, cleanUp: 3, discard: 1, failedSteps: 0 });
+    expect(code).toBe(0);
+  });
+
+  step('the live one is untouched', async () => {
+    expect(isAlive(of('alive').taskPid) && isAlive(of('alive').shimPid)).toBe(true);
+    expect(mounted('alive')).toBe(true);
+    expect(left('alive')).toHaveLength(2);
+    expect((await host.runcState()).get('alive')).toBe('running');
+  });
+
+  step('the one that had exited is reaped, and its shim told to end', async () => {
+    await until('the shim to end', () => (isAlive(of('exited').shimPid) ? undefined : true));
+    expect(left('exited')).toEqual([]);
+    expect((await host.runcState()).has('exited')).toBe(false);
+  });
+
+  it.each(['shim-killed', 'both-killed', 'stopped'])('%s is cleaned up, its process ended', async (id) => {
+    if (because !== undefined) return;
+    await until('the process to end', () => (isAlive(of(id).taskPid) ? undefined : true));
+    expect(left(id)).toEqual([]);
+    expect((await host.runcState()).has(id)).toBe(false);
+  });
+
+  step('the one whose shim binary is gone loses its bundle, and runs on without anyone (H8)', async () => {
+    expect(left('moved')).toEqual([]);
+    expect(isAlive(of('moved').taskPid) && isAlive(of('moved').shimPid)).toBe(true);
+  });
+
+  step('no mount is left but the live one', async () => {
+    expect(mountsBelow(path.join(host.base, 'state'))).toEqual([path.join(of('alive').bundle, 'rootfs')]);
+  });
+
+  step('a daemon that serves is noticed', async () => {
+    await host.start();
+    const { code, stderr } = await shimRecovery(host, 'recover');
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/daemon/);
+  });
+
+  step('containerd, started again, has the live one and no other', async () => {
+    expect(await host.ctr('tasks', 'list')).toMatch(
+      new RegExp(`^TASK .*\\nalive +${of('alive').taskPid} +RUNNING *\\n$`),
+    );
+    await host.killDaemon();
+  });
+
+  step('recover --watch cleans up after a shim that is killed, and prints its events', async () => {
+    const child: ChildProcess = spawn(
+      process.execPath,
+      [command, 'recover', '--watch', '--json', '--state', host.state, '--root', host.root, '--address', host.socket],
+      { stdio: ['ignore', 'pipe', 'inherit'] },
+    );
+    const ended = new Promise<number | null>((resolve) => child.once('close', resolve));
+    try {
+      const lines: Array<Record<string, unknown>> = [];
+      if (child.stdout === null) throw new Error('no stdout');
+      createInterface({ input: child.stdout }).on('line', (line) =>
+        lines.push(JSON.parse(line) as Record<string, unknown>),
+      );
+      await until('the report', () => (lines.length > 0 ? true : undefined));
+      expect(lines[0]).toMatchObject({ schema: 'shim-recovery/report@1', summary: { adopt: 1 } });
+      process.kill(of('alive').shimPid, 'SIGKILL');
+      await until('two events', () => (lines.length > 2 ? true : undefined));
+      expect(lines.slice(1)).toMatchObject([
+        { topic: '/tasks/exit', containerId: 'alive', pid: of('alive').taskPid, exitStatus: 137 },
+        { topic: '/tasks/delete', containerId: 'alive', pid: of('alive').taskPid, exitStatus: 137 },
+      ]);
+      await until('the process to end', () => (isAlive(of('alive').taskPid) ? undefined : true));
+      expect(left('alive')).toEqual([]);
+      child.kill('SIGTERM');
+      expect(await ended).toBe(0);
+    } finally {
+      child.kill('SIGKILL');
+    }
+  });
+});
