@@ -140,7 +140,7 @@ export const explain =
       case 'pids-failed':
         return `the shim did not list its processes (${shimProblem(answers.pids)}), which counts as none`;
       case 'address-unreadable':
-        return `no address to reach the shim at: ${readingProblem(listed?.address)}`;
+        return `there is no address to reach the shim at: ${readingProblem('address', listed?.address)}`;
       case 'address-unsupported':
         return bootstrapProblem(listed?.address);
       case 'log-unusable':
@@ -155,9 +155,9 @@ export const explain =
       case 'empty':
         return 'the bundle is empty';
       case 'container-not-found':
-        return `${readingProblem(listed?.shimBinaryPath)}, and no container of this id is recorded`;
+        return `${readingProblem('shim-binary-path', listed?.shimBinaryPath)}, and no container of this id is recorded`;
       case 'container-unknown':
-        return `${readingProblem(listed?.shimBinaryPath)}, and the container's record is not known: ${lookupProblem(answers.container)}`;
+        return `${readingProblem('shim-binary-path', listed?.shimBinaryPath)}, and the container's record is not known: ${lookupProblem(answers.container)}`;
       case 'shim-binary-not-found':
         return answers.program?._tag === 'Left' ? showRuntimeError(answers.program.left) : 'the shim has no program';
       case 'not-probed':
@@ -176,21 +176,21 @@ const lookupProblem = (lookup: Answers['container'] | Answers['sandbox']): strin
 
 const shimProblem = (pids: Answers['pids']): string => (pids?._tag === 'Left' ? showShimError(pids.left) : 'not asked');
 
-const readingProblem = (reading: Reading | undefined): string => {
+const readingProblem = (name: string, reading: Reading | undefined): string => {
   switch (reading?._tag) {
     case 'Failed':
       return showFileError(reading.error);
     case 'Read':
-      return 'the file is empty';
+      return `${name} is empty`;
     case 'Absent':
     case undefined:
-      return 'the file is missing';
+      return `${name} is missing`;
   }
 };
 
 const bootstrapProblem = (reading: Reading | undefined): string =>
   reading?._tag !== 'Read'
-    ? readingProblem(reading)
+    ? readingProblem('address', reading)
     : pipe(
         parseAddressFile(reading.content),
         E.chain(targetOf),

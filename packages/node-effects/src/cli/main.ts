@@ -1,4 +1,42 @@
 #!/usr/bin/env node
-const [command = 'demo', ...args] = process.argv.slice(2);
+/** The command `shim-recovery`. */
+import { readFileSync } from 'node:fs';
+import * as E from 'fp-ts/lib/Either.js';
+import { helpText } from './Help.js';
+import { type Command, parseCommandLine } from './Options.js';
+import { exitCode, runPlan } from './planCommand.js';
+import { runRecover } from './recoverCommand.js';
+import { processTerminal, type Terminal } from './Terminal.js';
 
-process.stdout.write(`${JSON.stringify({ command, args })}\n`);
+const version = (): string => {
+  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
+  return /"version": "([^"]+)"/.exec(text)?.[1] ?? 'unknown';
+};
+
+const runCommand = async (command: Command, terminal: Terminal): Promise<number> => {
+  switch (command._tag) {
+    case 'Help':
+      await terminal.print(helpText(command.about));
+      return exitCode.done;
+    case 'Version':
+      await terminal.print(`shim-recovery ${version()}\n`);
+      return exitCode.done;
+    case 'Plan':
+      return runPlan(command.host, terminal, command.isProbing);
+    case 'Recover':
+      return runRecover(command.host, terminal, command);
+    case 'Demo': {
+      const { runDemo } = await import('./demoCommand.js');
+      return runDemo(terminal);
+    }
+  }
+};
+
+const terminal = processTerminal();
+const command = parseCommandLine(process.argv.slice(2));
+if (E.isLeft(command)) {
+  terminal.say(`shim-recovery: ${command.left.message}`);
+  process.exitCode = exitCode.badUsage;
+} else {
+  process.exitCode = await runCommand(command.right, terminal);
+}

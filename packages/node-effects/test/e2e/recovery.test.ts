@@ -117,7 +117,8 @@ describe('recovery of a host whose containerd was killed', () => {
 
   step('recover does it', async () => {
     const { code, stdout, stderr } = await shimRecovery(host, 'recover', '--json', '--load-timeout', '1s');
-    expect(stderr).toBe('');
+    // The shim's binary talks about its own start, and about a container that runc does not know any more.
+    expect(stderr.split('\n').filter((line) => !/^(shim-recovery: \S+ delete: time=.*)?$/.test(line))).toEqual([]);
     const report = JSON.parse(stdout) as Report;
     expect(verdicts(report)).toEqual(expected);
     expect(report.summary).toMatchObject({ adopt: 1, reap: 1, cleanUp: 3, discard: 1, failedSteps: 0 });

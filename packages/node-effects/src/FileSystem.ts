@@ -1,0 +1,201 @@
+/**
+ * Files and directories on Linux, by open directory and one name.
+ *
+ * `/proc/self/fd/N/name` resolves from the directory that descriptor N is open on, whatever its path leads to by now:
+ * what `openat` and its family do, without native code. System calls are made synchronously: each takes microseconds,
+ * and handing one to a thread costs ten times that.
+ */
+import * as fs from 'node:fs';
+import {
+  type Directory,
+  type DirectoryEntry,
+  type FileError,
+  type FileKind,
+  type FileStatus,
+  type FileSystem,
+  type Location,
+  pathOf,
+  systemError,
+} from '@shim-recovery/core/FileSystem';
+import * as B from '@shim-recovery/core/ByteString';
+import * as E from 'fp-ts/lib/Either.js';
+import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
+
+const { O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = fs.constants;
+
+/** The `f_type` of procfs. */
+const procMagic = 0x9fa0;
+
+/** A directory that is open on a descriptor; closed for good when the descriptor is gone. */
+class OpenDirectory implements Directory {
+  constructor(
+    readonly path: B.ByteString,
+    public descriptor: number | undefined,
+  ) {}
+}
+
+let openCount = 0;
+
+/** How many directories are open at this moment; tests see by it that none is forgotten. */
+export const openDirectories = (): number => openCount;
+
+/** Whether `/proc` is what it must be, for descriptors to be reached through it. */
+export const checkProc = (): E.Either<string, void> => {
+  const status = attempt('stat', B.fromText('/proc'), () => fs.statfsSync('/proc'));
+  return E.isRight(status) && status.right.type === procMagic
+    ? E.right(undefined)
+    : E.left('/proc is not mounted; open directories cannot be used without it');
+};
+
+/** Makes a call that throws, and turns what it throws into a value. */
+const attempt = <A>(operation: string, path: B.ByteString, action: () => A): E.Either<FileError, A> =>
+  E.tryCatch(action, (error) => {
+    const code = error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : '';
+    return systemError(operation, path, code === '' ? 'UNKNOWN' : code);
+  });
+
+const isOneName = (name: B.ByteString): boolean =>
+  name !== '' && name !== '.' && name !== '..' && !name.includes('/') && !name.includes('\0');
+
+/** `/proc/self/fd/N` of an open directory: its own path in the kernel's eyes, whatever becomes of its name. */
+export const descriptorPath = (directory: Directory): E.Either<FileError, string> =>
+  directory instanceof OpenDirectory && directory.descriptor !== undefined
+    ? E.right(`/proc/self/fd/${directory.descriptor}`)
+    : E.left(systemError('use', directory.path, 'EBADF'));
+
+/** The bytes of the path by which the kernel finds an entry, for system calls outside this module. */
+export const kernelPath = (at: Location): E.Either<FileError, Buffer> => {
+  const directory = descriptorPath(at.directory);
+  if (E.isLeft(directory)) return directory;
+  return isOneName(at.name)
+    ? E.right(Buffer.from(`${directory.right}/${at.name}`, 'latin1'))
+    : E.left(systemError('use', pathOf(at), 'EINVAL'));
+};
+
+const onEntry =
+  <A>(operation: string, action: (path: Buffer) => A) =>
+  (at: Location): TaskEither<FileError, A> =>
+  async () => {
+    const path = kernelPath(at);
+    return E.isLeft(path) ? path : attempt(operation, pathOf(at), () => action(path.right));
+  };
+
+const kindOf = (status: fs.Dirent<Buffer> | fs.BigIntStats): FileKind => {
+  if (status.isDirectory()) return 'directory';
+  if (status.isFile()) return 'file';
+  if (status.isSymbolicLink()) return 'symlink';
+  if (status.isFIFO()) return 'fifo';
+  if (status.isSocket()) return 'socket';
+  return 'device';
+};
+
+const statusOf = (status: fs.BigIntStats): FileStatus => ({
+  kind: kindOf(status),
+  device: String(status.dev),
+  inode: String(status.ino),
+  bornNs: String(status.birthtimeNs),
+});
+
+const open = (path: Buffer, shown: B.ByteString, flags: number): E.Either<FileError, Directory> => {
+  const descriptor = attempt('open', shown, () => fs.openSync(path, O_RDONLY | O_DIRECTORY | O_NONBLOCK | flags));
+  if (E.isLeft(descriptor)) return descriptor;
+  openCount++;
+  return E.right(new OpenDirectory(shown, descriptor.right));
+};
+
+/** Where the type of an entry was not told, it is looked at; one that vanished meanwhile is left out (SPEC 1.4). */
+const entryOf = (directory: string, dirent: fs.Dirent<Buffer>): DirectoryEntry | undefined => {
+  const name = B.fromBytes(dirent.name);
+  const told =
+    dirent.isDirectory() ||
+    dirent.isFile() ||
+    dirent.isSymbolicLink() ||
+    dirent.isFIFO() ||
+    dirent.isSocket() ||
+    dirent.isBlockDevice() ||
+    dirent.isCharacterDevice();
+  if (told) return { name, kind: kindOf(dirent) };
+  const path = Buffer.from(`${directory}/${name}`, 'latin1');
+  const status = attempt('stat', name, () => fs.lstatSync(path, { bigint: true }));
+  return E.isLeft(status) ? undefined : { name, kind: kindOf(status.right) };
+};
+
+const list = (directory: Directory): TaskEither<FileError, ReadonlyArray<DirectoryEntry>> => {
+  return async () => {
+    const path = descriptorPath(directory);
+    if (E.isLeft(path)) return path;
+    return attempt('list', directory.path, () =>
+      fs
+        .readdirSync(`${path.right}/.`, { encoding: 'buffer', withFileTypes: true })
+        .sort((first, second) => Buffer.compare(first.name, second.name))
+        .flatMap((dirent) => entryOf(path.right, dirent) ?? []),
+    );
+  };
+};
+
+/** Reads at most `maxBytes`, and one more to notice a file that is longer, or grows. */
+const readUpTo = (descriptor: number, maxBytes: number): Buffer | undefined => {
+  const buffer = Buffer.allocUnsafe(maxBytes + 1);
+  let length = 0;
+  while (length <= maxBytes) {
+    const read = fs.readSync(descriptor, buffer, length, buffer.length - length, null);
+    if (read === 0) return buffer.subarray(0, length);
+    length += read;
+  }
+  return undefined;
+};
+
+const readOpened = (descriptor: number, path: B.ByteString, maxBytes: number): E.Either<FileError, B.ByteString> => {
+  const status = attempt('read', path, () => fs.fstatSync(descriptor, { bigint: true }));
+  if (E.isLeft(status)) return status;
+  const kind = kindOf(status.right);
+  if (kind !== 'file') return E.left({ _tag: 'NotRegularFile', path, kind });
+  if (status.right.size > maxBytes) return E.left({ _tag: 'TooLarge', path, maxBytes });
+  const content = attempt('read', path, () => readUpTo(descriptor, maxBytes));
+  if (E.isLeft(content)) return content;
+  return content.right === undefined
+    ? E.left({ _tag: 'TooLarge', path, maxBytes })
+    : E.right(B.fromBytes(content.right));
+};
+
+const readSmallFile =
+  (at: Location, maxBytes: number): TaskEither<FileError, B.ByteString> =>
+  async () => {
+    const descriptor = await onEntry('read', (path) => fs.openSync(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK))(at)();
+    if (E.isLeft(descriptor)) return E.left(await refuseUnopened(at, descriptor.left));
+    const content = readOpened(descriptor.right, pathOf(at), maxBytes);
+    fs.closeSync(descriptor.right);
+    return content;
+  };
+
+/** A socket cannot be opened at all (`ENXIO`), nor can some devices: said by what it is rather than by that errno. */
+const refuseUnopened = async (at: Location, error: FileError): Promise<FileError> => {
+  if (error._tag !== 'SystemError' || error.code !== 'ENXIO') return error;
+  const status = await linuxFileSystem.status(at)();
+  return E.isLeft(status) ? error : { _tag: 'NotRegularFile', path: pathOf(at), kind: status.right.kind };
+};
+
+export const linuxFileSystem: FileSystem = {
+  openPath: (path) => async () => open(Buffer.from(B.toBytes(path)), path, 0),
+  openDirectory: (at) => async () => {
+    const path = kernelPath(at);
+    return E.isLeft(path) ? path : open(path.right, pathOf(at), O_NOFOLLOW);
+  },
+  close: (directory) => async () => {
+    if (!(directory instanceof OpenDirectory) || directory.descriptor === undefined) return;
+    fs.closeSync(directory.descriptor);
+    directory.descriptor = undefined;
+    openCount--;
+  },
+  list,
+  readSmallFile,
+  readLink: onEntry('read', (path) => B.fromBytes(fs.readlinkSync(path, { encoding: 'buffer' }))),
+  status: onEntry('stat', (path) => statusOf(fs.lstatSync(path, { bigint: true }))),
+  resolvedStatus: onEntry('stat', (path) => statusOf(fs.statSync(path, { bigint: true }))),
+  rename: (from, to) => async () => {
+    const target = kernelPath(to);
+    return E.isLeft(target) ? target : onEntry('rename', (path) => fs.renameSync(path, target.right))(from)();
+  },
+  unlink: onEntry('remove', (path) => fs.unlinkSync(path)),
+  removeDirectory: onEntry('remove', (path) => fs.rmdirSync(path)),
+};

@@ -1,0 +1,92 @@
+/**
+ * Containers and sandboxes from a JSON file, for hosts without containerd.
+ *
+ *     { "schema": "shim-recovery/store@1",
+ *       "namespaces": { "default": { "containers": { "web": { "runtime": "io.containerd.runc.v2" } },
+ *                                    "sandboxes": ["pod-1"] } } }
+ *
+ * `containers` and `sandboxes` may be left out. Names are text; they are compared as UTF-8.
+ */
+import * as fs from 'node:fs';
+import * as B from '@shim-recovery/core/ByteString';
+import { type ContainerStore, found, notFound, type SandboxStore } from '@shim-recovery/core/Stores';
+import * as E from 'fp-ts/lib/Either.js';
+import * as t from 'io-ts';
+
+const maxFileBytes = 64 * 1024 * 1024;
+
+const Namespace = t.readonly(
+  t.partial({
+    containers: t.record(t.string, t.readonly(t.type({ runtime: t.string }))),
+    sandboxes: t.readonlyArray(t.string),
+  }),
+  'Namespace',
+);
+
+export const StoreFile = t.readonly(
+  t.type({ schema: t.literal('shim-recovery/store@1'), namespaces: t.record(t.string, Namespace) }),
+  'StoreFile',
+);
+export type StoreFile = t.TypeOf<typeof StoreFile>;
+
+/** The path to the first value that is wrong, and what was expected there. */
+const showErrors = (errors: t.Errors): string => {
+  const [first] = errors;
+  if (first === undefined) return 'it is not valid';
+  const path = first.context
+    .slice(1)
+    .map(({ key }) => `/${key}`)
+    .join('');
+  return `${path === '' ? 'the document' : path} is not a valid ${first.context.at(-1)?.type.name ?? 'value'}`;
+};
+
+/** Looks names up in maps, so that an id such as `__proto__` is an id like any other. */
+export const storesOf = (file: StoreFile): ContainerStore & SandboxStore => {
+  const keyOf = (namespace: string, id: string): string => `${namespace}/${id}`;
+  const containers = new Map<string, B.ByteString>();
+  const sandboxes = new Set<string>();
+  for (const [namespace, { containers: listed, sandboxes: named }] of Object.entries(file.namespaces)) {
+    for (const [id, { runtime }] of Object.entries(listed ?? {}))
+      containers.set(keyOf(B.fromText(namespace), B.fromText(id)), B.fromText(runtime));
+    for (const id of named ?? []) sandboxes.add(keyOf(B.fromText(namespace), B.fromText(id)));
+  }
+  return {
+    container:
+      ({ namespace, id }) =>
+      async () => {
+        const runtimeName = containers.get(keyOf(namespace, id));
+        return runtimeName === undefined ? notFound : found({ runtimeName });
+      },
+    sandbox:
+      ({ namespace, id }) =>
+      async () =>
+        sandboxes.has(keyOf(namespace, id)) ? found({ id }) : notFound,
+  };
+};
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+const readText = (path: string): E.Either<string, string> =>
+  E.tryCatch(() => {
+    const descriptor = fs.openSync(path, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK);
+    try {
+      const status = fs.fstatSync(descriptor);
+      if (!status.isFile()) throw new Error('it is no regular file');
+      if (status.size > maxFileBytes) throw new Error(`it is larger than ${maxFileBytes} bytes`);
+      return fs.readFileSync(descriptor, 'utf8');
+    } finally {
+      fs.closeSync(descriptor);
+    }
+  }, messageOf);
+
+/** Reads the file once. Left: a sentence that says what is wrong with it, and where. */
+export const openJsonStore = (path: string): E.Either<string, ContainerStore & SandboxStore> => {
+  const failed = (reason: string): E.Either<string, never> =>
+    E.left(`the store file ${path} cannot be used: ${reason}`);
+  const text = readText(path);
+  if (E.isLeft(text)) return failed(text.left);
+  const json = E.tryCatch((): unknown => JSON.parse(text.right), messageOf);
+  if (E.isLeft(json)) return failed(json.left);
+  const file = StoreFile.decode(json.right);
+  return E.isLeft(file) ? failed(showErrors(file.left)) : E.right(storesOf(file.right));
+};

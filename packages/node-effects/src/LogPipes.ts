@@ -1,0 +1,79 @@
+/** Log pipes, held open and read without a thread for any of them (SPEC 8.3). */
+import * as fs from 'node:fs';
+import { Socket } from 'node:net';
+import type * as B from '@shim-recovery/core/ByteString';
+import { type FileError, pathOf, systemError } from '@shim-recovery/core/FileSystem';
+import { entry } from '@shim-recovery/core/Layout';
+import type { LogPipe, LogPipes } from '@shim-recovery/core/LogPipes';
+import * as E from 'fp-ts/lib/Either.js';
+import { kernelPath } from './FileSystem.js';
+import { mkfifo } from './Native.js';
+
+/** Where what shims write goes. The bytes are only good until it returns. */
+export type LogSink = (log: {
+  readonly namespace: B.ByteString;
+  readonly id: B.ByteString;
+  readonly bytes: Uint8Array;
+}) => void;
+
+/** `O_PATH`, which Node has no name for: takes hold of a file without opening it. */
+const O_PATH = 0o10000000;
+const { O_NONBLOCK, O_RDWR } = fs.constants;
+const fifoMode = 0o700;
+
+const codeOf = (error: unknown): string =>
+  error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'UNKNOWN';
+
+const errnoOf = <A>(action: () => A): E.Either<string, A> => E.tryCatch(action, codeOf);
+
+/** Takes hold of what `log` leads to; makes the FIFO when nothing is there. A dangling symlink stays one: `ENOENT`. */
+const hold = (path: Buffer): E.Either<string, number> => {
+  const held = errnoOf(() => fs.openSync(path, O_PATH));
+  if (E.isRight(held) || held.left !== 'ENOENT') return held;
+  const made = mkfifo(path, fifoMode);
+  if (E.isLeft(made) && made.left !== 'EEXIST') return made;
+  return errnoOf(() => fs.openSync(path, O_PATH));
+};
+
+/** A descriptor to read and write the FIFO by; null for what is left unread. Reading and writing, it never sees an end. */
+const openHeld = (held: number): E.Either<string, number | null> => {
+  const status = errnoOf(() => fs.fstatSync(held));
+  if (E.isLeft(status)) return status;
+  if (status.right.isDirectory()) return E.left('EISDIR');
+  if (status.right.isSocket()) return E.left('ENXIO');
+  if (!status.right.isFIFO()) return E.right(null);
+  return errnoOf(() => fs.openSync(`/proc/self/fd/${held}`, O_RDWR | O_NONBLOCK));
+};
+
+const unread: LogPipe = { close: async () => undefined };
+
+/** Log pipes whose contents go to a sink. One that is open does not keep the process alive by itself. */
+export const makeLogPipes = (sink: LogSink): LogPipes => ({
+  open:
+    ({ bundle, namespace, id }) =>
+    async () => {
+      const at = { directory: bundle, name: entry.log };
+      const failed = (code: string): E.Either<FileError, never> => E.left(systemError('open', pathOf(at), code));
+      const path = kernelPath(at);
+      if (E.isLeft(path)) return path;
+      const held = hold(path.right);
+      if (E.isLeft(held)) return failed(held.left);
+      const descriptor = openHeld(held.right);
+      fs.closeSync(held.right);
+      if (E.isLeft(descriptor)) return failed(descriptor.left);
+      if (descriptor.right === null) return E.right(unread);
+      const pipe = new Socket({ fd: descriptor.right, readable: true, writable: false });
+      pipe.unref();
+      pipe.on('data', (bytes: Buffer) => sink({ namespace, id, bytes }));
+      // Reading fails only when the pipe is being closed, and then nobody waits for it any more.
+      pipe.on('error', () => pipe.destroy());
+      return E.right({
+        close: () =>
+          new Promise((resolve) => {
+            if (pipe.closed) return resolve();
+            pipe.once('close', () => resolve());
+            pipe.destroy();
+          }),
+      });
+    },
+});

@@ -1,0 +1,112 @@
+/** The kernel's mount table, and unmounting without following symlinks (SPEC 7). */
+import { execFile } from 'node:child_process';
+import * as fs from 'node:fs';
+import * as B from '@shim-recovery/core/ByteString';
+import type { MountError, Mounts } from '@shim-recovery/core/Mounts';
+import * as E from 'fp-ts/lib/Either.js';
+import type { Task } from 'fp-ts/lib/Task.js';
+import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
+import { UMOUNT_NOFOLLOW, umount2, unavailable } from './Native.js';
+
+const mountTable = '/proc/self/mountinfo';
+const maxTableBytes = 64 * 1024 * 1024;
+const fuseMagic = 0x65735546;
+const helperTimeoutMs = 5_000;
+
+/** `O_PATH`, which Node has no name for: takes hold of a place without opening what is there. */
+const O_PATH = 0o10000000;
+const { O_DIRECTORY, O_NOFOLLOW } = fs.constants;
+
+const codeOf = (error: unknown): string =>
+  error instanceof Error && 'code' in error && typeof error.code === 'string' && error.code !== ''
+    ? error.code
+    : 'UNKNOWN';
+
+const bytesOf = (path: B.ByteString): Buffer => Buffer.from(B.toBytes(path));
+
+const read: TaskEither<MountError, B.ByteString> = async () =>
+  E.tryCatch(
+    () => {
+      const table = fs.readFileSync(mountTable);
+      if (table.length > maxTableBytes) throw new RangeError(`it is larger than ${maxTableBytes} bytes`);
+      return B.fromBytes(table);
+    },
+    (error) => ({
+      _tag: 'TableUnreadable',
+      reason: `${mountTable}: ${error instanceof RangeError ? error.message : codeOf(error)}`,
+    }),
+  );
+
+/** Takes hold of a mount point's parent, one component at a time from the root, following no symlink. */
+const holdParent = (path: B.ByteString): E.Either<string, { readonly descriptor: number; readonly name: string }> => {
+  const names = path.split('/').filter((name) => name !== '');
+  const name = names.pop();
+  if (!path.startsWith('/') || name === undefined || names.includes('..') || name === '..') return E.left('EINVAL');
+  return E.tryCatch(() => {
+    let descriptor = fs.openSync('/', O_PATH | O_DIRECTORY);
+    for (const component of names) {
+      try {
+        const next = Buffer.from(`/proc/self/fd/${descriptor}/${component}`, 'latin1');
+        const opened = fs.openSync(next, O_PATH | O_DIRECTORY | O_NOFOLLOW);
+        fs.closeSync(descriptor);
+        descriptor = opened;
+      } catch (error) {
+        fs.closeSync(descriptor);
+        throw error;
+      }
+    }
+    return { descriptor, name };
+  }, codeOf);
+};
+
+const unmount =
+  (path: B.ByteString): TaskEither<MountError, void> =>
+  async () => {
+    const reason = unavailable();
+    if (reason !== undefined) return E.left({ _tag: 'Unsupported', reason });
+    const parent = holdParent(path);
+    if (E.isLeft(parent)) return E.left({ _tag: 'UnmountRefused', path, code: parent.left });
+    const { descriptor, name } = parent.right;
+    const outcome = await umount2(Buffer.from(`/proc/self/fd/${descriptor}/${name}`, 'latin1'), UMOUNT_NOFOLLOW)();
+    fs.closeSync(descriptor);
+    return E.isLeft(outcome) ? E.left({ _tag: 'UnmountRefused', path, code: outcome.left }) : outcome;
+  };
+
+const isFuse =
+  (path: B.ByteString): Task<boolean> =>
+  () =>
+    new Promise((resolve) =>
+      fs.statfs(bytesOf(path), (error, status) => resolve(error === null && status.type === fuseMagic)),
+    );
+
+const exists =
+  (path: B.ByteString): Task<boolean> =>
+  () =>
+    new Promise((resolve) => fs.stat(bytesOf(path), (error) => resolve(error === null || error.code !== 'ENOENT')));
+
+const runHelper = (helper: string, path: B.ByteString): Promise<string | undefined> =>
+  new Promise((resolve) => {
+    if (!B.isText(path)) return resolve('its path is not valid UTF-8');
+    execFile(
+      helper,
+      ['-u', B.toText(path)],
+      { timeout: helperTimeoutMs, killSignal: 'SIGKILL' },
+      (error, _, stderr) => {
+        if (error === null) resolve(undefined);
+        else resolve(`${helper}: ${stderr.trim() === '' ? error.message : stderr.trim()}`);
+      },
+    );
+  });
+
+const unmountFuse =
+  (path: B.ByteString): TaskEither<MountError, void> =>
+  async () => {
+    const first = await runHelper('fusermount3', path);
+    if (first === undefined) return E.right(undefined);
+    const second = await runHelper('fusermount', path);
+    return second === undefined
+      ? E.right(undefined)
+      : E.left({ _tag: 'HelperFailed', path, reason: `${first}; ${second}` });
+  };
+
+export const linuxMounts: Mounts = { read, unmount, isFuse, unmountFuse, exists };

@@ -1,0 +1,101 @@
+/** Connecting to a unix socket by the exact bytes of its name (SPEC 9.5). */
+import { closeSync, openSync } from 'node:fs';
+import { connect, Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { showSocket, type SocketName } from '@shim-recovery/core/Bootstrap';
+import * as B from '@shim-recovery/core/ByteString';
+import type { ShimError } from '@shim-recovery/core/ShimConnector';
+import * as E from 'fp-ts/lib/Either.js';
+import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
+
+/** The longest name that the kernel's address has room for, beside the NUL before an abstract name or after a path. */
+export const maxSocketNameBytes = 107;
+
+/**
+ * When a listener's backlog is full, connect fails with EAGAIN at once, and the reference takes the shim for dead (H5).
+ * Here it is tried again after each of these, so that a shim shared by many tasks is not lost to our own rush. A
+ * backlog that stays full for longer, 635 ms in all, still fails.
+ */
+export const backlogRetryDelaysMs: ReadonlyArray<number> = [5, 10, 20, 40, 80, 160, 320];
+
+/** The most that a timer of Node can wait; a longer one would fire at once. */
+const longestTimerMs = 0x7fff_ffff;
+
+/** `O_PATH`, which Node has no name for: takes hold of a file without opening it. */
+const openPathOnly = 0o10000000;
+
+export interface Connecting {
+  readonly name: SocketName;
+  readonly timeoutMs: number;
+}
+
+type Connection = E.Either<ShimError, Socket>;
+
+const dialFailed = (name: SocketName, code: string): Connection =>
+  E.left({ _tag: 'DialFailed', code, message: `cannot connect to ${showSocket(name)}` });
+
+const codeOf = (error: unknown): string =>
+  error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'UNKNOWN';
+
+const outcomeOf = ({ name, timeoutMs }: Connecting, socket: Socket): Promise<Connection> =>
+  new Promise((resolve) => {
+    const settle = (connection: Connection): void => {
+      clearTimeout(deadline);
+      if (E.isLeft(connection)) socket.destroy();
+      resolve(connection);
+    };
+    const deadline = setTimeout(
+      () => settle(E.left({ _tag: 'TimedOut', afterMs: timeoutMs })),
+      Math.min(timeoutMs, longestTimerMs),
+    );
+    socket.once('connect', () => settle(E.right(socket)));
+    socket.on('error', (error) => settle(dialFailed(name, codeOf(error))));
+  });
+
+/**
+ * Node takes a path as text and encodes it as UTF-8. A path of other bytes is first taken hold of, which needs no text,
+ * and then reached through its descriptor.
+ */
+const connectPath = async (connecting: Connecting, path: B.ByteString): Promise<Connection> => {
+  const { name } = connecting;
+  // Node 20 cuts off a longer path, and connects to whatever the shorter one names.
+  if (path === '' || path.length > maxSocketNameBytes || path.includes('\0')) return dialFailed(name, 'EINVAL');
+  if (B.isText(path)) return outcomeOf(connecting, connect({ path: B.toText(path) }));
+  const held = E.tryCatch(() => openSync(Buffer.from(B.toBytes(path)), openPathOnly), codeOf);
+  if (E.isLeft(held)) return dialFailed(name, held.left);
+  const outcome = await outcomeOf(connecting, connect({ path: `/proc/self/fd/${held.right}` }));
+  closeSync(held.right);
+  return outcome;
+};
+
+/** Node 20 pads abstract names to the full length of an address, which is another name: connected natively instead. */
+const connectAbstractName = async (name: SocketName, abstractName: B.ByteString): Promise<Connection> => {
+  if (abstractName === '') return dialFailed(name, 'ECONNREFUSED');
+  if (abstractName.length > maxSocketNameBytes) return dialFailed(name, 'EINVAL');
+  const { connectAbstract } = await import('./Native.js');
+  const descriptor = connectAbstract(B.toBytes(abstractName));
+  if (E.isLeft(descriptor)) return dialFailed(name, descriptor.left);
+  return E.right(new Socket({ fd: descriptor.right, readable: true, writable: true }));
+};
+
+const connectOnce = (connecting: Connecting): Promise<Connection> =>
+  connecting.name._tag === 'Path'
+    ? connectPath(connecting, connecting.name.path)
+    : connectAbstractName(connecting.name, connecting.name.name);
+
+/** Connects, within the time-out. The socket has not been read from yet. `DialFailed` names the errno. */
+export const connectUnix =
+  (retryDelaysMs: ReadonlyArray<number>) =>
+  (connecting: Connecting): TaskEither<ShimError, Socket> =>
+  async () => {
+    const endMs = performance.now() + connecting.timeoutMs;
+    for (const delayMs of [...retryDelaysMs, Infinity]) {
+      const remainingMs = endMs - performance.now();
+      const connection = await connectOnce(connecting);
+      const isBacklogFull =
+        E.isLeft(connection) && connection.left._tag === 'DialFailed' && connection.left.code === 'EAGAIN';
+      if (!isBacklogFull || delayMs > remainingMs) return connection;
+      await sleep(delayMs);
+    }
+    return dialFailed(connecting.name, 'EAGAIN');
+  };

@@ -1,0 +1,150 @@
+/** The daemon's records of containers and sandboxes, as they stand in its database (SPEC 18.6 to 18.8). */
+import * as B from '@shim-recovery/core/ByteString';
+import { isValidNamespace } from '@shim-recovery/core/Identifier';
+import type { Policy } from '@shim-recovery/core/Policy';
+import {
+  type ContainerRecord,
+  type ContainerStore,
+  found,
+  type Lookup,
+  notFound,
+  type RecordKey,
+  type SandboxRecord,
+  type SandboxStore,
+  unknown,
+} from '@shim-recovery/core/Stores';
+import * as E from 'fp-ts/lib/Either.js';
+import { decode, showMalformedMessage } from '../protobuf/Message.js';
+import { Any } from '../protobuf/WellKnown.js';
+import type { Bolt, Bucket, Entry } from './Bolt.js';
+import { type BoltError, showBoltError } from './BoltError.js';
+
+const name = {
+  schema: B.fromText('v1'),
+  containers: B.fromText('containers'),
+  sandboxes: B.fromText('sandboxes'),
+  runtimeName: B.fromText('name'),
+  options: B.fromText('options'),
+} as const;
+
+/** Either the file is damaged, or the record in it is. */
+type ReadError = BoltError | { readonly _tag: 'Malformed'; readonly reason: string };
+
+const malformed = (reason: string): E.Either<ReadError, never> => E.left({ _tag: 'Malformed', reason });
+
+const fine: E.Either<ReadError, void> = E.right(undefined);
+
+/** A time as Go writes it: a version byte, 1 with 14 bytes behind it, or 2 with 15. */
+const checkTime = (value: Buffer): E.Either<ReadError, void> => {
+  const isTime = (value[0] === 1 && value.length === 15) || (value[0] === 2 && value.length === 16);
+  return isTime ? fine : malformed('a time in it cannot be read');
+};
+
+const checkAny = (value: Buffer): E.Either<ReadError, void> => {
+  const decoded = decode(Any)(value);
+  return E.isLeft(decoded) ? malformed(showMalformedMessage(decoded.left)) : fine;
+};
+
+/** The values of a bucket of extensions, each of which must be an `Any`. */
+const checkExtensions = (bolt: Bolt, bucket: Bucket): E.Either<ReadError, void> => {
+  const entries = bolt.entries(bucket);
+  if (E.isLeft(entries)) return entries;
+  for (const [, entry] of entries.right) {
+    const checked = entry._tag === 'Value' ? checkAny(entry.value) : fine;
+    if (E.isLeft(checked)) return checked;
+  }
+  return fine;
+};
+
+const checkField = (bolt: Bolt, key: string, entry: Entry): E.Either<ReadError, void> => {
+  if (entry._tag === 'Bucket') return key === 'extensions' ? checkExtensions(bolt, entry.bucket) : fine;
+  switch (key) {
+    case 'createdat':
+    case 'updatedat':
+      return checkTime(entry.value);
+    case 'spec':
+      return checkAny(entry.value);
+    default:
+      return fine;
+  }
+};
+
+interface RuntimeField {
+  readonly isPresent: boolean;
+  readonly runtimeName: B.ByteString;
+}
+
+const readRuntime = (bolt: Bolt, bucket: Bucket): E.Either<ReadError, RuntimeField> => {
+  const runtimeName = bolt.get(bucket, name.runtimeName);
+  if (E.isLeft(runtimeName)) return runtimeName;
+  const options = bolt.get(bucket, name.options);
+  if (E.isLeft(options)) return options;
+  const checked = options.right?._tag === 'Value' ? checkAny(options.right.value) : fine;
+  if (E.isLeft(checked)) return checked;
+  return E.right({
+    isPresent: true,
+    runtimeName: runtimeName.right?._tag === 'Value' ? B.fromBytes(runtimeName.right.value) : B.empty,
+  });
+};
+
+/** Visits a record's keys in order, as the reference does: the first that cannot be read fails the whole. */
+const readRecord = (bolt: Bolt, bucket: Bucket): E.Either<ReadError, RuntimeField> => {
+  const entries = bolt.entries(bucket);
+  if (E.isLeft(entries)) return entries;
+  let runtime: RuntimeField = { isPresent: false, runtimeName: B.empty };
+  for (const [key, entry] of entries.right) {
+    if (key === 'runtime' && entry._tag === 'Bucket') {
+      const read = readRuntime(bolt, entry.bucket);
+      if (E.isLeft(read)) return read;
+      runtime = read.right;
+      continue;
+    }
+    const checked = checkField(bolt, key, entry);
+    if (E.isLeft(checked)) return checked;
+  }
+  return E.right(runtime);
+};
+
+const unknownBecause = (error: ReadError): Lookup<never> =>
+  unknown(
+    error._tag === 'Malformed'
+      ? { _tag: 'RecordMalformed', reason: error.reason }
+      : { _tag: 'StoreUnavailable', reason: `the metadata store is damaged: ${showBoltError(error)}` },
+  );
+
+const lookUp = <A>(
+  bolt: Bolt,
+  { namespace }: RecordKey,
+  path: ReadonlyArray<B.ByteString>,
+  valueOf: (runtime: RuntimeField) => Lookup<A>,
+): Lookup<A> => {
+  if (!isValidNamespace(namespace))
+    return unknown({ _tag: 'StoreUnavailable', reason: 'the name is not valid for a namespace' });
+  const bucket = bolt.bucketAt(path);
+  if (E.isLeft(bucket)) return unknownBecause(bucket.left);
+  if (bucket.right === undefined) return notFound;
+  const record = readRecord(bolt, bucket.right);
+  return E.isLeft(record) ? unknownBecause(record.left) : valueOf(record.right);
+};
+
+/** Looks the records up in an open database. `sandboxRecords` says where this daemon's version keeps sandboxes. */
+export const metadataStores = (
+  bolt: Bolt,
+  { sandboxRecords }: Pick<Policy, 'sandboxRecords'>,
+): ContainerStore & SandboxStore => ({
+  container: (key) => async () =>
+    lookUp<ContainerRecord>(
+      bolt,
+      key,
+      [name.schema, key.namespace, name.containers, key.id],
+      ({ runtimeName }) => found({ runtimeName }), // a record without a runtime is one with an empty name (18.7)
+    ),
+  sandbox: (key) => async () =>
+    lookUp<SandboxRecord>(
+      bolt,
+      key,
+      [...(sandboxRecords === 'v1' ? [name.schema] : []), key.namespace, name.sandboxes, key.id],
+      ({ isPresent }) =>
+        isPresent ? found({ id: key.id }) : unknown({ _tag: 'RecordMalformed', reason: 'it has no runtime' }),
+    ),
+});

@@ -1,0 +1,101 @@
+/** What the command says about itself. */
+
+export const commandNames = ['plan', 'recover', 'demo'] as const;
+export type CommandName = (typeof commandNames)[number];
+
+export const defaultState = '/run/containerd/io.containerd.runtime.v2.task';
+export const defaultRoot = '/var/lib/containerd/io.containerd.runtime.v2.task';
+
+const overview = `shim-recovery: what a container daemon does at its start with the shims that an earlier one left.
+
+Usage: shim-recovery <command> [options]
+
+Commands:
+  plan      say what a restart would do to each bundle, and why; changes nothing
+  recover   do it: take shims back, reap, clean up, remove
+  demo      lay out a throw-away host with scripted shims, plan it and recover it
+
+Options:
+  -h, --help      this text; after a command, its own
+  -V, --version   the version
+
+Exit codes: 0 done, 1 could not run, 2 bad usage, 3 see plan and recover.
+`;
+
+const hostOptions = `Where:
+  --state DIR             state directory (default ${defaultState})
+  --root DIR              root directory (default ${defaultRoot})
+  --store STORE           where containers and sandboxes are recorded:
+                            bolt:FILE          containerd's own database (default: the one beside the root directory)
+                            containerd:SOCKET  the API of a daemon that runs
+                            json:FILE          a file of your own (see docs/formats.md)
+                            none               no container is known
+  --namespace NS          only this namespace; may be given several times
+
+How:
+  --policy NAME           whose decisions to take: containerd-1.7 (default)
+  --concurrency N         how many bundles may wait for an answer at once (default 4096)
+  --load-timeout T        for each answer of a shim, such as 5s or 500ms (default 5s)
+  --cleanup-timeout T     for each run of a shim's binary (default 5s)
+  --shutdown-timeout T    for a shim to accept its shutdown (default 3s)
+
+What shim binaries are told:
+  --address SOCKET        the daemon's socket (default containerd.sock beside the state directory)
+  --ttrpc-address SOCKET  its ttrpc socket (default the same with .ttrpc)
+  --publish-binary FILE   the program that publishes events (default /usr/bin/containerd)
+  --debug                 that the daemon logs at debug level
+
+Output:
+  --json                  the report as one line of JSON
+`;
+
+const plan = `shim-recovery plan: say what a restart would do to each bundle, and why. Changes nothing.
+
+Shims are sent Connect and Pids, nothing else; their log pipes are not opened.
+
+Usage: shim-recovery plan [options]
+
+${hostOptions}  --detailed-exitcode     exit with 3 when something would be destroyed or held
+  --no-probe              do not ask shims; what depends on their answer is held
+  -h, --help              this text
+
+Exit codes: 0 done, 1 could not run, 2 bad usage, 3 see --detailed-exitcode.
+`;
+
+const recover = `shim-recovery recover: take shims back, reap, clean up and remove, as the policy decides.
+
+Refuses while a daemon serves these directories. While it runs it holds the lock of the daemon's database, so that a
+daemon that is started meanwhile waits. On SIGINT or SIGTERM it finishes the step in hand and reports what is left;
+running it again goes on from there.
+
+Usage: shim-recovery recover [options]
+
+${hostOptions}  --detailed-exitcode     exit with 3 also when something was destroyed
+  --watch                 stay attached: copy shims' logs to stderr, clean up after shims that end, print their events
+                          as lines of JSON; until SIGINT or SIGTERM, which leave the shims running
+  --force                 also while a daemon seems to run, and with --store none
+  -h, --help              this text
+
+Exit codes: 0 all steps done, 1 could not run, 2 bad usage, 3 a step failed or something was held, 130 or 143 interrupted.
+`;
+
+const demo = `shim-recovery demo: lay out a throw-away host, plan it and recover it. Needs neither root nor containerd.
+
+The shims are scripted, their sockets and log pipes are real. Nothing is left behind.
+
+Usage: shim-recovery demo
+`;
+
+/** The text for a command, or for all of them. */
+export const helpText = (about: CommandName | undefined): string => {
+  switch (about) {
+    case undefined:
+      return overview;
+    case 'plan':
+      return plan;
+    case 'recover':
+      return recover;
+    case 'demo':
+      return demo;
+  }
+};

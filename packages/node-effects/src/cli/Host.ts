@@ -1,0 +1,110 @@
+/** From options to what the program needs: settings, a store that is open, and the capabilities of this machine. */
+import * as B from '@shim-recovery/core/ByteString';
+import type { Capabilities } from '@shim-recovery/core/Capabilities';
+import type { EventSink } from '@shim-recovery/core/EventSink';
+import type { Settings } from '@shim-recovery/core/Settings';
+import type { ContainerStore, SandboxStore } from '@shim-recovery/core/Stores';
+import * as E from 'fp-ts/lib/Either.js';
+import type { IO } from 'fp-ts/lib/IO.js';
+import { pipe } from 'fp-ts/lib/function.js';
+import { type Locking, openMetadataStore, showMetadataStoreError } from '../bolt/MetadataStore.js';
+import { checkProc } from '../FileSystem.js';
+import { daemonProgramSearch, linuxCapabilities, linuxSettings } from '../interpreter.js';
+import { openJsonStore } from '../JsonStore.js';
+import type { LogSink } from '../LogPipes.js';
+import { noStore } from '../NoStore.js';
+import type { HostOptions } from './Options.js';
+import type { Terminal } from './Terminal.js';
+
+/** A store that is open, and how to give it back. */
+export interface OpenStore {
+  readonly stores: ContainerStore & SandboxStore;
+  readonly close: IO<void>;
+}
+
+const doNothing: IO<void> = () => undefined;
+
+/** What to do about a database that another process holds. */
+const lockedAdvice = (options: HostOptions): string =>
+  `; ask the daemon itself with --store containerd:${options.address}, or stop it first`;
+
+/** Opens the store that was chosen. Left: one line that says what is wrong, and what to do. */
+export const openStore = async (options: HostOptions, locking: Locking): Promise<E.Either<string, OpenStore>> => {
+  const { store, policy, timeouts } = options;
+  switch (store._tag) {
+    case 'None':
+      return E.right({ stores: noStore, close: doNothing });
+    case 'Json':
+      return pipe(
+        openJsonStore(store.path),
+        E.map((stores) => ({ stores, close: doNothing })),
+      );
+    case 'Containerd': {
+      const { openContainerdStore } = await import('../containerd/ContainerdStore.js');
+      return E.right(openContainerdStore({ socketPath: store.socketPath, timeoutMs: timeouts.loadMs }));
+    }
+    case 'Bolt':
+      return pipe(
+        openMetadataStore(store.path, { locking, sandboxRecords: policy.sandboxRecords }),
+        E.mapLeft((error) => {
+          const sentence = showMetadataStoreError(error);
+          switch (error._tag) {
+            case 'Locked':
+              return `${sentence}${lockedAdvice(options)}`;
+            case 'CannotOpen':
+              return error.code === 'ENOENT'
+                ? `${sentence}; say where containers are recorded with --store, or --store none if nowhere`
+                : sentence;
+            case 'Damaged':
+              return `${sentence}; nothing was done, as every container would seem unknown`;
+          }
+        }),
+      );
+  }
+};
+
+/** The settings that the options come to. */
+export const settingsOf = (options: HostOptions): Settings => {
+  const settings = linuxSettings({
+    state: options.state,
+    root: options.root,
+    programSearch: daemonProgramSearch(options.publishBinary),
+  });
+  return {
+    ...settings,
+    policy: options.policy,
+    namespaces: options.namespaces.map(B.fromText),
+    timeouts: options.timeouts,
+    bounds: { ...settings.bounds, waiting: options.waiting },
+  };
+};
+
+/** The capabilities that the options come to, or why this machine cannot give them. */
+export const capabilitiesOf = (
+  options: HostOptions,
+  terminal: Terminal,
+  more: {
+    readonly stores: ContainerStore & SandboxStore;
+    readonly interrupted: IO<boolean>;
+    readonly eventSink?: EventSink;
+    readonly logSink?: LogSink;
+  },
+): E.Either<string, Capabilities> =>
+  pipe(
+    checkProc(),
+    E.map(() => {
+      const { stores, ...rest } = more;
+      return linuxCapabilities({
+        ...rest,
+        store: stores,
+        daemon: {
+          address: B.fromText(options.address),
+          ttrpcAddress: B.fromText(options.ttrpcAddress),
+          publishBinary: B.fromText(options.publishBinary),
+          debug: options.isDebug,
+        },
+        warn: (warning) => terminal.say(`shim-recovery: ${warning}`),
+        trace: terminal.progress,
+      });
+    }),
+  );

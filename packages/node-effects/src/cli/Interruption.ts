@@ -1,0 +1,41 @@
+/** SIGINT and SIGTERM: the first one asks for an end, the second one is the end. */
+import type { IO } from 'fp-ts/lib/IO.js';
+import type { Task } from 'fp-ts/lib/Task.js';
+
+const exitCodes = { SIGINT: 130, SIGTERM: 143 } as const;
+type EndSignal = keyof typeof exitCodes;
+
+export interface Interruption {
+  readonly requested: IO<boolean>;
+  /** Completes with the first signal. */
+  readonly requestedOnce: Task<void>;
+  /** The exit code that tells of the signal, once there was one. */
+  readonly exitCode: IO<number | undefined>;
+  readonly stopListening: IO<void>;
+}
+
+/** Listens from now on. `onFirst` may say that the end is near. */
+export const listenForInterruption = (onFirst: (signal: EndSignal) => void): Interruption => {
+  let signalled: EndSignal | undefined;
+  let tell: () => void = () => undefined;
+  const first = new Promise<void>((resolve) => {
+    tell = resolve;
+  });
+  const onSignal = (signal: EndSignal): void => {
+    if (signalled !== undefined) process.exit(exitCodes[signal]);
+    signalled = signal;
+    onFirst(signal);
+    tell();
+  };
+  process.on('SIGINT', onSignal);
+  process.on('SIGTERM', onSignal);
+  return {
+    requested: () => signalled !== undefined,
+    requestedOnce: () => first,
+    exitCode: () => (signalled === undefined ? undefined : exitCodes[signalled]),
+    stopListening: () => {
+      process.off('SIGINT', onSignal);
+      process.off('SIGTERM', onSignal);
+    },
+  };
+};

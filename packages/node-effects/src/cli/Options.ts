@@ -1,0 +1,284 @@
+/** From what was typed to what is meant: commands and options, decoded, with every mistake as a value. */
+import * as path from 'node:path';
+import { parseArgs } from 'node:util';
+import * as B from '@shim-recovery/core/ByteString';
+import { isValidNamespace } from '@shim-recovery/core/Identifier';
+import { type Policy, PolicyName, policies } from '@shim-recovery/core/Policy';
+import { defaultBounds, defaultTimeouts, type Timeouts } from '@shim-recovery/core/Settings';
+import * as E from 'fp-ts/lib/Either.js';
+import { pipe } from 'fp-ts/lib/function.js';
+import * as t from 'io-ts';
+import { commandNames, type CommandName, defaultRoot, defaultState } from './Help.js';
+
+/** Where containers and sandboxes are looked up. */
+export type StoreChoice =
+  | { readonly _tag: 'Bolt'; readonly path: string }
+  | { readonly _tag: 'Containerd'; readonly socketPath: string }
+  | { readonly _tag: 'Json'; readonly path: string }
+  | { readonly _tag: 'None' };
+
+/** What `plan` and `recover` have in common. */
+export interface HostOptions {
+  readonly state: string;
+  readonly root: string;
+  readonly store: StoreChoice;
+  readonly policy: Policy;
+  readonly namespaces: ReadonlyArray<string>;
+  readonly waiting: number;
+  readonly timeouts: Timeouts;
+  /** The daemon's gRPC and ttrpc sockets. */
+  readonly address: string;
+  readonly ttrpcAddress: string;
+  readonly publishBinary: string;
+  readonly isDebug: boolean;
+  readonly isJson: boolean;
+  readonly isDetailedExitCode: boolean;
+}
+
+export type Command =
+  | { readonly _tag: 'Help'; readonly about: CommandName | undefined }
+  | { readonly _tag: 'Version' }
+  | { readonly _tag: 'Plan'; readonly host: HostOptions; readonly isProbing: boolean }
+  | { readonly _tag: 'Recover'; readonly host: HostOptions; readonly isWatching: boolean; readonly isForced: boolean }
+  | { readonly _tag: 'Demo' };
+
+/** A mistake of the one who typed; one line that says what to do. */
+export interface UsageError {
+  readonly message: string;
+}
+
+const usage = (message: string): E.Either<UsageError, never> => E.left({ message });
+
+const hostOptions = {
+  help: { type: 'boolean', short: 'h' },
+  state: { type: 'string' },
+  root: { type: 'string' },
+  store: { type: 'string' },
+  policy: { type: 'string' },
+  namespace: { type: 'string', multiple: true },
+  concurrency: { type: 'string' },
+  'load-timeout': { type: 'string' },
+  'cleanup-timeout': { type: 'string' },
+  'shutdown-timeout': { type: 'string' },
+  address: { type: 'string' },
+  'ttrpc-address': { type: 'string' },
+  'publish-binary': { type: 'string' },
+  debug: { type: 'boolean' },
+  json: { type: 'boolean' },
+  'detailed-exitcode': { type: 'boolean' },
+} as const;
+
+const optionsOf = {
+  plan: { ...hostOptions, 'no-probe': { type: 'boolean' } },
+  recover: { ...hostOptions, watch: { type: 'boolean' }, force: { type: 'boolean' } },
+  demo: { help: { type: 'boolean', short: 'h' } },
+} as const;
+
+/** How many letters must change to make one word of the other. */
+const distance = (first: string, second: string): number => {
+  let row = Array.from({ length: second.length + 1 }, (_, index) => index);
+  for (const [at, letter] of Array.from(first).entries()) {
+    const next = [at + 1];
+    for (const [index, other] of Array.from(second).entries())
+      next.push(
+        Math.min((next[index] ?? 0) + 1, (row[index + 1] ?? 0) + 1, (row[index] ?? 0) + (letter === other ? 0 : 1)),
+      );
+    row = next;
+  }
+  return row.at(-1) ?? 0;
+};
+
+const closest = (word: string, known: ReadonlyArray<string>): string => {
+  const [best] = known
+    .map((name) => ({ name, away: distance(word, name) }))
+    .filter(({ away }) => away <= 3)
+    .sort((first, second) => first.away - second.away);
+  return best === undefined ? '' : `; did you mean ${best.name}?`;
+};
+
+/** Every name that was typed as an option, checked first, so that the message can say which one was meant. */
+const checkNames = (command: CommandName, args: ReadonlyArray<string>): E.Either<UsageError, void> => {
+  const known = Object.keys(optionsOf[command]).map((name) => `--${name}`);
+  for (const arg of args) {
+    if (arg === '--') return usage('nothing may follow "--"');
+    const name = arg.split('=')[0] ?? arg;
+    if (name.startsWith('--') && !known.includes(name))
+      return usage(`${command} has no option ${name}${closest(name, known)}; see shim-recovery ${command} --help`);
+  }
+  return E.right(undefined);
+};
+
+type Values = Readonly<Record<string, unknown>>;
+
+const parseValues = (command: CommandName, args: ReadonlyArray<string>): E.Either<UsageError, Values> =>
+  pipe(
+    checkNames(command, args),
+    E.chain(() =>
+      E.tryCatch(
+        (): Values => parseArgs({ args: [...args], options: optionsOf[command], strict: true }).values,
+        (error): UsageError => ({ message: messageOf(error, command) }),
+      ),
+    ),
+  );
+
+/** The first sentence of what the parser says, which names the option. */
+const messageOf = (error: unknown, command: CommandName): string => {
+  const [first = 'that cannot be understood'] = (error instanceof Error ? error.message : String(error)).split(
+    /\.\s|\n/,
+  );
+  return `${first.replace(/\.$/, '')}; see shim-recovery ${command} --help`;
+};
+
+const textOf = (values: Values, name: string): string | undefined => {
+  const value = values[name];
+  return typeof value === 'string' ? value : undefined;
+};
+
+const isSet = (values: Values, name: string): boolean => values[name] === true;
+
+const storeKinds = 'bolt:FILE, containerd:SOCKET, json:FILE or none';
+
+const parseStore = (text: string | undefined, root: string): E.Either<UsageError, StoreChoice> => {
+  if (text === undefined)
+    return E.right({ _tag: 'Bolt', path: path.join(path.dirname(root), 'io.containerd.metadata.v1.bolt', 'meta.db') });
+  if (text === 'none') return E.right({ _tag: 'None' });
+  const [, kind, where = ''] = /^(bolt|containerd|json):(.*)$/s.exec(text) ?? [];
+  if (kind === undefined) return usage(`--store ${text} is no store; it takes ${storeKinds}`);
+  if (where === '') return usage(`--store ${kind}: lacks a path; it takes ${storeKinds}`);
+  const resolved = path.resolve(where);
+  switch (kind) {
+    case 'bolt':
+      return E.right({ _tag: 'Bolt', path: resolved });
+    case 'json':
+      return E.right({ _tag: 'Json', path: resolved });
+    default:
+      return E.right({ _tag: 'Containerd', socketPath: resolved });
+  }
+};
+
+const unitsMs: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000 };
+
+/** The longest time-out: what a timer can hold. */
+const maxDurationMs = 2 ** 31 - 1;
+
+const parseDuration =
+  (values: Values, name: string) =>
+  (fallbackMs: number): E.Either<UsageError, number> => {
+    const text = textOf(values, name);
+    if (text === undefined) return E.right(fallbackMs);
+    const [, amount, unit = ''] = /^(\d+(?:\.\d+)?)(ms|s|m)$/.exec(text) ?? [];
+    const ms = Number(amount) * (unitsMs[unit] ?? Number.NaN);
+    return ms > 0 && ms <= maxDurationMs
+      ? E.right(ms)
+      : usage(`--${name} ${text} is no duration; write one like 5s, 500ms or 1.5m`);
+  };
+
+const parseTimeouts = (values: Values): E.Either<UsageError, Timeouts> =>
+  pipe(
+    E.Do,
+    E.apS('loadMs', parseDuration(values, 'load-timeout')(defaultTimeouts.loadMs)),
+    E.apS('cleanUpMs', parseDuration(values, 'cleanup-timeout')(defaultTimeouts.cleanUpMs)),
+    E.apS('shutdownMs', parseDuration(values, 'shutdown-timeout')(defaultTimeouts.shutdownMs)),
+  );
+
+const maxConcurrency = 65_536;
+
+const parseConcurrency = (text: string | undefined): E.Either<UsageError, number> => {
+  if (text === undefined) return E.right(defaultBounds.waiting);
+  const count = /^\d+$/.test(text) ? Number(text) : 0;
+  return count >= 1 && count <= maxConcurrency
+    ? E.right(count)
+    : usage(`--concurrency ${text} is not a number from 1 to ${maxConcurrency}`);
+};
+
+const parsePolicy = (text: string | undefined): E.Either<UsageError, Policy> => {
+  const name = text ?? 'containerd-1.7';
+  return PolicyName.is(name)
+    ? E.right(policies[name])
+    : usage(`--policy ${name} is not known; it takes ${Object.keys(policies).join(', ')}`);
+};
+
+const parseNamespaces = (values: Values): E.Either<UsageError, ReadonlyArray<string>> => {
+  const given = values['namespace'];
+  const names = t.array(t.string).is(given) ? given : [];
+  const invalid = names.find((name) => !isValidNamespace(B.fromText(name)));
+  return invalid === undefined
+    ? E.right(names)
+    : usage(
+        `--namespace ${JSON.stringify(invalid)} is not valid; letters and digits, with single . _ - between them, 76 at most`,
+      );
+};
+
+const parsePath = (values: Values, name: string, fallback: string): E.Either<UsageError, string> => {
+  const text = textOf(values, name) ?? fallback;
+  if (text === '') return usage(`--${name} is empty; give it a path`);
+  return text.includes('\0') ? usage(`--${name} holds a NUL byte`) : E.right(path.resolve(text));
+};
+
+/** The two kinds of default follow the directories: another state directory is another daemon's. */
+const parseHost = (values: Values): E.Either<UsageError, HostOptions> =>
+  pipe(
+    E.Do,
+    E.bind('state', () => parsePath(values, 'state', defaultState)),
+    E.bind('root', () => parsePath(values, 'root', defaultRoot)),
+    E.bind('store', ({ root }) => parseStore(textOf(values, 'store'), root)),
+    E.bind('policy', () => parsePolicy(textOf(values, 'policy'))),
+    E.bind('namespaces', () => parseNamespaces(values)),
+    E.bind('waiting', () => parseConcurrency(textOf(values, 'concurrency'))),
+    E.bind('timeouts', () => parseTimeouts(values)),
+    E.bind('address', ({ state }) => parsePath(values, 'address', path.join(path.dirname(state), 'containerd.sock'))),
+    E.bind('ttrpcAddress', ({ address }) => parsePath(values, 'ttrpc-address', `${address}.ttrpc`)),
+    E.bind('publishBinary', () => parsePath(values, 'publish-binary', '/usr/bin/containerd')),
+    E.map((parsed) => ({
+      ...parsed,
+      isDebug: isSet(values, 'debug'),
+      isJson: isSet(values, 'json'),
+      isDetailedExitCode: isSet(values, 'detailed-exitcode'),
+    })),
+  );
+
+const parseCommand = (command: CommandName, args: ReadonlyArray<string>): E.Either<UsageError, Command> =>
+  pipe(
+    parseValues(command, args),
+    E.chain((values): E.Either<UsageError, Command> => {
+      if (isSet(values, 'help')) return E.right({ _tag: 'Help', about: command });
+      switch (command) {
+        case 'demo':
+          return E.right({ _tag: 'Demo' });
+        case 'plan':
+          return pipe(
+            parseHost(values),
+            E.map((host) => ({ _tag: 'Plan', host, isProbing: !isSet(values, 'no-probe') })),
+          );
+        case 'recover':
+          return pipe(
+            parseHost(values),
+            E.map((host) => ({
+              _tag: 'Recover',
+              host,
+              isWatching: isSet(values, 'watch'),
+              isForced: isSet(values, 'force'),
+            })),
+          );
+      }
+    }),
+  );
+
+const isCommandName = (word: string): word is CommandName => commandNames.some((name) => name === word);
+
+/** Reads the arguments after the program's name. */
+export const parseCommandLine = (args: ReadonlyArray<string>): E.Either<UsageError, Command> => {
+  const [first, ...rest] = args;
+  if (first === undefined) return usage(`a command is missing; it takes ${commandNames.join(', ')}`);
+  if (first === '--help' || first === '-h') return E.right({ _tag: 'Help', about: undefined });
+  if (first === '--version' || first === '-V') return E.right({ _tag: 'Version' });
+  if (first === 'help') {
+    const about = rest[0];
+    return about === undefined || isCommandName(about)
+      ? E.right({ _tag: 'Help', about })
+      : usage(`there is no command ${about}; it takes ${commandNames.join(', ')}`);
+  }
+  return isCommandName(first)
+    ? parseCommand(first, rest)
+    : usage(`there is no command ${first}${closest(first, commandNames)}; see shim-recovery --help`);
+};

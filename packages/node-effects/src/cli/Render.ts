@@ -1,0 +1,127 @@
+/** A report as people read it. */
+import type { BundleReport, NamespaceReport, Report, StepReport, VerdictName } from '@shim-recovery/core/Report';
+
+/** Marks text; the plain one leaves it as it is. */
+export interface Style {
+  readonly strong: (text: string) => string;
+  readonly good: (text: string) => string;
+  readonly bad: (text: string) => string;
+  readonly faint: (text: string) => string;
+}
+
+const unchanged = (text: string): string => text;
+export const plainStyle: Style = { strong: unchanged, good: unchanged, bad: unchanged, faint: unchanged };
+
+const marked =
+  (code: number) =>
+  (text: string): string =>
+    `\u001b[${code}m${text}\u001b[0m`;
+export const colourStyle: Style = { strong: marked(1), good: marked(32), bad: marked(31), faint: marked(2) };
+
+const verdictWords: Readonly<Record<VerdictName, string>> = {
+  ignore: 'ignore',
+  adopt: 'adopt',
+  reap: 'reap',
+  cleanUp: 'clean up',
+  discard: 'discard',
+  hold: 'hold',
+};
+
+const verdictStyle = (style: Style, verdict: VerdictName): ((text: string) => string) => {
+  switch (verdict) {
+    case 'adopt':
+      return style.good;
+    case 'reap':
+    case 'cleanUp':
+    case 'discard':
+      return style.bad;
+    case 'hold':
+      return style.strong;
+    case 'ignore':
+      return style.faint;
+  }
+};
+
+const stepLine = (style: Style, { step, outcome, target, error, detail }: StepReport): string => {
+  const what = target === undefined ? step : `${step} ${target}`;
+  switch (outcome) {
+    case 'planned':
+      return what;
+    case 'done':
+      return detail === undefined ? what : `${what} (${detail})`;
+    case 'failed':
+      return style.bad(`${what} failed: ${error ?? ''}`);
+    case 'left':
+      return style.strong(`${what} left undone`);
+  }
+};
+
+const bundleLines = (style: Style, width: number, bundle: BundleReport): ReadonlyArray<string> => [
+  `  ${bundle.id.padEnd(width)}  ${verdictStyle(style, bundle.verdict)(verdictWords[bundle.verdict].padEnd(8))}  ${bundle.explanation}`,
+  ...bundle.steps.map((step) => `  ${' '.repeat(width)}    ${style.faint('-')} ${stepLine(style, step)}`),
+];
+
+const workDirLines = (style: Style, command: Report['command'], namespace: NamespaceReport): ReadonlyArray<string> => {
+  const removed = command === 'plan' ? 'would be removed' : 'removed';
+  return namespace.workDirs
+    .filter((entry) => entry.removed || entry.error !== undefined)
+    .map(({ name, error }) =>
+      error === undefined
+        ? `  working directory ${name} ${removed}: no task of this id is registered`
+        : style.bad(`  working directory ${name} is still there: ${error}`),
+    );
+};
+
+const namespaceLines = (
+  style: Style,
+  command: Report['command'],
+  namespace: NamespaceReport,
+): ReadonlyArray<string> => {
+  const width = Math.min(40, Math.max(0, ...namespace.bundles.map(({ id }) => id.length)));
+  return [
+    style.strong(`namespace ${namespace.name}`),
+    ...(namespace.error === null ? [] : [style.bad(`  ${namespace.error}`)]),
+    ...namespace.bundles.flatMap((bundle) => bundleLines(style, width, bundle)),
+    ...workDirLines(style, command, namespace),
+    '',
+  ];
+};
+
+const plural = (count: number, one: string, many: string): string => `${count} ${count === 1 ? one : many}`;
+
+const summaryLine = ({ command, summary, interrupted, durationMs }: Report): string => {
+  const counts: ReadonlyArray<readonly [number, string, string]> =
+    command === 'plan'
+      ? [
+          [summary.adopt, 'to adopt', 'to adopt'],
+          [summary.reap, 'to reap', 'to reap'],
+          [summary.cleanUp, 'to clean up', 'to clean up'],
+          [summary.discard, 'to discard', 'to discard'],
+          [summary.hold, 'held', 'held'],
+          [summary.ignore, 'ignored', 'ignored'],
+          [summary.workDirsRemoved, 'working directory to remove', 'working directories to remove'],
+        ]
+      : [
+          [summary.adopt, 'adopted', 'adopted'],
+          [summary.reap, 'reaped', 'reaped'],
+          [summary.cleanUp, 'cleaned up', 'cleaned up'],
+          [summary.discard, 'discarded', 'discarded'],
+          [summary.hold, 'held', 'held'],
+          [summary.ignore, 'ignored', 'ignored'],
+          [summary.workDirsRemoved, 'working directory removed', 'working directories removed'],
+          [summary.failedSteps, 'step failed', 'steps failed'],
+        ];
+  const words = counts.filter(([count]) => count > 0).map(([count, one, many]) => plural(count, one, many));
+  const what = words.length === 0 ? 'nothing to do' : words.join(', ');
+  return `${command}: ${what}, in ${Math.round(durationMs)} ms${interrupted ? '; interrupted, what is left undone is said above' : ''}`;
+};
+
+/** The whole report, ending with a summary of one line. */
+export const renderReport =
+  (style: Style) =>
+  (report: Report): string =>
+    [
+      ...report.namespaces.flatMap((namespace) => namespaceLines(style, report.command, namespace)),
+      style.strong(summaryLine(report)),
+      '',
+    ].join('\n');

@@ -1,0 +1,112 @@
+/** `shim-recovery recover`: does what `plan` says, and with `--watch` stays attached. */
+import * as B from '@shim-recovery/core/ByteString';
+import { showRecoveryError } from '@shim-recovery/core/Preparation';
+import { type Recovered, recover } from '@shim-recovery/core/Recovery';
+import { changesSomething, type Report } from '@shim-recovery/core/Report';
+import * as E from 'fp-ts/lib/Either.js';
+import { isServed } from '../containerd/DaemonProbe.js';
+import { lineSink } from '../EventSinks.js';
+import type { LogSink } from '../LogPipes.js';
+import { capabilitiesOf, type OpenStore, openStore, settingsOf } from './Host.js';
+import { type Interruption, listenForInterruption } from './Interruption.js';
+import type { HostOptions } from './Options.js';
+import { exitCode, formatReport, refuse } from './planCommand.js';
+import type { Terminal } from './Terminal.js';
+
+export interface RecoverOptions {
+  readonly isWatching: boolean;
+  readonly isForced: boolean;
+}
+
+/** Why it must not be done here and now, unless it is forced. */
+const objection = async ({ store, address }: HostOptions): Promise<string | undefined> => {
+  if (store._tag === 'None')
+    return 'without a store every container is unknown, and bundles without a recorded shim binary would be discarded; name a store with --store, or insist with --force';
+  const sockets = new Set([address, ...(store._tag === 'Containerd' ? [store.socketPath] : [])]);
+  for (const socket of sockets)
+    if (await isServed(socket)())
+      return `a daemon serves ${socket}; its shims are its own: stop it first, look with plan instead, or insist with --force`;
+  return undefined;
+};
+
+/** The store, locked against a daemon that is started meanwhile; with force, unlocked where somebody else holds it. */
+const openLocked = async (
+  options: HostOptions,
+  terminal: Terminal,
+  { isForced }: RecoverOptions,
+): Promise<E.Either<string, OpenStore>> => {
+  const locked = await openStore(options, 'exclusive');
+  if (E.isRight(locked) || !isForced) return locked;
+  const unlocked = await openStore(options, 'none');
+  if (E.isRight(unlocked)) terminal.say(`shim-recovery: going on by force, although ${locked.left}`);
+  return unlocked;
+};
+
+/** What shims write, each line with its task's name in front. */
+const logLines = (terminal: Terminal): LogSink => {
+  const unfinished = new Map<string, string>();
+  return ({ namespace, id, bytes }) => {
+    const name = `${B.show(namespace)}/${B.show(id)}`;
+    const lines = `${unfinished.get(name) ?? ''}${B.fromBytes(bytes)}`.split('\n');
+    unfinished.set(name, (lines.pop() ?? '').slice(-maxLineBytes));
+    for (const line of lines) terminal.say(`${name}: ${B.show(B.fromBytes(Buffer.from(line, 'latin1')))}`);
+  };
+};
+
+/** A line that never ends is not kept for ever. */
+const maxLineBytes = 64 * 1024;
+
+const outcomeOf = (options: HostOptions, report: Report): number => {
+  const { summary, namespaces } = report;
+  const isIncomplete =
+    summary.failedSteps + summary.hold > 0 || namespaces.some(({ error }) => error !== null) || report.interrupted;
+  const isDetailed = options.isDetailedExitCode && changesSomething(report);
+  return isIncomplete || isDetailed ? exitCode.somethingElse : exitCode.done;
+};
+
+/** Stays until a signal comes; that is how a watch ends, and no interruption. */
+const watch = async (terminal: Terminal, recovered: Recovered, interruption: Interruption): Promise<void> => {
+  const { length } = recovered.registry.instances();
+  terminal.say(`shim-recovery: watching ${length === 1 ? '1 shim' : `${length} shims`}; SIGINT or SIGTERM ends it`);
+  const keepAlive = setInterval(() => undefined, 2 ** 30);
+  await interruption.requestedOnce();
+  clearInterval(keepAlive);
+};
+
+/** Runs the command; the exit code. */
+export const runRecover = async (
+  options: HostOptions,
+  terminal: Terminal,
+  recoverOptions: RecoverOptions,
+): Promise<number> => {
+  const objected = recoverOptions.isForced ? undefined : await objection(options);
+  if (objected !== undefined) return refuse(terminal, objected);
+  const store = await openLocked(options, terminal, recoverOptions);
+  if (E.isLeft(store)) return refuse(terminal, store.left);
+  const interruption = listenForInterruption((signal) =>
+    terminal.say(`shim-recovery: ${signal}: finishing what is under way; once more ends at once`),
+  );
+  try {
+    const capabilities = capabilitiesOf(options, terminal, {
+      stores: store.right.stores,
+      interrupted: interruption.requested,
+      ...(recoverOptions.isWatching ? { eventSink: lineSink(terminal.stdout), logSink: logLines(terminal) } : {}),
+    });
+    if (E.isLeft(capabilities)) return refuse(terminal, capabilities.left);
+    const recovered = await recover(settingsOf(options))(capabilities.right)();
+    if (E.isLeft(recovered)) return refuse(terminal, showRecoveryError(recovered.left));
+    const { report, stop } = recovered.right;
+    terminal.clearProgress();
+    await terminal.print(formatReport(options, terminal, report));
+    if (recoverOptions.isWatching && !report.interrupted) {
+      await watch(terminal, recovered.right, interruption);
+      await stop();
+      return exitCode.done;
+    }
+    await stop();
+    return interruption.exitCode() ?? outcomeOf(options, report);
+  } finally {
+    store.right.close();
+    interruption.stopListening();
+  }
+};

@@ -1,0 +1,82 @@
+/** The interpreter for Linux, put together: all that the program of `@shim-recovery/core` needs to run on a real host. */
+import * as os from 'node:os';
+import * as path from 'node:path';
+import * as B from '@shim-recovery/core/ByteString';
+import type { Capabilities } from '@shim-recovery/core/Capabilities';
+import type { EventSink } from '@shim-recovery/core/EventSink';
+import type { ProgramSearch } from '@shim-recovery/core/RuntimeName';
+import { defaultBounds, type Settings, settingsFor } from '@shim-recovery/core/Settings';
+import type { DaemonAddresses } from '@shim-recovery/core/ShimBinary';
+import type { ContainerStore, SandboxStore } from '@shim-recovery/core/Stores';
+import { silent, type Trace } from '@shim-recovery/core/Trace';
+import * as E from 'fp-ts/lib/Either.js';
+import type { IO } from 'fp-ts/lib/IO.js';
+import { systemClock } from './Clock.js';
+import { linuxFileSystem } from './FileSystem.js';
+import { type LogSink, makeLogPipes } from './LogPipes.js';
+import { linuxMounts } from './Mounts.js';
+import { linuxProgramFiles } from './ProgramFiles.js';
+import { makeShimBinary } from './ShimBinary.js';
+import { makeShimConnector } from './ShimConnector.js';
+
+/** What a host has to say for itself; everything else is the same everywhere. */
+export interface LinuxOptions {
+  readonly store: ContainerStore & SandboxStore;
+  /** What shim binaries are told about the daemon. */
+  readonly daemon: DaemonAddresses;
+  /** Where events of tasks that end go. By default nowhere. */
+  readonly eventSink?: EventSink;
+  /** Where what shims write to their logs goes. By default nowhere; it is read all the same. */
+  readonly logSink?: LogSink;
+  /** What shim binaries inherit. By default this process's own environment. */
+  readonly environment?: Readonly<NodeJS.ProcessEnv>;
+  /** Told of a shim binary that complains but succeeds. */
+  readonly warn?: (warning: string) => void;
+  readonly trace?: Trace;
+  /** Whether somebody asked for the run to end. By default nobody does. */
+  readonly interrupted?: IO<boolean>;
+}
+
+/** The capabilities of this machine. */
+export const linuxCapabilities = (options: LinuxOptions): Capabilities => ({
+  fileSystem: linuxFileSystem,
+  mounts: linuxMounts,
+  programFiles: linuxProgramFiles,
+  shimConnector: makeShimConnector(),
+  shimBinary: makeShimBinary({
+    daemon: options.daemon,
+    environment: options.environment ?? process.env,
+    warn: options.warn ?? (() => undefined),
+  }),
+  containerStore: options.store,
+  sandboxStore: options.store,
+  eventSink: options.eventSink ?? { publish: () => async () => E.right(undefined) },
+  logPipes: makeLogPipes(options.logSink ?? (() => undefined)),
+  clock: systemClock,
+  trace: options.trace ?? silent,
+  interrupted: options.interrupted ?? (() => false),
+});
+
+/**
+ * Where a daemon started by the system would look for shims: its working directory is `/`, its own directory that of
+ * `publishBinary`, and its `PATH` taken to be ours.
+ */
+export const daemonProgramSearch = (publishBinary: string): ProgramSearch => ({
+  workingDirectory: B.fromText('/'),
+  path: B.fromText(process.env['PATH'] ?? ''),
+  executableDirectory: B.fromText(path.dirname(publishBinary)),
+});
+
+/** Settings for two directories, with the reference's policy and time-outs, and bounds that suit this machine. */
+export const linuxSettings = (directories: {
+  readonly state: string;
+  readonly root: string;
+  readonly programSearch: ProgramSearch;
+}): Settings => ({
+  ...settingsFor({
+    state: B.fromText(path.resolve(directories.state)),
+    root: B.fromText(path.resolve(directories.root)),
+    programSearch: directories.programSearch,
+  }),
+  bounds: { ...defaultBounds, binaries: os.availableParallelism() },
+});

@@ -1,0 +1,184 @@
+/**
+ * A ttrpc client over a connected socket: any number of unary calls at once, each with its own absolute deadline
+ * (SPEC 16.1, 13).
+ *
+ * The peer is not trusted. Nothing it sends, or fails to send, prolongs a call; frames that answer no pending call are
+ * dropped; a flood of them is read at a walking pace, so that neither memory nor the event loop suffers.
+ */
+import type { Socket } from 'node:net';
+import type * as B from '@shim-recovery/core/ByteString';
+import { answered, type ShimError } from '@shim-recovery/core/ShimConnector';
+import * as E from 'fp-ts/lib/Either.js';
+import { pipe } from 'fp-ts/lib/function.js';
+import type { Task } from 'fp-ts/lib/Task.js';
+import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
+import { decode, encode, showMalformedMessage } from '../protobuf/Message.js';
+import { Request, Response } from '../protobuf/TtrpcMessages.js';
+import {
+  encodeFrame,
+  type Frame,
+  type FrameEvent,
+  FrameType,
+  headerBytes,
+  makeFrameDecoder,
+  maxPayloadBytes,
+} from './Frame.js';
+
+export interface UnaryCall {
+  readonly service: string;
+  readonly method: string;
+  readonly payload: Uint8Array;
+  readonly namespace: B.ByteString;
+  /** Counted from the start of the call to the whole of its answer. */
+  readonly timeoutMs: number;
+}
+
+export interface TtrpcClient {
+  /**
+   * What the peer answered, its status not yet looked at: `Closed` when the connection ended first, `TimedOut` after
+   * the deadline, `ProtocolError` when a frame came that is no answer, `Answered` when the answer was too long to read.
+   */
+  readonly call: (call: UnaryCall) => TaskEither<ShimError, Response>;
+  /** Ends the connection and waits until it has ended. Closing twice is harmless. */
+  readonly close: Task<void>;
+  /** Completes once, when the connection has ended, by either side; all pending calls have failed by then. */
+  readonly disconnected: Task<void>;
+}
+
+const namespaceKey = 'containerd-namespace-ttrpc';
+const resourceExhausted = 8;
+
+const lastStreamId = 0xffff_ffff;
+
+/** The most that a timer of Node can wait; a longer one would fire at once. */
+const longestTimerMs = 0x7fff_ffff;
+
+/** After so much that nobody asked for, the connection is not read for a while. */
+const unaskedFramesBeforeSilence = 64;
+const unaskedBytesBeforeSilence = 2 * maxPayloadBytes;
+const silenceMs = 100;
+const longestSilenceMs = 1_000;
+
+export const protocolError = (message: string): ShimError => ({ _tag: 'ProtocolError', message });
+const closed: ShimError = { _tag: 'Closed' };
+
+type Outcome = E.Either<ShimError, Response>;
+
+/** What a frame means to the unary call of its stream. */
+const outcomeOf = (event: FrameEvent): Outcome => {
+  if (event._tag === 'Oversized')
+    return E.left(
+      answered(resourceExhausted, `an answer of ${event.lengthBytes} bytes, more than the ${maxPayloadBytes} allowed`),
+    );
+  if (event.frame.type !== FrameType.response)
+    return E.left(protocolError(`a frame of type ${event.frame.type} where the answer was due`));
+  return pipe(
+    decode(Response)(event.frame.payload),
+    E.mapLeft((malformed) => protocolError(showMalformedMessage(malformed))),
+  );
+};
+
+const streamIdOf = (event: FrameEvent): number => (event._tag === 'Oversized' ? event.streamId : event.frame.streamId);
+
+const sizeBytesOf = (event: FrameEvent): number =>
+  headerBytes + (event._tag === 'Oversized' ? event.lengthBytes : event.frame.payload.length);
+
+const nanosOf = (timeoutMs: number): bigint => BigInt(Math.max(0, Math.round(timeoutMs * 1_000_000)));
+
+const requestFrame = (streamId: number, call: UnaryCall, timeoutMs: number): Frame => ({
+  streamId,
+  type: FrameType.request,
+  flags: 0,
+  payload: encode(Request)({
+    service: call.service,
+    method: call.method,
+    payload: call.payload,
+    timeoutNanos: nanosOf(timeoutMs),
+    metadata: [{ key: namespaceKey, value: call.namespace }],
+  }),
+});
+
+/** Takes over a connected socket, which must not have been read from yet. */
+export const clientOver = (socket: Socket): TtrpcClient => {
+  const decoder = makeFrameDecoder();
+  const pending = new Map<number, (outcome: Outcome) => void>();
+  let nextStreamId = 1;
+  let hasEnded = false;
+  let unaskedFrames = 0;
+  let unaskedBytes = 0;
+  let silence: NodeJS.Timeout | undefined;
+
+  const call =
+    (unary: UnaryCall): TaskEither<ShimError, Response> =>
+    () =>
+      new Promise((resolve) => {
+        const timeoutMs = Math.min(unary.timeoutMs, longestTimerMs);
+        const streamId = nextStreamId;
+        const frame = requestFrame(streamId, unary, timeoutMs);
+        if (hasEnded || socket.destroyed) return resolve(E.left(closed));
+        if (streamId > lastStreamId) return resolve(E.left(protocolError('no stream ids are left')));
+        if (frame.payload.length > maxPayloadBytes)
+          return resolve(E.left(protocolError(`a request of ${frame.payload.length} bytes is too long to send`)));
+        nextStreamId += 2;
+        const finish = (outcome: Outcome): void => {
+          pending.delete(streamId);
+          clearTimeout(deadline);
+          resolve(outcome);
+        };
+        // Timers run before sockets are read. After a stall of ours the answer may already be here: read once more.
+        const deadline = setTimeout(
+          () => setImmediate(() => finish(E.left({ _tag: 'TimedOut', afterMs: unary.timeoutMs }))),
+          timeoutMs,
+        );
+        pending.set(streamId, finish);
+        socket.write(encodeFrame(frame));
+      });
+
+  const payForTheUnasked = (): void => {
+    const silences =
+      Math.floor(unaskedFrames / unaskedFramesBeforeSilence) + Math.floor(unaskedBytes / unaskedBytesBeforeSilence);
+    if (silences === 0 || hasEnded) return;
+    unaskedFrames %= unaskedFramesBeforeSilence;
+    unaskedBytes %= unaskedBytesBeforeSilence;
+    socket.pause();
+    silence = setTimeout(() => socket.resume(), Math.min(silences * silenceMs, longestSilenceMs));
+  };
+
+  socket.on('data', (chunk) => {
+    unaskedBytes += chunk.length;
+    for (const event of decoder.push(chunk)) {
+      const finish = pending.get(streamIdOf(event));
+      if (finish === undefined) {
+        unaskedFrames += 1;
+      } else {
+        unaskedBytes = Math.max(0, unaskedBytes - sizeBytesOf(event));
+        finish(outcomeOf(event));
+      }
+    }
+    payForTheUnasked();
+  });
+  // The peer will answer no more: what is still unsent, even if it cannot be sent, must not keep the connection.
+  socket.on('end', () => socket.destroy());
+  // Whatever went wrong, 'close' follows.
+  socket.on('error', () => undefined);
+
+  const ended = new Promise<void>((resolve) => {
+    const end = (): void => {
+      hasEnded = true;
+      clearTimeout(silence);
+      for (const finish of pending.values()) finish(E.left(closed));
+      resolve();
+    };
+    if (socket.closed) end();
+    else socket.once('close', end);
+  });
+
+  return {
+    call,
+    close: () => {
+      socket.destroy();
+      return ended;
+    },
+    disconnected: () => ended,
+  };
+};
