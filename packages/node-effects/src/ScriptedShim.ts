@@ -28,7 +28,7 @@ export const ShimScript = t.readonly(
   t.type({
     mode: t.keyof({ refuse: null, serve: null }),
     connect: reply(t.type({ task: t.number })),
-    pids: reply(t.type({ pids: t.array(t.number) })),
+    pids: reply(t.type({ pids: t.readonlyArray(t.number) })),
     del: reply(t.intersection([t.type({ pid: t.number }), t.partial({ status: t.number })])),
     shutdown: reply(t.type({})),
   }),

@@ -6,7 +6,7 @@ import type { Task } from 'fp-ts/lib/Task.js';
  * How many dials over ttrpc are under way at once. Far more would only fill the backlogs of shared shims. A unix socket
  * connects or fails at once, so that nobody waits long; a dial's own time-out starts when its turn comes.
  */
-export const maxDials = 64;
+const maxDials = 64;
 
 /** Lets no more than `limit` tasks run at once; the others wait for their turn, in order. */
 export const atMost = (limit: number): (<A>(task: Task<A>) => Task<A>) => {

@@ -59,7 +59,7 @@ const unaskedBytesBeforeSilence = 2 * maxPayloadBytes;
 const silenceMs = 100;
 const longestSilenceMs = 1_000;
 
-export const protocolError = (message: string): ShimError => ({ _tag: 'ProtocolError', message });
+const protocolError = (message: string): ShimError => ({ _tag: 'ProtocolError', message });
 const closed: ShimError = { _tag: 'Closed' };
 
 type Outcome = E.Either<ShimError, Response>;

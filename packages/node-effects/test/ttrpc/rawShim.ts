@@ -85,7 +85,7 @@ export const answer = (streamId: number, payload: Uint8Array = new Uint8Array())
 
 export const id = B.fromText('web');
 
-export const targetAt = (path: string) => ({
+const targetAt = (path: string) => ({
   protocol: 'ttrpc' as const,
   service: 'containerd.task.v2.Task',
   socket: { _tag: 'Path' as const, path: B.fromText(path) },

@@ -1,0 +1,196 @@
+/** A recorded world laid on this machine, with real directories, mounts, FIFOs, sockets, programs and a store. */
+import { execFileSync } from 'node:child_process';
+import * as fs from 'node:fs';
+import * as os from 'node:os';
+import * as path from 'node:path';
+import * as B from '@shim-recovery/core/ByteString';
+import type { FileKind } from '@shim-recovery/core/FileSystem';
+import * as MountTable from '@shim-recovery/core/MountTable';
+import type { Listing, Observation, TreeEntry } from '@shim-recovery/test-effects/Outcome';
+import { type CaseKey, keyOf, type RecordedWorld } from '@shim-recovery/test-effects/World';
+import {
+  type Making,
+  makingsOf,
+  type Places,
+  placesBelow,
+  rootDirectory,
+  runtimeNameOf,
+  sharedMakings,
+  stateDirectory,
+} from '@shim-recovery/test-effects/WorldTree';
+import * as E from 'fp-ts/lib/Either.js';
+import { mkfifo } from '../../src/Native.js';
+import { type ScriptedShim, startScriptedShim } from '../../src/ScriptedShim.js';
+import { writeMetadata } from '../bolt/writer.js';
+
+export interface RealWorld {
+  readonly places: Places;
+  readonly state: string;
+  readonly root: string;
+  readonly store: string;
+  readonly list: () => Listing;
+  /** How each binary was run: its arguments, one a line, its directory and the environment that matters. */
+  readonly runs: () => ReadonlyArray<ReadonlyArray<string>>;
+  readonly observe: (before: Listing, registered: ReadonlyArray<CaseKey>) => Observation;
+  readonly cleanUp: () => Promise<void>;
+}
+
+const bytesOf = (text: string): Buffer => Buffer.from(text, 'utf8');
+
+const make = (making: Making): void => {
+  fs.mkdirSync(path.dirname(making.path), { recursive: true, mode: 0o711 });
+  switch (making._tag) {
+    case 'Directory':
+      fs.mkdirSync(making.path, { recursive: true });
+      fs.chmodSync(making.path, making.mode);
+      return;
+    case 'File':
+      fs.writeFileSync(making.path, making.text);
+      return;
+    case 'Symlink':
+      fs.symlinkSync(making.target, making.path);
+      return;
+    case 'Fifo': {
+      const made = mkfifo(bytesOf(making.path), making.mode);
+      if (E.isLeft(made)) throw new Error(`mkfifo ${making.path}: ${made.left}`);
+      return;
+    }
+    case 'Tmpfs':
+      fs.mkdirSync(making.path, { recursive: true });
+      execFileSync('mount', ['-t', 'tmpfs', 'tmpfs', making.path]);
+      return;
+  }
+};
+
+/** A DeleteResponse: pid 900, exit status 137, exited at 1,700,000,000 s. */
+const answer = "printf '\\010\\204\\007\\020\\211\\001\\032\\006\\010\\200\\342\\317\\252\\006'";
+
+/** What each program does after it has recorded its run. */
+const programs: ReadonlyArray<readonly [string, string]> = [
+  ['shim-ok', answer],
+  ['containerd-shim-fake-v1', answer],
+  ['shim-warn', `echo a warning >&2; ${answer}`],
+  ['shim-fail', 'echo failed >&2; exit 7'],
+  ['shim-garbage', "printf '\\377\\377\\377'"],
+  ['shim-hang', 'sleep 30'],
+  ['not-executable', answer],
+];
+
+/** Each run appends one record, in a single write: fields and records end with bytes that occur in none of them. */
+const script = (runs: string, then: string): string => `#!/bin/sh
+record=$(printf '%s\\037' "$@" "$(pwd)" "$NAMESPACE" "$GRPC_ADDRESS" "$TTRPC_ADDRESS" "$MAX_SHIM_VERSION" "$GOMAXPROCS")
+printf '%s\\036' "$record" >> '${runs}'
+${then}
+`;
+
+const layPrograms = (places: Places, runs: string): void => {
+  for (const [name, then] of programs) {
+    const file = path.join(places.programs, name);
+    fs.writeFileSync(file, script(runs, then));
+    fs.chmodSync(file, name === 'not-executable' ? 0o644 : 0o755);
+  }
+};
+
+const kindOf = (entry: fs.Dirent<Buffer>): FileKind => {
+  if (entry.isDirectory()) return 'directory';
+  if (entry.isFile()) return 'file';
+  if (entry.isSymbolicLink()) return 'symlink';
+  if (entry.isFIFO()) return 'fifo';
+  return entry.isSocket() ? 'socket' : 'device';
+};
+
+const contentOf = (file: Buffer, kind: FileKind): { readonly content?: B.ByteString } => {
+  if (kind === 'file') return { content: B.fromBytes(fs.readFileSync(file)) };
+  return kind === 'symlink' ? { content: B.fromBytes(fs.readlinkSync(file, { encoding: 'buffer' })) } : {};
+};
+
+const mountPoints = (): ReadonlySet<B.ByteString> => {
+  const mounts = MountTable.parse(B.fromBytes(fs.readFileSync('/proc/self/mountinfo')));
+  if (E.isLeft(mounts)) throw new Error(JSON.stringify(mounts.left));
+  return new Set(mounts.right.map(({ mountPoint }) => mountPoint));
+};
+
+const listBelow = (directory: Buffer, mounted: ReadonlySet<B.ByteString>): ReadonlyArray<TreeEntry> =>
+  fs.readdirSync(directory, { encoding: 'buffer', withFileTypes: true }).flatMap((entry) => {
+    const file = Buffer.concat([directory, Buffer.from('/'), entry.name]);
+    const kind = kindOf(entry);
+    const name = B.fromBytes(file);
+    const below = kind === 'directory' ? listBelow(file, mounted) : [];
+    return [{ path: name, kind, isMountPoint: mounted.has(name), ...contentOf(file, kind) }, ...below];
+  });
+
+const unmountBelow = (base: string): void => {
+  const below = [...mountPoints()].map(B.toText).filter((point) => point.startsWith(`${base}/`));
+  // Twice, as mounts may be stacked; deepest first.
+  for (const point of below.sort((first, second) => second.length - first.length))
+    execFileSync('umount', ['--lazy', point]);
+};
+
+/** Lays all cases of a world below a new temporary directory. */
+export const layRealWorld = async (world: RecordedWorld): Promise<RealWorld> => {
+  const base = fs.mkdtempSync(path.join(os.tmpdir(), 'sr-'));
+  const places = placesBelow(base)(world);
+  const runsFile = path.join(base, 'runs');
+  const store = path.join(base, 'meta.db');
+  const shims: Array<CaseKey & { readonly shim: ScriptedShim }> = [];
+  const cleanUp = async (): Promise<void> => {
+    for (const { shim } of shims) await shim.stop();
+    unmountBelow(base);
+    fs.rmSync(base, { recursive: true, force: true });
+  };
+  try {
+    sharedMakings(places).forEach(make);
+    layPrograms(places, runsFile);
+    for (const { given } of world.cases) {
+      makingsOf(places)(given).forEach(make);
+      if (given.shim === undefined) continue;
+      const shim = await startScriptedShim({ socketPath: places.socketOf(given), script: given.shim })();
+      if (E.isLeft(shim)) throw new Error(`cannot start a shim: ${shim.left.code}`);
+      shims.push({ ...keyOf(given), shim: shim.right });
+    }
+    const starts = world.cases.map(({ given }) => given);
+    fs.writeFileSync(
+      store,
+      writeMetadata({
+        containers: starts.flatMap((given) => {
+          const runtimeName = runtimeNameOf(places)(given);
+          return runtimeName === undefined
+            ? []
+            : [{ namespace: given.ns, id: given.id, runtimeName: B.toText(runtimeName) }];
+        }),
+        sandboxes: starts.filter(({ sandbox }) => sandbox === true).map(({ ns, id }) => ({ namespace: ns, id })),
+      }),
+    );
+  } catch (error) {
+    await cleanUp();
+    throw error;
+  }
+  const list = (): Listing => listBelow(bytesOf(base), mountPoints());
+  const runs = (): ReadonlyArray<ReadonlyArray<string>> =>
+    fs.existsSync(runsFile)
+      ? fs
+          .readFileSync(runsFile, 'utf8')
+          .split('\u001e')
+          .filter((record) => record !== '')
+          .map((record) => record.split('\u001f').slice(0, -1))
+      : [];
+  return {
+    places,
+    state: stateDirectory(places),
+    root: rootDirectory(places),
+    store,
+    list,
+    runs,
+    observe: (before, registered) => ({
+      before,
+      after: list(),
+      calls: shims.flatMap(({ namespace, id, shim }) => shim.calls().map((call) => ({ namespace, id, call }))),
+      binaryRuns: runs().map((args) => ({
+        namespace: B.fromText(args[args.indexOf('-namespace') + 1] ?? ''),
+        id: B.fromText(args[args.indexOf('-id') + 1] ?? ''),
+      })),
+      registered,
+    }),
+    cleanUp,
+  };
+};

@@ -1,0 +1,110 @@
+/** A recorded world laid on an imaginary machine, ready to be recovered, with everything to observe it by. */
+import * as B from '@shim-recovery/core/ByteString';
+import type { Recovered } from '@shim-recovery/core/Recovery';
+import { type Settings, settingsFor } from '@shim-recovery/core/Settings';
+import { listTree, type Machine, makeDirectories, makeEntry, makeMachine, makeMount } from './Machine.js';
+import type { Listing, Observation } from './Outcome.js';
+import type { Tree } from './Tree.js';
+import { type CaseKey, keyOf, type RecordedStart, type RecordedWorld, shimPrograms } from './World.js';
+import {
+  type Making,
+  makingsOf,
+  type Places,
+  placesBelow,
+  rootDirectory,
+  runtimeNameOf,
+  sharedMakings,
+  stateDirectory,
+} from './WorldTree.js';
+
+export interface LaidWorld {
+  readonly machine: Machine;
+  readonly places: Places;
+  /** The settings that the recordings were made with: the reference's policy, time-outs and bounds. */
+  readonly settings: Settings;
+  /** Everything that stands below the world's base now. */
+  readonly list: () => Listing;
+  /** What was seen from the moment of laying until now, given which tasks are registered. */
+  readonly observe: (registered: ReadonlyArray<CaseKey>) => Observation;
+}
+
+/** Whose tasks a recovery took back. */
+export const registeredBy = ({ registry }: Recovered): ReadonlyArray<CaseKey> =>
+  registry.instances().map(({ evidence: { namespace, id } }) => ({ namespace, id }));
+
+const make =
+  (tree: Tree) =>
+  (making: Making): void => {
+    const path = B.fromText(making.path);
+    switch (making._tag) {
+      case 'Directory':
+        makeDirectories(tree, path, making.mode);
+        return;
+      case 'File':
+        makeEntry(tree, path, { kind: 'file', mode: 0o644, content: B.fromText(making.text) });
+        return;
+      case 'Symlink':
+        makeEntry(tree, path, { kind: 'symlink', mode: 0o777, content: B.fromText(making.target) });
+        return;
+      case 'Fifo':
+        makeEntry(tree, path, { kind: 'fifo', mode: making.mode });
+        return;
+      case 'Tmpfs':
+        makeMount(tree, path);
+        return;
+    }
+  };
+
+const layPrograms = (tree: Tree, { programs }: Places): void => {
+  for (const { name, behaviour } of shimPrograms)
+    makeEntry(tree, B.fromText(`${programs}/${name}`), {
+      kind: 'file',
+      mode: behaviour === 'not-executable' ? 0o644 : 0o755,
+      content: B.fromText(behaviour),
+    });
+};
+
+const layCase = ({ tree, shims, stores }: Machine, places: Places, start: RecordedStart): void => {
+  const key = keyOf(start);
+  makingsOf(places)(start).forEach(make(tree));
+  const runtimeName = runtimeNameOf(places)(start);
+  if (runtimeName !== undefined) stores.putContainer(key, runtimeName);
+  if (start.sandbox === true) stores.putSandbox(key);
+  if (start.shim === undefined) return;
+  const path = B.fromText(places.socketOf(start));
+  makeEntry(tree, path, { kind: 'socket', mode: 0o600 });
+  shims.listen({ ...key, socket: { _tag: 'Path', path }, script: start.shim });
+};
+
+/** Lays all cases of a world on a new machine, below `/world`. */
+export const layWorld = (world: RecordedWorld): LaidWorld => {
+  const machine = makeMachine();
+  const { tree, shims, shimBinary } = machine;
+  const places = placesBelow('/world')(world);
+  sharedMakings(places).forEach(make(tree));
+  layPrograms(tree, places);
+  for (const { given } of world.cases) layCase(machine, places, given);
+  const list = (): Listing => listTree(tree, B.fromText(places.base));
+  const before = list();
+  return {
+    machine,
+    places,
+    settings: settingsFor({
+      state: B.fromText(stateDirectory(places)),
+      root: B.fromText(rootDirectory(places)),
+      programSearch: {
+        workingDirectory: B.fromText('/'),
+        path: B.fromText(places.programs),
+        executableDirectory: B.fromText('/usr/bin'),
+      },
+    }),
+    list,
+    observe: (registered) => ({
+      before,
+      after: list(),
+      calls: shims.calls(),
+      binaryRuns: shimBinary.runs(),
+      registered,
+    }),
+  };
+};
