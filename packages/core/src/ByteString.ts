@@ -109,7 +109,7 @@ const isDeceptive = (point: number): boolean =>
 
 /**
  * For a person: decoded as UTF-8, with control characters, invisible characters and bytes that are not UTF-8 escaped,
- * so that a name can neither forge a line of a log nor steer a terminal (RELIABILITY C10). A backslash is doubled, so
+ * so that a name can neither forge a line of a log nor steer a terminal. A backslash is doubled, so
  * that two different names never look the same.
  *
  * @example

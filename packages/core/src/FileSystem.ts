@@ -3,7 +3,7 @@
  *
  * Nobody below the two root directories works with paths: an interpreter opens a directory, and every operation takes
  * an open directory and *one* name in it. A directory that is swapped for a symlink between two steps can then never
- * lead a deletion elsewhere (RELIABILITY 7).
+ * lead a deletion elsewhere.
  */
 import type { Task } from 'fp-ts/lib/Task.js';
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';

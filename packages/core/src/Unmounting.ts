@@ -30,12 +30,12 @@ const unmountOnce =
   (path: B.ByteString): TE.TaskEither<MountError, void> =>
   async () => {
     if (await unmountFuse(needs)(path)()) return E.right(undefined);
-    let outcome: E.Either<MountError, void> = await needs.mounts.unmount(path)();
-    for (let tried = 1; tried < maxBusyTries && E.isLeft(outcome) && isCode(outcome.left, 'EBUSY'); tried++) {
-      await needs.clock.sleep(busyPauseMs)();
-      outcome = await needs.mounts.unmount(path)();
+    for (let tried = 1; ; tried++) {
+      const outcome = await needs.mounts.unmount(path)();
+      if (E.isRight(outcome) || !isCode(outcome.left, 'EBUSY')) return outcome;
+      await needs.clock.sleep(busyPauseMs)(); // after the last try, too
+      if (tried === maxBusyTries) return outcome;
     }
-    return outcome;
   };
 
 /** SPEC 7.2: every layer stacked on one path. Nothing mounted there (any more) is success. */

@@ -42,23 +42,24 @@ const verdictStyle = (style: Style, verdict: VerdictName): ((text: string) => st
   }
 };
 
-const stepLine = (style: Style, { step, outcome, target, error, detail }: StepReport): string => {
-  const what = target === undefined ? step : `${step} ${target}`;
-  switch (outcome) {
-    case 'planned':
-      return what;
-    case 'done':
-      return detail === undefined ? what : `${what} (${detail})`;
-    case 'failed':
-      return style.bad(`${what} failed: ${error ?? ''}`);
-    case 'left':
-      return style.strong(`${what} left undone`);
-  }
+const showStep = ({ step, target, detail }: StepReport): string =>
+  [step, ...(target === undefined ? [] : [target]), ...(detail === undefined ? [] : [`(${detail})`])].join(' ');
+
+/** What went as it should on one line; what did not on a line of its own. */
+const stepLines = (style: Style, steps: ReadonlyArray<StepReport>): ReadonlyArray<string> => {
+  const smooth = steps.filter(({ outcome }) => outcome === 'planned' || outcome === 'done');
+  return [
+    ...(smooth.length === 0 ? [] : [style.faint(smooth.map(showStep).join(', '))]),
+    ...steps
+      .filter(({ outcome }) => outcome === 'failed')
+      .map((step) => style.bad(`${showStep(step)} failed: ${step.error ?? ''}`)),
+    ...steps.filter(({ outcome }) => outcome === 'left').map((step) => style.strong(`${showStep(step)} left undone`)),
+  ];
 };
 
 const bundleLines = (style: Style, width: number, bundle: BundleReport): ReadonlyArray<string> => [
   `  ${bundle.id.padEnd(width)}  ${verdictStyle(style, bundle.verdict)(verdictWords[bundle.verdict].padEnd(8))}  ${bundle.explanation}`,
-  ...bundle.steps.map((step) => `  ${' '.repeat(width)}    ${style.faint('-')} ${stepLine(style, step)}`),
+  ...stepLines(style, bundle.steps).map((line) => `  ${' '.repeat(width)}            ${line}`),
 ];
 
 const workDirLines = (style: Style, command: Report['command'], namespace: NamespaceReport): ReadonlyArray<string> => {

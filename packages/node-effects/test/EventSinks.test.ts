@@ -1,0 +1,87 @@
+import { PassThrough, Writable } from 'node:stream';
+import * as B from '@shim-recovery/core/ByteString';
+import type { TaskEvent } from '@shim-recovery/core/EventSink';
+import * as E from 'fp-ts/lib/Either.js';
+import * as fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { combine, eventLine, lineSink, makeListeners, showTimestamp } from '../src/EventSinks.js';
+
+const event = (more: Partial<TaskEvent> = {}): TaskEvent => ({
+  _tag: 'TaskExit',
+  namespace: B.fromText('default'),
+  id: B.fromText('web'),
+  exit: { pid: 42, exitStatus: 7, exitedAt: { seconds: '0', nanos: 0 } },
+  publishedAt: { seconds: '1700000000', nanos: 123_000_000 },
+  ...more,
+});
+
+describe('an event as a line', () => {
+  it('says what the reference publishes (SPEC 11.5)', () => {
+    expect(JSON.parse(eventLine(event()))).toEqual({
+      schema: 'shim-recovery/event@1',
+      topic: '/tasks/exit',
+      event: 'containerd.events.TaskExit',
+      namespace: 'default',
+      containerId: 'web',
+      id: 'web',
+      pid: 42,
+      exitStatus: 7,
+      exitedAt: '1970-01-01T00:00:00.000000000Z',
+      publishedAt: '2023-11-14T22:13:20.123000000Z',
+    });
+    expect(JSON.parse(eventLine(event({ _tag: 'TaskDelete' })))).not.toHaveProperty('id');
+  });
+
+  it('is one line, whatever the names and times', () => {
+    fc.assert(
+      fc.property(
+        fc.uint8Array(),
+        fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }),
+        fc.nat(999_999_999),
+        (id, seconds, nanos) => {
+          const line = eventLine(event({ id: B.fromBytes(id), publishedAt: { seconds: String(seconds), nanos } }));
+          expect(line).not.toContain('\n');
+          expect(JSON.parse(line)).toHaveProperty('containerId', B.show(B.fromBytes(id)));
+          expect(showTimestamp({ seconds: String(seconds), nanos })).toContain(String(nanos).padStart(9, '0'));
+        },
+      ),
+    );
+  });
+});
+
+describe('sinks', () => {
+  it('write lines, and say when nobody takes them', async () => {
+    const stream = new PassThrough();
+    expect(E.isRight(await lineSink(stream).publish(event())())).toBe(true);
+    expect(String(stream.read())).toBe(`${eventLine(event())}\n`);
+    const broken = new Writable({ write: (_, __, done) => done(new Error('EPIPE')) });
+    broken.on('error', () => undefined);
+    expect(await lineSink(broken).publish(event())()).toMatchObject({
+      left: { _tag: 'EventNotPublished', reason: 'EPIPE' },
+    });
+  });
+
+  it('tell every listener, also after one that throws, and none that left', async () => {
+    const { sink, subscribe } = makeListeners();
+    const heard: Array<string> = [];
+    const leave = subscribe(() => heard.push('first'));
+    subscribe(() => {
+      throw new Error('broken');
+    });
+    subscribe(({ id }) => heard.push(id));
+    expect(E.isLeft(await sink.publish(event())())).toBe(true);
+    leave();
+    await sink.publish(event())();
+    expect(heard).toEqual(['first', 'web', 'web']);
+  });
+
+  it('combined, are all tried, and fail if any fails', async () => {
+    const { sink, subscribe } = makeListeners();
+    const heard: Array<string> = [];
+    subscribe(({ _tag }) => heard.push(_tag));
+    const failing = { publish: () => async () => E.left({ _tag: 'EventNotPublished', reason: 'no' } as const) };
+    expect(await combine([failing, sink, failing]).publish(event())()).toMatchObject({ left: { reason: 'no; no' } });
+    expect(E.isRight(await combine([sink]).publish(event())())).toBe(true);
+    expect(heard).toEqual(['TaskExit', 'TaskExit']);
+  });
+});

@@ -1,0 +1,217 @@
+import { execFileSync } from 'node:child_process';
+import * as fs from 'node:fs';
+import * as net from 'node:net';
+import * as path from 'node:path';
+import * as B from '@shim-recovery/core/ByteString';
+import type { Directory, Location } from '@shim-recovery/core/FileSystem';
+import * as Removal from '@shim-recovery/core/Removal';
+import * as fc from 'fast-check';
+import { afterEach, describe, expect, it } from 'vitest';
+import { checkProc, linuxFileSystem as files, openDirectories } from '../src/FileSystem.js';
+import { mkfifo } from '../src/Native.js';
+import { isRoot, problem, right, temporaryDirectory, withOpen } from './temporary.js';
+
+const base = temporaryDirectory();
+let next = 0;
+const fresh = (): string => {
+  const directory = path.join(base.path(), String(next++));
+  fs.mkdirSync(directory);
+  return directory;
+};
+
+const at = (directory: Directory, name: string): Location => ({ directory, name: B.fromText(name) });
+const limit = 64 * 1024;
+
+afterEach(() => {
+  expect(openDirectories(), 'directories that were not closed').toBe(0);
+});
+
+const nameBytes = fc
+  .uint8Array({ minLength: 1, maxLength: 255 })
+  .map((bytes) => bytes.map((byte) => (byte === 0 || byte === 0x2f ? 0x61 : byte)))
+  .filter((bytes) => !['.', '..'].includes(Buffer.from(bytes).toString('latin1')));
+
+describe('names', () => {
+  it('are bytes: each entry is listed in byte order, and reached by what the listing said', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.uniqueArray(nameBytes, { selector: (name) => name.join(), maxLength: 5 }), async (names) => {
+        const directory = fresh();
+        for (const name of names) fs.writeFileSync(Buffer.concat([Buffer.from(`${directory}/`), name]), name);
+        await withOpen(directory, async (open) => {
+          const entries = right(await files.list(open)());
+          expect(entries.map(({ name }) => name)).toEqual(names.map(B.fromBytes).sort(B.Ord.compare));
+          for (const { name } of entries) {
+            expect(right(await files.readSmallFile({ directory: open, name }, limit)())).toBe(name);
+            right(await files.unlink({ directory: open, name })());
+          }
+        });
+        expect(fs.readdirSync(directory)).toEqual([]);
+      }),
+      { numRuns: 50 },
+    );
+  });
+
+  it.each(['', '.', '..', 'a/b', '/', 'a\0b'])('%j is none', async (name) => {
+    await withOpen(fresh(), async (open) => {
+      for (const operation of [files.openDirectory, files.readLink, files.status, files.unlink, files.removeDirectory])
+        expect(problem(await operation(at(open, name))())).toBe('EINVAL');
+      expect(problem(await files.rename(at(open, 'x'), at(open, name))())).toBe('EINVAL');
+      expect(problem(await files.readSmallFile(at(open, name), limit)())).toBe('EINVAL');
+    });
+  });
+});
+
+describe('a small file', () => {
+  const reading = async (prepare: (file: string) => void): Promise<string> => {
+    const directory = fresh();
+    prepare(path.join(directory, 'address'));
+    const startedMs = performance.now();
+    const outcome = await withOpen(directory, (open) => files.readSmallFile(at(open, 'address'), limit)());
+    expect(performance.now() - startedMs).toBeLessThan(1_000);
+    return problem(outcome);
+  };
+
+  it('is read whole, up to the limit', async () => {
+    expect(await reading((file) => fs.writeFileSync(file, Buffer.alloc(limit)))).toBe('ok');
+    expect(await reading((file) => fs.writeFileSync(file, Buffer.alloc(limit + 1)))).toBe('TooLarge');
+    expect(await reading((file) => fs.writeFileSync(file, ''))).toBe('ok');
+  });
+
+  it('is not what else stands there, and nothing of it blocks', async () => {
+    expect(await reading(() => undefined)).toBe('ENOENT');
+    expect(await reading((file) => fs.mkdirSync(file))).toBe('NotRegularFile');
+    expect(await reading((file) => right(mkfifo(Buffer.from(file), 0o600)))).toBe('NotRegularFile');
+    expect(await reading((file) => fs.symlinkSync('/etc/passwd', file))).toBe('ELOOP');
+    expect(await reading((file) => fs.symlinkSync(file, file))).toBe('ELOOP');
+    const sparse = (file: string): void => {
+      fs.writeFileSync(file, '');
+      fs.truncateSync(file, 3 * 2 ** 30);
+    };
+    expect(await reading(sparse)).toBe('TooLarge');
+  });
+
+  it('is no socket', async () => {
+    const server = net.createServer();
+    expect(await reading((file) => server.listen(file))).toBe('NotRegularFile');
+    await new Promise((resolve) => server.close(resolve));
+  });
+
+  it('is no device', async (context) => {
+    if (!isRoot) return context.skip('needs root, to make a device');
+    for (const minor of ['5', '7']) // zero and full
+      expect(await reading((file) => execFileSync('mknod', [file, 'c', '1', minor]))).toBe('NotRegularFile');
+  });
+});
+
+describe('an open directory', () => {
+  it('stays what it was, whatever takes its name', async () => {
+    const directory = fresh();
+    const outside = fresh();
+    fs.writeFileSync(path.join(outside, 'f'), 'precious');
+    fs.mkdirSync(path.join(directory, 'd'));
+    fs.writeFileSync(path.join(directory, 'd', 'f'), 'mine');
+    await withOpen(directory, async (open) => {
+      const inner = right(await files.openDirectory(at(open, 'd'))());
+      fs.renameSync(path.join(directory, 'd'), path.join(directory, 'moved'));
+      fs.symlinkSync(outside, path.join(directory, 'd'));
+      expect(right(await files.readSmallFile(at(inner, 'f'), limit)())).toBe('mine');
+      right(await files.unlink(at(inner, 'f'))());
+      expect(problem(await files.openDirectory(at(open, 'd'))())).toBe('ENOTDIR');
+      await files.close(inner)();
+    });
+    expect(fs.readdirSync(path.join(directory, 'moved'))).toEqual([]);
+    expect(fs.readFileSync(path.join(outside, 'f'), 'utf8')).toBe('precious');
+  });
+
+  it('is closed once and for all, also when its descriptor is used again', async () => {
+    const directory = fresh();
+    const opened = right(await files.openPath(B.fromText(directory))());
+    await files.close(opened)();
+    await withOpen(fresh(), async () => {
+      expect(problem(await files.list(opened)())).toBe('EBADF');
+      expect(problem(await files.unlink(at(opened, 'x'))())).toBe('EBADF');
+    });
+    await files.close(opened)();
+  });
+
+  it('is not a file, nor one that is missing', async () => {
+    const directory = fresh();
+    fs.writeFileSync(path.join(directory, 'f'), '');
+    await withOpen(directory, async (open) => {
+      expect(problem(await files.openDirectory(at(open, 'f'))())).toBe('ENOTDIR');
+      expect(problem(await files.openDirectory(at(open, 'g'))())).toBe('ENOENT');
+    });
+    expect(problem(await files.openPath(B.fromText(path.join(directory, 'f')))())).toBe('ENOTDIR');
+  });
+});
+
+describe('status', () => {
+  it('tells a name from what it leads to', async () => {
+    const directory = fresh();
+    fs.mkdirSync(path.join(directory, 'd'));
+    fs.symlinkSync('d', path.join(directory, 'l'));
+    fs.symlinkSync('nowhere', path.join(directory, 'dangling'));
+    await withOpen(directory, async (open) => {
+      expect(right(await files.status(at(open, 'l'))()).kind).toBe('symlink');
+      expect(right(await files.resolvedStatus(at(open, 'l'))())).toEqual(right(await files.status(at(open, 'd'))()));
+      expect(right(await files.status(at(open, 'dangling'))()).kind).toBe('symlink');
+      expect(problem(await files.resolvedStatus(at(open, 'dangling'))())).toBe('ENOENT');
+      expect(right(await files.readLink(at(open, 'l'))())).toBe('d');
+      expect(problem(await files.readLink(at(open, 'd'))())).toBe('EINVAL');
+    });
+  });
+
+  it('tells a directory from its successor of the same name', async () => {
+    const directory = fresh();
+    const bornOf = (open: Directory): Promise<string> =>
+      files
+        .status(at(open, 'd'))()
+        .then((status) => right(status).bornNs);
+    await withOpen(directory, async (open) => {
+      fs.mkdirSync(path.join(directory, 'd'));
+      const first = await bornOf(open);
+      fs.rmdirSync(path.join(directory, 'd'));
+      fs.mkdirSync(path.join(directory, 'd'));
+      expect(await bornOf(open)).not.toBe(first);
+    });
+  });
+});
+
+describe('recursive removal, with these operations', () => {
+  it('removes a deep tree, and nothing that links in it lead to', async () => {
+    const directory = fresh();
+    const outside = fresh();
+    fs.writeFileSync(path.join(outside, 'f'), 'precious');
+    let deep = path.join(directory, 'tree');
+    for (let level = 0; level < 200; level++) {
+      fs.mkdirSync(deep);
+      fs.symlinkSync(outside, path.join(deep, 'link'));
+      deep = path.join(deep, 'd');
+    }
+    await withOpen(directory, async (open) => {
+      right(await Removal.removeRecursively(files)(at(open, 'tree'))());
+    });
+    expect(fs.readdirSync(directory)).toEqual([]);
+    expect(fs.readdirSync(outside)).toEqual(['f']);
+  });
+
+  it('empties a file system that is mounted in the tree, and fails on the mount point (H12)', async (context) => {
+    if (!isRoot) return context.skip('needs root, for a mount');
+    const directory = fresh();
+    const mountPoint = path.join(directory, 'tree', 'b');
+    fs.mkdirSync(mountPoint, { recursive: true });
+    execFileSync('mount', ['-t', 'tmpfs', 'tmpfs', mountPoint]);
+    for (const name of ['a', 'b/f', 'c']) fs.writeFileSync(path.join(directory, 'tree', name), '');
+    await withOpen(directory, async (open) => {
+      expect(problem(await Removal.removeRecursively(files)(at(open, 'tree'))())).toBe('EBUSY');
+    });
+    expect(fs.readdirSync(path.join(directory, 'tree'))).toEqual(['b']);
+    expect(fs.readdirSync(mountPoint)).toEqual([]);
+  });
+});
+
+describe('checkProc', () => {
+  it('is content with this machine', () => {
+    right(checkProc());
+  });
+});

@@ -1,0 +1,129 @@
+import { execFileSync } from 'node:child_process';
+import * as fs from 'node:fs';
+import * as path from 'node:path';
+import * as B from '@shim-recovery/core/ByteString';
+import { unmountBelow, viewMountTable } from '@shim-recovery/core/Unmounting';
+import * as E from 'fp-ts/lib/Either.js';
+import { describe, expect, it } from 'vitest';
+import { systemClock } from '../src/Clock.js';
+import { linuxMounts } from '../src/Mounts.js';
+import { isRoot, problem, right, temporaryDirectory } from './temporary.js';
+
+const base = temporaryDirectory();
+let next = 0;
+const fresh = (): string => {
+  const directory = path.join(base.path(), String(next++));
+  fs.mkdirSync(directory);
+  return directory;
+};
+
+const mountTmpfs = (directory: string): string => {
+  fs.mkdirSync(directory, { recursive: true });
+  execFileSync('mount', ['-t', 'tmpfs', 'tmpfs', directory]);
+  return directory;
+};
+
+const needsRoot = 'needs root, for mounts';
+const isMounted = (directory: string): boolean =>
+  fs.readFileSync('/proc/self/mountinfo', 'utf8').includes(` ${directory.replaceAll(' ', '\\040')} `);
+const unmount = (directory: string): Promise<string> => linuxMounts.unmount(B.fromText(directory))().then(problem);
+
+describe('unmount', () => {
+  it('says what the kernel says', async (context) => {
+    if (!isRoot) return context.skip(needsRoot);
+    const directory = fresh();
+    expect(await unmount(directory)).toBe('EINVAL');
+    expect(await unmount(path.join(directory, 'nowhere'))).toBe('ENOENT');
+    expect(await unmount(path.join(directory, 'nowhere', 'deeper'))).toBe('ENOENT');
+    mountTmpfs(directory);
+    const held = fs.openSync(directory, 'r');
+    expect(await unmount(directory)).toBe('EBUSY');
+    fs.closeSync(held);
+    expect(await unmount(directory)).toBe('ok');
+    expect(isMounted(directory)).toBe(false);
+  });
+
+  it('follows no symlink, neither the last name nor one before it', async (context) => {
+    if (!isRoot) return context.skip(needsRoot);
+    const directory = fresh();
+    const victim = mountTmpfs(path.join(fresh(), 'victim'));
+    fs.symlinkSync(victim, path.join(directory, 'link'));
+    fs.symlinkSync(path.dirname(victim), path.join(directory, 'parent'));
+    expect(await unmount(path.join(directory, 'link'))).not.toBe('ok');
+    expect(await unmount(path.join(directory, 'parent', 'victim'))).toBe('ENOTDIR');
+    expect(isMounted(victim)).toBe(true);
+    expect(await unmount(victim)).toBe('ok');
+  });
+
+  it('takes no path that is not absolute, or climbs', async () => {
+    for (const path of ['', '/', 'relative', '/a/../b', '/a/..']) expect(await unmount(path)).toBe('EINVAL');
+  });
+});
+
+describe('unmountBelow, on this machine (SPEC 7.3)', () => {
+  const below = async (directory: string): Promise<string> =>
+    problem(
+      await unmountBelow({ mounts: linuxMounts, clock: systemClock, view: viewMountTable(linuxMounts) })(
+        B.fromText(directory),
+      )(),
+    );
+
+  it('takes away nested and stacked mounts, whatever their names, and no neighbour', async (context) => {
+    if (!isRoot) return context.skip(needsRoot);
+    const directory = fresh();
+    const rootfs = mountTmpfs(path.join(directory, 'rootfs'));
+    mountTmpfs(rootfs);
+    mountTmpfs(path.join(rootfs, 'a b\\c', 'd'));
+    const neighbour = mountTmpfs(path.join(directory, 'rootfs2'));
+    expect(await below(rootfs)).toBe('ok');
+    expect(fs.readdirSync(rootfs)).toEqual([]);
+    expect(isMounted(rootfs)).toBe(false);
+    expect(isMounted(neighbour)).toBe(true);
+    expect(await unmount(neighbour)).toBe('ok');
+  });
+
+  it('waits for a busy one as long as the reference, and then gives up', async (context) => {
+    if (!isRoot) return context.skip(needsRoot);
+    const rootfs = mountTmpfs(path.join(fresh(), 'rootfs'));
+    const held = fs.openSync(rootfs, 'r');
+    const startedMs = performance.now();
+    expect(await below(rootfs)).toBe('EBUSY');
+    expect(performance.now() - startedMs).toBeGreaterThan(2_300);
+    fs.closeSync(held);
+    expect(await below(rootfs)).toBe('ok');
+  });
+});
+
+describe('the rest', () => {
+  it('knows what exists, and that nothing here is FUSE', async () => {
+    expect(await linuxMounts.exists(B.fromText(base.path()))()).toBe(true);
+    expect(await linuxMounts.exists(B.fromText('/nowhere'))()).toBe(false);
+    expect(await linuxMounts.exists(B.fromText('/etc/passwd/x'))()).toBe(true); // ENOTDIR is not "does not exist"
+    expect(await linuxMounts.isFuse(B.fromText('/'))()).toBe(false);
+    expect(await linuxMounts.isFuse(B.fromText('/nowhere'))()).toBe(false);
+  });
+
+  it('reads the table', async () => {
+    expect(right(await linuxMounts.read()).length).toBeGreaterThan(100);
+  });
+
+  it('asks fusermount3 first, then fusermount', async () => {
+    const programs = fresh();
+    const called = path.join(programs, 'called');
+    for (const [name, code] of [
+      ['fusermount3', 1],
+      ['fusermount', 0],
+    ] as const)
+      fs.writeFileSync(path.join(programs, name), `#!/bin/sh\necho "$0 $*" >> ${called}\nexit ${code}\n`, {
+        mode: 0o755,
+      });
+    const { PATH } = process.env;
+    process.env['PATH'] = `${programs}:${PATH ?? ''}`;
+    const outcome = await linuxMounts.unmountFuse(B.fromText('/some/where'))();
+    process.env['PATH'] = PATH;
+    expect(E.isRight(outcome)).toBe(true);
+    expect(fs.readFileSync(called, 'utf8')).toBe(
+      `${programs}/fusermount3 -u /some/where\n${programs}/fusermount -u /some/where\n`,
+    );
+  });
+});

@@ -1,0 +1,73 @@
+/** The README shows code that runs, and a table that is whole. */
+import { execFileSync } from 'node:child_process';
+import * as fs from 'node:fs';
+import * as path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import * as B from '@shim-recovery/core/ByteString';
+import { allReasons } from '@shim-recovery/core/Verdict';
+import { describe, expect, it } from 'vitest';
+import { takeBackShims } from '../examples/embed.js';
+import { noStore } from '../src/NoStore.js';
+import { startScriptedShim } from '../src/ScriptedShim.js';
+import { eventually, right, temporaryDirectory } from './temporary.js';
+
+const repository = fileURLToPath(new URL('../../../', import.meta.url));
+const readme = fs.readFileSync(path.join(repository, 'README.md'), 'utf8');
+
+const base = temporaryDirectory();
+
+describe('the README', () => {
+  it('shows the example as it stands', () => {
+    const example = fs.readFileSync(path.join(repository, 'packages/node-effects/examples/embed.ts'), 'utf8');
+    expect(readme).toContain(`\`\`\`ts\n${example}\`\`\``);
+  });
+
+  it('has a row for every reason', () => {
+    expect(allReasons.filter((reason) => !readme.includes(`| \`${reason}\` |`))).toEqual([]);
+  });
+
+  it('names files that exist', () => {
+    for (const [, file = ''] of readme.matchAll(/`((?:packages|docs)\/[^`*]+|[A-Z]+\.md)`/g))
+      expect(fs.existsSync(path.join(repository, file)), file).toBe(true);
+  });
+});
+
+describe('the example of embedding', () => {
+  it('takes a live shim back, and tells of its end', async () => {
+    const state = path.join(base.path(), 'state');
+    const bundle = path.join(state, 'default', 'web');
+    const root = path.join(base.path(), 'root');
+    const program = path.join(base.path(), 'shim');
+    const socketPath = path.join(base.path(), 's');
+    fs.mkdirSync(bundle, { recursive: true });
+    fs.mkdirSync(path.join(root, 'default'), { recursive: true });
+    fs.writeFileSync(program, "#!/bin/sh\nprintf '\\020\\007'\n", { mode: 0o755 });
+    fs.writeFileSync(path.join(bundle, 'shim-binary-path'), program);
+    fs.writeFileSync(path.join(bundle, 'address'), `unix://${socketPath}`);
+    execFileSync('mkfifo', [path.join(bundle, 'log')]);
+    const ok = { ok: {} };
+    const script = { connect: { ok: { task: 1 } }, pids: { ok: { pids: [1] } }, del: { ok: { pid: 1 } }, shutdown: ok };
+    const shim = right(await startScriptedShim({ socketPath, script: { mode: 'serve', ...script } })());
+    const exits: Array<readonly [string, number]> = [];
+    const recovered = await takeBackShims({
+      directories: { state, root },
+      containers: noStore,
+      socket: B.fromText(path.join(base.path(), 'daemon.sock')),
+      program: B.fromText('/usr/bin/daemon'),
+      onExit: (id, status) => exits.push([id, status]),
+    });
+    try {
+      expect(recovered.registry.instances()).toHaveLength(1);
+      expect(recovered.report.summary.adopt).toBe(1);
+      await shim.stop();
+      await eventually('the exit', () => exits.length > 0);
+      await recovered.settled();
+      expect(exits).toEqual([['web', 7]]);
+      expect(recovered.registry.instances()).toEqual([]);
+      expect(fs.existsSync(bundle)).toBe(false);
+    } finally {
+      await shim.stop();
+      await recovered.stop();
+    }
+  });
+});
