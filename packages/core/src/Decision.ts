@@ -10,11 +10,11 @@ import type * as B from './ByteString.js';
 import { parseAddressFile, type ShimTarget, showBootstrapError, targetOf } from './Bootstrap.js';
 import * as Bytes from './ByteString.js';
 import type { Answers, BundleContents, BundleEvidence, Reading } from './Evidence.js';
-import { showFileError } from './FileSystem.js';
+import { type FileError, isExhaustionCode, showFileError } from './FileSystem.js';
 import { isHidden } from './Identifier.js';
 import type { Policy } from './Policy.js';
 import { showRuntimeError } from './RuntimeName.js';
-import { isTaskNotFound, showShimError } from './ShimConnector.js';
+import { isTaskNotFound, type ShimError, showShimError } from './ShimConnector.js';
 import { showStoreError } from './Stores.js';
 import { because, type Reason, type Verdict } from './Verdict.js';
 
@@ -33,6 +33,23 @@ export type Decision =
 const ask = (question: Question): Decision => ({ _tag: 'Ask', question });
 const settle = (reason: Reason): Decision => ({ _tag: 'Settle', verdict: because(reason) });
 
+/**
+ * What an error comes to that is no fault of the bundle's: this process ran out of descriptors or memory. It says
+ * nothing about the shim, so that in every policy the bundle is held.
+ */
+const settleUnlessExhausted = (reason: Reason, error: FileError | ShimError): Decision =>
+  isExhaustion(error) ? settle('out-of-resources') : settle(reason);
+
+const isExhaustion = (error: FileError | ShimError): boolean => {
+  switch (error._tag) {
+    case 'SystemError':
+    case 'DialFailed':
+      return isExhaustionCode(error.code);
+    default:
+      return false;
+  }
+};
+
 type Listed = Extract<BundleContents, { readonly _tag: 'Listed' }>;
 
 /** Step 6: the recorded path of the shim's binary; an unreadable one counts as empty. */
@@ -46,7 +63,7 @@ export const decide =
     if (evidence.kind !== 'directory') return settle('not-a-directory'); // step 1
     if (isHidden(evidence.id)) return settle('hidden'); // step 2
     if (contents === null || contents._tag === 'Empty') return settle('empty'); // step 5
-    if (contents._tag === 'Unreadable') return settle('unreadable'); // step 4
+    if (contents._tag === 'Unreadable') return settleUnlessExhausted('unreadable', contents.error); // step 4
     return decideRuntime(policy)(evidence.answers, contents);
   };
 
@@ -54,7 +71,9 @@ export const decide =
 const decideRuntime =
   (policy: Policy) =>
   (answers: Answers, contents: Listed): Decision => {
-    const recorded = recordedRuntime(contents.shimBinaryPath);
+    const { shimBinaryPath } = contents;
+    if (shimBinaryPath._tag === 'Failed' && isExhaustion(shimBinaryPath.error)) return settle('out-of-resources');
+    const recorded = recordedRuntime(shimBinaryPath);
     if (recorded !== '') return decideProgram(policy)(answers, contents, recorded); // 6a
     switch (answers.container?._tag) {
       case undefined:
@@ -81,9 +100,11 @@ const decideProgram =
 const decideConnection =
   (policy: Policy) =>
   (answers: Answers, contents: Listed): Decision => {
-    if (contents.address._tag !== 'Read') return settle('address-unreadable');
-    if (contents.log._tag === 'Unusable') return settle('log-unusable');
-    const target = pipe(parseAddressFile(contents.address.content), E.chain(targetOf));
+    const { address, log } = contents;
+    if (address._tag === 'Absent') return settle('address-unreadable');
+    if (address._tag === 'Failed') return settleUnlessExhausted('address-unreadable', address.error);
+    if (log._tag === 'Unusable') return settleUnlessExhausted('log-unusable', log.error);
+    const target = pipe(parseAddressFile(address.content), E.chain(targetOf));
     if (E.isLeft(target)) return settle('address-unsupported');
     switch (answers.connection?._tag) {
       case undefined:
@@ -91,9 +112,9 @@ const decideConnection =
       case 'NotProbed':
         return settle('not-probed');
       case 'LogFailed':
-        return settle('log-unusable');
+        return settleUnlessExhausted('log-unusable', answers.connection.error);
       case 'DialFailed':
-        return settle('dial-failed'); // H5
+        return settleUnlessExhausted('dial-failed', answers.connection.error); // H5
       case 'ConnectFailed':
         return settle('connect-failed'); // H4
       case 'Connected':
@@ -160,12 +181,28 @@ export const explain =
         return `${readingProblem('shim-binary-path', listed?.shimBinaryPath)}, and the container's record is not known: ${lookupProblem(answers.container)}`;
       case 'shim-binary-not-found':
         return answers.program?._tag === 'Left' ? showRuntimeError(answers.program.left) : 'the shim has no program';
+      case 'out-of-resources':
+        return `this process ran out of resources, which says nothing of the shim: ${exhaustionOf(evidence)}`;
       case 'not-probed':
         return 'the shim was not asked; recover would ask it';
       case 'interrupted':
         return 'interrupted before it was decided';
     }
   };
+
+const exhaustionOf = ({ contents, answers: { connection } }: BundleEvidence): string => {
+  const readings = contents?._tag === 'Listed' ? [contents.shimBinaryPath, contents.address] : [];
+  const errors: ReadonlyArray<FileError | ShimError> = [
+    ...(contents?._tag === 'Unreadable' ? [contents.error] : []),
+    ...readings.flatMap((reading) => (reading._tag === 'Failed' ? [reading.error] : [])),
+    ...(contents?._tag === 'Listed' && contents.log._tag === 'Unusable' ? [contents.log.error] : []),
+    ...(connection?._tag === 'LogFailed' || connection?._tag === 'DialFailed' ? [connection.error] : []),
+  ];
+  const codes = errors.flatMap((error) =>
+    error._tag === 'SystemError' || error._tag === 'DialFailed' ? [error.code] : [],
+  );
+  return codes.find(isExhaustionCode) ?? 'it is not known of what';
+};
 
 const count = (number: number, one: string, many: string): string => `${number} ${number === 1 ? one : many}`;
 

@@ -218,8 +218,8 @@ export const carryOut =
     const { evidence, open } = bundle;
     const subject: Subject = { evidence, open, instance: undefined, exit: undefined };
     await walk(executor, subject, executor.capabilities.interrupted)(bundle.steps, bundle.records)();
-    if (open.session !== undefined)
-      executor.watch(subject.instance ?? { evidence, session: open.session, logPipe: open.logPipe });
+    if (open.session === undefined) await open.logPipe?.close();
+    else executor.watch(subject.instance ?? { evidence, session: open.session, logPipe: open.logPipe });
   };
 
 /** Takes the steps that follow the end of a live shim's connection: all of them, so that no event is lost. */

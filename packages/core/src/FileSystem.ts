@@ -104,6 +104,11 @@ export const codeOf = (error: FileError): string => (error._tag === 'SystemError
 /** The only error that means absence. `ENOTDIR` is not "does not exist" (SPEC 6.4). */
 export const isAbsent = (error: FileError): boolean => error._tag === 'SystemError' && error.code === 'ENOENT';
 
+const exhaustionCodes = ['EMFILE', 'ENFILE', 'ENOMEM', 'ENOBUFS', 'ENOSYS'];
+
+/** Whether an errno tells of this process or machine having run out of something, and nothing of what was looked at. */
+export const isExhaustionCode = (code: string): boolean => exhaustionCodes.includes(code);
+
 /** A sentence for people: what failed, on what, why. */
 export const showFileError = (error: FileError): string => {
   switch (error._tag) {

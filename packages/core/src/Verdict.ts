@@ -21,6 +21,7 @@ const reasons = {
   'container-not-found': 'Discard',
   'container-unknown': 'Discard',
   'shim-binary-not-found': 'Discard',
+  'out-of-resources': 'Hold',
   'not-probed': 'Hold',
   interrupted: 'Hold',
 } as const;

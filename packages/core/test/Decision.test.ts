@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import * as B from '../src/ByteString.js';
 import { type Decision, decide, explain } from '../src/Decision.js';
 import { type Answers, BundleEvidence, withAnswers } from '../src/Evidence.js';
+import { systemError } from '../src/FileSystem.js';
 import { containerd17 } from '../src/Policy.js';
 import { answered } from '../src/ShimConnector.js';
 import { allReasons, type Reason } from '../src/Verdict.js';
@@ -23,6 +24,7 @@ const without = (key: keyof Answers, answers: Answers): Answers =>
   Object.fromEntries(Object.entries(answers).filter(([name]) => name !== key));
 
 const unknown = { _tag: 'Unknown', error: { _tag: 'RecordMalformed', reason: 'x' } } as const;
+const exhausted = systemError('open', B.fromText('/state/default/web'), 'EMFILE');
 const closed = { _tag: 'Closed' } as const;
 const noPath = { shimBinaryPath: { _tag: 'Absent' } } as const;
 const failedPath = { shimBinaryPath: { _tag: 'Failed', error: fileError } } as const;
@@ -77,6 +79,30 @@ describe('decide, row by row (SPEC 4)', () => {
       '9 the log, when opened',
       bundle({}, { ...program, connection: { _tag: 'LogFailed', error: fileError } }),
       'CleanUp log-unusable',
+    ],
+    ['no descriptors, listing', bundle({ _tag: 'Unreadable', error: exhausted }), 'Hold out-of-resources'],
+    [
+      'no descriptors, reading',
+      bundle({ shimBinaryPath: { _tag: 'Failed', error: exhausted } }),
+      'Hold out-of-resources',
+    ],
+    [
+      'no descriptors, reading the address',
+      bundle({ address: { _tag: 'Failed', error: exhausted } }, program),
+      'Hold out-of-resources',
+    ],
+    [
+      'no descriptors, opening the log',
+      bundle({}, { ...program, connection: { _tag: 'LogFailed', error: exhausted } }),
+      'Hold out-of-resources',
+    ],
+    [
+      'no descriptors, dialling',
+      bundle(
+        {},
+        { ...program, connection: { _tag: 'DialFailed', error: { _tag: 'DialFailed', code: 'EMFILE', message: '' } } },
+      ),
+      'Hold out-of-resources',
     ],
     ['not asked', bundle({}, { ...program, connection: { _tag: 'NotProbed' } }), 'Hold not-probed'],
     ['11 first the sandbox', bundle({}, without('sandbox', running)), 'ask Sandbox'],
