@@ -22,6 +22,10 @@ export interface ScriptedShimConnector extends ShimConnector {
   readonly calls: () => ReadonlyArray<ShimCall>;
   /** How many connections are open. */
   readonly openConnections: () => number;
+  /** The daemon's side of every connection ends, as when its process does; the shims go on. */
+  readonly hangUp: () => void;
+  /** The sockets behind which a shim still listens. */
+  readonly listening: () => ReadonlyArray<SocketName>;
   /** The shim of this socket dies: all its connections end, and nobody listens any more. */
   readonly kill: (socket: SocketName) => void;
 }
@@ -159,6 +163,11 @@ export const makeShimConnector = (tree: Tree, clock: VirtualClock): ScriptedShim
       listeners.set(keyOf(shim.socket), { shim, connections: new Set() });
     },
     calls: () => [...calls],
+    hangUp: () => {
+      for (const { connections } of listeners.values()) connections.forEach((connection) => connection.end());
+    },
+    listening: () =>
+      [...listeners.values()].filter(({ shim }) => shim.script.mode === 'serve').map(({ shim }) => shim.socket),
     openConnections: () => [...listeners.values()].reduce((sum, { connections }) => sum + connections.size, 0),
     kill,
   };
