@@ -5,6 +5,7 @@
 import type { Capabilities } from '@shim-recovery/core/Capabilities';
 import type { EventError } from '@shim-recovery/core/EventSink';
 import { type Directory, type FileError, type Location, pathOf, systemError } from '@shim-recovery/core/FileSystem';
+import type { LogPipe } from '@shim-recovery/core/LogPipes';
 import type { MountError } from '@shim-recovery/core/Mounts';
 import type { BinaryError } from '@shim-recovery/core/ShimBinary';
 import { answered, type ShimError, type ShimSession, type TaskCall } from '@shim-recovery/core/ShimConnector';
@@ -81,6 +82,8 @@ export interface Effect {
   readonly subject: string;
   /** Whether it can change anything that outlives the program. */
   readonly isMutation: boolean;
+  /** Whether it opens something: it cannot fail after it was done, for what it opened would be lost. */
+  readonly isAcquisition?: boolean;
 }
 
 /** What becomes of a call. A fault after it was done looks to the program like one instead of it. */
@@ -170,6 +173,15 @@ export const intercept = (capabilities: Capabilities, intervene: (effect: Effect
     return never();
   };
 
+  /** What a dead program would still do of itself, it does not do. */
+  const unlessDead =
+    <A>(run: Task<A>): Task<A> =>
+    async () => {
+      if (isDead) return never();
+      const outcome = await run();
+      return isDead ? never() : outcome;
+    };
+
   type About = Omit<Effect, 'number'>;
 
   /** A call whose answer `failed` can replace, where it gives one for the fault. */
@@ -184,7 +196,7 @@ export const intercept = (capabilities: Capabilities, intervene: (effect: Effect
       const fault = intervention._tag === 'Fail' ? intervention : undefined;
       const answer = fault === undefined ? undefined : failed(fault.fault);
       if (fault !== undefined && answer !== undefined) injected.push([effect, fault.fault]);
-      if (answer !== undefined && fault?.when === 'instead') return answer;
+      if (answer !== undefined && (fault?.when === 'instead' || about.isAcquisition === true)) return answer;
       const outcome = await run();
       if (isDead) return never();
       if (intervention._tag === 'Crash') return crash();
@@ -209,7 +221,8 @@ export const intercept = (capabilities: Capabilities, intervene: (effect: Effect
     <A>(operation: string, isMutation: boolean, run: (at: Location) => TaskEither<FileError, A>) =>
     (at: Location): TaskEither<FileError, A> => {
       const path = pathOf(at);
-      const about = { capability: 'fileSystem', operation, subject: B.show(path), isMutation } as const;
+      const isAcquisition = operation === 'open';
+      const about = { capability: 'fileSystem', operation, subject: B.show(path), isMutation, isAcquisition } as const;
       return either(about, fileFault(operation, path), run(at));
     };
 
@@ -243,8 +256,8 @@ export const intercept = (capabilities: Capabilities, intervene: (effect: Effect
       pids: call('Pids', false, session.pids),
       delete: call('Delete', true, session.delete),
       shutdown: call('Shutdown', true, session.shutdown),
-      close: session.close,
-      disconnected: session.disconnected,
+      close: unlessDead(session.close),
+      disconnected: unlessDead(session.disconnected),
     };
   };
 
@@ -257,12 +270,18 @@ export const intercept = (capabilities: Capabilities, intervene: (effect: Effect
       fileSystem: {
         openPath: (path) =>
           either(
-            { capability: 'fileSystem', operation: 'open', subject: B.show(path), isMutation: false },
+            {
+              capability: 'fileSystem',
+              operation: 'open',
+              subject: B.show(path),
+              isMutation: false,
+              isAcquisition: true,
+            },
             fileFault('open', path),
             fileSystem.openPath(path),
           ),
         openDirectory: onFile('open', false, fileSystem.openDirectory),
-        close: fileSystem.close,
+        close: (directory) => unlessDead(fileSystem.close(directory)),
         list: (directory: Directory) =>
           either(
             { capability: 'fileSystem', operation: 'list', subject: B.show(directory.path), isMutation: false },
@@ -304,7 +323,7 @@ export const intercept = (capabilities: Capabilities, intervene: (effect: Effect
         dial: (dialling) => {
           const name = B.show(dialling.target.socket._tag === 'Path' ? dialling.target.socket.path : B.empty);
           return either(
-            { capability: 'shimConnector', operation: 'dial', subject: name, isMutation: false },
+            { capability: 'shimConnector', operation: 'dial', subject: name, isMutation: false, isAcquisition: true },
             dialFault(dialling.timeoutMs),
             async () =>
               E.map((session: ShimSession) => wrapSession(session, name))(await shimConnector.dial(dialling)()),
@@ -337,9 +356,18 @@ export const intercept = (capabilities: Capabilities, intervene: (effect: Effect
       logPipes: {
         open: (log) =>
           either(
-            { capability: 'logPipes', operation: 'open', subject: B.show(log.bundle.path), isMutation: true },
+            {
+              capability: 'logPipes',
+              operation: 'open',
+              subject: B.show(log.bundle.path),
+              isMutation: true,
+              isAcquisition: true,
+            },
             fileFault('open', log.bundle.path),
-            async () => capabilities.logPipes.open(log)(),
+            async () =>
+              E.map(({ close }: LogPipe): LogPipe => ({ close: unlessDead(close) }))(
+                await capabilities.logPipes.open(log)(),
+              ),
           ),
       },
     },

@@ -5,6 +5,7 @@
 import * as B from '@shim-recovery/core/ByteString';
 import type { RecoveryError } from '@shim-recovery/core/Preparation';
 import * as Recovery from '@shim-recovery/core/Recovery';
+import type { TaskEvent } from '@shim-recovery/core/EventSink';
 import type { Report } from '@shim-recovery/core/Report';
 import * as E from 'fp-ts/lib/Either.js';
 import { type Effect, type Fault, type Interception, intercept } from './Effect.js';
@@ -20,7 +21,16 @@ export interface SimulatedRun {
   readonly ending:
     | { readonly _tag: 'Crashed' }
     | { readonly _tag: 'Refused'; readonly error: RecoveryError }
-    | { readonly _tag: 'Ended'; readonly report: Report };
+    | { readonly _tag: 'Ended'; readonly report: Report; readonly hold: Hold };
+  /** What was published, in order. */
+  readonly events: ReadonlyArray<TaskEvent>;
+}
+
+/** What a run held open at its end, before it let go, and what it forgot to close when it did. */
+export interface Hold {
+  readonly registered: number;
+  readonly connections: number;
+  readonly leaked: { readonly connections: number; readonly directories: number; readonly logPipes: number };
 }
 
 /** What is there in the end, in a form that can be compared and printed. */
@@ -56,20 +66,39 @@ const runOnce = async (
   interception: Interception,
 ): Promise<{ readonly run: SimulatedRun; readonly registered: ReadonlyArray<string> }> => {
   const { machine, settings } = laid;
+  const { shims, fileSystem, logPipes, eventSink } = machine;
+  // What an earlier run that crashed had open is no fault of this one.
+  const before = { directories: fileSystem.openDirectories(), logPipes: logPipes.openNow().length };
+  const eventsBefore = eventSink.published().length;
   const recovering = Recovery.recover(settings)(interception.capabilities)();
   const outcome = await Promise.race([recovering, interception.crashed]);
-  const told = { effects: interception.effects(), injected: interception.injected() };
-  if (outcome === undefined) {
-    machine.shims.hangUp();
-    return { run: { ...told, ending: { _tag: 'Crashed' } }, registered: [] };
-  }
-  if (E.isLeft(outcome)) return { run: { ...told, ending: { _tag: 'Refused', error: outcome.left } }, registered: [] };
+  const told = (): Omit<SimulatedRun, 'ending'> => ({
+    effects: interception.effects(),
+    injected: interception.injected(),
+    events: eventSink.published().slice(eventsBefore),
+  });
+  const crashed = (): { readonly run: SimulatedRun; readonly registered: ReadonlyArray<string> } => {
+    shims.hangUp();
+    return { run: { ...told(), ending: { _tag: 'Crashed' } }, registered: [] };
+  };
+  if (outcome === undefined) return crashed();
+  if (E.isLeft(outcome))
+    return { run: { ...told(), ending: { _tag: 'Refused', error: outcome.left } }, registered: [] };
   const recovered = outcome.right;
-  await Promise.race([recovered.settled(), interception.crashed]);
   const registered = registeredBy(recovered).map(({ namespace, id }) => `${B.show(namespace)}/${B.show(id)}`);
-  await Promise.race([recovered.stop(), interception.crashed]);
-  machine.shims.hangUp();
-  return { run: { ...told, ending: { _tag: 'Ended', report: recovered.report } }, registered };
+  const connections = shims.openConnections();
+  const stopped = await Promise.race([recovered.stop().then(() => true), interception.crashed]);
+  if (stopped === undefined) return crashed();
+  const hold: Hold = {
+    registered: registered.length,
+    connections,
+    leaked: {
+      connections: shims.openConnections(),
+      directories: fileSystem.openDirectories() - before.directories,
+      logPipes: logPipes.openNow().length - before.logPipes,
+    },
+  };
+  return { run: { ...told(), ending: { _tag: 'Ended', report: recovered.report, hold } }, registered };
 };
 
 /** Simulates a world under a schedule: its disturbed runs, one after the other, and then one that is left alone. */

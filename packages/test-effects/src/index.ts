@@ -11,6 +11,7 @@ export * as LogPipes from './LogPipes.js';
 export * as Machine from './Machine.js';
 export * as Mounts from './Mounts.js';
 export * as ProgramFiles from './ProgramFiles.js';
+export * as Properties from './Properties.js';
 export * as Schedule from './Schedule.js';
 export * as ShimBinary from './ShimBinary.js';
 export * as ShimConnector from './ShimConnector.js';
