@@ -43,8 +43,12 @@ export interface EndState {
 }
 
 export interface Simulated {
+  /** The disturbed runs, then two that were left alone. */
   readonly runs: ReadonlyArray<SimulatedRun>;
+  /** After the first run that was left alone. */
   readonly end: EndState;
+  /** After one more. */
+  readonly endAgain: EndState;
   readonly laid: LaidWorld;
 }
 
@@ -101,17 +105,20 @@ const runOnce = async (
   return { run: { ...told(), ending: { _tag: 'Ended', report: recovered.report, hold } }, registered };
 };
 
-/** Simulates a world under a schedule: its disturbed runs, one after the other, and then one that is left alone. */
+/** Simulates a world under a schedule: its disturbed runs, one after the other, and then two that are left alone. */
 export const simulate = async (world: RecordedWorld, schedule: Schedule = calm): Promise<Simulated> => {
   const laid = layWorld(world);
   const runs: Array<SimulatedRun> = [];
-  let registered: ReadonlyArray<string> = [];
-  for (let run = 0; run <= disturbedRuns(schedule); run++) {
-    const once = await runOnce(laid, intercept(laid.machine.capabilities, interventionOf(schedule, run)));
-    runs.push(once.run);
-    registered = once.registered;
-  }
-  return { runs, end: endStateOf(laid, registered), laid };
+  const next = async (): Promise<ReadonlyArray<string>> => {
+    const interception = intercept(laid.machine.capabilities, interventionOf(schedule, runs.length));
+    const { run, registered } = await runOnce(laid, interception);
+    runs.push(run);
+    return registered;
+  };
+  const disturbed = disturbedRuns(schedule);
+  while (runs.length < disturbed) await next();
+  const end = endStateOf(laid, await next());
+  return { runs, end, endAgain: endStateOf(laid, await next()), laid };
 };
 
 /**

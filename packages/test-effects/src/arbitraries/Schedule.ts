@@ -3,8 +3,8 @@ import * as fc from 'fast-check';
 import { allFaults } from '../Effect.js';
 import type { Schedule, ScheduledCrash, ScheduledFault } from '../Schedule.js';
 
-/** How many calls of a run are within reach: a run over a small world makes some fifty for each bundle. */
-const reach = 160;
+/** How many calls of a run are within reach: a run over a small world makes some forty for each bundle. */
+const reach = 90;
 
 /** A fault at any call of one of the first `runs` runs. Shrinks towards the first run and the first call. */
 export const scheduledFault = (runs: number): fc.Arbitrary<ScheduledFault> =>
