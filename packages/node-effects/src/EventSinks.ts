@@ -2,7 +2,6 @@
 import type { Writable } from 'node:stream';
 import * as B from '@shim-recovery/core/ByteString';
 import {
-  type EventError,
   type EventSink,
   eventNotPublished,
   messageNameOf,
@@ -12,11 +11,16 @@ import {
 import type { Timestamp } from '@shim-recovery/core/TaskExit';
 import * as E from 'fp-ts/lib/Either.js';
 
+const nanosPerSecond = 1_000_000_000;
+
 /** RFC 3339 with nanoseconds; a moment that no calendar here can name is given in seconds since the epoch. */
 export const showTimestamp = ({ seconds, nanos }: Timestamp): string => {
-  const date = new Date(Number(seconds) * 1000);
+  // A shim may say more nanoseconds than a second has, or fewer than none.
+  const carriedSeconds = Math.floor(nanos / nanosPerSecond);
+  const date = new Date((Number(seconds) + carriedSeconds) * 1000);
   if (Number.isNaN(date.getTime())) return `${seconds}.${String(nanos).padStart(9, '0')}`;
-  return `${date.toISOString().slice(0, -5)}.${String(nanos).padStart(9, '0')}Z`;
+  const fraction = String(nanos - carriedSeconds * nanosPerSecond).padStart(9, '0');
+  return `${date.toISOString().slice(0, -5)}.${fraction}Z`;
 };
 
 /** One event as a line of JSON. `TaskDelete` has no `id`, as on the reference's wire (SPEC 11.5). */
@@ -36,15 +40,29 @@ export const eventLine = (event: TaskEvent): string => {
   });
 };
 
-/** Writes each event as one line; published once the line has been handed to the kernel. */
-export const lineSink = (stream: Writable): EventSink => ({
-  publish: (event) => () =>
-    new Promise((resolve) => {
-      stream.write(`${eventLine(event)}\n`, (error) =>
-        resolve(error === null || error === undefined ? E.right(undefined) : E.left(eventNotPublished(error.message))),
-      );
-    }),
-});
+/** How long an event may wait for somebody to read it. */
+const defaultTimeoutMs = 5_000;
+
+/**
+ * Writes each event as one line; published once the line has been handed to the kernel. A reader that has gone
+ * (`EPIPE`), or that does not take the line within `timeoutMs`, leaves the event unpublished and nothing else undone.
+ */
+export const lineSink = (stream: Writable, timeoutMs: number = defaultTimeoutMs): EventSink => {
+  // Each write is told of its own error; the stream's, without a listener, would end the process.
+  stream.on('error', () => undefined);
+  return {
+    publish: (event) => () =>
+      new Promise((resolve) => {
+        const failed = (reason: string): void => resolve(E.left(eventNotPublished(reason)));
+        const deadline = setTimeout(() => failed(`nobody took it within ${timeoutMs} ms`), timeoutMs);
+        stream.write(`${eventLine(event)}\n`, (error) => {
+          clearTimeout(deadline);
+          if (error === null || error === undefined) resolve(E.right(undefined));
+          else failed(error.message);
+        });
+      }),
+  };
+};
 
 /** Someone in this process who wants to know. */
 export type Listener = (event: TaskEvent) => void;
@@ -78,16 +96,11 @@ export const makeListeners = (): Listeners => {
   };
 };
 
-/** Publishes to every sink, in their order; fails if any of them failed, after all were tried. */
+/** Publishes to every sink at once; fails if any of them failed, after all have ended. A slow one delays no other. */
 export const combine = (sinks: ReadonlyArray<EventSink>): EventSink => ({
   publish: (event) => async () => {
-    const failures: Array<EventError> = [];
-    for (const sink of sinks) {
-      const published = await sink.publish(event)();
-      if (E.isLeft(published)) failures.push(published.left);
-    }
-    return failures.length === 0
-      ? E.right(undefined)
-      : E.left(eventNotPublished(failures.map(({ reason }) => reason).join('; ')));
+    const outcomes = await Promise.all(sinks.map((sink) => sink.publish(event)()));
+    const reasons = outcomes.flatMap((outcome) => (E.isLeft(outcome) ? [outcome.left.reason] : []));
+    return reasons.length === 0 ? E.right(undefined) : E.left(eventNotPublished(reasons.join('; ')));
   },
 });

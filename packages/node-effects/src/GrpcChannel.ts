@@ -42,7 +42,7 @@ const metadataOf = (namespace: B.ByteString): Metadata => {
 
 const errorOf = (error: ServiceError): GrpcError => ({
   code: error.code ?? status.UNKNOWN,
-  message: error.details === '' ? error.message : error.details,
+  message: (error.details === '' ? error.message : error.details).replace(/\.? ?Resolution note: ?$/, ''),
 });
 
 /** A channel to a socket; it connects when first used. The path is text: gRPC has no other. */

@@ -5,8 +5,10 @@
  *       "namespaces": { "default": { "containers": { "web": { "runtime": "io.containerd.runc.v2" } },
  *                                    "sandboxes": ["pod-1"] } } }
  *
- * `containers` and `sandboxes` may be left out. Names are text; they are compared as UTF-8.
+ * `containers` and `sandboxes` may be left out, and nothing may stand beside them: a misspelt one would make every
+ * container of the namespace unknown. Names are text; they are compared as UTF-8.
  */
+import { isUtf8 } from 'node:buffer';
 import * as fs from 'node:fs';
 import * as B from '@shim-recovery/core/ByteString';
 import { type ContainerStore, found, notFound, type SandboxStore } from '@shim-recovery/core/Stores';
@@ -15,16 +17,22 @@ import * as t from 'io-ts';
 
 const maxFileBytes = 64 * 1024 * 1024;
 
-const Namespace = t.readonly(
-  t.partial({
-    containers: t.record(t.string, t.readonly(t.type({ runtime: t.string }))),
-    sandboxes: t.readonlyArray(t.string),
-  }),
-  'Namespace',
+const namespaceFields = {
+  containers: t.record(t.string, t.readonly(t.type({ runtime: t.string }), 'container'), 'record of containers'),
+  sandboxes: t.readonlyArray(t.string, 'list of sandboxes'),
+};
+
+const Namespace = t.refinement(
+  t.readonly(t.partial(namespaceFields), 'namespace'),
+  (namespace) => Object.keys(namespace).every((key) => Object.hasOwn(namespaceFields, key)),
+  'namespace: it holds something else than containers and sandboxes',
 );
 
 export const StoreFile = t.readonly(
-  t.type({ schema: t.literal('shim-recovery/store@1'), namespaces: t.record(t.string, Namespace) }),
+  t.type({
+    schema: t.literal('shim-recovery/store@1'),
+    namespaces: t.record(t.string, Namespace, 'record of namespaces'),
+  }),
   'StoreFile',
 );
 export type StoreFile = t.TypeOf<typeof StoreFile>;
@@ -73,7 +81,9 @@ const readText = (path: string): E.Either<string, string> =>
       const status = fs.fstatSync(descriptor);
       if (!status.isFile()) throw new Error('it is no regular file');
       if (status.size > maxFileBytes) throw new Error(`it is larger than ${maxFileBytes} bytes`);
-      return fs.readFileSync(descriptor, 'utf8');
+      const bytes = fs.readFileSync(descriptor);
+      if (!isUtf8(bytes)) throw new Error('it is not UTF-8');
+      return bytes.toString();
     } finally {
       fs.closeSync(descriptor);
     }

@@ -45,6 +45,13 @@ const openHeld = (held: number): E.Either<string, number | null> => {
   return errnoOf(() => fs.openSync(`/proc/self/fd/${held}`, O_RDWR | O_NONBLOCK));
 };
 
+/** Reads by events: an idle pipe costs nothing, and of a flooded one only so much is read before others have their turn. */
+const openPipe = (descriptor: number): E.Either<string, Socket> => {
+  const pipe = errnoOf(() => new Socket({ fd: descriptor, readable: true, writable: false }));
+  if (E.isLeft(pipe)) fs.closeSync(descriptor);
+  return pipe;
+};
+
 const unread: LogPipe = { close: async () => undefined };
 
 /** Log pipes whose contents go to a sink. One that is open does not keep the process alive by itself. */
@@ -62,7 +69,9 @@ export const makeLogPipes = (sink: LogSink): LogPipes => ({
       fs.closeSync(held.right);
       if (E.isLeft(descriptor)) return failed(descriptor.left);
       if (descriptor.right === null) return E.right(unread);
-      const pipe = new Socket({ fd: descriptor.right, readable: true, writable: false });
+      const reader = openPipe(descriptor.right);
+      if (E.isLeft(reader)) return failed(reader.left);
+      const pipe = reader.right;
       pipe.unref();
       pipe.on('data', (bytes: Buffer) => sink({ namespace, id, bytes }));
       // Reading fails only when the pipe is being closed, and then nobody waits for it any more.

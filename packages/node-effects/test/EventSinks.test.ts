@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { PassThrough, Writable } from 'node:stream';
 import * as B from '@shim-recovery/core/ByteString';
 import type { TaskEvent } from '@shim-recovery/core/EventSink';
@@ -49,15 +51,43 @@ describe('an event as a line', () => {
   });
 });
 
+describe('a moment', () => {
+  it('is the same however its nanoseconds are carried', () => {
+    const seconds = fc.integer({ min: -62_135_596_800, max: 253_402_300_799 });
+    fc.assert(
+      fc.property(seconds, fc.nat(999_999_999), fc.integer({ min: -2, max: 1 }), (at, nanos, carry) => {
+        const shown = showTimestamp({ seconds: String(at), nanos });
+        expect(showTimestamp({ seconds: String(at - carry), nanos: nanos + carry * 1_000_000_000 })).toBe(shown);
+        expect(shown).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z$/);
+      }),
+    );
+    expect(showTimestamp({ seconds: '0', nanos: -1 })).toBe('1969-12-31T23:59:59.999999999Z');
+  });
+});
+
 describe('sinks', () => {
   it('write lines, and say when nobody takes them', async () => {
     const stream = new PassThrough();
     expect(E.isRight(await lineSink(stream).publish(event())())).toBe(true);
     expect(String(stream.read())).toBe(`${eventLine(event())}\n`);
     const broken = new Writable({ write: (_, __, done) => done(new Error('EPIPE')) });
-    broken.on('error', () => undefined);
     expect(await lineSink(broken).publish(event())()).toMatchObject({
       left: { _tag: 'EventNotPublished', reason: 'EPIPE' },
+    });
+  });
+
+  it('outlive a reader that has gone', async () => {
+    const reader = spawn('true', { stdio: ['pipe', 'ignore', 'ignore'] });
+    await once(reader, 'exit');
+    const sink = lineSink(reader.stdin);
+    for (const _ of [1, 2])
+      expect(await sink.publish(event())()).toMatchObject({ left: { _tag: 'EventNotPublished' } });
+  });
+
+  it('do not wait for ever for a reader that takes nothing', async () => {
+    const stuck = new Writable({ write: () => undefined });
+    expect(await lineSink(stuck, 20).publish(event())()).toMatchObject({
+      left: { reason: 'nobody took it within 20 ms' },
     });
   });
 
@@ -83,5 +113,13 @@ describe('sinks', () => {
     expect(await combine([failing, sink, failing]).publish(event())()).toMatchObject({ left: { reason: 'no; no' } });
     expect(E.isRight(await combine([sink]).publish(event())())).toBe(true);
     expect(heard).toEqual(['TaskExit', 'TaskExit']);
+  });
+
+  it('combined, do not wait for each other', async () => {
+    const { sink, subscribe } = makeListeners();
+    const heard = new Promise((resolve) => subscribe(resolve));
+    const stuck = { publish: () => () => new Promise<never>(() => undefined) };
+    void combine([stuck, sink]).publish(event())();
+    expect(await heard).toEqual(event());
   });
 });

@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import * as fs from 'node:fs';
 import * as net from 'node:net';
 import * as path from 'node:path';
@@ -5,6 +7,7 @@ import * as B from '@shim-recovery/core/ByteString';
 import type { FileError } from '@shim-recovery/core/FileSystem';
 import type { LogPipe } from '@shim-recovery/core/LogPipes';
 import type * as E from 'fp-ts/lib/Either.js';
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { makeLogPipes } from '../src/LogPipes.js';
 import { mkfifo } from '../src/Native.js';
@@ -26,11 +29,28 @@ const open = (bundle: string, id = 'web'): Promise<E.Either<FileError, LogPipe>>
 
 const opened = async (prepare: (log: string) => void): Promise<string> => {
   const bundle = fresh();
-  prepare(path.join(bundle, 'log'));
+  const log = path.join(bundle, 'log');
+  prepare(log);
   const outcome = await open(bundle);
   if (outcome._tag === 'Right') await outcome.right.close();
+  expect(descriptorsOf(log)).toBe(0);
   return problem(outcome);
 };
+
+/** How many descriptors of this process lead there. */
+const descriptorsOf = (file: string): number =>
+  fs.readdirSync('/proc/self/fd').filter((descriptor) => {
+    try {
+      return fs.readlinkSync(`/proc/self/fd/${descriptor}`) === file;
+    } catch {
+      return false; // the descriptor by which the directory itself was read
+    }
+  }).length;
+
+/** The largest part of a flood that may be read before others have their turn. */
+const maxBytesPerTurn = 4 * 1024 * 1024;
+
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 describe('log pipes (SPEC 8.3)', () => {
   it('are made where they are missing, for their owner alone', async () => {
@@ -54,13 +74,99 @@ describe('log pipes (SPEC 8.3)', () => {
     await new Promise((resolve) => server.close(resolve));
   });
 
-  it('put no file into the log, wherever a link leads', async () => {
+  it('are reached through a link, as a shim reaches them', async () => {
     const bundle = fresh();
-    fs.symlinkSync('/etc/passwd', path.join(bundle, 'log'));
+    const elsewhere = path.join(fresh(), 'fifo');
+    right(mkfifo(Buffer.from(elsewhere), 0o700));
+    fs.symlinkSync(elsewhere, path.join(bundle, 'log'));
+    const pipe = right(await open(bundle, 'through'));
+    fs.writeFileSync(elsewhere, 'told');
+    await eventually('the line', () => written.get('through') === 'told');
+    await pipe.close();
+  });
+
+  it('put no file into the log, wherever a link leads: it is not even opened', async () => {
+    const bundle = fresh();
+    const secret = path.join(fresh(), 'secret');
+    fs.writeFileSync(secret, 'secret');
+    fs.symlinkSync(secret, path.join(bundle, 'log'));
     const pipe = right(await open(bundle, 'linked'));
-    await fs.promises.readFile('/etc/passwd');
+    expect(descriptorsOf(secret)).toBe(0);
     await pipe.close();
     expect(written.has('linked')).toBe(false);
+  });
+
+  it('lose no byte and keep their order', async () => {
+    const chunks = fc.array(fc.uint8Array({ minLength: 1, maxLength: 4096 }), { minLength: 1, maxLength: 12 });
+    await fc.assert(
+      fc.asyncProperty(chunks, async (sent) => {
+        const bundle = fresh();
+        const received: Array<Buffer> = [];
+        const collecting = makeLogPipes(({ bytes }) => received.push(Buffer.from(bytes)));
+        const pipe = right(
+          await withOpen(bundle, (directory) =>
+            collecting.open({ bundle: directory, namespace: B.fromText('ns'), id: B.fromText('web') })(),
+          ),
+        );
+        for (const bytes of sent) fs.writeFileSync(path.join(bundle, 'log'), bytes);
+        const expected = Buffer.concat(sent);
+        await eventually('all bytes', () => Buffer.concat(received).length >= expected.length);
+        await pipe.close();
+        expect(Buffer.concat(received)).toEqual(expected);
+      }),
+      { numRuns: 20 },
+    );
+  });
+
+  it('do not keep the process alive, and are gone once closed, even with a writer', async () => {
+    const bundle = fresh();
+    const log = path.join(bundle, 'log');
+    const resources = (): number => process.getActiveResourcesInfo().filter((name) => name === 'PipeWrap').length;
+    const before = resources();
+    const pipe = right(await open(bundle));
+    expect(resources()).toBe(before);
+    const writer = fs.openSync(log, fs.constants.O_WRONLY | fs.constants.O_NONBLOCK);
+    expect(descriptorsOf(log)).toBe(2);
+    await Promise.all([pipe.close(), pipe.close()]);
+    expect(() => fs.writeSync(writer, 'nobody')).toThrow('EPIPE');
+    fs.closeSync(writer);
+    expect(descriptorsOf(log)).toBe(0);
+  });
+
+  it('that are flooded leave everybody else their turn, and end the writer when they are closed', async () => {
+    const bundle = fresh();
+    let receivedBytes = 0;
+    let bytesInTurn = 0;
+    const flooded = makeLogPipes(({ bytes }) => {
+      receivedBytes += bytes.length;
+      bytesInTurn += bytes.length;
+    });
+    const pipe = right(
+      await withOpen(bundle, (directory) =>
+        flooded.open({ bundle: directory, namespace: B.fromText('ns'), id: B.fromText('web') })(),
+      ),
+    );
+    const writer = spawn('sh', ['-c', 'exec cat /dev/zero > log'], { cwd: bundle, stdio: 'ignore' });
+    const ended = once(writer, 'exit');
+    try {
+      let largest = 0;
+      const endMs = performance.now() + 10_000;
+      while (receivedBytes < 64 * 1024 * 1024 && performance.now() < endMs) {
+        bytesInTurn = 0;
+        await turn();
+        largest = Math.max(largest, bytesInTurn);
+      }
+      expect(receivedBytes).toBeGreaterThanOrEqual(64 * 1024 * 1024);
+      expect(largest).toBeLessThanOrEqual(maxBytesPerTurn);
+      const startedMs = performance.now();
+      await fs.promises.readFile('/etc/passwd');
+      expect(performance.now() - startedMs).toBeLessThan(1_000);
+      await pipe.close();
+      expect((await ended)[1]).toBe('SIGPIPE');
+    } finally {
+      writer.kill('SIGKILL');
+      await ended;
+    }
   });
 
   it('deliver what writers write who come and go, and cost nothing while idle', async () => {

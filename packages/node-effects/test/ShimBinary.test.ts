@@ -1,11 +1,16 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import * as B from '@shim-recovery/core/ByteString';
 import type { BinaryError } from '@shim-recovery/core/ShimBinary';
 import type { TaskExitInfo } from '@shim-recovery/core/TaskExit';
 import * as E from 'fp-ts/lib/Either.js';
-import { describe, expect, it } from 'vitest';
-import { makeShimBinary } from '../src/ShimBinary.js';
+import * as fc from 'fast-check';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { encode } from '../src/protobuf/Message.js';
+import { DeleteResponse } from '../src/protobuf/TaskMessages.js';
+import { killRunningBinaries, makeShimBinary } from '../src/ShimBinary.js';
 import { eventually, right, temporaryDirectory, withOpen } from './temporary.js';
 
 const base = temporaryDirectory();
@@ -22,9 +27,13 @@ const runScript = async (
   script: string | undefined,
   more: {
     readonly timeoutMs?: number;
+    readonly namespace?: B.ByteString;
     readonly id?: B.ByteString;
     readonly program?: string;
     readonly mode?: number;
+    /** Called with the path of the bundle, which is open by then. */
+    readonly before?: (bundle: string) => void;
+    readonly meanwhile?: (bundle: string) => void | Promise<void>;
   } = {},
 ): Promise<Run> => {
   const directory = path.join(base.path(), String(next++));
@@ -44,15 +53,18 @@ const runScript = async (
     warn: (warning) => warnings.push(warning),
   });
   const startedMs = performance.now();
-  const outcome = await withOpen(bundle, (open) =>
-    binary.delete({
+  const outcome = await withOpen(bundle, async (open) => {
+    more.before?.(bundle);
+    const run = binary.delete({
       program: B.fromText(program),
-      namespace: B.fromText('ns'),
+      namespace: more.namespace ?? B.fromText('ns'),
       id: more.id ?? B.fromText('web 1'),
       bundle: open,
       timeoutMs: more.timeoutMs ?? 5_000,
-    })(),
-  );
+    })();
+    await more.meanwhile?.(bundle);
+    return run;
+  });
   return { outcome, warnings, bundle, tookMs: performance.now() - startedMs };
 };
 
@@ -61,14 +73,54 @@ const left = ({ outcome }: Run): BinaryError => {
   return outcome.left;
 };
 
-const isGone = (pidFile: string): boolean => {
-  const pid = Number(fs.readFileSync(pidFile, 'utf8'));
+const pidIn = (pidFile: string): number => Number(fs.readFileSync(pidFile, 'utf8'));
+
+const isGone = (pid: number): boolean => {
   try {
     return /^\d+ \(.*\) Z/s.test(fs.readFileSync(`/proc/${pid}/stat`, 'utf8'));
   } catch {
     return true;
   }
 };
+
+/** In a script: tells a pid in a file that has its whole content as soon as it is there. */
+const tell = (pid: string, file: string): string => `echo ${pid} > ${file}.new; mv ${file}.new ${file}`;
+
+const appears = (bundle: string, file: string): Promise<void> =>
+  eventually(`${file} to appear`, () => fs.existsSync(path.join(bundle, file)));
+
+const octal = (bytes: Uint8Array): string =>
+  [...bytes].map((byte) => `\\${byte.toString(8).padStart(3, '0')}`).join('');
+
+const uint32 = fc.integer({ min: 0, max: 2 ** 32 - 1 });
+
+describe('the shim binary, whatever is told and answered', () => {
+  it('gets namespace and id byte for byte', async () => {
+    const name = fc.string({ unit: 'binary', minLength: 1, maxLength: 40 }).filter((text) => !text.includes('\0'));
+    await fc.assert(
+      fc.asyncProperty(name, name, async (namespace, id) => {
+        const more = { namespace: B.fromText(namespace), id: B.fromText(id) };
+        const { bundle, outcome } = await runScript('printf "%s\\0" "$NAMESPACE" "$@" > told', more);
+        right(outcome);
+        const told = B.fromBytes(fs.readFileSync(path.join(bundle, 'told'))).split('\0');
+        expect([told[0], told[2], told[8]]).toEqual([more.namespace, more.namespace, more.id]);
+      }),
+      { numRuns: 20 },
+    );
+  });
+
+  it('is understood in every answer it can give', async () => {
+    const seconds = fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }).map(String);
+    const exitedAt = fc.record({ seconds, nanos: fc.nat(999_999_999) });
+    await fc.assert(
+      fc.asyncProperty(fc.record({ pid: uint32, exitStatus: uint32, exitedAt }), async (exit) => {
+        const { outcome } = await runScript(`printf '${octal(encode(DeleteResponse)(exit))}'`);
+        expect(right(outcome)).toEqual(exit);
+      }),
+      { numRuns: 20 },
+    );
+  });
+});
 
 describe('the shim binary (SPEC 11)', () => {
   it('is run with these arguments, in the bundle, with this environment', async () => {
@@ -122,26 +174,134 @@ describe('the shim binary (SPEC 11)', () => {
     expect(left(await runScript(undefined, { program: '/' }))).toMatchObject({ _tag: 'CannotStart', code: 'EACCES' });
   });
 
+  it('is not run in a bundle that is gone, and is not blamed for it', async () => {
+    const more = { before: fs.rmdirSync, program: path.join(base.path(), 'runs') };
+    const run = await runScript(`touch ${base.path()}/ran`, more);
+    expect(left(run)).toMatchObject({ _tag: 'CannotStart', path: run.bundle, code: 'ENOENT' });
+    expect(fs.existsSync(path.join(base.path(), 'ran'))).toBe(false);
+  });
+
+  it('is run in the bundle that was opened, wherever that was moved to', async () => {
+    const run = await runScript('touch here', {
+      before: (bundle) => {
+        fs.renameSync(bundle, `${bundle}.moved`);
+        fs.mkdirSync(bundle);
+      },
+    });
+    right(run.outcome);
+    expect(fs.readdirSync(run.bundle)).toEqual([]);
+    expect(fs.readdirSync(`${run.bundle}.moved`)).toEqual(['here']);
+  });
+
+  it('inherits no descriptor of ours', async () => {
+    const run = await runScript('ls -l /proc/$$/fd > descriptors');
+    right(run.outcome);
+    const targets = fs.readFileSync(path.join(run.bundle, 'descriptors'), 'utf8');
+    expect(targets).toContain(' 0 -> /dev/null');
+    expect(targets.split('\n').filter((line) => line.endsWith(`-> ${run.bundle}`))).toEqual([]);
+  });
+
+  it('is quoted with the end of what it complained, and no more', async () => {
+    const error = left(await runScript('yes noise | head -n 20000 >&2; echo why >&2; exit 7'));
+    expect(error).toMatchObject({ _tag: 'Failed', status: 'exit code 7' });
+    const stderr = error._tag === 'Failed' ? error.stderr : '';
+    expect(stderr.endsWith('noise; why')).toBe(true);
+    expect(stderr.length).toBeLessThan(8 * 1024);
+  });
+
   it('is not given an id that Node cannot pass on unchanged', async () => {
     const id = B.fromBytes(Uint8Array.of(0xff));
     expect(left(await runScript('touch ran', { id }))).toMatchObject({ _tag: 'CannotStart', code: 'EILSEQ' });
   });
 
   it('is killed at its deadline, with all that it started', async () => {
-    const run = await runScript('echo $$ > pid; sleep 30 & echo $! > child; wait', { timeoutMs: 300 });
+    const run = await runScript(`${tell('$$', 'pid')}; sleep 30 & ${tell('$!', 'child')}; wait`, { timeoutMs: 300 });
     expect(left(run)).toMatchObject({ _tag: 'TimedOut', afterMs: 300 });
     expect(run.tookMs).toBeLessThan(3_000);
-    for (const name of ['pid', 'child']) await eventually(`${name} to end`, () => isGone(path.join(run.bundle, name)));
+    for (const name of ['pid', 'child']) {
+      const pid = pidIn(path.join(run.bundle, name));
+      await eventually(`${name} to end`, () => isGone(pid));
+    }
   });
 
-  it('is not waited for longer because a grandchild holds its pipes (H16)', async () => {
-    const run = await runScript("sleep 30 & printf '\\010\\204\\007'", { timeoutMs: 300 });
+  it('is killed at its deadline also while it floods us', async () => {
+    const run = await runScript(`${tell('$$', 'pid')}; exec cat /dev/zero`, { timeoutMs: 300 });
+    expect(left(run)).toMatchObject({ _tag: 'TimedOut' });
+    expect(run.tookMs).toBeLessThan(3_000);
+    const pid = pidIn(path.join(run.bundle, 'pid'));
+    await eventually('it to end', () => isGone(pid));
+  });
+
+  it('has ended in time when it did, though we were too busy to notice', async () => {
+    const run = await runScript(`printf '\\010\\204\\007'; ${tell('$$', 'pid')}`, {
+      timeoutMs: 100,
+      meanwhile: (bundle) => {
+        const file = path.join(bundle, 'pid');
+        const busyUntilMs = performance.now() + 200;
+        while (performance.now() < busyUntilMs || !fs.existsSync(file) || !isGone(pidIn(file)));
+      },
+    });
+    expect(right(run.outcome).pid).toBe(900);
+  });
+
+  it('is not waited for longer because a grandchild holds its pipes, which is killed (H16)', async () => {
+    const run = await runScript(`sleep 30 & ${tell('$!', 'child')}; printf '\\010\\204\\007'`, { timeoutMs: 300 });
     expect(right(run.outcome).pid).toBe(900);
     expect(run.tookMs).toBeLessThan(3_000);
+    const pid = pidIn(path.join(run.bundle, 'child'));
+    await eventually('the grandchild to end', () => isGone(pid));
   });
 
   it('runs on in a bundle that vanishes under it', async () => {
     const run = await runScript('rmdir "$(pwd)"');
     right(run.outcome);
+  });
+});
+
+describe('processes of ours', () => {
+  const started: Array<number> = [];
+  const others: Array<ChildProcess> = [];
+  afterEach(() => {
+    vi.restoreAllMocks();
+    for (const pid of started.splice(0)) if (!isGone(pid)) process.kill(pid, 'SIGKILL');
+    for (const child of others.splice(0)) child.kill('SIGKILL');
+  });
+
+  it('do not outlive us', async () => {
+    const run = await runScript(`${tell('$$', 'pid')}; sleep 30 & ${tell('$!', 'child')}; wait`, {
+      meanwhile: async (bundle) => {
+        await appears(bundle, 'child');
+        expect(process.listeners('exit')).toContain(killRunningBinaries);
+        killRunningBinaries();
+      },
+    });
+    expect(left(run)).toMatchObject({ _tag: 'Failed', status: 'signal SIGKILL' });
+    const pid = pidIn(path.join(run.bundle, 'child'));
+    await eventually('the grandchild to end', () => isGone(pid));
+    expect(process.listeners('exit')).not.toContain(killRunningBinaries);
+  });
+
+  it('leave nothing to be killed once they have ended', async () => {
+    await runScript('exit 0');
+    await runScript(undefined);
+    expect(process.listeners('exit')).not.toContain(killRunningBinaries);
+  });
+
+  it('are not mistaken for others that got their numbers', async () => {
+    const bystander = spawn('sleep', ['30'], { detached: true, stdio: 'ignore' });
+    others.push(bystander);
+    await once(bystander, 'spawn');
+    const killed: Array<number> = [];
+    const kill = process.kill.bind(process);
+    // As if the number of every process that ended were in use again.
+    vi.spyOn(process, 'kill').mockImplementation((pid, signal) => {
+      if (signal === 0) return kill(bystander.pid ?? 0, 0);
+      killed.push(pid);
+      return true;
+    });
+    const run = await runScript(`sleep 30 & ${tell('$!', 'child')}; exit 0`, { timeoutMs: 300 });
+    started.push(pidIn(path.join(run.bundle, 'child')));
+    right(run.outcome);
+    expect(killed).toEqual([]);
   });
 });

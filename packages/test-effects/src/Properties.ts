@@ -67,10 +67,12 @@ export const planForetells = async (world: RecordedWorld): Promise<Violations> =
     .flatMap((bundle, index) => {
       const real = done[index];
       if (real?.id !== bundle.id || real.reason !== bundle.reason) return [`${bundle.id} was decided otherwise`];
-      const firstFailure = real.steps.findIndex(({ outcome }) => outcome === 'failed');
-      const smooth = firstFailure < 0 ? real.steps.slice(0, bundle.steps.length) : real.steps.slice(0, firstFailure);
+      // What follows a disconnect is no part of the plan: a shim that dies later is none that the plan was about.
+      const taken = real.steps.slice(0, bundle.steps.length);
+      const firstFailure = taken.findIndex(({ outcome }) => outcome === 'failed');
+      const smooth = firstFailure < 0 ? taken : taken.slice(0, firstFailure);
       const isForetold = smooth.every(({ step }, at) => bundle.steps[at]?.step === step);
-      const isWhole = firstFailure >= 0 || real.steps.length >= bundle.steps.length;
+      const isWhole = firstFailure >= 0 || taken.length === bundle.steps.length;
       return isForetold && isWhole ? [] : [`${bundle.id} took other steps than planned`];
     });
   return [

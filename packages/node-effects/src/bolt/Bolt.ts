@@ -36,8 +36,8 @@ const maxDepth = 32;
 /** The largest page that is read, with its overflow: above any real value, below what could exhaust the memory. */
 const maxPageBytes = 256 * 1024 * 1024;
 
-/** So many pages are remembered; with ordinary pages some 16 MiB. */
-const maxCachedPages = 4096;
+/** What is remembered of pages; above it, all are forgotten. */
+const maxCachedBytes = 16 * 1024 * 1024;
 
 const corrupt = (page: number, reason: string): E.Either<BoltError, never> => E.left({ _tag: 'Corrupt', page, reason });
 
@@ -47,7 +47,7 @@ const entryOf = (page: number, { isBucket, value }: LeafElement): E.Either<BoltE
   const root = value.readBigUInt64LE(0);
   if (root > BigInt(Number.MAX_SAFE_INTEGER)) return corrupt(page, 'a bucket begins out of the file');
   if (root !== 0n) return E.right({ _tag: 'Bucket', bucket: { _tag: 'Paged', root: Number(root) } });
-  const inline = parsePage(0, value.subarray(bucketHeaderBytes));
+  const inline = parsePage({ id: 0, kind: 'inline' }, value.subarray(bucketHeaderBytes));
   if (E.isLeft(inline)) return corrupt(page, 'a bucket inside of it is damaged');
   return E.right({ _tag: 'Bucket', bucket: { _tag: 'Inline', page: inline.right } });
 };
@@ -84,24 +84,29 @@ const childRange = (page: Extract<Page, { readonly _tag: 'Branch' }>, index: num
 
 const makePages = (source: Source, pageSize: number): ((id: number) => E.Either<BoltError, Page>) => {
   const cache = new Map<number, Page>();
-  const read = (id: number): E.Either<BoltError, Page> => {
+  let cachedBytes = 0;
+  const lengthOf = (id: number): E.Either<BoltError, number> => {
     if ((id + 1) * pageSize > source.sizeBytes) return corrupt(id, 'it is out of the file');
     const header = source.read(id * pageSize, pageHeaderBytes);
     if (E.isLeft(header)) return header;
     const length = (overflowOf(header.right) + 1) * pageSize;
     if (id * pageSize + length > source.sizeBytes) return corrupt(id, 'it reaches out of the file');
-    if (length > maxPageBytes) return corrupt(id, 'it is too large');
-    const bytes = source.read(id * pageSize, length);
-    return E.isLeft(bytes) ? bytes : parsePage(id, bytes.right);
+    return length > maxPageBytes ? corrupt(id, 'it is too large') : E.right(length);
   };
   return (id) => {
     const cached = cache.get(id);
     if (cached !== undefined) return E.right(cached);
-    const page = read(id);
-    if (E.isRight(page)) {
-      if (cache.size >= maxCachedPages) cache.clear();
-      cache.set(id, page.right);
+    const length = lengthOf(id);
+    if (E.isLeft(length)) return length;
+    const bytes = source.read(id * pageSize, length.right);
+    const page = E.isLeft(bytes) ? bytes : parsePage({ id, kind: 'paged' }, bytes.right);
+    if (E.isLeft(page)) return page;
+    if (cachedBytes + length.right > maxCachedBytes) {
+      cache.clear();
+      cachedBytes = 0;
     }
+    cache.set(id, page.right);
+    cachedBytes += length.right;
     return page;
   };
 };
@@ -120,8 +125,9 @@ export const openBolt = (source: Source): E.Either<BoltError, Bolt> => {
     range: Range,
   ): E.Either<BoltError, Page> => {
     const child = pageOf(parent.elements[index]?.child ?? 0);
-    if (E.isLeft(child) || isWithin(child.right, range)) return child;
-    return corrupt(child.right.id, 'its keys do not belong below its parent');
+    if (E.isLeft(child)) return child;
+    if (child.right.elements.length === 0) return corrupt(child.right.id, 'it is empty, but has a parent');
+    return isWithin(child.right, range) ? child : corrupt(child.right.id, 'its keys do not belong below its parent');
   };
 
   const get: Bolt['get'] = (bucket, key) => {

@@ -84,6 +84,8 @@ const demo = `shim-recovery demo: lay out a throw-away host, plan it and recover
 The shims are scripted, their sockets and log pipes are real. Nothing is left behind.
 
 Usage: shim-recovery demo
+
+  -h, --help              this text
 `;
 
 /** The text for a command, or for all of them. */

@@ -8,6 +8,7 @@ import * as E from 'fp-ts/lib/Either.js';
 import type { IO } from 'fp-ts/lib/IO.js';
 import { pipe } from 'fp-ts/lib/function.js';
 import { type Locking, openMetadataStore, showMetadataStoreError } from '../bolt/MetadataStore.js';
+import { isServed } from '../containerd/DaemonProbe.js';
 import { checkProc } from '../FileSystem.js';
 import { daemonProgramSearch, linuxCapabilities, linuxSettings } from '../interpreter.js';
 import { openJsonStore } from '../JsonStore.js';
@@ -40,6 +41,10 @@ export const openStore = async (options: HostOptions, locking: Locking): Promise
         E.map((stores) => ({ stores, close: doNothing })),
       );
     case 'Containerd': {
+      if (!(await isServed(store.socketPath)()))
+        return E.left(
+          `no daemon serves ${store.socketPath}; nothing was done, as every container would seem unknown; of a daemon that is stopped, read the database with --store bolt:FILE`,
+        );
       const { openContainerdStore } = await import('../containerd/ContainerdStore.js');
       return E.right(openContainerdStore({ socketPath: store.socketPath, timeoutMs: timeouts.loadMs }));
     }

@@ -88,17 +88,24 @@ const distance = (first: string, second: string): number => {
   return row.at(-1) ?? 0;
 };
 
+const maxDistance = 3;
+
 const closest = (word: string, known: ReadonlyArray<string>): string => {
   const [best] = known
+    .filter((name) => Math.abs(word.length - name.length) <= maxDistance)
     .map((name) => ({ name, away: distance(word, name) }))
-    .filter(({ away }) => away <= 3)
+    .filter(({ away }) => away <= maxDistance)
     .sort((first, second) => first.away - second.away);
   return best === undefined ? '' : `; did you mean ${best.name}?`;
 };
 
+/** All options of a command, as they are typed. */
+export const optionNames = (command: CommandName): ReadonlyArray<string> =>
+  Object.keys(optionsOf[command]).map((name) => `--${name}`);
+
 /** Every name that was typed as an option, checked first, so that the message can say which one was meant. */
 const checkNames = (command: CommandName, args: ReadonlyArray<string>): E.Either<UsageError, void> => {
-  const known = Object.keys(optionsOf[command]).map((name) => `--${name}`);
+  const known = optionNames(command);
   for (const arg of args) {
     if (arg === '--') return usage('nothing may follow "--"');
     const name = arg.split('=')[0] ?? arg;
@@ -145,6 +152,7 @@ const parseStore = (text: string | undefined, root: string): E.Either<UsageError
   const [, kind, where = ''] = /^(bolt|containerd|json):(.*)$/s.exec(text) ?? [];
   if (kind === undefined) return usage(`--store ${text} is no store; it takes ${storeKinds}`);
   if (where === '') return usage(`--store ${kind}: lacks a path; it takes ${storeKinds}`);
+  if (where.includes('\0')) return usage('--store holds a NUL byte');
   const resolved = path.resolve(where);
   switch (kind) {
     case 'bolt':

@@ -1,12 +1,15 @@
 /** The streams of this process: the result on stdout, everything else on stderr. */
 import type { Writable } from 'node:stream';
 import type { Trace } from '@shim-recovery/core/Trace';
+import type { IO } from 'fp-ts/lib/IO.js';
 import { colourStyle, plainStyle, type Style } from './Render.js';
 
 export interface Terminal {
-  /** Hands text to stdout, and completes when it is out. A reader that has gone is no error. */
+  /** Hands text to stdout, and completes when it is out. A reader that has gone is no error; a full disk is said. */
   readonly print: (text: string) => Promise<void>;
-  /** One line on stderr. */
+  /** Whether something that was printed could not be written. */
+  readonly isOutputLost: IO<boolean>;
+  /** One line on stderr, whatever is in it: what was typed or read may hold anything. */
   readonly say: (line: string) => void;
   readonly style: Style;
   /** Follows a run with a bar, where stderr is a terminal. */
@@ -19,6 +22,12 @@ export interface Terminal {
 const barWidth = 30;
 const redrawMs = 50;
 const clearLine = '\r\u001b[K';
+
+const controlCharacters = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g;
+
+/** With nothing in it that would begin a line or steer a terminal. */
+const oneLine = (text: string): string =>
+  text.replace(controlCharacters, (character) => `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`);
 
 const isTerminal = (stream: { readonly isTTY?: boolean }): boolean => stream.isTTY === true;
 
@@ -58,6 +67,8 @@ const noProgress: Pick<Terminal, 'progress' | 'clearProgress'> = {
   clearProgress: () => undefined,
 };
 
+const isClosedPipe = (error: Error): boolean => 'code' in error && error.code === 'EPIPE';
+
 /** The terminal, or the pipes, that this process was started with. */
 export const processTerminal = (): Terminal => {
   const { stdout, stderr } = process;
@@ -65,11 +76,23 @@ export const processTerminal = (): Terminal => {
   stdout.on('error', () => undefined);
   stderr.on('error', () => undefined);
   const isColoured = isTerminal(stdout) && (process.env['NO_COLOR'] ?? '') === '';
+  let isOutputLost = false;
+  const say = (line: string): void => void stderr.write(`${oneLine(line)}\n`);
   return {
     stdout,
+    say,
     style: isColoured ? colourStyle : plainStyle,
-    print: (text) => new Promise((resolve) => stdout.write(text, () => resolve())),
-    say: (line) => stderr.write(`${line}\n`),
+    print: (text) =>
+      new Promise((resolve) => {
+        stdout.write(text, (error) => {
+          if (error instanceof Error && !isClosedPipe(error)) {
+            isOutputLost = true;
+            say(`shim-recovery: the result cannot be written: ${error.message}`);
+          }
+          resolve();
+        });
+      }),
+    isOutputLost: () => isOutputLost,
     ...(isTerminal(stderr) ? makeProgress(stderr) : noProgress),
   };
 };

@@ -148,30 +148,42 @@ const perform = async (places: Places, terminal: Terminal, isInterrupted: () => 
   }
 };
 
-const remove = async (base: string): Promise<void> => {
+/** Whether it is gone. */
+const remove = async (base: string): Promise<boolean> => {
   const parent = await linuxFileSystem.openPath(B.fromText(path.dirname(base)))();
-  if (E.isLeft(parent)) return;
+  if (E.isLeft(parent)) return false;
   const at = { directory: parent.right, name: B.fromText(path.basename(base)) };
-  await Removal.removeRecursively(linuxFileSystem)(at)();
+  const removed = await Removal.removeRecursively(linuxFileSystem)(at)();
   await linuxFileSystem.close(parent.right)();
+  return E.isRight(removed);
 };
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+const makeBase = (): E.Either<string, string> =>
+  E.tryCatch(() => fs.mkdtempSync(path.join(os.tmpdir(), 'shim-recovery-demo-')), messageOf);
 
 /** Runs the command; the exit code. */
 export const runDemo = async (terminal: Terminal): Promise<number> => {
-  const base = fs.mkdtempSync(path.join(os.tmpdir(), 'shim-recovery-demo-'));
+  // Before there is anything that a signal could leave behind.
+  const interruption = listenForInterruption(() => undefined);
+  const made = makeBase();
+  if (E.isLeft(made)) return refuse(terminal, `the demo cannot run here: ${made.left}`);
+  const base = made.right;
   // A second Ctrl-C ends the process at once, and then nothing but this still runs.
   const removeAtExit = (): void => void execFileSync('rm', ['-rf', '--', base]);
   process.once('exit', removeAtExit);
-  const interruption = listenForInterruption(() => undefined);
   try {
     const code = await perform(layHost(base), terminal, interruption.requested);
     return interruption.exitCode() ?? code;
   } catch (error) {
-    return refuse(terminal, `the demo cannot run here: ${error instanceof Error ? error.message : String(error)}`);
+    return refuse(terminal, `the demo cannot run here: ${messageOf(error)}`);
   } finally {
-    await remove(base);
-    process.off('exit', removeAtExit);
+    const isGone = await remove(base);
     interruption.stopListening();
-    await terminal.print(`\nNothing of it is left: ${base} is gone.\n`);
+    if (isGone) {
+      process.off('exit', removeAtExit);
+      await terminal.print(`\nNothing of it is left: ${base} is gone.\n`);
+    }
   }
 };

@@ -38,5 +38,6 @@ if (E.isLeft(command)) {
   terminal.say(`shim-recovery: ${command.left.message}`);
   process.exitCode = exitCode.badUsage;
 } else {
-  process.exitCode = await runCommand(command.right, terminal);
+  const code = await runCommand(command.right, terminal);
+  process.exitCode = code === exitCode.done && terminal.isOutputLost() ? exitCode.couldNotRun : code;
 }

@@ -15,6 +15,13 @@ export const exitCode = { done: 0, couldNotRun: 1, badUsage: 2, somethingElse: 3
 export const formatReport = (options: HostOptions, terminal: Terminal, report: Report): string =>
   options.isJson ? `${JSON.stringify(report)}\n` : renderReport(terminal.style)(report);
 
+/** Says which of the namespaces that were asked for are not there: most likely a slip of the pen. */
+export const sayMissingNamespaces = ({ namespaces, state }: HostOptions, terminal: Terminal, report: Report): void => {
+  const names = new Set(report.namespaces.map(({ name }) => name));
+  for (const name of namespaces)
+    if (!names.has(name)) terminal.say(`shim-recovery: there is no namespace ${name} in ${state}`);
+};
+
 /** Says on stderr why nothing was done. */
 export const refuse = (terminal: Terminal, why: string): number => {
   terminal.clearProgress();
@@ -35,6 +42,7 @@ export const runPlan = async (options: HostOptions, terminal: Terminal, isProbin
     if (E.isLeft(planned)) return refuse(terminal, showRecoveryError(planned.left));
     const { report } = planned.right;
     terminal.clearProgress();
+    sayMissingNamespaces(options, terminal, report);
     await terminal.print(formatReport(options, terminal, report));
     return (
       interruption.exitCode() ??

@@ -10,7 +10,7 @@ import type { LogSink } from '../LogPipes.js';
 import { capabilitiesOf, type OpenStore, openStore, settingsOf } from './Host.js';
 import { type Interruption, listenForInterruption } from './Interruption.js';
 import type { HostOptions } from './Options.js';
-import { exitCode, formatReport, refuse } from './planCommand.js';
+import { exitCode, formatReport, refuse, sayMissingNamespaces } from './planCommand.js';
 import type { Terminal } from './Terminal.js';
 
 export interface RecoverOptions {
@@ -97,6 +97,7 @@ export const runRecover = async (
     if (E.isLeft(recovered)) return refuse(terminal, showRecoveryError(recovered.left));
     const { report, stop } = recovered.right;
     terminal.clearProgress();
+    sayMissingNamespaces(options, terminal, report);
     await terminal.print(formatReport(options, terminal, report));
     if (recoverOptions.isWatching && !report.interrupted) {
       await watch(terminal, recovered.right, interruption);

@@ -1,0 +1,240 @@
+/** What may be typed, and what every mistake comes to. */
+import * as path from 'node:path';
+import * as fc from 'fast-check';
+import * as E from 'fp-ts/lib/Either.js';
+import { describe, expect, test } from 'vitest';
+import { commandNames, defaultRoot, defaultState, helpText } from '../../src/cli/Help.js';
+import { type Command, type HostOptions, optionNames, parseCommandLine } from '../../src/cli/Options.js';
+import { right } from '../temporary.js';
+
+const hostOf = (...args: ReadonlyArray<string>): HostOptions => {
+  const command = right(parseCommandLine(['plan', ...args]));
+  return command._tag === 'Plan' ? command.host : expect.fail(`it is ${command._tag}`);
+};
+
+const mistake = (...args: ReadonlyArray<string>): string => {
+  const command = parseCommandLine(args);
+  return E.isLeft(command) ? command.left.message : `understood as ${command.right._tag}`;
+};
+
+interface Documented {
+  readonly name: string;
+  readonly short: string | undefined;
+  /** What stands for its value, in capitals. */
+  readonly value: string | undefined;
+}
+
+/** The options in a help text: lines such as `  -h, --help   this text` and `  --state DIR   state directory`. */
+const documentedIn = (text: string): ReadonlyArray<Documented> =>
+  [...text.matchAll(/^ {2}(?:(-[A-Za-z]), )?(--[a-z-]+)(?: ([A-Z]+))? {2,}/gm)].map(([, short, name, value]) => ({
+    name: name ?? '',
+    short,
+    value,
+  }));
+
+/** For each kind of value one that is right. */
+const sampleValues: Readonly<Record<string, string>> = {
+  DIR: '/srv/state',
+  STORE: 'json:/srv/store.json',
+  NS: 'k8s.io',
+  NAME: 'containerd-1.7',
+  N: '16',
+  T: '500ms',
+  SOCKET: '/run/daemon.sock',
+  FILE: '/usr/bin/daemon',
+};
+
+describe.each(commandNames)('the help of %s', (name) => {
+  const documented = documentedIn(helpText(name));
+  const typed = ({ name: option, value }: Documented): ReadonlyArray<string> =>
+    value === undefined ? [option] : [option, sampleValues[value] ?? expect.fail(`no sample of ${value}`)];
+
+  test('names options that are all accepted, with a value where one is shown', () => {
+    for (const option of documented) {
+      const tag = option.name === '--help' ? 'Help' : undefined;
+      const command = right(parseCommandLine([name, ...typed(option)]));
+      expect(command._tag.toLowerCase()).toBe(tag?.toLowerCase() ?? name);
+      if (option.short !== undefined) expect(parseCommandLine([name, option.short])).toEqual(E.right(command));
+      if (option.value !== undefined) expect(mistake(name, option.name)).toMatch(/argument missing|see shim-recovery/);
+      else expect(mistake(name, `${option.name}=x`)).toMatch(/does not take an argument/);
+    }
+    expect(
+      E.isRight(parseCommandLine([name, ...documented.filter((option) => option.name !== '--help').flatMap(typed)])),
+    ).toBe(true);
+  });
+
+  test('names every option that is accepted, and no other', () => {
+    expect(documented.map((option) => option.name).sort()).toEqual([...optionNames(name)].sort());
+  });
+});
+
+test('the overview names every command and every exit code', () => {
+  const text = helpText(undefined);
+  for (const name of commandNames) expect(text).toMatch(new RegExp(`^  ${name} `, 'm'));
+  for (const code of [0, 1, 2, 3]) expect(text).toMatch(new RegExp(`Exit codes:.* ${code} `));
+});
+
+test.each<readonly [ReadonlyArray<string>, Command]>([
+  [['--help'], { _tag: 'Help', about: undefined }],
+  [['-h'], { _tag: 'Help', about: undefined }],
+  [['help'], { _tag: 'Help', about: undefined }],
+  [['help', 'plan'], { _tag: 'Help', about: 'plan' }],
+  [['recover', '--help'], { _tag: 'Help', about: 'recover' }],
+  [['plan', '-h', '--concurrency', '0'], { _tag: 'Help', about: 'plan' }],
+  [['--version'], { _tag: 'Version' }],
+  [['-V'], { _tag: 'Version' }],
+  [['demo'], { _tag: 'Demo' }],
+])('%j is understood', (args, command) => {
+  expect(parseCommandLine(args)).toEqual(E.right(command));
+});
+
+describe('what is not said', () => {
+  test('is what the reference has', () => {
+    const host = hostOf();
+    expect(host).toMatchObject({
+      state: defaultState,
+      root: defaultRoot,
+      store: { _tag: 'Bolt', path: '/var/lib/containerd/io.containerd.metadata.v1.bolt/meta.db' },
+      timeouts: { loadMs: 5_000, cleanUpMs: 5_000, shutdownMs: 3_000 },
+      address: '/run/containerd/containerd.sock',
+      ttrpcAddress: '/run/containerd/containerd.sock.ttrpc',
+      publishBinary: '/usr/bin/containerd',
+      namespaces: [],
+      isDebug: false,
+      isJson: false,
+      isDetailedExitCode: false,
+    });
+    expect(host.policy.name).toBe('containerd-1.7');
+  });
+
+  test('follows the directories and the address that were given', () => {
+    expect(hostOf('--root', '/srv/lib/tasks').store).toEqual({
+      _tag: 'Bolt',
+      path: '/srv/lib/io.containerd.metadata.v1.bolt/meta.db',
+    });
+    expect(hostOf('--state', '/srv/run/tasks')).toMatchObject({
+      address: '/srv/run/containerd.sock',
+      ttrpcAddress: '/srv/run/containerd.sock.ttrpc',
+    });
+    expect(hostOf('--address', '/a.sock').ttrpcAddress).toBe('/a.sock.ttrpc');
+  });
+});
+
+test('a relative path is meant from here', () => {
+  const host = hostOf('--state', 'state', '--root=./root/', '--store', 'json:store.json');
+  expect(host.state).toBe(path.resolve('state'));
+  expect(host.root).toBe(path.resolve('root'));
+  expect(host.store).toEqual({ _tag: 'Json', path: path.resolve('store.json') });
+});
+
+test.each<readonly [string, HostOptions['store']]>([
+  ['none', { _tag: 'None' }],
+  ['bolt:/a/meta.db', { _tag: 'Bolt', path: '/a/meta.db' }],
+  ['containerd:/a/c.sock', { _tag: 'Containerd', socketPath: '/a/c.sock' }],
+  ['json:/a/b:c.json', { _tag: 'Json', path: '/a/b:c.json' }],
+])('--store %s', (text, store) => {
+  expect(hostOf('--store', text).store).toEqual(store);
+});
+
+test.each([
+  ['1ms', 1],
+  ['500ms', 500],
+  ['5s', 5_000],
+  ['1.5s', 1_500],
+  ['2m', 120_000],
+])('--load-timeout %s is %d ms', (text, ms) => {
+  expect(hostOf('--load-timeout', text).timeouts.loadMs).toBe(ms);
+});
+
+test.each(['', '0', '5', '0s', '-1s', '5h', '5 s', 's', '.5s', '1e3ms', 'NaNs', 'Infinitys', '99999999999999m', '٣s'])(
+  'a time-out of %j is refused',
+  (text) => {
+    for (const option of ['load-timeout', 'cleanup-timeout', 'shutdown-timeout'])
+      expect(mistake('recover', `--${option}=${text}`)).toBe(
+        `--${option} ${text} is no duration; write one like 5s, 500ms or 1.5m`,
+      );
+  },
+);
+
+test.each(['', '0', '-1', '1.5', '1e3', 'many', '65537', '99999999999999999999', '0x10', ' 1'])(
+  'a concurrency of %j is refused',
+  (text) => {
+    expect(mistake('plan', `--concurrency=${text}`)).toBe(`--concurrency ${text} is not a number from 1 to 65536`);
+  },
+);
+
+test.each(['', '.', '..', 'bad..ns', '.hidden', '-x', 'x-', 'a/b', 'ä', 'a b', 'a\n', 'a'.repeat(77)])(
+  'the namespace %j is refused',
+  (namespace) => {
+    expect(mistake('plan', '--namespace', 'fine', `--namespace=${namespace}`)).toContain(
+      `--namespace ${JSON.stringify(namespace)} is not valid`,
+    );
+  },
+);
+
+test('several namespaces are all meant', () => {
+  expect(hostOf('--namespace', 'default', '--namespace=k8s.io').namespaces).toEqual(['default', 'k8s.io']);
+});
+
+test.each<readonly [ReadonlyArray<string>, RegExp]>([
+  [[], /^a command is missing; it takes plan, recover, demo$/],
+  [['pln'], /^there is no command pln; did you mean plan\?; see shim-recovery --help$/],
+  [['destroy'], /^there is no command destroy; see/],
+  [['__proto__'], /^there is no command __proto__/],
+  [['help', 'plam'], /^there is no command plam; it takes/],
+  [['plan', '--stat', '/a'], /^plan has no option --stat; did you mean --state\?; see shim-recovery plan --help$/],
+  [['plan', '--force'], /^plan has no option --force;/],
+  [['recover', '--no-probe'], /^recover has no option --no-probe;/],
+  [['recover', '--forse'], /did you mean --force\?/],
+  [['demo', '--state', '/a'], /^demo has no option --state;/],
+  [['plan', '-x'], /Unknown option '-x'; see shim-recovery plan --help$/],
+  [['plan', 'extra'], /Unexpected argument 'extra'/],
+  [['plan', '--', 'extra'], /nothing may follow/],
+  [['plan', '--state'], /--state.*argument missing/],
+  [['plan', '--state', '--json'], /--state.*ambiguous/],
+  [['plan', '--state='], /^--state is empty; give it a path$/],
+  [['plan', '--root', 'a\0b'], /^--root holds a NUL byte$/],
+  [['plan', '--policy', 'containerd-0.2'], /^--policy containerd-0.2 is not known; it takes containerd-1.7/],
+  [['plan', '--policy', 'toString'], /^--policy toString is not known/],
+  [['plan', '--store', 'bolt'], /^--store bolt is no store; it takes bolt:FILE, containerd:SOCKET, json:FILE or none$/],
+  [['plan', '--store', 'bolt:'], /^--store bolt: lacks a path/],
+  [['plan', '--store', 'json:'], /^--store json: lacks a path/],
+  [['plan', '--store', 'containerd:'], /^--store containerd: lacks a path/],
+  [['plan', '--store', 'sqlite:/a'], /^--store sqlite:\/a is no store/],
+  [['plan', '--store', 'None'], /^--store None is no store/],
+  [['plan', '--store='], /is no store/],
+])('%j is a mistake', (args, message) => {
+  expect(mistake(...args)).toMatch(message);
+});
+
+test('a store that holds a NUL byte is a mistake', () => {
+  expect(mistake('plan', '--store', 'json:a\0b')).toBe('--store holds a NUL byte');
+});
+
+const word = fc.oneof(
+  fc.constantFrom(...commandNames, 'help', '--help', '-h', '--version', '-V', '--', '-', '', '--=', '-hV'),
+  fc.constantFrom(...commandNames.flatMap((name) => documentedIn(helpText(name)).map((option) => option.name))),
+  fc.constantFrom(...Object.values(sampleValues)),
+  fc.string({ unit: 'binary' }),
+  fc
+    .tuple(fc.constantFrom('--state=', '--store=', '--namespace=', '--json=', '--load-timeout='), fc.string())
+    .map(([option, value]) => option + value),
+);
+
+test('whatever is typed is understood, or refused with a sentence', () => {
+  fc.assert(
+    fc.property(fc.array(word, { maxLength: 8 }), (args) => {
+      const command = parseCommandLine(args);
+      expect(E.isRight(command) || command.left.message.length > 0).toBe(true);
+    }),
+    { numRuns: 2_000 },
+  );
+});
+
+test('a very long word is refused at once', () => {
+  const long = 'x'.repeat(128 * 1024);
+  const startedMs = performance.now();
+  expect(mistake(long)).toContain('there is no command');
+  expect(mistake('plan', `--${long}`)).toContain('has no option');
+  expect(performance.now() - startedMs).toBeLessThan(1_000);
+});
