@@ -42,13 +42,17 @@ const makeProgress = (stderr: NodeJS.WriteStream): Pick<Terminal, 'progress' | '
     if (nowMs - drawnMs < redrawMs || total === 0) return;
     drawnMs = nowMs;
     const [label, count] = carriedOut > 0 ? ['recovering', carriedOut] : ['asking', settled];
-    const filled = Math.round((barWidth * count) / total);
+    const filled = Math.min(barWidth, Math.round((barWidth * count) / total));
     stderr.write(`${clearLine}${label} [${'#'.repeat(filled)}${' '.repeat(barWidth - filled)}] ${count}/${total}`);
   };
   return {
     progress: {
       tell: (event) => () => {
-        if (event._tag === 'BundlesFound') total = event.bundles;
+        if (event._tag === 'BundlesFound') {
+          total = event.bundles;
+          settled = 0;
+          carriedOut = 0;
+        }
         if (event._tag === 'BundleSettled') settled++;
         if (event._tag === 'BundleCarriedOut') carriedOut++;
         draw();

@@ -25,7 +25,7 @@ const objection = async ({ store, address }: HostOptions): Promise<string | unde
   const sockets = new Set([address, ...(store._tag === 'Containerd' ? [store.socketPath] : [])]);
   for (const socket of sockets)
     if (await isServed(socket)())
-      return `a daemon serves ${socket}; its shims are its own: stop it first, look with plan instead, or insist with --force`;
+      return `a daemon serves ${socket}, or nobody can tell that none does; its shims are its own: stop it first, look with plan instead, or insist with --force`;
   return undefined;
 };
 

@@ -254,6 +254,15 @@ describe.concurrent('its output', { timeout: testTimeoutMs }, () => {
     });
   });
 
+  test('has a bar on a terminal, for one run after the other', async () => {
+    const demo = await runInShell(
+      `command=""; for word in "$@"; do command="$command '$word'"; done; script --quiet --return --command "$command" /dev/null`,
+      ['demo'],
+    );
+    expect(demo.stdout).toMatch(/asking \[#{30}\] 5\/5/);
+    expect(demo.stdout).toMatch(/1 adopted, 1 reaped, 2 cleaned up/);
+  });
+
   test('names a namespace that was asked for and is not there', async () => {
     await withHost(async (host) => {
       await host.addBundle('left');
