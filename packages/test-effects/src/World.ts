@@ -112,6 +112,13 @@ export const RecordedCase = t.exact(
 );
 export type RecordedCase = t.TypeOf<typeof RecordedCase>;
 
+/** A start of one's own, of which nothing was recorded. */
+export const unrecorded = (given: RecordedStart): RecordedCase => ({
+  given,
+  // oxlint-disable-next-line unicorn/no-thenable -- the recordings' own word; nobody awaits a case
+  then: { 'containerd-1.6': [], 'containerd-1.7': [], 'containerd-2.1': [] },
+});
+
 /** The daemons that were recorded. */
 export type Daemon = keyof RecordedCase['then'];
 

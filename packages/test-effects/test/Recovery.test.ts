@@ -2,12 +2,10 @@ import * as Recovery from '@shim-recovery/core/Recovery';
 import * as E from 'fp-ts/lib/Either.js';
 import { describe, expect, it } from 'vitest';
 import { layWorld } from '../src/LaidWorld.js';
-import type { RecordedStart } from '../src/World.js';
+import { type RecordedStart, unrecorded } from '../src/World.js';
 
 const reasonOf = async (start: Omit<RecordedStart, 'set' | 'ns' | 'id'>): Promise<unknown> => {
-  const given = { set: 'hand', ns: 'main', id: 'web', ...start } as const;
-  const then = { 'containerd-1.6': [], 'containerd-1.7': [], 'containerd-2.1': [] };
-  const laid = layWorld({ set: 'hand', cases: [{ given, then }] });
+  const laid = layWorld({ set: 'hand', cases: [unrecorded({ set: 'hand', ns: 'main', id: 'web', ...start })] });
   const planned = await Recovery.plan(laid.settings)(laid.machine.capabilities)();
   return E.isRight(planned) ? planned.right.report.namespaces[0]?.bundles[0]?.reason : planned.left;
 };
