@@ -20,3 +20,47 @@ describe('a bundle', () => {
     expect(await reasonOf({ bundle })).toBe('container-not-found');
   });
 });
+
+describe('a leaked shim', () => {
+  it('that hangs up when it is told to delete its task is reaped all the same (SPEC 12, K2)', async () => {
+    const laid = layWorld({
+      set: 'hand',
+      cases: [
+        unrecorded({
+          set: 'hand',
+          ns: 'main',
+          id: 'web',
+          bundle: {
+            files: { 'shim-binary-path': '$BIN/shim-ok', address: 'unix://$SOCK' },
+            work: 'link',
+            rootfs: 'empty',
+            log: 'fifo',
+          },
+          shim: {
+            mode: 'serve',
+            connect: { ok: { task: 0 } },
+            pids: { ok: { pids: [] } },
+            del: 'close',
+            shutdown: { ok: {} },
+          },
+        }),
+      ],
+    });
+    const recovered = await Recovery.recover(laid.settings)(laid.machine.capabilities)();
+    if (E.isLeft(recovered)) throw new Error(recovered.left._tag);
+    await recovered.right.stop();
+    const { steps } = recovered.right.report.namespaces[0]?.bundles[0] ?? { steps: [] };
+    expect(steps.map(({ step, outcome }) => `${step} ${outcome}`)).toEqual([
+      'open-log-pipe done',
+      'call-delete done',
+      'call-shutdown done',
+      'close-connection done',
+      'close-log-pipe done',
+      'run-binary done',
+      'unmount-rootfs done',
+      'remove-rootfs done',
+      'remove-bundle done',
+      'remove-work-directory done',
+    ]);
+  });
+});
