@@ -1,0 +1,43 @@
+/** What shims write to their logs, cut into lines, each with its task's name in front. */
+import * as B from '@shim-recovery/core/ByteString';
+import type { IO } from 'fp-ts/lib/IO.js';
+import type { LogSink } from '../LogPipes.js';
+
+/** A line that does not end is said in pieces of this size, so that it is not kept for ever. */
+export const maxLineBytes = 64 * 1024;
+
+/** A task as it is named on stderr. */
+export const taskName = (about: { readonly namespace: B.ByteString; readonly id: B.ByteString }): string =>
+  `${B.show(about.namespace)}/${B.show(about.id)}`;
+
+export interface LogLines {
+  readonly sink: LogSink;
+  /** Says what the task's last line holds so far: no more comes of it. */
+  readonly end: (task: string) => IO<void>;
+  readonly endAll: IO<void>;
+}
+
+/** Lines for people: as the shim wrote them, with tabs as spaces. `say` escapes what would steer a terminal. */
+export const makeLogLines = (say: (line: string) => void): LogLines => {
+  const unfinished = new Map<string, B.ByteString>();
+  const sayLine = (task: string, line: string): void =>
+    say(`${task}: ${Buffer.from(line, 'latin1').toString('utf8').replaceAll('\t', '    ')}`);
+  const end = (task: string) => (): void => {
+    const rest = unfinished.get(task) ?? '';
+    unfinished.delete(task);
+    if (rest !== '') sayLine(task, rest);
+  };
+  return {
+    sink: ({ bytes, ...about }) => {
+      const task = taskName(about);
+      const lines = B.split(B.fromBytes(Buffer.concat([B.toBytes(unfinished.get(task) ?? B.empty), bytes])), '\n');
+      unfinished.set(task, lines.at(-1) ?? B.empty);
+      for (const line of lines.slice(0, -1)) sayLine(task, line);
+      if ((lines.at(-1) ?? '').length > maxLineBytes) end(task)();
+    },
+    end,
+    endAll: () => {
+      for (const task of [...unfinished.keys()]) end(task)();
+    },
+  };
+};

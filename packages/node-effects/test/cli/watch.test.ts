@@ -1,0 +1,122 @@
+/** What `recover --watch` says, on which stream and in which order. */
+import { execFileSync } from 'node:child_process';
+import * as fs from 'node:fs';
+import * as net from 'node:net';
+import * as path from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { writeMetadata } from '../bolt/writer.js';
+import { eventually } from '../temporary.js';
+import { dead, goodBinary, reportOf, run, running, start, withHost } from './host.js';
+
+/** Generous: other tests run at the same time. */
+const timeout = 30_000;
+
+describe.concurrent('recover --watch', { timeout }, () => {
+  test('prints the report before the events of shims that ended meanwhile, and then those', async () => {
+    await withHost(async (host) => {
+      const [started, mayEnd] = ['started', 'may-end'].map((name) => path.join(host.base, name));
+      host.setBinary(
+        `case "$(pwd -P)" in */slow) touch '${started}'; until [ -e '${mayEnd}' ]; do sleep 0.02; done;; esac\n${goodBinary}`,
+      );
+      await host.addBundle('ending', { shim: running });
+      await host.addBundle('slow', { shim: dead });
+      const watching = start(['recover', '--json', '--watch', '--cleanup-timeout', '15s', ...host.args]);
+      await eventually('the slow clean-up to begin', () => fs.existsSync(started ?? ''));
+      await host.stopShim('ending');
+      await eventually('the bundle to go', () => !host.bundles().includes('ending'));
+      expect(watching.stdout()).toBe('');
+      fs.writeFileSync(mayEnd ?? '', '');
+      await eventually('it to watch', () => watching.stderr().includes('watching'));
+      await eventually('both events', () => watching.stdout().split('\n').length > 3);
+      watching.child.kill('SIGINT');
+      const ended = await watching.ended;
+      expect(ended.code).toBe(0);
+      const lines = ended.stdout
+        .trimEnd()
+        .split('\n')
+        .map((line): unknown => JSON.parse(line));
+      expect(lines).toMatchObject([
+        { schema: 'shim-recovery/report@1' },
+        { topic: '/tasks/exit', containerId: 'ending' },
+        { topic: '/tasks/delete', containerId: 'ending' },
+      ]);
+      expect(lines).toHaveLength(3);
+    });
+  });
+
+  test('says which shim ended, and which step of its clean-up failed', async () => {
+    await withHost(async (host) => {
+      await host.addBundle('web', { shim: running });
+      const watching = start(['recover', '--json', '--watch', ...host.args]);
+      await eventually('it to watch', () => watching.stderr().includes('watching 1 shim;'));
+      host.setBinary('echo no such runtime >&2; exit 7');
+      await host.stopShim('web');
+      await eventually('both events', () => watching.stdout().split('\n').length > 3);
+      watching.child.kill('SIGTERM');
+      const ended = await watching.ended;
+      expect(ended.code).toBe(0);
+      expect(ended.stderr.split('\n').slice(1, 3)).toEqual([
+        "shim-recovery: default/web: the shim's connection ended; cleaning up",
+        `shim-recovery: default/web: run-binary ${host.binary} failed: ${host.binary} delete ended with exit code 7: no such runtime`,
+      ]);
+    });
+  });
+
+  test('copies what shims write to stderr, line by line, also the last line without an end', async () => {
+    await withHost(async (host) => {
+      await host.addBundle('web', { shim: running });
+      const watching = start(['recover', '--watch', ...host.args]);
+      await eventually('it to watch', () => watching.stderr().includes('watching'));
+      fs.writeFileSync(path.join(host.bundlePath('web'), 'log'), 'msg="a \\"b\\" ü\u001b[2J"\n\tgoroutine 1\nunfinished');
+      await eventually('the lines', () => watching.stderr().includes('goroutine'));
+      watching.child.kill('SIGTERM');
+      const ended = await watching.ended;
+      expect(ended.stderr.split('\n').filter((line) => line.startsWith('default/'))).toEqual([
+        'default/web: msg="a \\"b\\" ü\\x1b[2J"',
+        'default/web:     goroutine 1',
+        'default/web: unfinished',
+      ]);
+    });
+  });
+
+  test('keeps a daemon waiting until it ends', async () => {
+    await withHost(async (host) => {
+      const database = path.join(host.base, 'meta.db');
+      fs.writeFileSync(database, writeMetadata({ containers: [], sandboxes: [] }));
+      const isLocked = (): boolean => {
+        try {
+          execFileSync('flock', ['--nonblock', database, 'true'], { stdio: 'ignore' });
+          return false;
+        } catch {
+          return true;
+        }
+      };
+      const watching = start(['recover', '--watch', ...host.args, '--store', `bolt:${database}`]);
+      await eventually('it to watch', () => watching.stderr().includes('watching 0 shims'));
+      expect(isLocked()).toBe(true);
+      watching.child.kill('SIGTERM');
+      expect((await watching.ended).code).toBe(0);
+      expect(isLocked()).toBe(false);
+    });
+  });
+});
+
+describe.concurrent('recover', { timeout }, () => {
+  test('asks also the socket beside the state directory, whatever address shim binaries are told', async () => {
+    await withHost(async (host) => {
+      await host.addBundle('left');
+      const daemon = net.createServer((connection) => connection.destroy());
+      await new Promise<void>((resolve) => daemon.listen(path.join(host.base, 'containerd.sock'), resolve));
+      try {
+        const args = [...host.args, '--address', path.join(host.base, 'another.sock')];
+        const refused = await run(['recover', ...args]);
+        expect(refused).toMatchObject({ code: 1, stdout: '' });
+        expect(refused.stderr).toMatch(/^shim-recovery: a daemon serves \S+\/containerd\.sock[^\n]*--force\n$/);
+        expect(host.bundles()).toEqual(['left']);
+        expect(reportOf(await run(['recover', '--json', '--force', ...args])).summary.discard).toBe(1);
+      } finally {
+        await new Promise((resolve) => daemon.close(resolve));
+      }
+    });
+  });
+});
