@@ -68,7 +68,9 @@ describe('a leaked shim', () => {
 describe('a bundle whose working directory is gone already', () => {
   it('is removed without a failure (SPEC 6.3)', async () => {
     const bundle = { files: { 'config.json': '' }, work: 'dangling', rootfs: 'empty', log: 'none' } as const;
-    const laid = layWorld({ set: 'hand', cases: [unrecorded({ set: 'hand', ns: 'main', id: 'web', bundle })] });
+    const gone = unrecorded({ set: 'hand', ns: 'main', id: 'web', bundle });
+    const neighbour = unrecorded({ set: 'hand', ns: 'main', id: 'neighbour', workdir: true });
+    const laid = layWorld({ set: 'hand', cases: [gone, neighbour] });
     const recovered = await Recovery.recover(laid.settings)(laid.machine.capabilities)();
     if (E.isLeft(recovered)) throw new Error(recovered.left._tag);
     await recovered.right.stop();

@@ -72,7 +72,8 @@ Usage: shim-recovery recover [options]
 
 ${hostOptions}  --detailed-exitcode     exit with 3 also when something was destroyed
   --watch                 stay attached: copy shims' logs to stderr, clean up after shims that end, print their events
-                          as lines of JSON; until SIGINT or SIGTERM, which leave the shims running
+                          as lines of JSON; until SIGINT or SIGTERM, which leave the shims running; until then
+                          a daemon that is started waits, so that no two clean up after the same shim
   --force                 also while a daemon seems to run, and with --store none
   -h, --help              this text
 

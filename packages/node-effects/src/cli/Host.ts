@@ -4,6 +4,7 @@ import type { Capabilities } from '@shim-recovery/core/Capabilities';
 import type { EventSink } from '@shim-recovery/core/EventSink';
 import type { Settings } from '@shim-recovery/core/Settings';
 import type { ContainerStore, SandboxStore } from '@shim-recovery/core/Stores';
+import type { Trace } from '@shim-recovery/core/Trace';
 import * as E from 'fp-ts/lib/Either.js';
 import type { IO } from 'fp-ts/lib/IO.js';
 import { pipe } from 'fp-ts/lib/function.js';
@@ -93,6 +94,7 @@ export const capabilitiesOf = (
     readonly interrupted: IO<boolean>;
     readonly eventSink?: EventSink;
     readonly logSink?: LogSink;
+    readonly trace?: Trace;
   },
 ): E.Either<string, Capabilities> =>
   pipe(
@@ -100,6 +102,7 @@ export const capabilitiesOf = (
     E.map(() => {
       const { stores, ...rest } = more;
       return linuxCapabilities({
+        trace: terminal.progress,
         ...rest,
         store: stores,
         daemon: {
@@ -109,7 +112,6 @@ export const capabilitiesOf = (
           debug: options.isDebug,
         },
         warn: (warning) => terminal.say(`shim-recovery: ${warning}`),
-        trace: terminal.progress,
       });
     }),
   );

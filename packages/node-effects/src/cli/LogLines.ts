@@ -20,20 +20,21 @@ export interface LogLines {
 /** Lines for people: as the shim wrote them, with tabs as spaces. `say` escapes what would steer a terminal. */
 export const makeLogLines = (say: (line: string) => void): LogLines => {
   const unfinished = new Map<string, B.ByteString>();
-  const sayLine = (task: string, line: string): void =>
-    say(`${task}: ${Buffer.from(line, 'latin1').toString('utf8').replaceAll('\t', '    ')}`);
+  const sayLine = (task: string, line: B.ByteString): void =>
+    say(`${task}: ${B.toText(line).replaceAll('\t', '    ')}`);
   const end = (task: string) => (): void => {
-    const rest = unfinished.get(task) ?? '';
+    const rest = unfinished.get(task) ?? B.empty;
     unfinished.delete(task);
     if (rest !== '') sayLine(task, rest);
   };
   return {
     sink: ({ bytes, ...about }) => {
       const task = taskName(about);
-      const lines = B.split(B.fromBytes(Buffer.concat([B.toBytes(unfinished.get(task) ?? B.empty), bytes])), '\n');
-      unfinished.set(task, lines.at(-1) ?? B.empty);
+      const lines = B.split(B.concat(unfinished.get(task) ?? B.empty, B.fromBytes(bytes)), '\n');
+      const rest = lines.at(-1) ?? B.empty;
       for (const line of lines.slice(0, -1)) sayLine(task, line);
-      if ((lines.at(-1) ?? '').length > maxLineBytes) end(task)();
+      unfinished.set(task, rest);
+      if (rest.length >= maxLineBytes) end(task)();
     },
     end,
     endAll: () => {

@@ -223,18 +223,30 @@ const parsePath = (values: Values, name: string, fallback: string): E.Either<Usa
   return text.includes('\0') ? usage(`--${name} holds a NUL byte`) : E.right(path.resolve(text));
 };
 
+/** Where the daemon of a state directory listens, unless it was told otherwise. */
+export const daemonSocketOf = (state: string): string => path.join(path.dirname(state), 'containerd.sock');
+
+const isWithin = (outer: string, inner: string): boolean => `${inner}/`.startsWith(outer === '/' ? '/' : `${outer}/`);
+
+/** Each directory is emptied of what it should not hold; one inside the other would lose what is right there. */
+const checkApart = ({ state, root }: Pick<HostOptions, 'state' | 'root'>): E.Either<UsageError, void> =>
+  isWithin(state, root) || isWithin(root, state)
+    ? usage(`--state ${state} and --root ${root} must be two directories, neither inside the other`)
+    : E.right(undefined);
+
 /** The two kinds of default follow the directories: another state directory is another daemon's. */
 const parseHost = (values: Values): E.Either<UsageError, HostOptions> =>
   pipe(
     E.Do,
     E.bind('state', () => parsePath(values, 'state', defaultState)),
     E.bind('root', () => parsePath(values, 'root', defaultRoot)),
+    E.chainFirst(checkApart),
     E.bind('store', ({ root }) => parseStore(textOf(values, 'store'), root)),
     E.bind('policy', () => parsePolicy(textOf(values, 'policy'))),
     E.bind('namespaces', () => parseNamespaces(values)),
     E.bind('waiting', () => parseConcurrency(textOf(values, 'concurrency'))),
     E.bind('timeouts', () => parseTimeouts(values)),
-    E.bind('address', ({ state }) => parsePath(values, 'address', path.join(path.dirname(state), 'containerd.sock'))),
+    E.bind('address', ({ state }) => parsePath(values, 'address', daemonSocketOf(state))),
     E.bind('ttrpcAddress', ({ address }) => parsePath(values, 'ttrpc-address', `${address}.ttrpc`)),
     E.bind('publishBinary', () => parsePath(values, 'publish-binary', '/usr/bin/containerd')),
     E.map((parsed) => ({

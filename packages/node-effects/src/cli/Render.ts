@@ -42,7 +42,8 @@ const verdictStyle = (style: Style, verdict: VerdictName): ((text: string) => st
   }
 };
 
-const showStep = ({ step, target, detail }: StepReport): string =>
+/** A step with what it acts on and what came of it. */
+export const showStep = ({ step, target, detail }: StepReport): string =>
   [step, ...(target === undefined ? [] : [target]), ...(detail === undefined ? [] : [`(${detail})`])].join(' ');
 
 /** What went as it should on one line; what did not on a line of its own. */

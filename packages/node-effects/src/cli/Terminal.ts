@@ -31,8 +31,13 @@ const oneLine = (text: string): string =>
 
 const isTerminal = (stream: { readonly isTTY?: boolean }): boolean => stream.isTTY === true;
 
+interface Progress extends Pick<Terminal, 'progress' | 'clearProgress'> {
+  /** Whether the bar stands on the last line: what is said then has to take its place. */
+  readonly isShown: IO<boolean>;
+}
+
 /** A bar for the two halves of a run: bundles decided on, then bundles done. */
-const makeProgress = (stderr: NodeJS.WriteStream): Pick<Terminal, 'progress' | 'clearProgress'> => {
+const makeProgress = (stderr: NodeJS.WriteStream): Progress => {
   let total = 0;
   let settled = 0;
   let carriedOut = 0;
@@ -46,6 +51,7 @@ const makeProgress = (stderr: NodeJS.WriteStream): Pick<Terminal, 'progress' | '
     stderr.write(`${clearLine}${label} [${'#'.repeat(filled)}${' '.repeat(barWidth - filled)}] ${count}/${total}`);
   };
   return {
+    isShown: () => drawnMs > 0,
     progress: {
       tell: (event) => () => {
         if (event._tag === 'BundlesFound') {
@@ -66,7 +72,8 @@ const makeProgress = (stderr: NodeJS.WriteStream): Pick<Terminal, 'progress' | '
   };
 };
 
-const noProgress: Pick<Terminal, 'progress' | 'clearProgress'> = {
+const noProgress: Progress = {
+  isShown: () => false,
   progress: { tell: () => () => undefined },
   clearProgress: () => undefined,
 };
@@ -81,7 +88,8 @@ export const processTerminal = (): Terminal => {
   stderr.on('error', () => undefined);
   const isColoured = isTerminal(stdout) && (process.env['NO_COLOR'] ?? '') === '';
   let isOutputLost = false;
-  const say = (line: string): void => void stderr.write(`${oneLine(line)}\n`);
+  const { isShown, ...shown } = isTerminal(stderr) ? makeProgress(stderr) : noProgress;
+  const say = (line: string): void => void stderr.write(`${isShown() ? clearLine : ''}${oneLine(line)}\n`);
   return {
     stdout,
     say,
@@ -97,6 +105,6 @@ export const processTerminal = (): Terminal => {
         });
       }),
     isOutputLost: () => isOutputLost,
-    ...(isTerminal(stderr) ? makeProgress(stderr) : noProgress),
+    ...shown,
   };
 };

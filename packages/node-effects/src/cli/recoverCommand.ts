@@ -1,17 +1,17 @@
 /** `shim-recovery recover`: does what `plan` says, and with `--watch` stays attached. */
-import * as B from '@shim-recovery/core/ByteString';
 import { showRecoveryError } from '@shim-recovery/core/Preparation';
 import { type Recovered, recover } from '@shim-recovery/core/Recovery';
 import { changesSomething, type Report } from '@shim-recovery/core/Report';
 import * as E from 'fp-ts/lib/Either.js';
 import { isServed } from '../containerd/DaemonProbe.js';
 import { lineSink } from '../EventSinks.js';
-import type { LogSink } from '../LogPipes.js';
 import { capabilitiesOf, type OpenStore, openStore, settingsOf } from './Host.js';
 import { type Interruption, listenForInterruption } from './Interruption.js';
-import type { HostOptions } from './Options.js';
+import { makeLogLines, taskName } from './LogLines.js';
+import { daemonSocketOf, type HostOptions } from './Options.js';
 import { exitCode, formatReport, refuse, sayMissingNamespaces } from './planCommand.js';
 import type { Terminal } from './Terminal.js';
+import { both, followEnds, holdBack } from './Watch.js';
 
 export interface RecoverOptions {
   readonly isWatching: boolean;
@@ -19,10 +19,11 @@ export interface RecoverOptions {
 }
 
 /** Why it must not be done here and now, unless it is forced. */
-const objection = async ({ store, address }: HostOptions): Promise<string | undefined> => {
+const objection = async ({ store, state, address }: HostOptions): Promise<string | undefined> => {
   if (store._tag === 'None')
     return 'without a store every container is unknown, and bundles without a recorded shim binary would be discarded; name a store with --store, or insist with --force';
-  const sockets = new Set([address, ...(store._tag === 'Containerd' ? [store.socketPath] : [])]);
+  // What shim binaries are told may be any address; the daemon of these directories is also looked for where it would be.
+  const sockets = new Set([address, daemonSocketOf(state), ...(store._tag === 'Containerd' ? [store.socketPath] : [])]);
   for (const socket of sockets)
     if (await isServed(socket)())
       return `a daemon serves ${socket}, or nobody can tell that none does; its shims are its own: stop it first, look with plan instead, or insist with --force`;
@@ -41,20 +42,6 @@ const openLocked = async (
   if (E.isRight(unlocked)) terminal.say(`shim-recovery: going on by force, although ${locked.left}`);
   return unlocked;
 };
-
-/** What shims write, each line with its task's name in front. */
-const logLines = (terminal: Terminal): LogSink => {
-  const unfinished = new Map<string, string>();
-  return ({ namespace, id, bytes }) => {
-    const name = `${B.show(namespace)}/${B.show(id)}`;
-    const lines = `${unfinished.get(name) ?? ''}${B.fromBytes(bytes)}`.split('\n');
-    unfinished.set(name, (lines.pop() ?? '').slice(-maxLineBytes));
-    for (const line of lines) terminal.say(`${name}: ${B.show(B.fromBytes(Buffer.from(line, 'latin1')))}`);
-  };
-};
-
-/** A line that never ends is not kept for ever. */
-const maxLineBytes = 64 * 1024;
 
 const outcomeOf = (options: HostOptions, report: Report): number => {
   const { summary, namespaces } = report;
@@ -86,11 +73,21 @@ export const runRecover = async (
   const interruption = listenForInterruption((signal) =>
     terminal.say(`shim-recovery: ${signal}: finishing what is under way; once more ends at once`),
   );
+  const logs = makeLogLines(terminal.say);
+  const events = holdBack(lineSink(terminal.stdout), (event, reason) =>
+    terminal.say(`shim-recovery: ${taskName(event)}: the event ${event._tag} could not be printed: ${reason}`),
+  );
   try {
     const capabilities = capabilitiesOf(options, terminal, {
       stores: store.right.stores,
       interrupted: interruption.requested,
-      ...(recoverOptions.isWatching ? { eventSink: lineSink(terminal.stdout), logSink: logLines(terminal) } : {}),
+      ...(recoverOptions.isWatching
+        ? {
+            eventSink: events.sink,
+            logSink: logs.sink,
+            trace: both(terminal.progress, followEnds(terminal.say, logs)),
+          }
+        : {}),
     });
     if (E.isLeft(capabilities)) return refuse(terminal, capabilities.left);
     const recovered = await recover(settingsOf(options))(capabilities.right)();
@@ -99,6 +96,7 @@ export const runRecover = async (
     terminal.clearProgress();
     sayMissingNamespaces(options, terminal, report);
     await terminal.print(formatReport(options, terminal, report));
+    await events.release();
     if (recoverOptions.isWatching && !report.interrupted) {
       await watch(terminal, recovered.right, interruption);
       await stop();
@@ -107,6 +105,7 @@ export const runRecover = async (
     await stop();
     return interruption.exitCode() ?? outcomeOf(options, report);
   } finally {
+    logs.endAll();
     store.right.close();
     interruption.stopListening();
   }

@@ -46,8 +46,11 @@ const sampleValues: Readonly<Record<string, string>> = {
 
 describe.each(commandNames)('the help of %s', (name) => {
   const documented = documentedIn(helpText(name));
-  const typed = ({ name: option, value }: Documented): ReadonlyArray<string> =>
-    value === undefined ? [option] : [option, sampleValues[value] ?? expect.fail(`no sample of ${value}`)];
+  const typed = ({ name: option, value }: Documented): ReadonlyArray<string> => {
+    if (value === undefined) return [option];
+    // No two directories may be the same one.
+    return [option, value === 'DIR' ? `/srv${option}` : (sampleValues[value] ?? expect.fail(`no sample of ${value}`))];
+  };
 
   test('names options that are all accepted, with a value where one is shown', () => {
     for (const option of documented) {
@@ -205,6 +208,26 @@ test.each<readonly [ReadonlyArray<string>, RegExp]>([
   [['plan', '--store='], /is no store/],
 ])('%j is a mistake', (args, message) => {
   expect(mistake(...args)).toMatch(message);
+});
+
+test.each([
+  ['/srv/tasks', '/srv/tasks'],
+  ['/srv/tasks/', '/srv/x/../tasks'],
+  ['/srv/tasks', '/srv/tasks/work'],
+  ['/srv/tasks/run', '/srv/tasks'],
+  ['/', '/srv'],
+  ['/srv', '/'],
+  [defaultRoot, undefined],
+])('a state directory %s with the root directory %s is a mistake', (state, root) => {
+  const rootArgs = root === undefined ? [] : ['--root', root];
+  for (const name of ['plan', 'recover'])
+    expect(mistake(name, '--state', state, ...rootArgs)).toMatch(
+      /^--state \S+ and --root \S+ must be two directories, neither inside the other$/,
+    );
+});
+
+test('directories whose names only begin alike are apart', () => {
+  expect(hostOf('--state', '/srv/tasks', '--root', '/srv/tasks-root')).toMatchObject({ state: '/srv/tasks' });
 });
 
 test('a store that holds a NUL byte is a mistake', () => {

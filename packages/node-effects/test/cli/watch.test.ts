@@ -67,7 +67,10 @@ describe.concurrent('recover --watch', { timeout }, () => {
       await host.addBundle('web', { shim: running });
       const watching = start(['recover', '--watch', ...host.args]);
       await eventually('it to watch', () => watching.stderr().includes('watching'));
-      fs.writeFileSync(path.join(host.bundlePath('web'), 'log'), 'msg="a \\"b\\" ü\u001b[2J"\n\tgoroutine 1\nunfinished');
+      fs.writeFileSync(
+        path.join(host.bundlePath('web'), 'log'),
+        'msg="a \\"b\\" ü\u001b[2J"\n\tgoroutine 1\nunfinished',
+      );
       await eventually('the lines', () => watching.stderr().includes('goroutine'));
       watching.child.kill('SIGTERM');
       const ended = await watching.ended;

@@ -1,0 +1,66 @@
+/** `--watch`: what becomes of shims that were taken back, said as it happens. */
+import type { EventSink, TaskEvent } from '@shim-recovery/core/EventSink';
+import type { Trace, TraceEvent } from '@shim-recovery/core/Trace';
+import * as E from 'fp-ts/lib/Either.js';
+import type { Task } from 'fp-ts/lib/Task.js';
+import { type LogLines, taskName } from './LogLines.js';
+import { showStep } from './Render.js';
+
+export interface HeldBack {
+  readonly sink: EventSink;
+  /** Hands over what came so far, in its order, and from then on everything at once. */
+  readonly release: Task<void>;
+}
+
+/**
+ * Keeps events until the report is out: stdout begins with the report, also where a shim ended while others were still
+ * being asked. An event that is kept counts as published; `onLost` is told when it then was not.
+ */
+export const holdBack = (sink: EventSink, onLost: (event: TaskEvent, reason: string) => void): HeldBack => {
+  const kept: Array<TaskEvent> = [];
+  let isReleased = false;
+  return {
+    sink: {
+      publish: (event) => async () => {
+        if (isReleased) return sink.publish(event)();
+        kept.push(event);
+        return E.right(undefined);
+      },
+    },
+    release: async () => {
+      for (let event = kept.shift(); event !== undefined; event = kept.shift()) {
+        const published = await sink.publish(event)();
+        if (E.isLeft(published)) onLost(event, published.left.reason);
+      }
+      isReleased = true;
+    },
+  };
+};
+
+/** Says that a shim's connection ended, and which steps of the clean-up that follows failed: no report holds them. */
+export const followEnds = (say: (line: string) => void, logs: LogLines): Trace => {
+  const ending = new Set<string>();
+  const onEvent = (event: TraceEvent): void => {
+    if (event._tag === 'ShimDisconnected') {
+      ending.add(taskName(event));
+      say(`shim-recovery: ${taskName(event)}: the shim's connection ended; cleaning up`);
+    }
+    if (event._tag !== 'StepTaken' || !ending.has(taskName(event))) return;
+    const { report } = event;
+    if (report.outcome === 'failed')
+      say(`shim-recovery: ${taskName(event)}: ${showStep(report)} failed: ${report.error ?? ''}`);
+    if (report.step === 'close-log-pipe') {
+      logs.end(taskName(event))();
+      ending.delete(taskName(event));
+    }
+  };
+  return { tell: (event) => () => onEvent(event) };
+};
+
+/** Tells two. */
+export const both = (first: Trace, second: Trace): Trace => ({
+  tell: (event) => () => {
+    first.tell(event)();
+    second.tell(event)();
+  },
+});
