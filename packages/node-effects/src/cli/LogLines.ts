@@ -38,7 +38,7 @@ export const makeLogLines = (say: (line: string) => void): LogLines => {
     },
     end,
     endAll: () => {
-      for (const task of [...unfinished.keys()]) end(task)();
+      for (const task of Array.from(unfinished.keys())) end(task)();
     },
   };
 };
