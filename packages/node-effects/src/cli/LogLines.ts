@@ -17,11 +17,16 @@ export interface LogLines {
   readonly endAll: IO<void>;
 }
 
-/** Lines for people: as the shim wrote them, with tabs as spaces. `say` escapes what would steer a terminal. */
+/** As it was written, but for what would steer a terminal or deceive its reader, and with tabs as spaces. */
+const showLine = (line: B.ByteString): string =>
+  B.split(line, '\t')
+    .map((piece) => B.split(piece, '\\').map(B.show).join('\\'))
+    .join('    ');
+
+/** Cuts at every line feed, wherever the reads happen to end. */
 export const makeLogLines = (say: (line: string) => void): LogLines => {
   const unfinished = new Map<string, B.ByteString>();
-  const sayLine = (task: string, line: B.ByteString): void =>
-    say(`${task}: ${B.toText(line).replaceAll('\t', '    ')}`);
+  const sayLine = (task: string, line: B.ByteString): void => say(`${task}: ${showLine(line)}`);
   const end = (task: string) => (): void => {
     const rest = unfinished.get(task) ?? B.empty;
     unfinished.delete(task);

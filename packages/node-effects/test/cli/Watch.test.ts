@@ -3,13 +3,67 @@ import { execFileSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as net from 'node:net';
 import * as path from 'node:path';
+import * as B from '@shim-recovery/core/ByteString';
+import { type EventSink, eventNotPublished, type TaskEvent } from '@shim-recovery/core/EventSink';
+import * as fc from 'fast-check';
+import * as E from 'fp-ts/lib/Either.js';
 import { describe, expect, test } from 'vitest';
+import { holdBack } from '../../src/cli/Watch.js';
 import { writeMetadata } from '../bolt/writer.js';
 import { eventually } from '../temporary.js';
-import { dead, goodBinary, reportOf, run, running, start, withHost } from './host.js';
+import { dead, goodBinary, reportOf, run, runInShell, running, start, withHost } from './host.js';
 
 /** Generous: other tests run at the same time. */
 const timeout = 30_000;
+
+const eventOf = (nth: number): TaskEvent => {
+  const time = { seconds: '0', nanos: 0 };
+  const exit = { pid: nth, exitStatus: 0, exitedAt: time };
+  return { _tag: 'TaskExit', namespace: B.fromText('default'), id: B.fromText('web'), exit, publishedAt: time };
+};
+
+describe('events held back', () => {
+  /** Takes its time, and remembers; fails on the events that it is told to. */
+  const slowSink = (isRefused: (event: TaskEvent) => boolean) => {
+    const taken: Array<number> = [];
+    const sink: EventSink = {
+      publish: (event) => async () => {
+        await new Promise((resolve) => setImmediate(resolve));
+        if (isRefused(event)) return E.left(eventNotPublished('full'));
+        taken.push(event.exit.pid);
+        return E.right(undefined);
+      },
+    };
+    return { sink, taken };
+  };
+
+  test('come out once each, none before the release, in the order in which they came', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.nat({ max: 6 }), fc.nat({ max: 6 }), fc.nat({ max: 6 }), async (before, during, after) => {
+        const { sink, taken } = slowSink(() => false);
+        const held = holdBack(sink, () => expect.fail('none is lost'));
+        const numbers = Array.from({ length: before + during + after }, (_, nth) => nth);
+        for (const nth of numbers.slice(0, before)) await held.sink.publish(eventOf(nth))();
+        expect(taken).toEqual([]);
+        const released = held.release();
+        for (const nth of numbers.slice(before, before + during)) await held.sink.publish(eventOf(nth))();
+        await released;
+        for (const nth of numbers.slice(before + during)) await held.sink.publish(eventOf(nth))();
+        expect(taken).toEqual(numbers);
+      }),
+    );
+  });
+
+  test('that cannot be handed over then are told, and hold up no other', async () => {
+    const { sink, taken } = slowSink(({ exit }) => exit.pid === 1);
+    const lost: Array<readonly [number, string]> = [];
+    const held = holdBack(sink, ({ exit }, reason) => lost.push([exit.pid, reason]));
+    for (const nth of [0, 1, 2]) expect(await held.sink.publish(eventOf(nth))()).toEqual(E.right(undefined));
+    await held.release();
+    expect([taken, lost]).toEqual([[0, 2], [[1, 'full']]]);
+    expect(E.isLeft(await held.sink.publish(eventOf(1))())).toBe(true);
+  });
+});
 
 describe.concurrent('recover --watch', { timeout }, () => {
   test('prints the report before the events of shims that ended meanwhile, and then those', async () => {
@@ -120,6 +174,19 @@ describe.concurrent('recover', { timeout }, () => {
       } finally {
         await new Promise((resolve) => daemon.close(resolve));
       }
+    });
+  });
+
+  test('says what it has to say in place of the bar', async () => {
+    await withHost(async (host) => {
+      host.setBinary(`echo 'a warning' >&2; ${goodBinary}`);
+      await host.addBundle('web', { shim: dead });
+      const line = `command=""; for word in "$@"; do command="$command '$word'"; done; script --quiet --return --command "$command" /dev/null`;
+      const ended = await runInShell(line, ['recover', ...host.args]);
+      expect(ended.code).toBe(0);
+      expect(ended.stdout).toMatch(/asking \[#* *\] \d\/1/);
+      expect(ended.stdout).toMatch(/\r\u001b\[Kshim-recovery: \S+ delete: a warning\r\n/);
+      expect(ended.stdout).not.toMatch(/\d+\/\d+shim-recovery/);
     });
   });
 });
