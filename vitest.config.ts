@@ -13,6 +13,7 @@ export default defineConfig({
   resolve: { conditions },
   ssr: { resolve: { conditions } },
   test: {
+    maxWorkers: '100%',
     projects: ['core', 'node-effects', 'test-effects'].map(project),
     reporters: ['default', new PlainReporter()],
     coverage: { provider: 'v8', include: ['packages/*/src/**/*.ts'], exclude: ['**/gen/**'] },

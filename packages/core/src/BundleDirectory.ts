@@ -1,8 +1,10 @@
 /** Getting at a bundle's directory, one open directory at a time, for as long as it is needed. */
 import * as E from 'fp-ts/lib/Either.js';
-import type * as TE from 'fp-ts/lib/TaskEither.js';
+import { pipe } from 'fp-ts/lib/function.js';
+import * as TE from 'fp-ts/lib/TaskEither.js';
 import type * as B from './ByteString.js';
-import type { Directory, FileError, FileSystem, Location } from './FileSystem.js';
+import type { Directory, FileError, FileStatus, FileSystem, Location } from './FileSystem.js';
+import { refuseReplaced } from './Removal.js';
 
 /** Whose bundle. */
 export interface BundleKey {
@@ -33,8 +35,21 @@ export const withLocation =
       use({ directory, name: id }),
     );
 
-/** The bundle's own directory, opened. */
+/**
+ * The bundle's own directory, opened. It is refused when it is another one than was looked at; asked only once it is
+ * open, so that nothing that comes to stand under its name later is touched.
+ */
 export const withBundle =
   (files: FileSystem, state: Directory) =>
-  <L, A>(key: BundleKey, use: (bundle: Directory) => TE.TaskEither<L, A>): TE.TaskEither<L | FileError, A> =>
-    withLocation(files, state)(key, (at) => withDirectory(files)(files.openDirectory(at), use));
+  <L, A>(
+    bundle: BundleKey & { readonly identity: FileStatus | null },
+    use: (directory: Directory) => TE.TaskEither<L, A>,
+  ): TE.TaskEither<L | FileError, A> =>
+    withLocation(files, state)(bundle, (at) =>
+      withDirectory(files)(files.openDirectory(at), (directory) =>
+        pipe(
+          refuseReplaced(files, bundle.identity)(at),
+          TE.chainW(() => use(directory)),
+        ),
+      ),
+    );

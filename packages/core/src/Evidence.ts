@@ -2,7 +2,7 @@
 import type * as E from 'fp-ts/lib/Either.js';
 import * as t from 'io-ts';
 import * as B from './ByteString.js';
-import { FileError, FileKind } from './FileSystem.js';
+import { FileError, FileKind, FileStatus } from './FileSystem.js';
 import { RuntimeError } from './RuntimeName.js';
 import { ConnectAnswer, ShimError } from './ShimConnector.js';
 import { ContainerRecord, Lookup, SandboxRecord } from './Stores.js';
@@ -88,6 +88,11 @@ export const BundleEvidence = t.readonly(
     namespace: B.ByteString,
     id: B.ByteString,
     kind: FileKind,
+    /**
+     * Which directory it was that was looked into: whatever else stands under its name later is not touched. Null where
+     * nobody knows, and then nothing that stands there is; or where nothing was looked into.
+     */
+    identity: t.union([FileStatus, t.null]),
     /** Null where it was not looked into: it is no directory, or hidden. */
     contents: t.union([BundleContents, t.null]),
     answers: Answers,

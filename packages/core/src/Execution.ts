@@ -8,7 +8,7 @@ import { withBundle, withLocation } from './BundleDirectory.js';
 import type { Capabilities } from './Capabilities.js';
 import type { BundleEvidence } from './Evidence.js';
 import type { TaskEvent } from './EventSink.js';
-import { type Directory, isAbsent, showFileError } from './FileSystem.js';
+import { type Directory, FileError, isAbsent, showFileError } from './FileSystem.js';
 import { type OpenShim, openLogPipe } from './Inquiry.js';
 import * as Layout from './Layout.js';
 import { showMountError } from './Mounts.js';
@@ -104,16 +104,21 @@ const runBinary =
         }),
       ),
       TE.bimap(
-        (error) =>
-          error._tag === 'SystemError' || error._tag === 'NotRegularFile' || error._tag === 'TooLarge'
-            ? showFileError(error)
-            : showBinaryError(error),
+        (error) => (FileError.is(error) ? showFileError(error) : showBinaryError(error)),
         (exit) => {
           subject.exit = exit;
           return `pid ${exit.pid}, exit status ${exit.exitStatus}`;
         },
       ),
     );
+
+/** For what acts on paths: nothing, unless the bundle is still the one that was looked at, or gone. */
+const unlessReplaced = ({ capabilities: { fileSystem }, state }: Executor, { evidence }: Subject): Outcome =>
+  pipe(
+    withLocation(fileSystem, state)(evidence, Removal.refuseReplaced(fileSystem, evidence.identity)),
+    TE.orElse((error) => (isAbsent(error) ? TE.right(undefined) : TE.left(error))),
+    silently(showFileError),
+  );
 
 const take =
   (executor: Executor, subject: Subject) =>
@@ -156,19 +161,35 @@ const take =
         return runBinary(executor, subject)(step);
       case 'UnmountRootfs':
         return pipe(
-          Layout.below(state.path, evidence.namespace, id, Layout.entry.rootfs),
-          unmountBelow({ ...capabilities, view: executor.mountTable }),
-          silently(showMountError),
+          unlessReplaced(executor, subject),
+          TE.chain(() =>
+            pipe(
+              Layout.below(state.path, evidence.namespace, id, Layout.entry.rootfs),
+              unmountBelow({ ...capabilities, view: executor.mountTable }),
+              silently(showMountError),
+            ),
+          ),
         );
       case 'RemoveRootfs':
         return removeRootfs(executor, subject);
       case 'RemoveBundle':
         return pipe(
-          withLocation(capabilities.fileSystem, state)(evidence, Removal.deleteAtomically(capabilities.fileSystem)),
+          withLocation(capabilities.fileSystem, state)(
+            evidence,
+            Removal.deleteAtomically(
+              capabilities.fileSystem,
+              Removal.refuseReplaced(capabilities.fileSystem, evidence.identity),
+            ),
+          ),
           silently(showFileError),
         );
       case 'RemoveWorkDirectory':
-        return pipe(Removal.deletePathAtomically(capabilities.fileSystem)(step.path), silently(showFileError));
+        return pipe(
+          unlessReplaced(executor, subject),
+          TE.chain(() =>
+            pipe(Removal.deletePathAtomically(capabilities.fileSystem)(step.path), silently(showFileError)),
+          ),
+        );
       case 'PublishExit':
         return publish(executor, subject)('TaskExit', step.known);
       case 'PublishDelete':

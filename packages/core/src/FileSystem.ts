@@ -22,12 +22,14 @@ export type FileKind = t.TypeOf<typeof FileKind>;
  * - `SystemError`: the kernel refused; `code` is the errno's name (`ENOENT`, `EIO`, …).
  * - `NotRegularFile`: a small file was expected and something else stands there; it was not read.
  * - `TooLarge`: a small file was expected and it is larger than `maxBytes`; it was not read.
+ * - `Replaced`: something else stands there than what was looked at before; it was not touched.
  */
 export const FileError = t.union(
   [
     t.readonly(t.type({ _tag: t.literal('SystemError'), operation: t.string, path: B.ByteString, code: t.string })),
     t.readonly(t.type({ _tag: t.literal('NotRegularFile'), path: B.ByteString, kind: FileKind })),
     t.readonly(t.type({ _tag: t.literal('TooLarge'), path: B.ByteString, maxBytes: t.number })),
+    t.readonly(t.type({ _tag: t.literal('Replaced'), path: B.ByteString })),
   ],
   'FileError',
 );
@@ -51,6 +53,13 @@ export const FileStatus = t.readonly(
   'FileStatus',
 );
 export type FileStatus = t.TypeOf<typeof FileStatus>;
+
+/** Whether two looks were at the same thing, however it was called then. */
+export const isSameFile = (first: FileStatus, second: FileStatus): boolean =>
+  first.kind === second.kind &&
+  first.device === second.device &&
+  first.inode === second.inode &&
+  first.bornNs === second.bornNs;
 
 /** An entry as the operations take it: an open directory and one name in it (no slash, neither `.` nor `..`). */
 export interface Location {
@@ -118,5 +127,7 @@ export const showFileError = (error: FileError): string => {
       return `${B.show(error.path)} is a ${error.kind}, not a regular file; it was not read`;
     case 'TooLarge':
       return `${B.show(error.path)} is larger than ${error.maxBytes} bytes; it was not read`;
+    case 'Replaced':
+      return `${B.show(error.path)} is another one than when it was looked at; it was not touched`;
   }
 };

@@ -2,7 +2,17 @@
 import * as E from 'fp-ts/lib/Either.js';
 import type * as TE from 'fp-ts/lib/TaskEither.js';
 import * as B from './ByteString.js';
-import { codeOf, type FileError, type FileSystem, isAbsent, type Location, pathOf, systemError } from './FileSystem.js';
+import {
+  codeOf,
+  type FileError,
+  type FileStatus,
+  type FileSystem,
+  isAbsent,
+  isSameFile,
+  type Location,
+  pathOf,
+  systemError,
+} from './FileSystem.js';
 
 const done: E.Either<FileError, void> = E.right(undefined);
 
@@ -81,18 +91,39 @@ export const removeRecursively =
     return E.isRight(removed) ? removed : removeTree(files)(at)();
   };
 
+/** Whether what stands at a name may be touched. */
+type Check = (at: Location) => TE.TaskEither<FileError, void>;
+
+const anything: Check = () => async () => done;
+
+/** Refuses what is something else than `expected`; null is what nobody knows. Nothing there is fine. */
+export const refuseReplaced =
+  (files: FileSystem, expected: FileStatus | null): Check =>
+  (at) =>
+  async () => {
+    const status = await files.status(at)();
+    if (E.isLeft(status)) return isAbsent(status.left) ? done : status;
+    return expected !== null && isSameFile(status.right, expected)
+      ? done
+      : E.left({ _tag: 'Replaced', path: pathOf(at) });
+  };
+
 /**
  * SPEC 6.3: renames it to its own name behind a dot, then removes that. Nothing there is success, and then a leftover
- * behind the dot is not touched. A directory behind the dot blocks it for ever (H11).
+ * behind the dot is not touched. A directory behind the dot blocks it for ever (H11). What `check` refuses is put back:
+ * it is asked once nobody finds it under its name any more.
  */
 export const deleteAtomically =
-  (files: FileSystem) =>
+  (files: FileSystem, check: Check = anything) =>
   (at: Location): TE.TaskEither<FileError, void> =>
   async () => {
     const aside: Location = { directory: at.directory, name: B.concat(B.fromText('.'), at.name) };
     const renamed = await rename(files)(at, aside)();
     if (E.isLeft(renamed)) return unlessAbsent(renamed);
-    return removeRecursively(files)(aside)();
+    const checked = await check(aside)();
+    if (E.isRight(checked)) return removeRecursively(files)(aside)();
+    const restored = await rename(files)(aside, at)();
+    return E.isLeft(restored) ? restored : checked;
   };
 
 /**

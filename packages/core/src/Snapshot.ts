@@ -1,5 +1,6 @@
 /** What the state directory held at one moment, read once (SPEC 1.4, 3, 4 steps 0 to 6). */
 import * as E from 'fp-ts/lib/Either.js';
+import * as O from 'fp-ts/lib/Option.js';
 import type { Task } from 'fp-ts/lib/Task.js';
 import type * as TE from 'fp-ts/lib/TaskEither.js';
 import type * as B from './ByteString.js';
@@ -104,8 +105,10 @@ const readNamespace =
     const bundles: Array<BundleEvidence> = [];
     for (const { name, kind } of E.isRight(entries) ? entries.right : []) {
       const looked = kind === 'directory' && !isHidden(name);
-      const contents = looked ? await readBundle(files)({ directory: opened.right, name })() : null;
-      bundles.push({ namespace: at.name, id: name, kind, contents, answers: {} });
+      const bundle: Location = { directory: opened.right, name };
+      const identity = looked ? O.toNullable(O.fromEither(await files.status(bundle)())) : null;
+      const contents = looked ? await readBundle(files)(bundle)() : null;
+      bundles.push({ namespace: at.name, id: name, kind, identity, contents, answers: {} });
     }
     await files.close(opened.right)();
     return E.isLeft(entries) ? failed(showFileError(entries.left)) : { name: at.name, error: null, bundles };

@@ -31,6 +31,7 @@ export const bundle = (
   namespace: text('default'),
   id: text('web'),
   kind: 'directory',
+  identity: null,
   ...more,
   contents: contents === null || '_tag' in contents ? (contents as BundleContents | null) : { ...listed, ...contents },
   answers,
@@ -100,6 +101,7 @@ export const anyEvidence = (): fc.Arbitrary<BundleEvidence> => {
     namespace: fc.constant(text('default')),
     id: fc.constantFrom(text('web'), text('.web')),
     kind: fc.constantFrom<FileKind>('directory', 'file', 'symlink'),
+    identity: fc.constantFrom(null, { kind: 'directory' as const, device: '1', inode: '2', bornNs: '3' }),
     contents,
     answers,
   });

@@ -1,44 +1,61 @@
 /** A shim that answers from a script: for tests, for demonstrations and for replaying recorded worlds. */
 import { rename, unlink } from 'node:fs/promises';
 import { createServer } from 'node:net';
+import * as B from '@shim-recovery/core/ByteString';
+import * as E from 'fp-ts/lib/Either.js';
+import { pipe } from 'fp-ts/lib/function.js';
 import type { IO } from 'fp-ts/lib/IO.js';
 import * as O from 'fp-ts/lib/Option.js';
 import type { Task } from 'fp-ts/lib/Task.js';
 import * as TE from 'fp-ts/lib/TaskEither.js';
-import * as t from 'io-ts';
-import { encode } from './protobuf/Message.js';
-import { ConnectResponse, DeleteResponse, PidsResponse } from './protobuf/TaskMessages.js';
+import { decode, encode } from './protobuf/Message.js';
+import { ConnectResponse, DeleteResponse, PidsResponse, TaskRequest } from './protobuf/TaskMessages.js';
+import type { Request } from './protobuf/TtrpcMessages.js';
 import { type Behaviour, type ListenError, serve } from './ttrpc/Server.js';
 import { maxSocketNameBytes } from './UnixSocket.js';
 
-/** A good answer, an error with a gRPC status code, no answer at all, or the end of the connection. */
-const reply = <A>(ok: t.Type<A>) =>
-  t.union([
-    t.intersection([t.type({ ok }), t.partial({ exit: t.boolean })]),
-    t.intersection([t.type({ error: t.number }), t.partial({ exit: t.boolean })]),
-    t.literal('hang'),
-    t.literal('close'),
-  ]);
+/**
+ * What a shim does with a call: a good answer, an error with a gRPC status code, no answer at all, the end of the
+ * connection, or its own death. With `exit`, it dies right after answering.
+ */
+export type PlainReply<A> =
+  | { readonly ok: A; readonly exit?: boolean }
+  | { readonly error: number; readonly exit?: boolean }
+  | 'hang'
+  | 'close'
+  | 'die';
+
+/** A reply that takes so many milliseconds. */
+export interface LateReply<A> {
+  readonly afterMs: number;
+  readonly reply: PlainReply<A>;
+}
+
+/** A reply; or one for each call in turn, of which the last goes on for ever. */
+export type Reply<A> = PlainReply<A> | LateReply<A> | { readonly turns: ReadonlyArray<PlainReply<A> | LateReply<A>> };
 
 /**
- * How a shim behaves. `refuse` is the socket file of a shim that is gone: nobody listens on it. With `exit`, the shim
- * closes its listener and its connections right after answering.
+ * How a shim behaves. `refuse` is the socket file of a shim that is gone: nobody listens on it. `diesAfterMs`: it dies
+ * by itself, so long after it was started.
  */
-export const ShimScript = t.readonly(
-  t.type({
-    mode: t.keyof({ refuse: null, serve: null }),
-    connect: reply(t.type({ task: t.number })),
-    pids: reply(t.type({ pids: t.readonlyArray(t.number) })),
-    del: reply(t.intersection([t.type({ pid: t.number }), t.partial({ status: t.number })])),
-    shutdown: reply(t.type({})),
-  }),
-  'ShimScript',
-);
-export type ShimScript = t.TypeOf<typeof ShimScript>;
+export interface ShimScript {
+  readonly mode: 'refuse' | 'serve';
+  readonly connect: Reply<{ readonly task: number }>;
+  readonly pids: Reply<{ readonly pids: ReadonlyArray<number> }>;
+  readonly del: Reply<{ readonly pid: number; readonly status?: number }>;
+  readonly shutdown: Reply<Readonly<Record<string, never>>>;
+  readonly diesAfterMs?: number;
+}
+
+/** A call that a shim received: about which task, and `task.v2.Task/Connect`. */
+export interface ScriptedCall {
+  readonly task: B.ByteString;
+  readonly call: string;
+}
 
 export interface ScriptedShim {
-  /** The calls received so far, in order, as `task.v2.Task/Connect`. */
-  readonly calls: IO<ReadonlyArray<string>>;
+  /** The calls received so far, in order. */
+  readonly calls: IO<ReadonlyArray<ScriptedCall>>;
   /** Ends it and removes its socket. Stopping twice is harmless. */
   readonly stop: Task<void>;
 }
@@ -46,43 +63,46 @@ export interface ScriptedShim {
 /** When a scripted task ended: fixed, so that two runs print the same. */
 const exitedAt = { seconds: '1700000000', nanos: 0 };
 
-type Reply<A> =
-  | { readonly ok: A; readonly exit?: boolean | undefined }
-  | { readonly error: number; readonly exit?: boolean | undefined }
-  | 'hang'
-  | 'close';
+/** What the `turn`th call of a kind gets, from 0. */
+const replyAt = <A>(reply: Reply<A>, turn: number): PlainReply<A> | LateReply<A> =>
+  typeof reply === 'object' && 'turns' in reply
+    ? (reply.turns[Math.min(turn, reply.turns.length - 1)] ?? 'hang')
+    : reply;
 
-const behaviourOf =
-  <A>(payloadOf: (ok: A) => Uint8Array) =>
-  (scripted: Reply<A>): Behaviour => {
-    if (scripted === 'hang') return { _tag: 'Hang' };
-    if (scripted === 'close') return { _tag: 'Close' };
-    const exits = scripted.exit ?? false;
-    return 'ok' in scripted
-      ? { _tag: 'Answer', payload: payloadOf(scripted.ok), exits }
-      : { _tag: 'Fail', code: scripted.error, message: 'scripted', exits };
+const behaviourOf = <A>(reply: PlainReply<A>, payloadOf: (ok: A) => Uint8Array): Behaviour => {
+  if (reply === 'hang') return { _tag: 'Hang' };
+  if (reply === 'close') return { _tag: 'Close' };
+  if (reply === 'die') return { _tag: 'Die' };
+  const exits = reply.exit ?? false;
+  return 'ok' in reply
+    ? { _tag: 'Answer', payload: payloadOf(reply.ok), exits }
+    : { _tag: 'Fail', code: reply.error, message: 'scripted', exits };
+};
+
+/** Answers one kind of call, turn by turn. */
+const behavioursOf = <A>(reply: Reply<A>, payloadOf: (ok: A) => Uint8Array): (() => Behaviour) => {
+  let turn = 0;
+  return () => {
+    const now = replyAt(reply, turn++);
+    return typeof now === 'object' && 'afterMs' in now
+      ? { ...behaviourOf(now.reply, payloadOf), afterMs: now.afterMs }
+      : behaviourOf(now, payloadOf);
   };
+};
 
-const behavioursOf = (script: ShimScript): ReadonlyArray<readonly [string, Behaviour]> => [
+const methodsOf = ({ connect, pids, del, shutdown }: ShimScript): ReadonlyArray<readonly [string, () => Behaviour]> => [
   [
     'Connect',
-    behaviourOf((ok: { readonly task: number }) =>
-      encode(ConnectResponse)({ shimPid: process.pid, taskPid: ok.task, version: 'scripted' }),
-    )(script.connect),
+    behavioursOf(connect, ({ task }) =>
+      encode(ConnectResponse)({ shimPid: process.pid, taskPid: task, version: 'scripted' }),
+    ),
   ],
   [
     'Pids',
-    behaviourOf((ok: { readonly pids: ReadonlyArray<number> }) =>
-      encode(PidsResponse)({ processes: ok.pids.map((pid) => ({ pid, info: O.none })) }),
-    )(script.pids),
+    behavioursOf(pids, (ok) => encode(PidsResponse)({ processes: ok.pids.map((pid) => ({ pid, info: O.none })) })),
   ],
-  [
-    'Delete',
-    behaviourOf((ok: { readonly pid: number; readonly status?: number | undefined }) =>
-      encode(DeleteResponse)({ pid: ok.pid, exitStatus: ok.status ?? 0, exitedAt }),
-    )(script.del),
-  ],
-  ['Shutdown', behaviourOf(() => new Uint8Array())(script.shutdown)],
+  ['Delete', behavioursOf(del, ({ pid, status = 0 }) => encode(DeleteResponse)({ pid, exitStatus: status, exitedAt }))],
+  ['Shutdown', behavioursOf(shutdown, () => new Uint8Array())],
 ];
 
 const listenError = (error: unknown): ListenError => ({
@@ -112,10 +132,36 @@ export const startScriptedShim = ({
   readonly script: ShimScript;
 }): TE.TaskEither<ListenError, ScriptedShim> => {
   if (script.mode === 'refuse') return leaveDeadSocket(socketPath);
+  const calls: Array<ScriptedCall> = [];
   const handlers = new Map(
-    ['v2', 'v3'].flatMap((version) =>
-      behavioursOf(script).map(([method, behaviour]) => [`containerd.task.${version}.Task/${method}`, () => behaviour]),
+    methodsOf(script).flatMap(([method, behave]) =>
+      ['v2', 'v3'].map(
+        (version) =>
+          [
+            `containerd.task.${version}.Task/${method}`,
+            ({ payload }: Request): Behaviour => {
+              const request = decode(TaskRequest)(payload);
+              calls.push({
+                task: E.isRight(request) ? request.right.id : B.empty,
+                call: `task.${version}.Task/${method}`,
+              });
+              return behave();
+            },
+          ] as const,
+      ),
     ),
   );
-  return serve({ socketPath, handlers });
+  return pipe(
+    serve({ socketPath, handlers }),
+    TE.map(({ stop }) => {
+      const timer = script.diesAfterMs === undefined ? undefined : setTimeout(() => void stop(), script.diesAfterMs);
+      return {
+        calls: () => [...calls],
+        stop: () => {
+          clearTimeout(timer);
+          return stop();
+        },
+      };
+    }),
+  );
 };

@@ -6,7 +6,7 @@ import * as O from 'fp-ts/lib/Option.js';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { decode } from '../src/protobuf/Message.js';
 import { Response } from '../src/protobuf/TtrpcMessages.js';
-import { type ScriptedShim, ShimScript, startScriptedShim } from '../src/ScriptedShim.js';
+import { type ScriptedShim, type ShimScript, startScriptedShim } from '../src/ScriptedShim.js';
 import { FrameType, makeFrameDecoder, maxPayloadBytes } from '../src/ttrpc/Frame.js';
 import { failed, frame, id, sessionWith, temporaryDirectory } from './ttrpc/rawShim.js';
 
@@ -42,7 +42,8 @@ describe('a scripted shim', () => {
     expect(await session.pids(call)()).toEqual(E.left({ _tag: 'Closed' }));
     await shim.stop();
     expect(readdirSync(dirname(socketPath))).toEqual([]);
-    expect(shim.calls()).toEqual([
+    expect(new Set(shim.calls().map(({ task }) => task))).toEqual(new Set([id]));
+    expect(shim.calls().map(({ call: name }) => name)).toEqual([
       'task.v2.Task/Connect',
       'task.v2.Task/Pids',
       'task.v2.Task/Delete',
@@ -82,12 +83,36 @@ describe('a scripted shim', () => {
     expect(nowhere).toMatchObject({ left: { _tag: 'ListenFailed', code: expect.stringMatching(/^E/) } });
   });
 
-  test('reads the vocabulary of recorded worlds, and nothing else', () => {
-    const recorded: unknown = JSON.parse(
-      '{"mode":"serve","connect":{"error":5},"pids":"hang","del":{"ok":{"pid":900}},"shutdown":{"error":13,"exit":true}}',
-    );
-    expect(E.isRight(ShimScript.decode(recorded))).toBe(true);
-    expect(E.isLeft(ShimScript.decode({ ...running, pids: 'explode' }))).toBe(true);
+  test('answers late without keeping other calls waiting, and differently from call to call', async () => {
+    const { socketPath } = await start({
+      ...running,
+      connect: { afterMs: 100, reply: { ok: { task: 7 } } },
+      pids: { turns: [{ ok: { pids: [1] } }, { error: 5 }] },
+    });
+    const session = await sessionWith(socketPath);
+    const order: Array<string> = [];
+    const late = session
+      .connect(call)()
+      .then(() => order.push('Connect'));
+    expect(await session.pids(call)()).toEqual(E.right([1]));
+    order.push('Pids');
+    expect(await session.pids(call)()).toMatchObject({ left: { class: 'NotFound' } });
+    expect(await session.pids(call)()).toMatchObject({ left: { class: 'NotFound' } });
+    await late;
+    expect(order).toEqual(['Pids', 'Connect']);
+  });
+
+  test('dies in the middle of a call, with all its connections', async () => {
+    const { socketPath } = await start({ ...running, del: 'die' });
+    const [one, other] = [await sessionWith(socketPath), await sessionWith(socketPath)];
+    expect(await one.delete(call)()).toMatchObject(failed.closed);
+    await other.disconnected();
+    expect(readdirSync(dirname(socketPath))).toEqual([]);
+  });
+
+  test('dies by itself when its time has come', async () => {
+    const { socketPath } = await start({ ...running, diesAfterMs: 50 });
+    await (await sessionWith(socketPath)).disconnected();
   });
 });
 

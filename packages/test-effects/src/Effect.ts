@@ -16,7 +16,8 @@ import type { Task } from 'fp-ts/lib/Task.js';
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
 import * as t from 'io-ts';
 
-const errnos = [
+/** The errors of system calls that can be made to happen. */
+export const errnos = [
   'EIO',
   'EACCES',
   'EPERM',
@@ -63,16 +64,18 @@ export const Fault = t.keyof(
 );
 export type Fault = t.TypeOf<typeof Fault>;
 
-/** All of them, the errnos first. */
-export const allFaults: ReadonlyArray<Fault> = [
-  ...errnos,
+/** What is no errno. */
+export const otherFaults = [
   'refused',
   'timeout',
   'closed',
   'unavailable',
   'killed',
   'malformed',
-];
+] as const satisfies ReadonlyArray<Fault>;
+
+/** All of them, the errnos first. */
+export const allFaults: ReadonlyArray<Fault> = [...errnos, ...otherFaults];
 
 /** One call of a capability. `number` counts the calls of a run from 0, in the order in which they were made. */
 export interface Effect {
@@ -82,9 +85,36 @@ export interface Effect {
   readonly subject: string;
   /** Whether it can change anything that outlives the program. */
   readonly isMutation: boolean;
-  /** Whether it opens something: it cannot fail after it was done, for what it opened would be lost. */
-  readonly isAcquisition?: boolean;
+  /** Whether somebody else does it, so that it can fail after it was done: the answer is lost. */
+  readonly isRemote?: boolean;
 }
+
+/** What a call can really give. */
+export const faultsOf = ({ capability, operation }: Effect): ReadonlyArray<Fault> => {
+  switch (capability) {
+    case 'fileSystem':
+    case 'programFiles':
+    case 'logPipes':
+      return errnos;
+    case 'mounts':
+      return operation === 'read' ? [...errnos, 'malformed'] : errnos;
+    case 'shimConnector':
+      return operation === 'dial'
+        ? [...errnos, 'refused', 'timeout']
+        : ['timeout', 'closed', 'unavailable', 'malformed'];
+    case 'shimBinary':
+      return [...errnos, 'timeout', 'killed', 'malformed'];
+    case 'containerStore':
+    case 'sandboxStore':
+      return ['unavailable', 'timeout', 'killed'];
+    case 'eventSink':
+      return ['unavailable', 'timeout', 'closed', 'killed'];
+    case 'clock':
+    case 'trace':
+    case 'interrupted':
+      return [];
+  }
+};
 
 /** What becomes of a call. A fault after it was done looks to the program like one instead of it. */
 export type Intervention =
@@ -154,7 +184,9 @@ const tableFault = (fault: Fault): MountError | undefined =>
   isErrno(fault) || fault === 'malformed' ? { _tag: 'TableUnreadable', reason: fault } : undefined;
 
 const eventFault = (fault: Fault): EventError | undefined =>
-  fault === 'unavailable' || fault === 'timeout' ? { _tag: 'EventNotPublished', reason: fault } : undefined;
+  isErrno(fault) || fault === 'refused' || fault === 'malformed'
+    ? undefined
+    : { _tag: 'EventNotPublished', reason: fault };
 
 const never = <A>(): Promise<A> => new Promise(() => undefined);
 
@@ -196,7 +228,7 @@ export const intercept = (capabilities: Capabilities, intervene: (effect: Effect
       const fault = intervention._tag === 'Fail' ? intervention : undefined;
       const answer = fault === undefined ? undefined : failed(fault.fault);
       if (fault !== undefined && answer !== undefined) injected.push([effect, fault.fault]);
-      if (answer !== undefined && (fault?.when === 'instead' || about.isAcquisition === true)) return answer;
+      if (answer !== undefined && (fault?.when === 'instead' || about.isRemote !== true)) return answer;
       const outcome = await run();
       if (isDead) return never();
       if (intervention._tag === 'Crash') return crash();
@@ -221,8 +253,7 @@ export const intercept = (capabilities: Capabilities, intervene: (effect: Effect
     <A>(operation: string, isMutation: boolean, run: (at: Location) => TaskEither<FileError, A>) =>
     (at: Location): TaskEither<FileError, A> => {
       const path = pathOf(at);
-      const isAcquisition = operation === 'open';
-      const about = { capability: 'fileSystem', operation, subject: B.show(path), isMutation, isAcquisition } as const;
+      const about = { capability: 'fileSystem', operation, subject: B.show(path), isMutation } as const;
       return either(about, fileFault(operation, path), run(at));
     };
 
@@ -236,7 +267,7 @@ export const intercept = (capabilities: Capabilities, intervene: (effect: Effect
     around<Lookup<A>>(
       { capability, operation: 'look up', subject: `${B.show(key.namespace)}/${B.show(key.id)}`, isMutation: false },
       (fault) =>
-        fault === 'unavailable' || fault === 'timeout'
+        fault === 'unavailable' || fault === 'timeout' || fault === 'killed'
           ? unknown({ _tag: 'StoreUnavailable', reason: fault })
           : undefined,
       run,
@@ -247,7 +278,7 @@ export const intercept = (capabilities: Capabilities, intervene: (effect: Effect
       <A>(operation: string, isMutation: boolean, run: (call: TaskCall) => TaskEither<ShimError, A>) =>
       (request: TaskCall): TaskEither<ShimError, A> =>
         either(
-          { capability: 'shimConnector', operation, subject: name, isMutation },
+          { capability: 'shimConnector', operation, subject: name, isMutation, isRemote: true },
           (fault) => shimFault(request.timeoutMs)(fault),
           async () => run(request)(),
         );
@@ -275,7 +306,6 @@ export const intercept = (capabilities: Capabilities, intervene: (effect: Effect
               operation: 'open',
               subject: B.show(path),
               isMutation: false,
-              isAcquisition: true,
             },
             fileFault('open', path),
             fileSystem.openPath(path),
@@ -323,7 +353,7 @@ export const intercept = (capabilities: Capabilities, intervene: (effect: Effect
         dial: (dialling) => {
           const name = B.show(dialling.target.socket._tag === 'Path' ? dialling.target.socket.path : B.empty);
           return either(
-            { capability: 'shimConnector', operation: 'dial', subject: name, isMutation: false, isAcquisition: true },
+            { capability: 'shimConnector', operation: 'dial', subject: name, isMutation: false },
             dialFault(dialling.timeoutMs),
             async () =>
               E.map((session: ShimSession) => wrapSession(session, name))(await shimConnector.dial(dialling)()),
@@ -338,6 +368,7 @@ export const intercept = (capabilities: Capabilities, intervene: (effect: Effect
               operation: 'delete',
               subject: B.show(invocation.bundle.path),
               isMutation: true,
+              isRemote: true,
             },
             binaryFault(invocation.program, invocation.timeoutMs),
             async () => shimBinary.delete(invocation)(),
@@ -348,7 +379,13 @@ export const intercept = (capabilities: Capabilities, intervene: (effect: Effect
       eventSink: {
         publish: (event) =>
           either(
-            { capability: 'eventSink', operation: event._tag, subject: B.show(event.id), isMutation: true },
+            {
+              capability: 'eventSink',
+              operation: event._tag,
+              subject: B.show(event.id),
+              isMutation: true,
+              isRemote: true,
+            },
             eventFault,
             async () => capabilities.eventSink.publish(event)(),
           ),
@@ -361,7 +398,6 @@ export const intercept = (capabilities: Capabilities, intervene: (effect: Effect
               operation: 'open',
               subject: B.show(log.bundle.path),
               isMutation: true,
-              isAcquisition: true,
             },
             fileFault('open', log.bundle.path),
             async () =>

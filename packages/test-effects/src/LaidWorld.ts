@@ -1,13 +1,13 @@
-/** A recorded world laid on an imaginary machine, ready to be recovered, with everything to observe it by. */
+/** A world laid on an imaginary machine, ready to be recovered, with everything to observe it by. */
 import * as B from '@shim-recovery/core/ByteString';
 import type { Recovered } from '@shim-recovery/core/Recovery';
 import { type Settings, settingsFor } from '@shim-recovery/core/Settings';
 import { listTree, type Machine, makeDirectories, makeEntry, makeMachine, makeMount } from './Machine.js';
 import type { Listing, Observation } from './Outcome.js';
 import type { Tree } from './Tree.js';
-import { type CaseKey, keyOf, type RecordedStart, type RecordedWorld, shimPrograms } from './World.js';
+import { type EntryKey, keyOf, scriptOf, shimOwner, shimPrograms, type Start, type World } from './World.js';
+import type { Making } from './Making.js';
 import {
-  type Making,
   makingsOf,
   type Places,
   placesBelow,
@@ -18,6 +18,7 @@ import {
 } from './WorldTree.js';
 
 export interface LaidWorld {
+  readonly world: World;
   readonly machine: Machine;
   readonly places: Places;
   /** The settings that the recordings were made with: the reference's policy, time-outs and bounds. */
@@ -25,14 +26,15 @@ export interface LaidWorld {
   /** Everything that stands below the world's base now. */
   readonly list: () => Listing;
   /** What was seen from the moment of laying until now, given which tasks are registered. */
-  readonly observe: (registered: ReadonlyArray<CaseKey>) => Observation;
+  readonly observe: (registered: ReadonlyArray<EntryKey>) => Observation;
 }
 
 /** Whose tasks a recovery took back. */
-export const registeredBy = ({ registry }: Recovered): ReadonlyArray<CaseKey> =>
+export const registeredBy = ({ registry }: Recovered): ReadonlyArray<EntryKey> =>
   registry.instances().map(({ evidence: { namespace, id } }) => ({ namespace, id }));
 
-const make =
+/** Makes one thing where nothing stands yet. */
+export const make =
   (tree: Tree) =>
   (making: Making): void => {
     const path = B.fromText(making.path);
@@ -50,7 +52,7 @@ const make =
         makeEntry(tree, path, { kind: 'fifo', mode: making.mode });
         return;
       case 'Tmpfs':
-        makeMount(tree, path);
+        makeMount(tree, path).isBusy = making.isBusy;
         return;
     }
   };
@@ -64,29 +66,33 @@ const layPrograms = (tree: Tree, { programs }: Places): void => {
     });
 };
 
-const layCase = ({ tree, shims, stores }: Machine, places: Places, start: RecordedStart): void => {
-  const key = keyOf(start);
-  makingsOf(places)(start).forEach(make(tree));
-  const runtimeName = runtimeNameOf(places)(start);
-  if (runtimeName !== undefined) stores.putContainer(key, runtimeName);
-  if (start.sandbox === true) stores.putSandbox(key);
-  if (start.shim === undefined) return;
-  const path = B.fromText(places.socketOf(start));
-  makeEntry(tree, path, { kind: 'socket', mode: 0o600 });
-  shims.listen({ ...key, socket: { _tag: 'Path', path }, script: start.shim });
-};
+const layEntry =
+  ({ tree, shims, stores }: Machine, places: Places, world: World) =>
+  (start: Start): void => {
+    const key = keyOf(start);
+    makingsOf(places)(start).forEach(make(tree));
+    const runtimeName = runtimeNameOf(places)(start);
+    if (runtimeName !== undefined) stores.putContainer(key, runtimeName);
+    if (start.sandbox === true) stores.putSandbox(key);
+    const script = scriptOf(world)(start);
+    if (script === undefined || shimOwner(world)(start) !== start) return;
+    const path = B.fromText(places.socketOf(start));
+    makeEntry(tree, path, { kind: 'socket', mode: 0o600 });
+    shims.listen({ _tag: 'Path', path }, script);
+  };
 
-/** Lays all cases of a world on a new machine, below `/world`. */
-export const layWorld = (world: RecordedWorld): LaidWorld => {
+/** Lays a world on a new machine, below `/world`. */
+export const layWorld = (world: World): LaidWorld => {
   const machine = makeMachine();
   const { tree, shims, shimBinary } = machine;
   const places = placesBelow('/world')(world);
   sharedMakings(places).forEach(make(tree));
   layPrograms(tree, places);
-  for (const { given } of world.cases) layCase(machine, places, given);
+  world.entries.forEach(layEntry(machine, places, world));
   const list = (): Listing => listTree(tree, B.fromText(places.base));
   const before = list();
   return {
+    world,
     machine,
     places,
     settings: settingsFor({

@@ -3,16 +3,8 @@
  */
 import * as B from '@shim-recovery/core/ByteString';
 import type { FileKind } from '@shim-recovery/core/FileSystem';
-import {
-  type CaseKey,
-  type Daemon,
-  type Fate,
-  keyOf,
-  type RecordedCase,
-  type RecordedOutcome,
-  type RecordedStart,
-  sameKey,
-} from './World.js';
+import type { Daemon, Fate, RecordedCase, RecordedOutcome } from './Recordings.js';
+import { type EntryKey, keyOf, sameKey, type Start } from './World.js';
 import {
   bundlePath,
   elsewherePath,
@@ -38,7 +30,7 @@ export interface TreeEntry {
 export type Listing = ReadonlyArray<TreeEntry>;
 
 /** A call that a scripted shim received: whose shim, and `task.v2.Task/Connect`. */
-export interface ShimCall extends CaseKey {
+export interface ShimCall extends EntryKey {
   readonly call: string;
 }
 
@@ -49,8 +41,8 @@ export interface Observation {
   /** In the order in which the shims received them. */
   readonly calls: ReadonlyArray<ShimCall>;
   /** Whose binary was started with `delete`; one that could not be started is not here. */
-  readonly binaryRuns: ReadonlyArray<CaseKey>;
-  readonly registered: ReadonlyArray<CaseKey>;
+  readonly binaryRuns: ReadonlyArray<EntryKey>;
+  readonly registered: ReadonlyArray<EntryKey>;
 }
 
 /** The name by which recordings call a task service's method: without the leading `containerd.`. */
@@ -116,7 +108,7 @@ const fateOf = (before: Subtree, after: Subtree, generalise: (text: string) => s
   return sameTree(before, after) ? 'kept' : { now: after.map(line(generalise)) };
 };
 
-const hiddenLines = (label: string, { id }: RecordedStart, leftover: Subtree): ReadonlyArray<string> =>
+const hiddenLines = (label: string, { id }: Start, leftover: Subtree): ReadonlyArray<string> =>
   leftover.map(({ name, entry }) =>
     line((text) => text)({ name: name === '.' ? `${label}:.${id}` : `${label}:.${id}/${name}`, entry }),
   );
@@ -125,7 +117,7 @@ const hiddenLines = (label: string, { id }: RecordedStart, leftover: Subtree): R
 export const outcomeOf =
   (places: Places) =>
   (observation: Observation) =>
-  (start: RecordedStart): RecordedOutcome => {
+  (start: Start): RecordedOutcome => {
     const { before, after } = observation;
     const generalise = insertPlaceholders(places, start);
     const fate = (path: string): Fate => fateOf(subtree(before, path), subtree(after, path), generalise);

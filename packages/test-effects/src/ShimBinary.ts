@@ -8,10 +8,10 @@ import type { VirtualClock } from './Clock.js';
 import * as Entry from './Entry.js';
 import type { MemoryFileSystem } from './FileSystem.js';
 import type { Tree } from './Tree.js';
-import type { CaseKey } from './World.js';
+import type { EntryKey } from './World.js';
 
 /** One run that was started. */
-export interface BinaryRun extends CaseKey {
+export interface BinaryRun extends EntryKey {
   readonly program: B.ByteString;
   readonly bundle: B.ByteString;
 }

@@ -1,23 +1,27 @@
 /** Scripted shims behind the sockets of an imaginary machine (SPEC 9, 10). */
 import * as B from '@shim-recovery/core/ByteString';
 import type { SocketName } from '@shim-recovery/core/Bootstrap';
-import { answered, type ShimConnector, type ShimError, type ShimSession } from '@shim-recovery/core/ShimConnector';
+import {
+  answered,
+  type ShimConnector,
+  type ShimError,
+  type ShimSession,
+  type TaskCall,
+} from '@shim-recovery/core/ShimConnector';
 import * as E from 'fp-ts/lib/Either.js';
-import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
+import * as TE from 'fp-ts/lib/TaskEither.js';
 import type { VirtualClock } from './Clock.js';
 import * as Entry from './Entry.js';
 import { callName, type ShimCall } from './Outcome.js';
 import type { Tree } from './Tree.js';
-import type { CaseKey, ShimScript } from './World.js';
-
-/** One scripted shim. A socket in the file system must stand there, too: the kernel finds it by its path. */
-export interface ScriptedShim extends CaseKey {
-  readonly socket: SocketName;
-  readonly script: ShimScript;
-}
+import { type LateReply, type PlainReply, type Reply, replyAt, type ShimScript } from './Shim.js';
 
 export interface ScriptedShimConnector extends ShimConnector {
-  readonly listen: (shim: ScriptedShim) => void;
+  /**
+   * Starts a shim behind a socket. A socket in the file system must stand there, too: the kernel finds it by its path.
+   * Any bundle may have it: a call says whose task it is about.
+   */
+  readonly listen: (socket: SocketName, script: ShimScript) => void;
   /** Every call that a shim received, in order. */
   readonly calls: () => ReadonlyArray<ShimCall>;
   /** How many connections are open. */
@@ -32,13 +36,12 @@ export interface ScriptedShimConnector extends ShimConnector {
 
 const maxSocketPathBytes = 107;
 
-/** What the script says about one call. */
-type Script<A> = { readonly ok: A } | { readonly error: number } | 'hang' | 'close';
-
-/** A shim that listens, with its open connections. */
+/** A shim that listens, with its open connections, and how often each call came. */
 interface Listener {
-  readonly shim: ScriptedShim;
+  readonly socket: SocketName;
+  readonly script: ShimScript;
   readonly connections: Set<Connection>;
+  readonly turns: Map<string, number>;
 }
 
 interface Connection {
@@ -47,6 +50,9 @@ interface Connection {
 
 const dialFailed = (code: string, message: string): E.Either<ShimError, never> =>
   E.left({ _tag: 'DialFailed', code, message });
+
+const endsShim = (reply: PlainReply<unknown>): boolean =>
+  reply === 'die' || (typeof reply === 'object' && 'ok' in reply && reply.exit === true);
 
 export const makeShimConnector = (tree: Tree, clock: VirtualClock): ScriptedShimConnector => {
   const calls: Array<ShimCall> = [];
@@ -63,13 +69,11 @@ export const makeShimConnector = (tree: Tree, clock: VirtualClock): ScriptedShim
       if (Entry.kindOf(entry.right) !== 'socket') return E.left('ECONNREFUSED');
     }
     const listener = listeners.get(keyOf(socket));
-    return listener === undefined || listener.shim.script.mode === 'refuse'
-      ? E.left('ECONNREFUSED')
-      : E.right(listener);
+    return listener === undefined || listener.script.mode === 'refuse' ? E.left('ECONNREFUSED') : E.right(listener);
   };
 
-  const connect = (listener: Listener, service: string): ShimSession => {
-    const { shim, connections } = listener;
+  const connect = (listener: Listener, service: string, namespace: B.ByteString): ShimSession => {
+    const { socket, script, connections, turns } = listener;
     let isOpen = true;
     let tell = (): void => undefined;
     const disconnected = new Promise<void>((resolve) => {
@@ -84,61 +88,57 @@ export const makeShimConnector = (tree: Tree, clock: VirtualClock): ScriptedShim
     };
     connections.add(connection);
 
-    const hang = async (timeoutMs: number): Promise<E.Either<ShimError, never>> => {
-      const timer = clock.timer(timeoutMs);
+    /** Completes after so long, or when the connection ends, or when the caller has had enough; says which. */
+    const wait = async (afterMs: number, timeoutMs: number): Promise<ShimError | undefined> => {
+      if (afterMs === 0) return undefined;
+      const timer = clock.timer(Math.min(afterMs, timeoutMs));
       const ending = await Promise.race([
-        timer.elapsed.then((): ShimError => ({ _tag: 'TimedOut', afterMs: timeoutMs })),
+        timer.elapsed.then((): ShimError | undefined =>
+          afterMs < timeoutMs ? undefined : { _tag: 'TimedOut', afterMs: timeoutMs },
+        ),
         disconnected.then((): ShimError => ({ _tag: 'Closed' })),
       ]);
       timer.cancel();
-      return E.left(ending);
+      return ending;
     };
 
     const call =
-      <A>(method: string, script: Script<A>, timeoutMs: number): TaskEither<ShimError, A> =>
+      <A>(method: string, reply: Reply<A>) =>
+      ({ id, timeoutMs }: TaskCall): TE.TaskEither<ShimError, A> =>
       async () => {
         if (!isOpen) return E.left({ _tag: 'Closed' });
-        calls.push({ namespace: shim.namespace, id: shim.id, call: callName(service, method) });
-        if (script === 'hang') return hang(timeoutMs);
-        if (script === 'close') {
-          connection.end();
-          return E.left({ _tag: 'Closed' });
+        calls.push({ namespace, id, call: callName(service, method) });
+        const turn = turns.get(method) ?? 0;
+        turns.set(method, turn + 1);
+        const late: LateReply<A> = replyAt(reply, turn);
+        const ending = await wait(late.reply === 'hang' ? Infinity : late.afterMs, timeoutMs);
+        if (ending !== undefined) {
+          // It goes on with what it began, though nobody waits for it any more.
+          if (endsShim(late.reply) && ending._tag === 'TimedOut') killAfter(socket, listener, late.afterMs - timeoutMs);
+          return E.left(ending);
         }
-        return 'error' in script ? E.left(answered(script.error, `${method} is not to be`)) : E.right(script.ok);
+        if (late.reply === 'die') kill(socket);
+        if (late.reply === 'close') connection.end();
+        if (typeof late.reply === 'string') return E.left({ _tag: 'Closed' });
+        if ('error' in late.reply) return E.left(answered(late.reply.error, `${method} is not to be`));
+        if (late.reply.exit === true) kill(socket);
+        return E.right(late.reply.ok);
       };
 
-    const { script } = shim;
+    const answerTo =
+      <A, C>(method: string, reply: Reply<A>, answer: (ok: A) => C) =>
+      (task: TaskCall): TE.TaskEither<ShimError, C> =>
+        TE.map(answer)(call(method, reply)(task));
+
     return {
-      connect:
-        ({ timeoutMs }) =>
-        async () =>
-          E.map(({ task }: { readonly task: number }) => ({ shimPid: 1, taskPid: task, version: '' }))(
-            await call('Connect', script.connect, timeoutMs)(),
-          ),
-      pids:
-        ({ timeoutMs }) =>
-        async () =>
-          E.map(({ pids }: { readonly pids: ReadonlyArray<number> }) => pids)(
-            await call('Pids', script.pids, timeoutMs)(),
-          ),
-      delete:
-        ({ timeoutMs }) =>
-        async () =>
-          E.map(({ pid, status = 0 }: { readonly pid: number; readonly status?: number }) => ({
-            pid,
-            exitStatus: status,
-            exitedAt: { seconds: String(Math.floor(clock.nowMs() / 1000)), nanos: 0 },
-          }))(await call('Delete', script.del, timeoutMs)()),
-      shutdown:
-        ({ timeoutMs }) =>
-        async () => {
-          const answer = await call('Shutdown', script.shutdown, timeoutMs)();
-          if (E.isLeft(answer)) return answer;
-          const ends =
-            typeof script.shutdown === 'object' && 'exit' in script.shutdown && script.shutdown.exit === true;
-          if (ends) kill(shim.socket);
-          return E.right(undefined);
-        },
+      connect: answerTo('Connect', script.connect, ({ task }) => ({ shimPid: 1, taskPid: task, version: '' })),
+      pids: answerTo('Pids', script.pids, ({ pids }) => pids),
+      delete: answerTo('Delete', script.del, ({ pid, status = 0 }) => ({
+        pid,
+        exitStatus: status,
+        exitedAt: { seconds: String(Math.floor(clock.nowMs() / 1000)), nanos: 0 },
+      })),
+      shutdown: answerTo('Shutdown', script.shutdown, () => undefined),
       close: async () => connection.end(),
       disconnected: () => disconnected,
     };
@@ -150,24 +150,32 @@ export const makeShimConnector = (tree: Tree, clock: VirtualClock): ScriptedShim
     listener?.connections.forEach((connection) => connection.end());
   };
 
+  const killAfter = (socket: SocketName, listener: Listener, ms: number): void => {
+    void clock.timer(ms).elapsed.then(() => {
+      if (listeners.get(keyOf(socket)) === listener) kill(socket);
+    });
+  };
+
   return {
     dial:
-      ({ target }) =>
+      ({ target, namespace }) =>
       async () => {
         const listener = find(target.socket);
         if (E.isLeft(listener))
           return dialFailed(listener.left, `cannot connect to ${B.show(B.fromText(keyOf(target.socket)))}`);
-        return E.right(connect(listener.right, target.service));
+        return E.right(connect(listener.right, target.service, namespace));
       },
-    listen: (shim) => {
-      listeners.set(keyOf(shim.socket), { shim, connections: new Set() });
+    listen: (socket, script) => {
+      const listener: Listener = { socket, script, connections: new Set(), turns: new Map() };
+      listeners.set(keyOf(socket), listener);
+      if (script.diesAfterMs !== undefined) killAfter(socket, listener, script.diesAfterMs);
     },
     calls: () => [...calls],
     hangUp: () => {
       for (const { connections } of listeners.values()) connections.forEach((connection) => connection.end());
     },
     listening: () =>
-      [...listeners.values()].filter(({ shim }) => shim.script.mode === 'serve').map(({ shim }) => shim.socket),
+      [...listeners.values()].filter(({ script }) => script.mode === 'serve').map(({ socket }) => socket),
     openConnections: () => [...listeners.values()].reduce((sum, { connections }) => sum + connections.size, 0),
     kill,
   };

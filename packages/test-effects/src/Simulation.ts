@@ -6,13 +6,18 @@ import * as B from '@shim-recovery/core/ByteString';
 import type { RecoveryError } from '@shim-recovery/core/Preparation';
 import * as Recovery from '@shim-recovery/core/Recovery';
 import type { TaskEvent } from '@shim-recovery/core/EventSink';
+import { containerd17, type Policy } from '@shim-recovery/core/Policy';
 import type { Report } from '@shim-recovery/core/Report';
+import type { Reason } from '@shim-recovery/core/Verdict';
+import type { Settings } from '@shim-recovery/core/Settings';
 import * as E from 'fp-ts/lib/Either.js';
 import { type Effect, type Fault, type Interception, intercept } from './Effect.js';
 import { type LaidWorld, layWorld, registeredBy } from './LaidWorld.js';
 import type { Listing } from './Outcome.js';
-import { calm, disturbedRuns, interventionOf, type Schedule } from './Schedule.js';
-import type { RecordedWorld } from './World.js';
+import { calm, disturbedRuns, interventionOf, movesBefore, type Schedule } from './Schedule.js';
+import { makeMove, type Move } from './Moves.js';
+import { keyText, type Start, type World } from './World.js';
+import { bundlePath } from './WorldTree.js';
 
 /** One run of the program: to its end, or to its crash. */
 export interface SimulatedRun {
@@ -24,6 +29,12 @@ export interface SimulatedRun {
     | { readonly _tag: 'Ended'; readonly report: Report; readonly hold: Hold };
   /** What was published, in order. */
   readonly events: ReadonlyArray<TaskEvent>;
+  /** Whose registered tasks lost their connection, as `namespace/id`. */
+  readonly lost: ReadonlyArray<string>;
+  /** Why each bundle got its verdict, by `namespace/id`. */
+  readonly settled: ReadonlyMap<string, Reason>;
+  /** The bundles that somebody made anew during the run, and whether all of each still stands. */
+  readonly recreated: ReadonlyArray<{ readonly bundle: string; readonly isWhole: boolean }>;
 }
 
 /** What a run held open at its end, before it let go, and what it forgot to close when it did. */
@@ -43,7 +54,10 @@ export interface EndState {
 }
 
 export interface Simulated {
-  /** The disturbed runs, then two that were left alone. */
+  readonly world: World;
+  /** Before the first run. */
+  readonly begin: EndState;
+  /** The disturbed runs, then those that were left alone. */
   readonly runs: ReadonlyArray<SimulatedRun>;
   /** After the first run that was left alone. */
   readonly end: EndState;
@@ -51,6 +65,10 @@ export interface Simulated {
   readonly endAgain: EndState;
   readonly laid: LaidWorld;
 }
+
+/** In one line, to compare. */
+export const showEnd = ({ entries, registered, shims }: EndState): string =>
+  JSON.stringify([entries, registered, shims]);
 
 const entryLine = ({ path, kind, content, isMountPoint }: Listing[number]): string =>
   `${B.show(path)} ${kind}${content === undefined ? '' : ` ${B.show(content)}`}${isMountPoint ? ' [mount]' : ''}`;
@@ -64,24 +82,46 @@ const endStateOf = (laid: LaidWorld, registered: ReadonlyArray<string>): EndStat
     .sort(),
 });
 
+/** How long a run that ended stays attached to its shims: longer than any of them has still to live. */
+const watchMs = 60_000;
+
+interface RunOnce {
+  readonly run: Omit<SimulatedRun, 'recreated'>;
+  readonly registered: ReadonlyArray<string>;
+}
+
 /** Runs the program once, through an interception. A crash leaves nothing of the process behind. */
-const runOnce = async (
-  laid: LaidWorld,
-  interception: Interception,
-): Promise<{ readonly run: SimulatedRun; readonly registered: ReadonlyArray<string> }> => {
-  const { machine, settings } = laid;
-  const { shims, fileSystem, logPipes, eventSink } = machine;
+const runOnce = async (laid: LaidWorld, settings: Settings, interception: Interception): Promise<RunOnce> => {
+  const { machine } = laid;
+  const { shims, fileSystem, logPipes, eventSink, trace, clock } = machine;
   // What an earlier run that crashed had open is no fault of this one.
   const before = { directories: fileSystem.openDirectories(), logPipes: logPipes.openNow().length };
   const eventsBefore = eventSink.published().length;
+  const toldBefore = trace.told().length;
   const recovering = Recovery.recover(settings)(interception.capabilities)();
   const outcome = await Promise.race([recovering, interception.crashed]);
-  const told = (): Omit<SimulatedRun, 'ending'> => ({
+  const told = (): Omit<RunOnce['run'], 'ending'> => ({
     effects: interception.effects(),
     injected: interception.injected(),
     events: eventSink.published().slice(eventsBefore),
+    settled: new Map(
+      trace
+        .told()
+        .slice(toldBefore)
+        .flatMap((event) =>
+          event._tag === 'BundleSettled'
+            ? [[`${B.show(event.namespace)}/${B.show(event.id)}`, event.verdict.reason] as const]
+            : [],
+        ),
+    ),
+    lost: trace
+      .told()
+      .slice(toldBefore)
+      .flatMap((event) =>
+        event._tag === 'ShimDisconnected' && event.registered ? [`${B.show(event.namespace)}/${B.show(event.id)}`] : [],
+      ),
   });
-  const crashed = (): { readonly run: SimulatedRun; readonly registered: ReadonlyArray<string> } => {
+  const crashed = (): RunOnce => {
     shims.hangUp();
     return { run: { ...told(), ending: { _tag: 'Crashed' } }, registered: [] };
   };
@@ -89,6 +129,10 @@ const runOnce = async (
   if (E.isLeft(outcome))
     return { run: { ...told(), ending: { _tag: 'Refused', error: outcome.left } }, registered: [] };
   const recovered = outcome.right;
+  const watched = clock
+    .sleep(watchMs)()
+    .then(() => recovered.settled().then(() => true));
+  if ((await Promise.race([watched, interception.crashed])) === undefined) return crashed();
   const registered = registeredBy(recovered).map(({ namespace, id }) => `${B.show(namespace)}/${B.show(id)}`);
   const connections = shims.openConnections();
   const stopped = await Promise.race([recovered.stop().then(() => true), interception.crashed]);
@@ -105,25 +149,76 @@ const runOnce = async (
   return { run: { ...told(), ending: { _tag: 'Ended', report: recovered.report, hold } }, registered };
 };
 
-/** Simulates a world under a schedule: its disturbed runs, one after the other, and then two that are left alone. */
-export const simulate = async (world: RecordedWorld, schedule: Schedule = calm): Promise<Simulated> => {
+/** What a bundle that somebody made anew consists of. */
+const isWhole = (laid: LaidWorld, start: Start): boolean => {
+  const bundle = bundlePath(laid.places, start);
+  const paths = new Set(laid.list().map(({ path }) => B.toText(path)));
+  return ['new', 'address', 'rootfs', 'log'].every((name) => paths.has(`${bundle}/${name}`));
+};
+
+/** A world that is recovered again and again. What dies with the process is forgotten between two runs. */
+export interface Simulation {
+  readonly laid: LaidWorld;
+  /** One more run, under what the schedule has for a run of this number. Gives what is there afterwards. */
+  readonly run: (schedule: Schedule) => Promise<EndState>;
+  readonly runs: () => ReadonlyArray<SimulatedRun>;
+}
+
+/** Lays a world; nothing is run yet. */
+export const startSimulation = (world: World, policy: Policy = containerd17): Simulation => {
   const laid = layWorld(world);
+  const settings = { ...laid.settings, policy };
   const runs: Array<SimulatedRun> = [];
-  const next = async (): Promise<ReadonlyArray<string>> => {
-    const interception = intercept(laid.machine.capabilities, interventionOf(schedule, runs.length));
-    const { run, registered } = await runOnce(laid, interception);
-    runs.push(run);
-    return registered;
+  const run = async (schedule: Schedule): Promise<EndState> => {
+    const number = runs.length;
+    const lastMoves = new Map<Start, Move>();
+    const lookedAt = new Set<string>();
+    const intervene = interventionOf(schedule, number);
+    const interception = intercept(laid.machine.capabilities, (effect) => {
+      for (const { entry, move } of movesBefore(schedule, number, effect)) {
+        const start = world.entries[entry % world.entries.length];
+        if (start === undefined) continue;
+        const isNew = move === 'bundle-recreated' && !lookedAt.has(B.show(B.fromText(bundlePath(laid.places, start))));
+        if (makeMove(laid)(move, start) && !isNew) lastMoves.set(start, move);
+      }
+      if (effect.operation === 'stat') lookedAt.add(effect.subject);
+      return intervene(effect);
+    });
+    const { run: done, registered } = await runOnce(laid, settings, interception);
+    const recreated = Array.from(lastMoves).flatMap(([start, move]) =>
+      move === 'bundle-recreated' ? [{ bundle: keyText(start), isWhole: isWhole(laid, start) }] : [],
+    );
+    runs.push({ ...done, recreated });
+    return endStateOf(laid, registered);
   };
-  const disturbed = disturbedRuns(schedule);
-  while (runs.length < disturbed) await next();
-  const end = endStateOf(laid, await next());
-  return { runs, end, endAgain: endStateOf(laid, await next()), laid };
+  return { laid, run, runs: () => runs };
 };
 
 /**
- * The calls of a run before which a crash makes a difference: those that change something, and the end. Between two
- * changes every crash leaves the same behind.
+ * Simulates a world under a schedule: its disturbed runs, one after the other, and then so many that are left alone.
+ * Fewer than two say nothing of what another run would do.
  */
-export const crashPoints = ({ effects }: SimulatedRun): ReadonlyArray<number> =>
+export const simulate = async (
+  world: World,
+  schedule: Schedule = calm,
+  policy: Policy = containerd17,
+  undisturbed = 2,
+): Promise<Simulated> => {
+  const simulation = startSimulation(world, policy);
+  const begin = endStateOf(simulation.laid, []);
+  const ends: Array<EndState> = [];
+  while (ends.length < disturbedRuns(schedule) + undisturbed) ends.push(await simulation.run(schedule));
+  const endAgain = ends.at(-1) ?? begin;
+  return {
+    world,
+    begin,
+    runs: simulation.runs(),
+    end: undisturbed < 2 ? endAgain : (ends.at(-2) ?? begin),
+    endAgain,
+    laid: simulation.laid,
+  };
+};
+
+/** The numbers of a run's calls that can change something: wherever else it crashes, the same stands there afterwards. */
+export const mutations = ({ effects }: SimulatedRun): ReadonlyArray<number> =>
   effects.filter(({ isMutation }) => isMutation).map(({ number }) => number);

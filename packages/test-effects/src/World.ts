@@ -1,153 +1,79 @@
 /**
- * Recorded recoveries: starting worlds, and what real builds of containerd left behind when they were started on them
- * (`corpus/README.md` says what each word means; SPEC 22). Data only: how a world is laid is in `WorldTree`, how its
- * end is told in the words of the recordings in `Outcome`.
+ * A whole starting state, as data: what stands in the directories, what is mounted, what the stores know, and how the
+ * shims behave. The same words as the recordings', and some more; how a world is laid is in `WorldTree`.
+ *
+ * ```ts
+ * const crashed = world(
+ *   { ns: 'default', id: 'db', bundle: ordinary, shim: running },
+ *   { ns: 'default', id: 'web', bundle: { ...ordinary, rootfs: 'tmpfs' }, shim: dead, container: '$BIN/shim-ok' },
+ * );
+ * ```
  */
-import { readFileSync } from 'node:fs';
 import * as B from '@shim-recovery/core/ByteString';
 import * as E from 'fp-ts/lib/Either.js';
-import type * as IOE from 'fp-ts/lib/IOEither.js';
 import { pipe } from 'fp-ts/lib/function.js';
 import * as t from 'io-ts';
 import { failure } from 'io-ts/lib/PathReporter.js';
-
-/** What a scripted shim does with a call: answers, answers a gRPC status code, says nothing, or hangs up. */
-const answerOf = <A, O>(ok: t.Type<A, O>) =>
-  t.union([t.exact(t.type({ ok })), t.exact(t.type({ error: t.number })), t.keyof({ hang: null, close: null })]);
-
-const nothing = t.exact(t.type({}));
-
-export const ShutdownAnswer = t.union([
-  t.exact(t.intersection([t.type({ ok: nothing }), t.partial({ exit: t.boolean })])),
-  t.exact(t.type({ error: t.number })),
-  t.keyof({ hang: null, close: null }),
-]);
+import { Making } from './Making.js';
+import { listedProcesses, running, ShimScript } from './Shim.js';
 
 /**
- * A scripted shim. `refuse`: its socket is there, but nobody listens. `serve`: it answers each call as written here;
- * with `exit`, it closes its listener and every connection right after it answered Shutdown.
+ * A bundle that is a directory with something in it. The texts may hold placeholders: `$SOCK` for the entry's socket,
+ * `$BIN` for the directory of shim programs, `$BASE` for the world's directory.
  */
-export const ShimScript = t.exact(
-  t.type({
-    mode: t.keyof({ refuse: null, serve: null }),
-    connect: answerOf(t.exact(t.type({ task: t.number }))),
-    pids: answerOf(t.exact(t.type({ pids: t.readonlyArray(t.number) }))),
-    del: answerOf(t.exact(t.intersection([t.type({ pid: t.number }), t.partial({ status: t.number })]))),
-    shutdown: ShutdownAnswer,
-  }),
-  'ShimScript',
-);
-export type ShimScript = t.TypeOf<typeof ShimScript>;
-
-/** A bundle that is a directory with something in it. The texts may hold placeholders. */
 export const BundleStart = t.exact(
   t.type({
     files: t.readonly(t.record(t.string, t.string)),
     work: t.keyof({ link: null, none: null, dangling: null, elsewhere: null, dir: null }),
-    rootfs: t.keyof({ empty: null, none: null, nonempty: null, symlink: null, tmpfs: null, 'tmpfs-nested': null }),
+    rootfs: t.keyof({
+      empty: null,
+      none: null,
+      nonempty: null,
+      symlink: null,
+      tmpfs: null,
+      'tmpfs-nested': null,
+      'tmpfs-stacked': null,
+      'tmpfs-busy': null,
+    }),
     log: t.keyof({ fifo: null, none: null, file: null, dir: null }),
   }),
   'BundleStart',
 );
 export type BundleStart = t.TypeOf<typeof BundleStart>;
 
+/** A shim that another entry of the same namespace has: one process, one socket, several bundles. */
+export const SharedShim = t.exact(t.type({ of: t.string }), 'SharedShim');
+export type SharedShim = t.TypeOf<typeof SharedShim>;
+
 /** One entry of a starting world: everything that has to do with one id in one namespace. */
-export const RecordedStart = t.exact(
+export const Start = t.exact(
   t.intersection([
-    t.type({ set: t.keyof({ hand: null, random: null }), ns: t.string, id: t.string }),
+    t.type({ ns: t.string, id: t.string }),
     t.partial({
       bundle: t.union([t.keyof({ empty: null, file: null, symlink: null }), BundleStart]),
+      /** The store has a container of this id, with this name of a runtime. */
       container: t.string,
+      /** The store has a sandbox of this id. */
       sandbox: t.literal(true),
-      shim: ShimScript,
+      shim: t.union([ShimScript, SharedShim]),
+      /** How many processes of the task really run. When absent: as many as the shim lists. */
+      processes: t.number,
       workdir: t.union([t.literal(true), t.literal('deep')]),
       workfile: t.literal(true),
       worklink: t.literal(true),
       hiddenTwin: t.literal(true),
       hiddenWorkTwin: t.literal(true),
+      /** Anything else, in this order; paths begin with `$BASE/`. */
+      extras: t.readonlyArray(Making),
     }),
   ]),
-  'RecordedStart',
+  'Start',
 );
-export type RecordedStart = t.TypeOf<typeof RecordedStart>;
+export type Start = t.TypeOf<typeof Start>;
 
-/** What became of a tree: not one entry changed, it went, it was not there before either, or what stands there now. */
-export const Fate = t.union(
-  [t.keyof({ kept: null, gone: null, none: null }), t.exact(t.type({ now: t.readonlyArray(t.string) }))],
-  'Fate',
-);
-export type Fate = t.TypeOf<typeof Fate>;
-
-/** What was left behind of one entry. */
-export const RecordedOutcome = t.exact(
-  t.intersection([
-    t.type({
-      state: Fate,
-      work: Fate,
-      registered: t.boolean,
-      rpc: t.readonlyArray(t.string),
-      /** Whether the shim's binary ran; `either` where it was a race. An observation never says `either`. */
-      delete: t.union([t.boolean, t.literal('either')]),
-    }),
-    t.partial({ outside: Fate, hidden: t.readonlyArray(t.string), mounts: t.number }),
-  ]),
-  'RecordedOutcome',
-);
-export type RecordedOutcome = t.TypeOf<typeof RecordedOutcome>;
-
-/** A start, and every outcome that was seen of it, by daemon. */
-export const RecordedCase = t.exact(
-  t.type({
-    given: RecordedStart,
-    // oxlint-disable-next-line unicorn/no-thenable -- the recordings' own word; it is no function, so nothing awaits it
-    then: t.exact(
-      t.type({
-        'containerd-1.6': t.readonlyArray(RecordedOutcome),
-        'containerd-1.7': t.readonlyArray(RecordedOutcome),
-        'containerd-2.1': t.readonlyArray(RecordedOutcome),
-      }),
-    ),
-  }),
-  'RecordedCase',
-);
-export type RecordedCase = t.TypeOf<typeof RecordedCase>;
-
-/** A start of one's own, of which nothing was recorded. */
-export const unrecorded = (given: RecordedStart): RecordedCase => ({
-  given,
-  // oxlint-disable-next-line unicorn/no-thenable -- the recordings' own word; nobody awaits a case
-  then: { 'containerd-1.6': [], 'containerd-1.7': [], 'containerd-2.1': [] },
-});
-
-/** The daemons that were recorded. */
-export type Daemon = keyof RecordedCase['then'];
-
-/** All cases of a set: they shared one state and one root directory, one store, and one run. */
-export interface RecordedWorld {
-  readonly set: RecordedStart['set'];
-  readonly cases: ReadonlyArray<RecordedCase>;
-}
-
-/** The cases by set, each set in the order of the recordings. */
-export const worldsOf = (cases: ReadonlyArray<RecordedCase>): ReadonlyArray<RecordedWorld> => {
-  const bySet = new Map<RecordedStart['set'], Array<RecordedCase>>();
-  for (const recorded of cases) {
-    const { set } = recorded.given;
-    bySet.set(set, [...(bySet.get(set) ?? []), recorded]);
-  }
-  return [...bySet].map(([set, members]) => ({ set, cases: members }));
-};
-
-/** Whose entry a case is about, as the core names it. */
-export interface CaseKey {
-  readonly namespace: B.ByteString;
-  readonly id: B.ByteString;
-}
-
-export const keyOf = ({ ns, id }: RecordedStart): CaseKey => ({ namespace: B.fromText(ns), id: B.fromText(id) });
-
-export const sameKey = (first: CaseKey, second: CaseKey): boolean =>
-  first.namespace === second.namespace && first.id === second.id;
+/** The entries share one state and one root directory, one store, and one run. */
+export const World = t.exact(t.type({ entries: t.readonlyArray(Start) }), 'World');
+export type World = t.TypeOf<typeof World>;
 
 /** What the shims' programs do when they are run with `delete`. All but `not-executable` have mode 0755. */
 export const shimPrograms = [
@@ -161,27 +87,114 @@ export const shimPrograms = [
 ] as const;
 export type ShimProgram = (typeof shimPrograms)[number];
 
-/** Why the recordings cannot be used. */
-export interface RecordingsError {
-  readonly _tag: 'RecordingsUnreadable' | 'RecordingsMalformed';
+/** An ordinary bundle, as containerd leaves it. */
+export const ordinary: BundleStart = {
+  files: { address: 'unix://$SOCK', 'shim-binary-path': '$BIN/shim-ok' },
+  work: 'link',
+  rootfs: 'empty',
+  log: 'fifo',
+};
+
+export const world = (...entries: ReadonlyArray<Start>): World => ({ entries });
+
+/** Why a world cannot be laid. */
+export interface WorldError {
+  readonly _tag: 'WorldMalformed';
   readonly reason: string;
 }
 
-export const decodeRecordings = (document: unknown): E.Either<RecordingsError, ReadonlyArray<RecordedCase>> =>
-  pipe(
-    t.readonlyArray(RecordedCase).decode(document),
-    E.mapLeft((errors) => ({ _tag: 'RecordingsMalformed', reason: failure(errors).slice(0, 5).join('\n') })),
-  );
+const malformed = (reason: string): WorldError => ({ _tag: 'WorldMalformed', reason });
 
-/** The recordings that come with this package. */
-export const recordingsFile = new URL('../corpus/recoveries.json', import.meta.url);
+/** Whose entry it is, as the core names it. */
+export interface EntryKey {
+  readonly namespace: B.ByteString;
+  readonly id: B.ByteString;
+}
 
-/** Reads them. */
-export const loadRecordings: IOE.IOEither<RecordingsError, ReadonlyArray<RecordedCase>> = () =>
-  pipe(
-    E.tryCatch(
-      (): unknown => JSON.parse(readFileSync(recordingsFile, 'utf8')),
-      (problem): RecordingsError => ({ _tag: 'RecordingsUnreadable', reason: String(problem) }),
+export const keyOf = ({ ns, id }: Pick<Start, 'ns' | 'id'>): EntryKey => ({
+  namespace: B.fromText(ns),
+  id: B.fromText(id),
+});
+
+export const sameKey = (first: EntryKey, second: EntryKey): boolean =>
+  first.namespace === second.namespace && first.id === second.id;
+
+/** `namespace/id`, for messages and maps. */
+export const keyText = ({ ns, id }: Pick<Start, 'ns' | 'id'>): string => `${ns}/${id}`;
+
+/** The entry whose shim this one has: itself, mostly. Undefined when it has none. */
+export const shimOwner =
+  ({ entries }: World) =>
+  (start: Start): Start | undefined => {
+    const { shim } = start;
+    if (shim === undefined || !('of' in shim)) return shim === undefined ? undefined : start;
+    return entries.find(({ ns, id, shim: other }) => ns === start.ns && id === shim.of && ShimScript.is(other));
+  };
+
+/** How the shim of an entry behaves; undefined when it has none. */
+export const scriptOf =
+  (all: World) =>
+  (start: Start): ShimScript | undefined => {
+    const shim = shimOwner(all)(start)?.shim;
+    return ShimScript.is(shim) ? shim : undefined;
+  };
+
+/** How many processes of the entry's task really run. */
+export const processesOf =
+  (all: World) =>
+  (start: Start): number => {
+    const script = scriptOf(all)(start);
+    return start.processes ?? (script === undefined ? 0 : listedProcesses(script));
+  };
+
+const problemsOf = (all: World): ReadonlyArray<string> => {
+  const keys = all.entries.map(keyText);
+  return [
+    ...keys.filter((key, index) => keys.indexOf(key) !== index).map((key) => `${key} is there twice`),
+    ...all.entries
+      .filter((start) => start.shim !== undefined && shimOwner(all)(start) === undefined)
+      .map((start) => `${keyText(start)} has the shim of an entry that has none of its own`),
+    ...all.entries.flatMap(({ extras = [] }) =>
+      extras.filter(({ path }) => !path.startsWith('$BASE/')).map(({ path }) => `${path} does not begin with $BASE/`),
     ),
-    E.chain(decodeRecordings),
+  ];
+};
+
+/** Reads a world, and refuses one that cannot be laid. */
+export const decodeWorld = (document: unknown): E.Either<WorldError, World> =>
+  pipe(
+    World.decode(document),
+    E.mapLeft((errors) => malformed(failure(errors).slice(0, 5).join('\n'))),
+    E.chain((decoded) => {
+      const [problem] = problemsOf(decoded);
+      return problem === undefined ? E.right(decoded) : E.left(malformed(problem));
+    }),
   );
+
+const isSame = (first: unknown, second: unknown): boolean => JSON.stringify(first) === JSON.stringify(second);
+
+/** What differs from the usual, as `name=value`. */
+const differences = (usual: object, actual: object): ReadonlyArray<string> => {
+  const usualValues = new Map<string, unknown>(Object.entries(usual));
+  return Object.entries(actual).flatMap(([name, value]) =>
+    isSame(usualValues.get(name), value) ? [] : [`${name}=${JSON.stringify(value)}`],
+  );
+};
+
+const inBraces = (parts: ReadonlyArray<string>): string => (parts.length === 0 ? '' : ` {${parts.join(', ')}}`);
+
+const showBundle = (bundle: Start['bundle']): ReadonlyArray<string> => {
+  if (bundle === undefined) return [];
+  return [typeof bundle === 'string' ? `bundle: ${bundle}` : `bundle${inBraces(differences(ordinary, bundle))}`];
+};
+
+const showShim = (shim: Start['shim']): ReadonlyArray<string> => {
+  if (shim === undefined) return [];
+  return ['of' in shim ? `shim of ${shim.of}` : `running shim${inBraces(differences(running, shim))}`];
+};
+
+const showStart = ({ ns, id, bundle, shim, ...others }: Start): string =>
+  `${ns}/${id}: ${[...showBundle(bundle), ...showShim(shim), ...differences({}, others)].join(', ')}`;
+
+/** One line an entry: what it has, and what is unusual about it. */
+export const showWorld = ({ entries }: World): string => entries.map(showStart).join('\n');

@@ -1,29 +1,28 @@
 /**
- * How a recorded world is laid: its placeholders resolved, and the list of directories, files, links, pipes, sockets
+ * How a world is laid: its placeholders resolved, and the list of directories, files, links, pipes, sockets
  * and mounts to make, in order. Any interpreter can lay it; nothing here touches a file system.
  */
 import * as B from '@shim-recovery/core/ByteString';
-import type { BundleStart, RecordedStart, RecordedWorld } from './World.js';
+import { directory, fifo, file, folderWithFile, busyTmpfs, type Making, symlink, tmpfs } from './Making.js';
+import { type BundleStart, keyText, shimOwner, type Start, type World } from './World.js';
 
 /** Where a world stands. Paths are absolute and clean; `socketOf` is short enough for a socket's name. */
 export interface Places {
   readonly base: string;
   /** Must be named `bin`: some texts go through `$BIN/../bin`. */
   readonly programs: string;
-  readonly socketOf: (start: RecordedStart) => string;
+  readonly socketOf: (start: Start) => string;
 }
-
-const keyText = ({ ns, id }: RecordedStart): string => `${ns}/${id}`;
 
 /** The usual places below a base directory: `state`, `root`, `outside`, `bin`, and `s` for the sockets. */
 export const placesBelow =
   (base: string) =>
-  ({ cases }: RecordedWorld): Places => {
-    const sockets = new Map(cases.map(({ given }, index) => [keyText(given), `${base}/s/${index}`]));
+  (world: World): Places => {
+    const sockets = new Map(world.entries.map((start, index) => [keyText(start), `${base}/s/${index}`]));
     return {
       base,
       programs: `${base}/bin`,
-      socketOf: (start) => sockets.get(keyText(start)) ?? `${base}/s/none`,
+      socketOf: (start) => sockets.get(keyText(shimOwner(world)(start) ?? start)) ?? `${base}/s/none`,
     };
   };
 
@@ -34,20 +33,17 @@ export const stateDirectory = ({ base }: Places): string => `${base}/state/${tas
 export const rootDirectory = ({ base }: Places): string => `${base}/root/${taskDirectory}`;
 
 /** Where a case's bundle and its working directory stand. */
-export const bundlePath = (places: Places, { ns, id }: RecordedStart): string =>
-  `${stateDirectory(places)}/${ns}/${id}`;
-export const workPath = (places: Places, { ns, id }: RecordedStart): string => `${rootDirectory(places)}/${ns}/${id}`;
-export const elsewherePath = ({ base }: Places, { id }: RecordedStart): string => `${base}/outside/elsewhere-${id}`;
+export const bundlePath = (places: Places, { ns, id }: Start): string => `${stateDirectory(places)}/${ns}/${id}`;
+export const workPath = (places: Places, { ns, id }: Start): string => `${rootDirectory(places)}/${ns}/${id}`;
+export const elsewherePath = ({ base }: Places, { id }: Start): string => `${base}/outside/elsewhere-${id}`;
 
 /** The same names with a dot before them: where leftovers of interrupted removals stand. */
-export const hiddenBundlePath = (places: Places, { ns, id }: RecordedStart): string =>
-  `${stateDirectory(places)}/${ns}/.${id}`;
-export const hiddenWorkPath = (places: Places, { ns, id }: RecordedStart): string =>
-  `${rootDirectory(places)}/${ns}/.${id}`;
+export const hiddenBundlePath = (places: Places, { ns, id }: Start): string => `${stateDirectory(places)}/${ns}/.${id}`;
+export const hiddenWorkPath = (places: Places, { ns, id }: Start): string => `${rootDirectory(places)}/${ns}/.${id}`;
 
 /** Puts the real paths in the place of `$SOCK`, `$BIN` and `$BASE`. */
 export const resolvePlaceholders =
-  (places: Places, start: RecordedStart) =>
+  (places: Places, start: Start) =>
   (text: string): string =>
     text
       .replaceAll('$SOCK', places.socketOf(start))
@@ -56,31 +52,14 @@ export const resolvePlaceholders =
 
 /** The reverse, for telling an outcome: the longest path first, since they lie below each other. */
 export const insertPlaceholders =
-  (places: Places, start: RecordedStart) =>
+  (places: Places, start: Start) =>
   (text: string): string =>
     text
       .replaceAll(places.socketOf(start), '$SOCK')
       .replaceAll(places.programs, '$BIN')
       .replaceAll(places.base, '$BASE');
 
-/** One thing to make. Its parent directories may be missing: they are made, too, as plain directories. */
-export type Making =
-  | { readonly _tag: 'Directory'; readonly path: string; readonly mode: number }
-  | { readonly _tag: 'File'; readonly path: string; readonly text: string }
-  | { readonly _tag: 'Symlink'; readonly path: string; readonly target: string }
-  | { readonly _tag: 'Fifo'; readonly path: string; readonly mode: number }
-  /** A tmpfs, mounted on the directory of this path, which is made for it. */
-  | { readonly _tag: 'Tmpfs'; readonly path: string };
-
-const directory = (path: string, mode = 0o711): Making => ({ _tag: 'Directory', path, mode });
-const file = (path: string, text = 'x'): Making => ({ _tag: 'File', path, text });
-const symlink = (path: string, target: string): Making => ({ _tag: 'Symlink', path, target });
-const tmpfs = (path: string): Making => ({ _tag: 'Tmpfs', path });
-
-/** A folder that holds one file. */
-const folderWithFile = (path: string, name = 'f'): ReadonlyArray<Making> => [directory(path), file(`${path}/${name}`)];
-
-const makeWork = (places: Places, start: RecordedStart, work: BundleStart['work']): ReadonlyArray<Making> => {
+const makeWork = (places: Places, start: Start, work: BundleStart['work']): ReadonlyArray<Making> => {
   const link = `${bundlePath(places, start)}/work`;
   const target = workPath(places, start);
   switch (work) {
@@ -111,13 +90,17 @@ const makeRootfs = ({ base }: Places, rootfs: string, kind: BundleStart['rootfs'
       return [tmpfs(rootfs), file(`${rootfs}/inside`)];
     case 'tmpfs-nested':
       return [tmpfs(rootfs), file(`${rootfs}/inside`), tmpfs(`${rootfs}/n`), tmpfs(`${rootfs}/n/m`)];
+    case 'tmpfs-stacked':
+      return [tmpfs(rootfs), file(`${rootfs}/below`), tmpfs(rootfs), file(`${rootfs}/inside`)];
+    case 'tmpfs-busy':
+      return [busyTmpfs(rootfs), file(`${rootfs}/inside`)];
   }
 };
 
 const makeLog = (log: string, kind: BundleStart['log']): ReadonlyArray<Making> => {
   switch (kind) {
     case 'fifo':
-      return [{ _tag: 'Fifo', path: log, mode: 0o700 }];
+      return [fifo(log)];
     case 'none':
       return [];
     case 'file':
@@ -127,7 +110,7 @@ const makeLog = (log: string, kind: BundleStart['log']): ReadonlyArray<Making> =
   }
 };
 
-const makeBundle = (places: Places, start: RecordedStart): ReadonlyArray<Making> => {
+const makeBundle = (places: Places, start: Start): ReadonlyArray<Making> => {
   const bundle = bundlePath(places, start);
   switch (start.bundle) {
     case undefined:
@@ -153,7 +136,7 @@ const makeBundle = (places: Places, start: RecordedStart): ReadonlyArray<Making>
   }
 };
 
-const makeWorkPath = (places: Places, start: RecordedStart): ReadonlyArray<Making> => {
+const makeWorkPath = (places: Places, start: Start): ReadonlyArray<Making> => {
   const work = workPath(places, start);
   const makings: Array<Making> = [];
   if (start.workdir === true) makings.push(...folderWithFile(work));
@@ -164,21 +147,28 @@ const makeWorkPath = (places: Places, start: RecordedStart): ReadonlyArray<Makin
   return makings;
 };
 
-const makeTwins = (places: Places, start: RecordedStart): ReadonlyArray<Making> => [
+const atPlace = (places: Places, start: Start, making: Making): Making => {
+  const resolve = resolvePlaceholders(places, start);
+  const at = { ...making, path: resolve(making.path) };
+  return at._tag === 'Symlink' ? { ...at, target: resolve(at.target) } : at;
+};
+
+const makeTwins = (places: Places, start: Start): ReadonlyArray<Making> => [
   ...(start.hiddenTwin === true ? folderWithFile(hiddenBundlePath(places, start), 'leftover') : []),
   ...(start.hiddenWorkTwin === true ? folderWithFile(hiddenWorkPath(places, start), 'leftover') : []),
 ];
 
-/** Everything that one case adds to its world, but for its shim and its records in the stores. */
+/** Everything that one entry adds to its world, but for its shim and its records in the stores. */
 export const makingsOf =
   (places: Places) =>
-  (start: RecordedStart): ReadonlyArray<Making> => [
+  (start: Start): ReadonlyArray<Making> => [
     ...makeBundle(places, start),
     ...makeWorkPath(places, start),
     ...makeTwins(places, start),
+    ...(start.extras ?? []).map((making) => atPlace(places, start, making)),
   ];
 
-/** What all cases of a world share. The programs in `bin` and the sockets in `s` are the interpreter's to make. */
+/** What all entries of a world share. The programs in `bin` and the sockets in `s` are the interpreter's to make. */
 export const sharedMakings = (places: Places): ReadonlyArray<Making> => [
   directory(stateDirectory(places)),
   directory(rootDirectory(places)),
@@ -191,5 +181,5 @@ export const sharedMakings = (places: Places): ReadonlyArray<Making> => [
 /** The runtime's name that the store has of a case's container, or undefined when it has no such container. */
 export const runtimeNameOf =
   (places: Places) =>
-  (start: RecordedStart): B.ByteString | undefined =>
+  (start: Start): B.ByteString | undefined =>
     start.container === undefined ? undefined : B.fromText(resolvePlaceholders(places, start)(start.container));

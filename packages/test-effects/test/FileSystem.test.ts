@@ -111,6 +111,8 @@ const answerOf = <A>(outcome: E.Either<FileError, A>, show: (value: A) => unknow
       return { value: { notRegular: error.kind } };
     case 'TooLarge':
       return { value: 'too large' };
+    case 'Replaced':
+      return { value: 'replaced' };
   }
 };
 

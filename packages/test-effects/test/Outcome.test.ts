@@ -3,16 +3,16 @@ import type { FileKind } from '@shim-recovery/core/FileSystem';
 import * as E from 'fp-ts/lib/Either.js';
 import { describe, expect, it } from 'vitest';
 import { callName, isSameOutcome, type Listing, matches, type Observation, outcomeOf } from '../src/Outcome.js';
-import { loadRecordings, type RecordedOutcome, type RecordedStart } from '../src/World.js';
+import { loadRecordings, type RecordedOutcome } from '../src/Recordings.js';
+import type { Start } from '../src/World.js';
 import { placesBelow } from '../src/WorldTree.js';
 
-const start: RecordedStart = {
-  set: 'hand',
+const start: Start = {
   ns: 'main',
   id: 'wéb',
   bundle: { files: {}, work: 'elsewhere', rootfs: 'empty', log: 'fifo' },
 };
-const places = placesBelow('/base')({ set: 'hand', cases: [] });
+const places = placesBelow('/base')({ entries: [] });
 const state = '/base/state/io.containerd.runtime.v2.task/main';
 const root = '/base/root/io.containerd.runtime.v2.task/main';
 

@@ -2,10 +2,11 @@ import * as Recovery from '@shim-recovery/core/Recovery';
 import * as E from 'fp-ts/lib/Either.js';
 import { describe, expect, it } from 'vitest';
 import { layWorld } from '../src/LaidWorld.js';
-import { type RecordedStart, unrecorded } from '../src/World.js';
+import { leaked } from '../src/Shim.js';
+import { ordinary, type Start, world } from '../src/World.js';
 
-const reasonOf = async (start: Omit<RecordedStart, 'set' | 'ns' | 'id'>): Promise<unknown> => {
-  const laid = layWorld({ set: 'hand', cases: [unrecorded({ set: 'hand', ns: 'main', id: 'web', ...start })] });
+const reasonOf = async (start: Omit<Start, 'ns' | 'id'>): Promise<unknown> => {
+  const laid = layWorld(world({ ns: 'main', id: 'web', ...start }));
   const planned = await Recovery.plan(laid.settings)(laid.machine.capabilities)();
   return E.isRight(planned) ? planned.right.report.namespaces[0]?.bundles[0]?.reason : planned.left;
 };
@@ -23,29 +24,8 @@ describe('a bundle', () => {
 
 describe('a leaked shim', () => {
   it('that hangs up when it is told to delete its task is reaped all the same (SPEC 12, K2)', async () => {
-    const laid = layWorld({
-      set: 'hand',
-      cases: [
-        unrecorded({
-          set: 'hand',
-          ns: 'main',
-          id: 'web',
-          bundle: {
-            files: { 'shim-binary-path': '$BIN/shim-ok', address: 'unix://$SOCK' },
-            work: 'link',
-            rootfs: 'empty',
-            log: 'fifo',
-          },
-          shim: {
-            mode: 'serve',
-            connect: { ok: { task: 0 } },
-            pids: { ok: { pids: [] } },
-            del: 'close',
-            shutdown: { ok: {} },
-          },
-        }),
-      ],
-    });
+    const shim = { ...leaked, del: 'close', shutdown: { ok: {} } } as const;
+    const laid = layWorld(world({ ns: 'main', id: 'web', bundle: ordinary, shim }));
     const recovered = await Recovery.recover(laid.settings)(laid.machine.capabilities)();
     if (E.isLeft(recovered)) throw new Error(recovered.left._tag);
     await recovered.right.stop();
@@ -68,9 +48,7 @@ describe('a leaked shim', () => {
 describe('a bundle whose working directory is gone already', () => {
   it('is removed without a failure (SPEC 6.3)', async () => {
     const bundle = { files: { 'config.json': '' }, work: 'dangling', rootfs: 'empty', log: 'none' } as const;
-    const gone = unrecorded({ set: 'hand', ns: 'main', id: 'web', bundle });
-    const neighbour = unrecorded({ set: 'hand', ns: 'main', id: 'neighbour', workdir: true });
-    const laid = layWorld({ set: 'hand', cases: [gone, neighbour] });
+    const laid = layWorld(world({ ns: 'main', id: 'web', bundle }, { ns: 'main', id: 'neighbour', workdir: true }));
     const recovered = await Recovery.recover(laid.settings)(laid.machine.capabilities)();
     if (E.isLeft(recovered)) throw new Error(recovered.left._tag);
     await recovered.right.stop();

@@ -4,7 +4,7 @@ import type { ShimSession } from '@shim-recovery/core/ShimConnector';
 import * as E from 'fp-ts/lib/Either.js';
 import { describe, expect, it } from 'vitest';
 import { type Machine, makeEntry, makeMachine } from '../src/Machine.js';
-import type { ShimScript } from '../src/World.js';
+import type { ShimScript } from '../src/Shim.js';
 
 const text = B.fromText;
 const id = text('web');
@@ -22,7 +22,7 @@ const friendly: ShimScript = {
 const listening = (script: Partial<ShimScript>): Machine => {
   const machine = makeMachine();
   makeEntry(machine.tree, text('/s/1'), { kind: 'socket', mode: 0o600 });
-  machine.shims.listen({ namespace: text('main'), id, socket, script: { ...friendly, ...script } });
+  machine.shims.listen(socket, { ...friendly, ...script });
   return machine;
 };
 
@@ -90,6 +90,54 @@ describe('scripted shims', () => {
     expect(await dial(machine)).toMatchObject({ left: { code: 'ECONNREFUSED' } });
   });
 
+  it('answer late, but not later than they are waited for', async () => {
+    const machine = listening({
+      connect: { afterMs: 300, reply: { ok: { task: 7 } } },
+      pids: { afterMs: 6_000, reply: { ok: { pids: [] } } },
+    });
+    const shim = await session(machine);
+    expect(await shim.connect({ id, timeoutMs })()).toMatchObject(E.right({ taskPid: 7 }));
+    expect(machine.clock.elapsedMs()).toBe(300);
+    expect(await shim.pids({ id, timeoutMs })()).toEqual(E.left({ _tag: 'TimedOut', afterMs: timeoutMs }));
+    expect(machine.clock.elapsedMs()).toBe(300 + timeoutMs);
+  });
+
+  it('change from call to call, and stay as they were last', async () => {
+    const shim = await session(listening({ pids: { turns: [{ ok: { pids: [1] } }, { error: 5 }] } }));
+    const answers = [await shim.pids({ id, timeoutMs })(), await shim.pids({ id, timeoutMs })()];
+    expect(answers.map(E.isRight)).toEqual([true, false]);
+    expect(await shim.pids({ id, timeoutMs })()).toEqual(answers[1]);
+  });
+
+  it('die in the middle of a call, with all their connections', async () => {
+    const machine = listening({ del: 'die' });
+    const [one, other] = [await session(machine), await session(machine)];
+    expect(await one.delete({ id, timeoutMs })()).toEqual(E.left({ _tag: 'Closed' }));
+    await other.disconnected();
+    expect(await dial(machine)).toMatchObject({ left: { code: 'ECONNREFUSED' } });
+  });
+
+  it('die by themselves when their time has come', async () => {
+    const machine = listening({ diesAfterMs: 700 });
+    const shim = await session(machine);
+    await shim.disconnected();
+    expect(machine.clock.elapsedMs()).toBe(700);
+  });
+
+  it('end when they are told to, also when nobody waits for their answer any more', async () => {
+    const machine = listening({ shutdown: { afterMs: 6_000, reply: { ok: {}, exit: true } } });
+    const shim = await session(machine);
+    expect(await shim.shutdown({ id, timeoutMs })()).toMatchObject({ left: { _tag: 'TimedOut' } });
+    await shim.disconnected();
+    expect(machine.clock.elapsedMs()).toBe(6_000);
+  });
+
+  it('know whose task a call is about, whoever shares them', async () => {
+    const machine = listening({});
+    await (await session(machine)).connect({ id: text('other'), timeoutMs })();
+    expect(machine.shims.calls()).toMatchObject([{ namespace: 'main', id: 'other' }]);
+  });
+
   it('are not reached where the kernel would not reach them', async () => {
     const machine = listening({});
     makeEntry(machine.tree, text('/s/file'), { kind: 'file', mode: 0o644 });
@@ -101,12 +149,7 @@ describe('scripted shims', () => {
     expect(await code({ _tag: 'Path', path: text('/s/file') })).toBe('ECONNREFUSED');
     expect(await code({ _tag: 'Path', path: text(`/${'x'.repeat(107)}`) })).toBe('EINVAL');
     expect(await code({ _tag: 'Abstract', name: text('/s/1') })).toBe('ECONNREFUSED');
-    machine.shims.listen({
-      namespace: text('main'),
-      id,
-      socket: { _tag: 'Abstract', name: text('x') },
-      script: friendly,
-    });
+    machine.shims.listen({ _tag: 'Abstract', name: text('x') }, friendly);
     expect(await code({ _tag: 'Abstract', name: text('x') })).toBe('connected');
     expect(await code(socket)).toBe('connected');
     const refusing = listening({ mode: 'refuse' });

@@ -4,7 +4,6 @@
  */
 import { createServer, type Socket } from 'node:net';
 import * as E from 'fp-ts/lib/Either.js';
-import type { IO } from 'fp-ts/lib/IO.js';
 import * as O from 'fp-ts/lib/Option.js';
 import type { Task } from 'fp-ts/lib/Task.js';
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
@@ -14,18 +13,19 @@ import { maxSocketNameBytes } from '../UnixSocket.js';
 import { encodeFrame, type FrameEvent, FrameType, makeFrameDecoder, maxPayloadBytes } from './Frame.js';
 
 /**
- * What a server does about a call: `Answer` it, `Fail` it with a status code, let it `Hang`, or `Close` the connection.
- * With `exits`, the server closes its listener and all connections right after answering.
+ * What a server does about a call: `Answer` it, `Fail` it with a status code, let it `Hang`, `Close` the connection, or
+ * `Die` with its listener and all connections. With `exits`, it does the last right after answering. With `afterMs`, it
+ * takes so long; other calls go on meanwhile.
  */
-export type Behaviour =
+export type Behaviour = { readonly afterMs?: number } & (
   | { readonly _tag: 'Answer'; readonly payload: Uint8Array; readonly exits: boolean }
   | { readonly _tag: 'Fail'; readonly code: number; readonly message: string; readonly exits: boolean }
   | { readonly _tag: 'Hang' }
-  | { readonly _tag: 'Close' };
+  | { readonly _tag: 'Close' }
+  | { readonly _tag: 'Die' }
+);
 
 export interface TtrpcServer {
-  /** The calls received so far, in order, as `task.v2.Task/Connect`. */
-  readonly calls: IO<ReadonlyArray<string>>;
   /** Closes the listener and all connections. Stopping twice is harmless. */
   readonly stop: Task<void>;
 }
@@ -60,6 +60,7 @@ const responseOf = (behaviour: Behaviour): O.Option<Response> => {
       });
     case 'Hang':
     case 'Close':
+    case 'Die':
       return O.none;
   }
 };
@@ -72,14 +73,13 @@ export const serve =
       // Node 20 cuts off a longer path, and listens at another place.
       if (Buffer.byteLength(socketPath) > maxSocketNameBytes)
         return resolve(E.left({ _tag: 'ListenFailed', code: 'EINVAL' }));
-      const calls: Array<string> = [];
       const connections = new Set<Socket>();
+      const timers = new Set<NodeJS.Timeout>();
 
       const behaviourTowards = (payload: Uint8Array): Behaviour => {
         const request = decode(Request)(payload);
         if (E.isLeft(request)) return fail(invalidArgument, showMalformedMessage(request.left));
         const name = `${request.right.service}/${request.right.method}`;
-        calls.push(name.replace(/^containerd\./, ''));
         return handlers.get(name)?.(request.right) ?? fail(unimplemented, `${name} is not served here`);
       };
 
@@ -100,6 +100,7 @@ export const serve =
 
         const carryOut = (streamId: number, behaviour: Behaviour): void => {
           if (behaviour._tag === 'Close') socket.destroy();
+          if (behaviour._tag === 'Die') void stop();
           const response = responseOf(behaviour);
           if (O.isNone(response)) return;
           const payload = encode(Response)(response.value);
@@ -109,13 +110,22 @@ export const serve =
           });
         };
 
+        const carryOutInTime = (streamId: number, behaviour: Behaviour): void => {
+          if (behaviour.afterMs === undefined) return carryOut(streamId, behaviour);
+          const timer = setTimeout(() => {
+            timers.delete(timer);
+            carryOut(streamId, behaviour);
+          }, behaviour.afterMs);
+          timers.add(timer);
+        };
+
         connections.add(socket);
         socket.on('close', () => connections.delete(socket));
         socket.on('error', () => undefined);
         socket.on('data', (chunk) => {
           for (const event of decoder.push(chunk)) {
             if (socket.destroyed) return;
-            carryOut(event._tag === 'Oversized' ? event.streamId : event.frame.streamId, behaviourOn(event));
+            carryOutInTime(event._tag === 'Oversized' ? event.streamId : event.frame.streamId, behaviourOn(event));
           }
         });
       };
@@ -124,11 +134,12 @@ export const serve =
       const stopped = new Promise<void>((onStopped) => server.once('close', onStopped));
       const stop: Task<void> = () => {
         server.close();
+        for (const timer of timers) clearTimeout(timer);
         for (const connection of connections) connection.destroy();
         return stopped;
       };
       server.on('error', (error) =>
         resolve(E.left({ _tag: 'ListenFailed', code: 'code' in error ? String(error.code) : error.message })),
       );
-      server.listen(socketPath, () => resolve(E.right({ calls: () => [...calls], stop })));
+      server.listen(socketPath, () => resolve(E.right({ stop })));
     });

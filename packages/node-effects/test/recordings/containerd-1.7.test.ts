@@ -4,13 +4,8 @@ import * as Recovery from '@shim-recovery/core/Recovery';
 import type { Settings } from '@shim-recovery/core/Settings';
 import { registeredBy } from '@shim-recovery/test-effects/LaidWorld';
 import { matches, outcomeOf } from '@shim-recovery/test-effects/Outcome';
-import {
-  loadRecordings,
-  type RecordedOutcome,
-  type RecordedStart,
-  type RecordedWorld,
-  worldsOf,
-} from '@shim-recovery/test-effects/World';
+import { loadRecordings, type RecordedOutcome, toWorld, worldsOf } from '@shim-recovery/test-effects/Recordings';
+import type { Start, World } from '@shim-recovery/test-effects/World';
 import * as E from 'fp-ts/lib/Either.js';
 import { describe, expect, it } from 'vitest';
 import { openMetadataStore } from '../../src/bolt/MetadataStore.js';
@@ -48,14 +43,14 @@ const settingsFor = (laid: RealWorld): Settings => ({
 
 interface Run {
   readonly laid: RealWorld;
-  readonly outcome: (start: RecordedStart) => RecordedOutcome;
+  readonly outcome: (start: Start) => RecordedOutcome;
   readonly leftOpen: number;
   readonly runs: ReturnType<RealWorld['runs']>;
   /** Whether `plan`, run before, changed anything, and what it sent to shims. */
   readonly planned: { readonly isUnchanged: boolean; readonly calls: ReadonlyArray<string> };
 }
 
-const recovered = async (world: RecordedWorld): Promise<Run> => {
+const recovered = async (world: World): Promise<Run> => {
   const laid = await layRealWorld(world);
   try {
     const before = laid.list();
@@ -78,7 +73,7 @@ const recovered = async (world: RecordedWorld): Promise<Run> => {
   }
 };
 
-const planned = async (world: RecordedWorld): Promise<Run['planned']> => {
+const planned = async (world: World): Promise<Run['planned']> => {
   const laid = await layRealWorld(world);
   try {
     const before = laid.list();
@@ -94,12 +89,13 @@ const planned = async (world: RecordedWorld): Promise<Run['planned']> => {
   }
 };
 
-for (const world of worldsOf(orFail(loadRecordings()))) {
-  describe(`what containerd 1.7 left behind of the ${world.set} world, with real mounts, sockets and FIFOs`, () => {
+for (const recordedWorld of worldsOf(orFail(loadRecordings()))) {
+  const world = toWorld(recordedWorld);
+  describe(`what containerd 1.7 left behind of the ${recordedWorld.set} world, with real mounts, sockets and FIFOs`, () => {
     let once: Promise<Run> | undefined;
     const run = (): Promise<Run> => (once ??= recovered(world));
 
-    it.for(world.cases.map((recorded) => [`${recorded.given.ns}/${recorded.given.id}`, recorded] as const))(
+    it.for(recordedWorld.cases.map((recorded) => [`${recorded.given.ns}/${recorded.given.id}`, recorded] as const))(
       '%s',
       { timeout: 60_000 },
       async ([, recorded], context) => {

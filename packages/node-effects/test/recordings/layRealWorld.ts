@@ -1,4 +1,4 @@
-/** A recorded world laid on this machine, with real directories, mounts, FIFOs, sockets, programs and a store. */
+/** A world laid on this machine, with real directories, mounts, FIFOs, sockets, programs and a store. */
 import { execFileSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as os from 'node:os';
@@ -7,9 +7,9 @@ import * as B from '@shim-recovery/core/ByteString';
 import type { FileKind } from '@shim-recovery/core/FileSystem';
 import * as MountTable from '@shim-recovery/core/MountTable';
 import type { Listing, Observation, TreeEntry } from '@shim-recovery/test-effects/Outcome';
-import { type CaseKey, keyOf, type RecordedWorld } from '@shim-recovery/test-effects/World';
+import type { Making } from '@shim-recovery/test-effects/Making';
+import { type EntryKey, scriptOf, shimOwner, type World } from '@shim-recovery/test-effects/World';
 import {
-  type Making,
   makingsOf,
   type Places,
   placesBelow,
@@ -31,7 +31,7 @@ export interface RealWorld {
   readonly list: () => Listing;
   /** How each binary was run: its arguments, one a line, its directory and the environment that matters. */
   readonly runs: () => ReadonlyArray<ReadonlyArray<string>>;
-  readonly observe: (before: Listing, registered: ReadonlyArray<CaseKey>) => Observation;
+  readonly observe: (before: Listing, registered: ReadonlyArray<EntryKey>) => Observation;
   readonly cleanUp: () => Promise<void>;
 }
 
@@ -126,29 +126,35 @@ const unmountBelow = (base: string): void => {
     execFileSync('umount', ['--lazy', point]);
 };
 
-/** Lays all cases of a world below a new temporary directory. */
-export const layRealWorld = async (world: RecordedWorld): Promise<RealWorld> => {
+/** Lays a world below a new temporary directory. */
+export const layRealWorld = async (world: World): Promise<RealWorld> => {
   const base = fs.mkdtempSync(path.join(os.tmpdir(), 'sr-'));
   const places = placesBelow(base)(world);
   const runsFile = path.join(base, 'runs');
   const store = path.join(base, 'meta.db');
-  const shims: Array<CaseKey & { readonly shim: ScriptedShim }> = [];
+  const shims: Array<{ readonly namespace: B.ByteString; readonly shim: ScriptedShim }> = [];
+  const busy: Array<number> = [];
   const cleanUp = async (): Promise<void> => {
     for (const { shim } of shims) await shim.stop();
+    for (const descriptor of busy) fs.closeSync(descriptor);
     unmountBelow(base);
     fs.rmSync(base, { recursive: true, force: true });
   };
   try {
     sharedMakings(places).forEach(make);
     layPrograms(places, runsFile);
-    for (const { given } of world.cases) {
-      makingsOf(places)(given).forEach(make);
-      if (given.shim === undefined) continue;
-      const shim = await startScriptedShim({ socketPath: places.socketOf(given), script: given.shim })();
+    for (const start of world.entries) {
+      for (const making of makingsOf(places)(start)) {
+        make(making);
+        if (making._tag === 'Tmpfs' && making.isBusy) busy.push(fs.openSync(making.path, 'r'));
+      }
+      const script = scriptOf(world)(start);
+      if (script === undefined || shimOwner(world)(start) !== start) continue;
+      const shim = await startScriptedShim({ socketPath: places.socketOf(start), script })();
       if (E.isLeft(shim)) throw new Error(`cannot start a shim: ${shim.left.code}`);
-      shims.push({ ...keyOf(given), shim: shim.right });
+      shims.push({ namespace: B.fromText(start.ns), shim: shim.right });
     }
-    const starts = world.cases.map(({ given }) => given);
+    const starts = world.entries;
     fs.writeFileSync(
       store,
       writeMetadata({
@@ -184,7 +190,9 @@ export const layRealWorld = async (world: RecordedWorld): Promise<RealWorld> => 
     observe: (before, registered) => ({
       before,
       after: list(),
-      calls: shims.flatMap(({ namespace, id, shim }) => shim.calls().map((call) => ({ namespace, id, call }))),
+      calls: shims.flatMap(({ namespace, shim }) =>
+        shim.calls().map(({ task, call }) => ({ namespace, id: task, call })),
+      ),
       binaryRuns: runs().map((args) => ({
         namespace: B.fromText(args[args.indexOf('-namespace') + 1] ?? ''),
         id: B.fromText(args[args.indexOf('-id') + 1] ?? ''),

@@ -1,33 +1,57 @@
-/** Random starting worlds, in the words of the recordings: what no test machine has, in all combinations. */
+/** Random starting worlds: what no test machine has, in all combinations. Mostly ordinary, so that oddities meet. */
 import * as fc from 'fast-check';
-import { type BundleStart, type RecordedStart, type RecordedWorld, type ShimScript, unrecorded } from '../World.js';
+import { dead, isSteady, leaked, type PlainReply, type Reply, running, ShimScript } from '../Shim.js';
+import { type BundleStart, ordinary, type Start, type World } from '../World.js';
 
-/** A call that is answered, refused with a code, never answered, or ended. Shrinks to the answer. */
-const reply = <A>(ok: fc.Arbitrary<A>) =>
+/** The usual, but for one time in so many. Shrinks to the usual. */
+const mostly = <A>(usual: A, unusual: fc.Arbitrary<A>, onceIn: number): fc.Arbitrary<A> =>
   fc.oneof(
-    { weight: 6, arbitrary: ok.map((value) => ({ ok: value })) },
-    { weight: 3, arbitrary: fc.constantFrom(5, 2, 12, 13, 14).map((error) => ({ error })) },
-    { weight: 1, arbitrary: fc.constantFrom('close' as const, 'hang' as const) },
+    { withCrossShrink: true },
+    { weight: onceIn - 1, arbitrary: fc.constant(usual) },
+    { weight: 1, arbitrary: unusual },
   );
 
-/** A shim that listens, or one that is gone and left its socket. Shrinks to one whose task runs. */
+/** A part that is there one time in so many. Shrinks to nothing. */
+const sometimes = <A extends object>(part: fc.Arbitrary<A>, onceIn: number): fc.Arbitrary<Partial<A>> =>
+  mostly<Partial<A>>({}, part, onceIn);
+
+const oddReply = <A>(ok: fc.Arbitrary<A>): fc.Arbitrary<PlainReply<A>> =>
+  fc.oneof(
+    ok.map((value) => ({ ok: value })),
+    fc.constantFrom(5, 2, 12, 13, 14).map((error) => ({ error })),
+    fc.constantFrom('close' as const, 'hang' as const, 'die' as const),
+  );
+
+/** Also replies that come late, in time or not (the reference waits five seconds), and that change from call to call. */
+const reply = <A>(ok: fc.Arbitrary<A>): fc.Arbitrary<Reply<A>> =>
+  fc.oneof(
+    { withCrossShrink: true },
+    { weight: 6, arbitrary: oddReply(ok) },
+    { weight: 1, arbitrary: fc.record({ afterMs: fc.constantFrom(20, 4_000, 6_000), reply: oddReply(ok) }) },
+    { weight: 1, arbitrary: fc.record({ turns: fc.array(oddReply(ok), { minLength: 2, maxLength: 3 }) }) },
+  );
+
+/** A shim: one whose task runs, one without a task, one that is gone; with anything odd about it. */
 export const shimScript = (): fc.Arbitrary<ShimScript> =>
-  fc.record({
-    mode: fc.constantFrom('serve' as const, 'serve' as const, 'serve' as const, 'refuse' as const),
-    connect: reply(fc.constantFrom({ task: 900 }, { task: 0 })),
-    pids: reply(fc.constantFrom({ pids: [900] }, { pids: [900, 901] }, { pids: [] })),
-    del: reply(fc.constant({ pid: 900, status: 137 })),
-    shutdown: fc.oneof(
-      fc.constant({ ok: {}, exit: true }),
-      fc.constant({ ok: {} }),
-      fc.constant({ error: 13 }),
-      fc.constantFrom('close' as const, 'hang' as const),
-    ),
-  });
+  fc
+    .tuple(
+      fc.constantFrom(running, running, leaked, dead),
+      sometimes(fc.record({ connect: reply(fc.constantFrom({ task: 900 }, { task: 0 })) }), 3),
+      sometimes(fc.record({ pids: reply(fc.constantFrom({ pids: [900] }, { pids: [900, 901] }, { pids: [] })) }), 3),
+      sometimes(fc.record({ del: reply(fc.constant({ pid: 900, status: 137 })) }), 3),
+      sometimes(fc.record({ shutdown: reply<Record<string, never>>(fc.constant({})) }), 3),
+      sometimes(fc.record({ diesAfterMs: fc.constantFrom(1_000, 10_000) }), 8),
+    )
+    .map(([usual, connect, pids, del, shutdown, dies]) => ({
+      ...usual,
+      ...connect,
+      ...pids,
+      ...del,
+      ...shutdown,
+      ...dies,
+    }));
 
 const programs = [
-  '$BIN/shim-ok',
-  '$BIN/shim-ok',
   '$BIN/shim-warn',
   '$BIN/shim-fail',
   '$BIN/shim-garbage',
@@ -43,8 +67,6 @@ const programs = [
 ] as const;
 
 const addresses = [
-  'unix://$SOCK',
-  'unix://$SOCK',
   '{"version":2,"address":"unix://$SOCK","protocol":"ttrpc"}',
   '{"version":3,"address":"unix://$SOCK","protocol":"ttrpc"}',
   '{"version":2,"address":"unix://$SOCK","protocol":"smtp"}',
@@ -58,10 +80,18 @@ const addresses = [
 const files = (): fc.Arbitrary<BundleStart['files']> =>
   fc
     .record({
-      'shim-binary-path': fc.option(fc.constantFrom(...programs), { nil: undefined, freq: 6 }),
-      address: fc.option(fc.constantFrom(...addresses), { nil: undefined, freq: 8 }),
+      address: mostly<string | undefined>(
+        'unix://$SOCK',
+        fc.option(fc.constantFrom(...addresses), { nil: undefined }),
+        5,
+      ),
+      'shim-binary-path': mostly<string | undefined>(
+        '$BIN/shim-ok',
+        fc.option(fc.constantFrom(...programs), { nil: undefined, freq: 3 }),
+        3,
+      ),
       'config.json': fc.option(fc.constant('{}'), { nil: undefined }),
-      'sub/dir/file': fc.option(fc.constant('x'), { nil: undefined, freq: 1 }),
+      'sub/dir/file': mostly<string | undefined>(undefined, fc.constant('x'), 10),
     })
     .map((present) =>
       Object.fromEntries(Object.entries(present).flatMap(([name, text]) => (text === undefined ? [] : [[name, text]]))),
@@ -71,60 +101,88 @@ const files = (): fc.Arbitrary<BundleStart['files']> =>
 export const bundleStart = (): fc.Arbitrary<BundleStart> =>
   fc.record({
     files: files(),
-    work: fc.constantFrom('link', 'link', 'link', 'none', 'dangling', 'elsewhere', 'dir'),
-    rootfs: fc.constantFrom('empty', 'empty', 'none', 'nonempty', 'symlink', 'tmpfs', 'tmpfs-nested'),
-    log: fc.constantFrom('fifo', 'fifo', 'none', 'file', 'dir'),
+    work: mostly<BundleStart['work']>(ordinary.work, fc.constantFrom('none', 'dangling', 'elsewhere', 'dir'), 4),
+    rootfs: mostly<BundleStart['rootfs']>(
+      ordinary.rootfs,
+      fc.constantFrom('none', 'nonempty', 'symlink', 'tmpfs', 'tmpfs', 'tmpfs-nested', 'tmpfs-stacked', 'tmpfs-busy'),
+      2,
+    ),
+    log: mostly<BundleStart['log']>(ordinary.log, fc.constantFrom('none', 'file', 'dir'), 8),
   });
 
-/** One entry of a world, under the given name. */
-export const recordedStart = (ns: string, id: string): fc.Arbitrary<RecordedStart> =>
-  fc
-    .record(
-      {
-        bundle: fc.oneof(
-          { weight: 12, arbitrary: bundleStart() },
-          { weight: 1, arbitrary: fc.constantFrom('empty' as const, 'file' as const, 'symlink' as const) },
-        ),
-        container: fc.constantFrom('$BIN/shim-ok', 'io.containerd.fake.v1', 'io.containerd.nosuch.v9', ''),
-        sandbox: fc.constant(true as const),
-        shim: shimScript(),
-        hiddenTwin: fc.constant(true as const),
-        hiddenWorkTwin: fc.constant(true as const),
-      },
-      { requiredKeys: ['bundle'] },
-    )
-    .map((start) => ({ set: 'random' as const, ns, id, ...start }));
+const listsNone = ({ pids }: ShimScript): boolean => JSON.stringify(pids) === JSON.stringify(leaked.pids);
 
-/** A working directory that nobody owns, under the given name. */
-const staleWork = (ns: string, id: string): fc.Arbitrary<RecordedStart> =>
+/** Only a shim that lives and does not answer well can have a process that it does not tell of. */
+const plausible = ({ processes, ...entry }: Omit<Start, 'ns' | 'id'>): Omit<Start, 'ns' | 'id'> => {
+  const { shim } = entry;
+  const isSilent = ShimScript.is(shim) && shim.mode === 'serve' && isSteady(shim) && !listsNone(shim);
+  return isSilent && processes !== undefined ? { ...entry, processes } : entry;
+};
+
+/** Everything about one bundle but its name. */
+const entry = (): fc.Arbitrary<Omit<Start, 'ns' | 'id'>> =>
   fc
-    .constantFrom<Omit<RecordedStart, 'set' | 'ns' | 'id'>>(
-      { workdir: true },
-      { workdir: 'deep' },
-      { workfile: true },
-      { worklink: true },
+    .tuple(
+      fc.oneof(
+        { weight: 11, arbitrary: bundleStart() },
+        { weight: 1, arbitrary: fc.constantFrom('empty' as const, 'file' as const, 'symlink' as const) },
+      ),
+      fc.option(shimScript(), { freq: 6 }),
+      sometimes(fc.constant({ processes: 1 }), 3),
+      sometimes(
+        fc.record({
+          container: fc.constantFrom('$BIN/shim-ok', 'io.containerd.fake.v1', 'io.containerd.nosuch.v9', ''),
+        }),
+        2,
+      ),
+      sometimes(fc.constant({ sandbox: true as const }), 6),
+      sometimes(fc.constant({ hiddenTwin: true as const }), 12),
+      sometimes(fc.constant({ hiddenWorkTwin: true as const }), 12),
     )
-    .map((start) => ({ set: 'random', ns, id, ...start }));
+    .map(([bundle, shim, processes, container, sandbox, twin, workTwin]) =>
+      plausible({
+        bundle,
+        ...(shim === null ? {} : { shim }),
+        ...processes,
+        ...container,
+        ...sandbox,
+        ...twin,
+        ...workTwin,
+      }),
+    );
+
+/** A working directory that nobody owns. */
+const staleWork = (): fc.Arbitrary<Omit<Start, 'ns' | 'id'>> =>
+  fc.constantFrom<Omit<Start, 'ns' | 'id'>>(
+    { workdir: true },
+    { workdir: 'deep' },
+    { workfile: true },
+    { worklink: true },
+  );
+
+/** One entry of a world, under the given name. Shrinks to an ordinary bundle without a shim. */
+export const start = (ns: string, id: string): fc.Arbitrary<Start> =>
+  fc
+    .oneof({ weight: 9, arbitrary: entry() }, { weight: 1, arbitrary: staleWork() })
+    .map((rest) => ({ ns, id, ...rest }));
+
+/** The same entry with the shim of an earlier one. */
+const share = (sharing: Start, earlier: ReadonlyArray<Start>): Start => {
+  const owner = earlier.find(({ ns, shim }) => ns === sharing.ns && shim !== undefined && !('of' in shim));
+  const { processes: _, ...rest } = sharing;
+  return owner === undefined || sharing.shim === undefined ? sharing : { ...rest, shim: { of: owner.id } };
+};
 
 /** A whole starting world of one to `maxEntries` entries in two namespaces. Shrinks to fewer, plainer ones. */
-export const world = ({ maxEntries }: { readonly maxEntries: number }): fc.Arbitrary<RecordedWorld> =>
+export const world = ({ maxEntries }: { readonly maxEntries: number }): fc.Arbitrary<World> =>
   fc
-    .array(
-      fc.tuple(
-        fc.constantFrom('ns1', 'ns2'),
-        fc.oneof({ weight: 9, arbitrary: fc.constant('bundle') }, { weight: 1, arbitrary: fc.constant('work') }),
-      ),
-      { minLength: 1, maxLength: maxEntries },
-    )
-    .chain((entries) =>
-      fc.tuple(
-        ...entries.map(([ns, kind], index) => {
-          const id = `b${index}`;
-          return kind === 'bundle' ? recordedStart(ns, id) : staleWork(ns, id);
-        }),
-      ),
-    )
-    .map((starts) => ({
-      set: 'random',
-      cases: starts.map(unrecorded),
-    }));
+    .array(fc.tuple(mostly('ns1', fc.constant('ns2'), 3), mostly(false, fc.constant(true), 6), start('', '')), {
+      minLength: 1,
+      maxLength: maxEntries,
+    })
+    .map((drawn) => {
+      const entries = drawn.map(([ns, , rest], index): Start => ({ ...rest, ns, id: `b${index}` }));
+      return {
+        entries: entries.map((one, index) => (drawn[index]?.[1] === true ? share(one, entries.slice(0, index)) : one)),
+      };
+    });

@@ -1,170 +1,220 @@
 /**
- * `pnpm simulate`: random worlds with faults and crashes, as many as asked for, and every property that is claimed to
- * hold. A violation is shrunk, printed, and can be seen again with one command.
+ * `pnpm simulate`: random worlds with faults and crashes, as many as asked for, and every property. A violation that is
+ * not the policy's known way is shrunk, printed, and can be seen again with one command.
  */
+import { readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
-import { allReasons } from '@shim-recovery/core/Verdict';
+import { Worker } from 'node:worker_threads';
+import { policies, PolicyName } from '@shim-recovery/core/Policy';
 import * as E from 'fp-ts/lib/Either.js';
-import * as fc from 'fast-check';
-import * as t from 'io-ts';
-import { schedule } from '../arbitraries/Schedule.js';
-import { world } from '../arbitraries/World.js';
-import { neverGivesUp, settlesDown, staysConnected, tellsDeathsOnce } from '../Properties.js';
-import { simulate, type Simulated } from '../Simulation.js';
+import { pipe } from 'fp-ts/lib/function.js';
+import { type Failure, run as runCampaign, showFailure, type Wanted } from '../Campaign.js';
+import { type Case, decodeCase, examine, showCase } from '../Case.js';
+import { Hazard } from '../Hazards.js';
+import { allProperties, showFound } from '../Properties.js';
+import * as Tally from '../Tally.js';
+import type { Portion } from './simulateWorker.js';
 
-const usage = `Usage: pnpm simulate [--runs N] [--seed S] [--path P] [--policy containerd-1.7]
+const usage = `Usage: pnpm simulate [--runs N] [--seed S] [--policy P] [--jobs J] [--path P] [--find N/H] [--case FILE]
 
   --runs N     how many worlds (default 10000)
   --seed S     which worlds: the same seed gives the same ones (default: the time)
+  --policy P   whose decisions: ${Object.keys(policies).join(', ')} (default containerd-1.7)
+  --jobs J     how many processors to use (default: all)
   --path P     only the world that a violation was shrunk to, as printed with it
-  --policy P   whose decisions (default and only one so far: containerd-1.7)
+  --find N/H   look for the smallest case in which property N is violated by the known hazard H, as 9/H1
+  --case FILE  one case, as printed with a violation: says what becomes of it
+
+Ends with 1 when a violation, or what was looked for, was found; with 2 when the options make no sense.
 `;
 
-/** Worlds are checked in portions, so that a long run says how far it is. */
-const portion = 1_000;
+/** Worlds are simulated in portions; each has its own seed, so that any of them can be repeated alone. */
+const portionSize = 1_000;
 
 interface Options {
   readonly runs: number;
   readonly seed: number;
+  readonly jobs: number;
+  readonly policy: PolicyName;
   readonly path: string | undefined;
+  readonly wanted: Wanted | undefined;
 }
 
-const WholeNumber = t.refinement(t.number, (value) => Number.isSafeInteger(value), 'whole number');
+type Command =
+  | { readonly _tag: 'Help' }
+  | { readonly _tag: 'Case'; readonly file: string; readonly policy: PolicyName }
+  | ({ readonly _tag: 'Run' } & Options);
 
-const parseOptions = (args: ReadonlyArray<string>): E.Either<string, Options> => {
-  const parsed = E.tryCatch(
-    () =>
-      parseArgs({
-        args: [...args],
-        options: {
-          runs: { type: 'string' },
-          seed: { type: 'string' },
-          path: { type: 'string' },
-          policy: { type: 'string' },
-          help: { type: 'boolean', short: 'h' },
-        },
-      }).values,
-    (error) => (error instanceof Error ? error.message : String(error)),
+const wholeNumber = (
+  name: string,
+  text: string | undefined,
+  otherwise: number,
+  least: number,
+): E.Either<string, number> => {
+  const value = text === undefined ? otherwise : Number(text);
+  return Number.isSafeInteger(value) && value >= least && text !== ''
+    ? E.right(value)
+    : E.left(`--${name} takes a whole number from ${least} on, not ${JSON.stringify(text)}`);
+};
+
+const wantedOf = (text: string | undefined): E.Either<string, Wanted | undefined> => {
+  if (text === undefined) return E.right(undefined);
+  const [number, hazard] = text.split('/');
+  const property = allProperties.find((one) => String(one.number) === number);
+  return property !== undefined && Hazard.is(hazard)
+    ? E.right({ property, hazard })
+    : E.left(`--find takes a property's number and a hazard, such as 9/H1, not ${JSON.stringify(text)}`);
+};
+
+const parseOptions = (args: ReadonlyArray<string>): E.Either<string, Command> =>
+  pipe(
+    E.tryCatch(
+      () =>
+        parseArgs({
+          args: [...args],
+          options: {
+            runs: { type: 'string' },
+            seed: { type: 'string' },
+            jobs: { type: 'string' },
+            path: { type: 'string' },
+            policy: { type: 'string' },
+            find: { type: 'string' },
+            case: { type: 'string' },
+            help: { type: 'boolean', short: 'h' },
+          },
+        }).values,
+      (error) => (error instanceof Error ? error.message : String(error)),
+    ),
+    E.chain((values): E.Either<string, Command> => {
+      if (values.help === true) return E.right({ _tag: 'Help' });
+      const policy = values.policy ?? 'containerd-1.7';
+      if (!PolicyName.is(policy)) return E.left(`there is no policy ${JSON.stringify(policy)}`);
+      if (values.case !== undefined) return E.right({ _tag: 'Case', file: values.case, policy });
+      return pipe(
+        E.Do,
+        E.apS('runs', wholeNumber('runs', values.runs, 10_000, 1)),
+        E.apS('seed', wholeNumber('seed', values.seed, Date.now() % 2 ** 31, 0)),
+        E.apS('jobs', wholeNumber('jobs', values.jobs, availableParallelism(), 1)),
+        E.apS('wanted', wantedOf(values.find)),
+        E.map((numbers) => ({ _tag: 'Run', policy, path: values.path, ...numbers })),
+      );
+    }),
   );
-  if (E.isLeft(parsed)) return E.left(`${parsed.left}\n${usage}`);
-  const { help, policy, path } = parsed.right;
-  if (help === true) return E.left(usage);
-  if (policy !== undefined && policy !== 'containerd-1.7') return E.left(`there is no policy ${policy}\n${usage}`);
-  const runs = Number(parsed.right.runs ?? 10_000);
-  const seed = Number(parsed.right.seed ?? Date.now() % 2 ** 31);
-  return WholeNumber.is(runs) && runs > 0 && WholeNumber.is(seed)
-    ? E.right({ runs, seed, path })
-    : E.left(`--runs and --seed take whole numbers\n${usage}`);
-};
 
-/** What was met, added up over all worlds. */
-interface Tally {
-  worlds: number;
-  runs: number;
-  effects: number;
-  faults: number;
-  crashes: number;
-  readonly reasons: Set<string>;
-  readonly failedSteps: Set<string>;
+const portionsOf = ({ runs, seed, policy }: Options): ReadonlyArray<Portion> =>
+  Array.from({ length: Math.ceil(runs / portionSize) }, (_, index) => ({
+    policy,
+    seed: seed + index * portionSize,
+    cases: Math.min(portionSize, runs - index * portionSize),
+  }));
+
+interface Total {
+  readonly tally: Tally.Tally;
+  readonly failure: Failure | undefined;
 }
 
-const count = (tally: Tally, { runs }: Simulated): void => {
-  tally.worlds++;
-  for (const { effects, injected, ending } of runs) {
-    tally.runs++;
-    tally.effects += effects.length;
-    tally.faults += injected.length;
-    if (ending._tag === 'Crashed') tally.crashes++;
-    if (ending._tag !== 'Ended') continue;
-    for (const { bundles } of ending.report.namespaces)
-      for (const { reason, steps } of bundles) {
-        tally.reasons.add(reason);
-        for (const { step, outcome } of steps) if (outcome === 'failed') tally.failedSteps.add(step);
-      }
-  }
-};
-
-const property = (tally: Tally): fc.IAsyncProperty<unknown> =>
-  fc.asyncProperty(world({ maxEntries: 3 }), schedule({ runs: 2, maxFaults: 4, maxCrashes: 2 }), async (any, wrong) => {
-    const simulated = await simulate(any, wrong);
-    count(tally, simulated);
-    const violations = [
-      ...staysConnected(simulated),
-      ...tellsDeathsOnce(simulated),
-      ...neverGivesUp(simulated),
-      ...settlesDown(simulated),
-    ];
-    if (violations.length > 0) throw new Error(violations.join('; '));
+/** In this thread: what is looked for, or one case of a path. */
+const runHere = async ({ policy, seed, runs, path, wanted }: Options): Promise<Total> =>
+  runCampaign({
+    policy: policies[policy],
+    seed,
+    cases: runs,
+    ...(path === undefined ? {} : { path }),
+    ...(wanted === undefined ? {} : { wanted }),
   });
 
-/** Steps that can fail; opening a log and publishing fail without consequence, the rest decides what follows. */
-const steps = [
-  'open-log-pipe',
-  'call-delete',
-  'call-shutdown',
-  'run-binary',
-  'unmount-rootfs',
-  'remove-rootfs',
-  'remove-bundle',
-  'remove-work-directory',
-];
+/** In threads that each take the next portion when they are done with one. The first violation ends it all. */
+const runThere = (options: Options): Promise<Total> =>
+  new Promise((resolve, reject) => {
+    const portions = [...portionsOf(options)];
+    const workers: Array<Worker> = [];
+    let tally = Tally.empty;
+    let working = 0;
+    const end = (failure: Failure | undefined): void => {
+      for (const worker of workers) void worker.terminate();
+      resolve({ tally, failure });
+    };
+    const feed = (worker: Worker): void => {
+      const portion = portions.shift();
+      if (portion === undefined) {
+        working -= 1;
+        if (working === 0) end(undefined);
+        return;
+      }
+      worker.postMessage(portion);
+    };
+    const start = (): void => {
+      const worker = new Worker(new URL('simulateWorker.js', import.meta.url));
+      worker.on('message', (outcome: Total) => {
+        tally = Tally.add(tally, outcome.tally);
+        if (process.stderr.isTTY) process.stderr.write(`\r${tally.worlds}/${options.runs}`);
+        if (outcome.failure === undefined) feed(worker);
+        else end(outcome.failure);
+      });
+      worker.on('error', reject);
+      workers.push(worker);
+      working += 1;
+      feed(worker);
+    };
+    Array.from({ length: Math.min(options.jobs, portions.length) }).forEach(start);
+  });
 
-/** Reasons that no world of these can bring about: nothing is interrupted, and every shim is asked. */
-const unreachable = ['interrupted', 'not-probed'];
-
-const summary = (tally: Tally, { seed }: Options, seconds: number): string =>
-  [
-    `worlds    ${tally.worlds}`,
-    `runs      ${tally.runs}, ${Math.round(tally.worlds / seconds)} worlds a second`,
-    `effects   ${tally.effects}`,
-    `faults    ${tally.faults}`,
-    `crashes   ${tally.crashes}`,
-    `seed      ${seed}`,
-    `reasons   ${tally.reasons.size} of ${allReasons.length - unreachable.length}; missing: ${
-      allReasons.filter((reason) => !tally.reasons.has(reason) && !unreachable.includes(reason)).join(', ') || 'none'
-    }`,
-    `failures  ${tally.failedSteps.size} steps failed at least once; missing: ${
-      steps.filter((step) => !tally.failedSteps.has(step)).join(', ') || 'none'
-    }`,
-    '',
-  ].join('\n');
-
-const run = async (options: Options): Promise<number> => {
-  const tally: Tally = {
-    worlds: 0,
-    runs: 0,
-    effects: 0,
-    faults: 0,
-    crashes: 0,
-    reasons: new Set(),
-    failedSteps: new Set(),
-  };
+const runAll = async (options: Options): Promise<number> => {
   const startedMs = performance.now();
-  for (let done = 0; done < options.runs; done += portion) {
-    const seed = options.seed + done;
-    const numRuns = Math.min(portion, options.runs - done);
-    const details = await fc.check(property(tally), {
-      seed,
-      numRuns,
-      ...(options.path === undefined ? {} : { path: options.path }),
-    });
-    if (details.failed) {
-      process.stdout.write(
-        `${fc.defaultReportMessage(details) ?? ''}\n\nagain: pnpm simulate --runs 1 --seed ${seed} --path ${details.counterexamplePath ?? ''}\n`,
-      );
-      return 1;
-    }
-    if (process.stderr.isTTY) process.stderr.write(`\r${done + numRuns}/${options.runs}`);
-  }
+  const isSingle = options.path !== undefined || options.wanted !== undefined;
+  const { tally, failure } = await (isSingle ? runHere : runThere)(options);
   if (process.stderr.isTTY) process.stderr.write('\r\u001b[K');
-  process.stdout.write(summary(tally, options, (performance.now() - startedMs) / 1000));
-  return 0;
+  const seconds = (performance.now() - startedMs) / 1000;
+  process.stdout.write(`policy    ${options.policy}\nseed      ${options.seed}\n${Tally.show(tally)}`);
+  process.stdout.write(
+    `speed     ${Math.round(tally.runs / seconds)} runs a second, ${Math.round(seconds)} s in all\n`,
+  );
+  if (failure === undefined) return 0;
+  process.stdout.write(`\n${showFailure(failure)}`);
+  return 1;
 };
 
-const options = parseOptions(process.argv.slice(2));
-if (E.isLeft(options)) {
-  process.stderr.write(options.left);
-  process.exitCode = 2;
-} else {
-  process.exitCode = await run(options.right);
-}
+const readCase = (file: string): E.Either<string, Case> =>
+  pipe(
+    E.tryCatch(
+      (): unknown => JSON.parse(readFileSync(file, 'utf8')),
+      (error) => `cannot read ${file}: ${error instanceof Error ? error.message : String(error)}`,
+    ),
+    E.chainW((document) => E.mapLeft(({ reason }: { readonly reason: string }) => reason)(decodeCase(document))),
+  );
+
+const showOne = async (file: string, policy: PolicyName): Promise<number> => {
+  const read = readCase(file);
+  if (E.isLeft(read)) {
+    process.stderr.write(`${read.left}\n`);
+    return 2;
+  }
+  const { simulated, found } = await examine(read.right, policies[policy]);
+  process.stdout.write(`${showCase(read.right)}\n\n`);
+  for (const [index, { ending }] of simulated.runs.entries())
+    process.stdout.write(
+      `run ${index}: ${ending._tag === 'Ended' ? JSON.stringify(ending.report.namespaces, null, 2) : ending._tag}\n`,
+    );
+  process.stdout.write(`\n${found.map(showFound).join('\n') || 'every property holds'}\n`);
+  return found.length === 0 ? 0 : 1;
+};
+
+const main = async (): Promise<number> => {
+  const command = parseOptions(process.argv.slice(2));
+  if (E.isLeft(command)) {
+    process.stderr.write(`${command.left}\n\n${usage}`);
+    return 2;
+  }
+  switch (command.right._tag) {
+    case 'Help':
+      process.stdout.write(usage);
+      return 0;
+    case 'Case':
+      return showOne(command.right.file, command.right.policy);
+    case 'Run':
+      return runAll(command.right);
+  }
+};
+
+process.exitCode = await main();

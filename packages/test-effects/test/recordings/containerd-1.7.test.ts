@@ -3,7 +3,8 @@ import * as E from 'fp-ts/lib/Either.js';
 import { describe, expect, it } from 'vitest';
 import { layWorld, registeredBy } from '../../src/LaidWorld.js';
 import { matches, outcomeOf } from '../../src/Outcome.js';
-import { loadRecordings, type RecordedWorld, worldsOf } from '../../src/World.js';
+import { loadRecordings, toWorld, worldsOf } from '../../src/Recordings.js';
+import type { World } from '../../src/World.js';
 
 const orFail = <L, A>(outcome: E.Either<L, A>): A => {
   if (E.isLeft(outcome)) throw new Error(JSON.stringify(outcome.left));
@@ -11,7 +12,7 @@ const orFail = <L, A>(outcome: E.Either<L, A>): A => {
 };
 
 /** One world, recovered once; the cases are told apart afterwards. */
-const recovered = async (world: RecordedWorld) => {
+const recovered = async (world: World) => {
   const laid = layWorld(world);
   const { settings, machine, places } = laid;
   const run = orFail(await Recovery.recover(settings)(machine.capabilities)());
@@ -23,11 +24,12 @@ const recovered = async (world: RecordedWorld) => {
 
 const worlds = worldsOf(orFail(loadRecordings()));
 
-for (const world of worlds) {
+for (const recordedWorld of worlds) {
+  const world = toWorld(recordedWorld);
   const run = recovered(world);
 
-  describe(`what containerd 1.7 left behind of the ${world.set} world`, () => {
-    it.each(world.cases.map((recorded) => [`${recorded.given.ns}/${recorded.given.id}`, recorded] as const))(
+  describe(`what containerd 1.7 left behind of the ${recordedWorld.set} world`, () => {
+    it.each(recordedWorld.cases.map((recorded) => [`${recorded.given.ns}/${recorded.given.id}`, recorded] as const))(
       '%s',
       async (_, recorded) => {
         const { outcome } = await run;
@@ -46,7 +48,7 @@ for (const world of worlds) {
     });
   });
 
-  describe(`the plan for the ${world.set} world`, () => {
+  describe(`the plan for the ${recordedWorld.set} world`, () => {
     it('changes nothing, and asks shims only Connect and Pids', async () => {
       const laid = layWorld(world);
       const before = { listing: laid.list(), mounts: await laid.machine.capabilities.mounts.read() };

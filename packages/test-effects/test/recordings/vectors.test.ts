@@ -5,7 +5,7 @@ import * as E from 'fp-ts/lib/Either.js';
 import { describe, expect, it } from 'vitest';
 import type * as Entry from '../../src/Entry.js';
 import { listTree, type Machine, makeDirectories, makeEntry, makeMachine, makeMount } from '../../src/Machine.js';
-import type { ShimScript } from '../../src/World.js';
+import type { ShimScript } from '../../src/Shim.js';
 
 // SPEC 22: bundle `a` in `ns1`, with an empty rootfs, a work link, a program and an address; no record in the stores.
 const text = B.fromText;
@@ -52,7 +52,7 @@ const lay = (vector: Vector): Machine => {
   };
   for (const [path, entry] of Object.entries(entries))
     if (entry !== undefined) makeEntry(machine.tree, text(path), entry);
-  if (vector.script !== undefined) machine.shims.listen({ ...key, socket, script: vector.script });
+  if (vector.script !== undefined) machine.shims.listen(socket, vector.script);
   vector.lay?.(machine);
   return machine;
 };
@@ -236,7 +236,7 @@ describe('the conformance vectors of containerd 1.7 (SPEC 22)', () => {
       makeEntry(tree, text(`/S/ns1/${index}/address`), file(`unix:///s/${index}`));
       makeEntry(tree, path, { kind: 'socket', mode: 0o600 });
       const script: ShimScript = { ...live, connect: 'hang' };
-      shims.listen({ ...key, id: text(String(index)), socket: { _tag: 'Path', path }, script });
+      shims.listen({ _tag: 'Path', path }, script);
     }
     await Recovery.recover(settings)(machine.capabilities)();
     expect(names(machine, '/S/ns1')).toEqual([]);

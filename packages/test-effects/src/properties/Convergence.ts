@@ -1,0 +1,63 @@
+import { type EndState, showEnd, simulate } from '../Simulation.js';
+import { isSteady } from '../Shim.js';
+import { scriptOf, type Start, type World } from '../World.js';
+import { bundlePath, hiddenBundlePath, type Places } from '../WorldTree.js';
+import { type Property, type Subject, type Violation, type Violations, violation } from './Property.js';
+
+/** Whether two recoveries of it can be compared: no shim behaves otherwise because it was asked more often, or later. */
+export const isComparable = (world: World): boolean =>
+  world.entries.every((start) => {
+    const script = scriptOf(world)(start);
+    return script === undefined || isSteady(script);
+  });
+
+const isAtOrBelow = (path: string, line: string): boolean => line.startsWith(`${path} `) || line.startsWith(`${path}/`);
+
+const ownerOf = (world: World, places: Places, line: string): Start | undefined =>
+  world.entries.find(
+    (start) => isAtOrBelow(bundlePath(places, start), line) || isAtOrBelow(hiddenBundlePath(places, start), line),
+  );
+
+/** Where it ended. */
+export type Ended = Pick<Subject['simulated'], 'world'> & {
+  readonly laid: Pick<Subject['simulated']['laid'], 'places'>;
+};
+
+/** What is left over in the end that is not when nothing goes wrong, and the hazard that tells why. */
+const leftOver = ({ world, laid: { places } }: Ended, crashed: EndState, line: string): Violation | undefined => {
+  const what = `left over: ${line}`;
+  if (line.startsWith(`${places.base}/outside/`)) return violation(what, 'H30');
+  const owner = ownerOf(world, places, line);
+  if (owner === undefined) return violation(what);
+  if (isAtOrBelow(hiddenBundlePath(places, owner), line)) return violation(what, 'H11');
+  const hasShim = crashed.shims.some((shim) => shim.includes(`"${places.socketOf(owner)}"`));
+  return hasShim ? violation(what) : violation(what, 'H10');
+};
+
+/** How one end differs from another. */
+export const differences = (simulated: Ended, calm: EndState, crashed: EndState): Violations => [
+  ...crashed.entries
+    .filter((line) => !calm.entries.includes(line))
+    .flatMap((line) => leftOver(simulated, crashed, line) ?? []),
+  ...calm.entries.filter((line) => !crashed.entries.includes(line)).map((line) => violation(`missing: ${line}`)),
+  ...crashed.registered.filter((key) => !calm.registered.includes(key)).map((key) => violation(`registered: ${key}`)),
+  ...calm.registered
+    .filter((key) => !crashed.registered.includes(key))
+    .map((key) => violation(`not registered: ${key}`)),
+  ...calm.shims.filter((shim) => !crashed.shims.includes(shim)).map((shim) => violation(`ended: ${shim}`)),
+  ...crashed.shims.filter((shim) => !calm.shims.includes(shim)).map((shim) => violation(`not ended: ${shim}`)),
+];
+
+export const convergence: Property = {
+  number: 3,
+  name: 'convergence',
+  statement: 'Interrupted anywhere any number of times, then left alone, it ends as an uninterrupted run ends.',
+  isCostly: false,
+  check: async ({ policy, schedule: { faults, crashes, moves }, simulated }) => {
+    const { world, end } = simulated;
+    const isAboutCrashes = crashes.length > 0 && faults.length === 0 && moves.length === 0;
+    if (!isAboutCrashes || !isComparable(world)) return [];
+    const calm = await simulate(world, undefined, policy, 1);
+    return showEnd(calm.end) === showEnd(end) ? [] : differences(simulated, calm.end, end);
+  },
+};

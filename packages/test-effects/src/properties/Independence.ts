@@ -1,0 +1,88 @@
+import * as Recovery from '@shim-recovery/core/Recovery';
+import type { Policy } from '@shim-recovery/core/Policy';
+import * as E from 'fp-ts/lib/Either.js';
+import { type Fault, intercept, proceed } from '../Effect.js';
+import { layWorld, registeredBy } from '../LaidWorld.js';
+import { outcomeOf } from '../Outcome.js';
+import type { RecordedOutcome } from '../Recordings.js';
+import { endsInTime } from '../Shim.js';
+import { keyText, scriptOf, shimOwner, type Start, type World } from '../World.js';
+import { bundlePath, workPath } from '../WorldTree.js';
+import { type Property, type Violations, violation } from './Property.js';
+
+/** Everything about one entry goes wrong in one way. */
+interface Trouble {
+  readonly start: Start;
+  readonly fault: Fault;
+}
+
+const recoverOnce = async (world: World, policy: Policy, trouble?: Trouble): Promise<ReadonlyMap<string, string>> => {
+  const laid = layWorld(world);
+  const paths =
+    trouble === undefined
+      ? []
+      : [
+          bundlePath(laid.places, trouble.start),
+          workPath(laid.places, trouble.start),
+          laid.places.socketOf(trouble.start),
+        ];
+  const isTroubled = (subject: string): boolean =>
+    paths.some((path) => subject === path || subject.startsWith(`${path}/`));
+  const { capabilities } = intercept(laid.machine.capabilities, ({ subject }) =>
+    trouble !== undefined && isTroubled(subject) ? { _tag: 'Fail', fault: trouble.fault, when: 'instead' } : proceed,
+  );
+  const recovered = await Recovery.recover({ ...laid.settings, policy })(capabilities)();
+  if (E.isLeft(recovered)) return new Map();
+  const observation = laid.observe(registeredBy(recovered.right));
+  await recovered.right.stop();
+  const outcome: (start: Start) => RecordedOutcome = outcomeOf(laid.places)(observation);
+  return new Map(world.entries.map((start) => [keyText(start), JSON.stringify(outcome(start))]));
+};
+
+/** Something in a namespace that nothing depends on: it makes sure that both of its directories are there (H19). */
+const makeWeight = (ns: string): Start => ({ ns, id: 'weight', bundle: 'file', workfile: true });
+
+const withWeights = (entries: ReadonlyArray<Start>, all: World): World => ({
+  entries: [...entries, ...[...new Set(all.entries.map(({ ns }) => ns))].map(makeWeight)],
+});
+
+/** Whether it is the only one that has its shim. */
+const isOnItsOwn =
+  (world: World) =>
+  (start: Start): boolean => {
+    const owner = shimOwner(world)(start);
+    return world.entries.every((other) => other === start || owner === undefined || shimOwner(world)(other) !== owner);
+  };
+
+const errors = ['EIO', 'EACCES', 'timeout', 'EMFILE'] as const;
+
+export const independence: Property = {
+  number: 5,
+  name: 'independence',
+  statement:
+    'What becomes of a bundle does not depend on the others, other than by a shared shim; one failure never hides another bundle.',
+  isCostly: true,
+  check: async ({ policy, simulated: { world } }) => {
+    // Another bundle may take its time, and what is a question of time may end otherwise.
+    const isTimed = world.entries.some((start) => {
+      const script = scriptOf(world)(start);
+      return script !== undefined && endsInTime(script);
+    });
+    if (world.entries.length < 2 || isTimed) return [];
+    const together = await recoverOnce(withWeights(world.entries, world), policy);
+    const violations: Array<Violations[number]> = [];
+    for (const [index, start] of world.entries.entries()) {
+      const others = world.entries.filter((other) => other !== start && isOnItsOwn(world)(other));
+      const fault = errors[index % errors.length] ?? 'EIO';
+      const troubled = await recoverOnce(withWeights(world.entries, world), policy, { start, fault });
+      for (const other of others)
+        if (troubled.get(keyText(other)) !== together.get(keyText(other)))
+          violations.push(violation(`${keyText(other)} ends otherwise when ${keyText(start)} gives only ${fault}`));
+      if (!isOnItsOwn(world)(start)) continue;
+      const alone = await recoverOnce(withWeights([start], world), policy);
+      if (alone.get(keyText(start)) !== together.get(keyText(start)))
+        violations.push(violation(`${keyText(start)} ends otherwise when it is alone`));
+    }
+    return violations;
+  },
+};

@@ -1,0 +1,54 @@
+import * as B from '@shim-recovery/core/ByteString';
+import { decide } from '@shim-recovery/core/Decision';
+import { BundleEvidence } from '@shim-recovery/core/Evidence';
+import type { BundlePlan } from '@shim-recovery/core/Plan';
+import type { Policy } from '@shim-recovery/core/Policy';
+import * as Recovery from '@shim-recovery/core/Recovery';
+import type { Settings } from '@shim-recovery/core/Settings';
+import * as E from 'fp-ts/lib/Either.js';
+import { layWorld } from '../LaidWorld.js';
+import { isSteady } from '../Shim.js';
+import { scriptOf, type World } from '../World.js';
+import { type Property, type Violations, violation } from './Property.js';
+
+const planned = async (world: World, change: (settings: Settings) => Settings): Promise<ReadonlyArray<BundlePlan>> => {
+  const laid = layWorld(world);
+  const outcome = await Recovery.plan(change(laid.settings))(laid.machine.capabilities)();
+  return E.isRight(outcome) ? outcome.right.plan.namespaces.flatMap(({ bundles }) => bundles) : [];
+};
+
+const nameOf = ({ evidence: { namespace, id } }: BundlePlan): string => `${B.show(namespace)}/${B.show(id)}`;
+
+const decidesAgain =
+  (policy: Policy) =>
+  (bundle: BundlePlan): Violations => {
+    const travelled = BundleEvidence.decode(JSON.parse(JSON.stringify(BundleEvidence.encode(bundle.evidence))));
+    const decision = E.isRight(travelled) ? decide(policy)(travelled.right) : undefined;
+    return decision?._tag === 'Settle' && decision.verdict.reason === bundle.verdict.reason
+      ? []
+      : [violation(`${nameOf(bundle)} is decided otherwise from its evidence alone`)];
+  };
+
+/** Whether the answers of each shim are the same whenever it is asked, and in whatever order. */
+const isOrderless = (world: World): boolean =>
+  world.entries.every((start) => {
+    const script = scriptOf(world)(start);
+    return script === undefined || isSteady(script);
+  });
+
+export const replay: Property = {
+  number: 1,
+  name: 'replay',
+  statement: 'The same evidence gives the same verdicts, whatever the order and concurrency of the answers.',
+  isCostly: true,
+  check: async ({ policy, simulated: { world } }) => {
+    const together = await planned(world, (settings) => ({ ...settings, policy }));
+    const inTurn = await planned(world, (settings) => ({ ...settings, policy, bounds: { waiting: 1, binaries: 1 } }));
+    const reordered = together.flatMap((bundle, index) =>
+      !isOrderless(world) || JSON.stringify(bundle) === JSON.stringify(inTurn[index])
+        ? []
+        : [violation(`${nameOf(bundle)} depends on the order`)],
+    );
+    return [...reordered, ...together.flatMap(decidesAgain(policy))];
+  },
+};
