@@ -24,3 +24,5 @@ export const containerd17: Policy = {
 
 /** Every policy, by its name. */
 export const policies: Readonly<Record<PolicyName, Policy>> = { 'containerd-1.7': containerd17 };
+
+export const allPolicyNames: ReadonlyArray<PolicyName> = Object.keys(PolicyName.keys).filter(PolicyName.is);

@@ -11,6 +11,7 @@ const sentences = {
   H10: 'the program that cleans up failed after the shim had been told to end, and the bundle stays',
   H11: 'it was moved behind a dot, where no later run looks',
   H18: 'its shim is shared, and was told to end with another task',
+  H20: 'the bundle stays but is not registered, so its working directory was removed',
   H22: 'the bundle has no address that could be read, which counted as the death of its shim',
   H24: 'the address is in a form that is not understood, which counted as the death of its shim',
   H26: 'the connection ended, which counted as the death of its shim',

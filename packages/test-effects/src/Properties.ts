@@ -43,7 +43,7 @@ export const brokenBy: Readonly<Record<PolicyName, ReadonlyMap<Property, Readonl
   'containerd-1.7': new Map<Property, ReadonlyArray<Hazard>>([
     [convergence, ['H10', 'H11', 'H30']],
     [containment, ['H30']],
-    [alive, ['H1', 'H4', 'H5', 'H8', 'H9', 'H18', 'H22', 'H24', 'H26', 'L1', 'L2']],
+    [alive, ['H1', 'H4', 'H5', 'H8', 'H9', 'H18', 'H20', 'H22', 'H24', 'H26', 'L1', 'L2']],
   ]),
 };
 

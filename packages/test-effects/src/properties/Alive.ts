@@ -69,6 +69,7 @@ const lost = (simulated: Subject['simulated'], start: Start): Violations => {
     ...reasons.flatMap((reason) => hazardOf(reason) ?? []),
     ...(isShared(simulated, start) ? (['H18'] as const) : []),
     ...(runs.some((run) => run.lost.includes(keyText(start))) ? (['H26'] as const) : []),
+    ...(reasons.includes('hidden') ? (['H20'] as const) : []),
   ][0];
   return [violation(`${keyText(start)} is alive and ${what.join(', ')} (${reasons.join(', ')})`, hazard)];
 };
