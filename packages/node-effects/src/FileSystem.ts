@@ -168,9 +168,12 @@ const readSmallFile =
     return content;
   };
 
-/** A socket cannot be opened at all (`ENXIO`), nor can some devices: said by what it is rather than by that errno. */
+/**
+ * A socket cannot be opened at all (`ENXIO`), nor can some devices, and a symlink is not followed (`ELOOP`): said by what
+ * it is rather than by that errno.
+ */
 const refuseUnopened = async (at: Location, error: FileError): Promise<FileError> => {
-  if (error._tag !== 'SystemError' || error.code !== 'ENXIO') return error;
+  if (error._tag !== 'SystemError' || !['ENXIO', 'ELOOP'].includes(error.code)) return error;
   const status = await linuxFileSystem.status(at)();
   return E.isLeft(status) ? error : { _tag: 'NotRegularFile', path: pathOf(at), kind: status.right.kind };
 };

@@ -1,13 +1,9 @@
 /** A world laid on this machine, with real directories, mounts, FIFOs, sockets, programs and a store. */
-import { execFileSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as os from 'node:os';
 import * as path from 'node:path';
 import * as B from '@shim-recovery/core/ByteString';
-import type { FileKind } from '@shim-recovery/core/FileSystem';
-import * as MountTable from '@shim-recovery/core/MountTable';
-import type { Listing, Observation, TreeEntry } from '@shim-recovery/test-effects/Outcome';
-import type { Making } from '@shim-recovery/test-effects/Making';
+import type { Listing, Observation } from '@shim-recovery/test-effects/Outcome';
 import { type EntryKey, scriptOf, shimOwner, type World } from '@shim-recovery/test-effects/World';
 import {
   makingsOf,
@@ -19,8 +15,8 @@ import {
   stateDirectory,
 } from '@shim-recovery/test-effects/WorldTree';
 import * as E from 'fp-ts/lib/Either.js';
-import { mkfifo } from '../../src/Native.js';
 import { type ScriptedShim, startScriptedShim } from '../../src/ScriptedShim.js';
+import { listReal, makeReal, unmountBelow } from '../realTree.js';
 import { writeMetadata } from '../bolt/writer.js';
 
 export interface RealWorld {
@@ -34,33 +30,6 @@ export interface RealWorld {
   readonly observe: (before: Listing, registered: ReadonlyArray<EntryKey>) => Observation;
   readonly cleanUp: () => Promise<void>;
 }
-
-const bytesOf = (text: string): Buffer => Buffer.from(text, 'utf8');
-
-const make = (making: Making): void => {
-  fs.mkdirSync(path.dirname(making.path), { recursive: true, mode: 0o711 });
-  switch (making._tag) {
-    case 'Directory':
-      fs.mkdirSync(making.path, { recursive: true });
-      fs.chmodSync(making.path, making.mode);
-      return;
-    case 'File':
-      fs.writeFileSync(making.path, making.text);
-      return;
-    case 'Symlink':
-      fs.symlinkSync(making.target, making.path);
-      return;
-    case 'Fifo': {
-      const made = mkfifo(bytesOf(making.path), making.mode);
-      if (E.isLeft(made)) throw new Error(`mkfifo ${making.path}: ${made.left}`);
-      return;
-    }
-    case 'Tmpfs':
-      fs.mkdirSync(making.path, { recursive: true });
-      execFileSync('mount', ['-t', 'tmpfs', 'tmpfs', making.path]);
-      return;
-  }
-};
 
 /** A DeleteResponse: pid 900, exit status 137, exited at 1,700,000,000 s. */
 const answer = "printf '\\010\\204\\007\\020\\211\\001\\032\\006\\010\\200\\342\\317\\252\\006'";
@@ -91,41 +60,6 @@ const layPrograms = (places: Places, runs: string): void => {
   }
 };
 
-const kindOf = (entry: fs.Dirent<Buffer>): FileKind => {
-  if (entry.isDirectory()) return 'directory';
-  if (entry.isFile()) return 'file';
-  if (entry.isSymbolicLink()) return 'symlink';
-  if (entry.isFIFO()) return 'fifo';
-  return entry.isSocket() ? 'socket' : 'device';
-};
-
-const contentOf = (file: Buffer, kind: FileKind): { readonly content?: B.ByteString } => {
-  if (kind === 'file') return { content: B.fromBytes(fs.readFileSync(file)) };
-  return kind === 'symlink' ? { content: B.fromBytes(fs.readlinkSync(file, { encoding: 'buffer' })) } : {};
-};
-
-const mountPoints = (): ReadonlySet<B.ByteString> => {
-  const mounts = MountTable.parse(B.fromBytes(fs.readFileSync('/proc/self/mountinfo')));
-  if (E.isLeft(mounts)) throw new Error(JSON.stringify(mounts.left));
-  return new Set(mounts.right.map(({ mountPoint }) => mountPoint));
-};
-
-const listBelow = (directory: Buffer, mounted: ReadonlySet<B.ByteString>): ReadonlyArray<TreeEntry> =>
-  fs.readdirSync(directory, { encoding: 'buffer', withFileTypes: true }).flatMap((entry) => {
-    const file = Buffer.concat([directory, Buffer.from('/'), entry.name]);
-    const kind = kindOf(entry);
-    const name = B.fromBytes(file);
-    const below = kind === 'directory' ? listBelow(file, mounted) : [];
-    return [{ path: name, kind, isMountPoint: mounted.has(name), ...contentOf(file, kind) }, ...below];
-  });
-
-const unmountBelow = (base: string): void => {
-  const below = [...mountPoints()].map(B.toText).filter((point) => point.startsWith(`${base}/`));
-  // Twice, as mounts may be stacked; deepest first.
-  for (const point of below.sort((first, second) => second.length - first.length))
-    execFileSync('umount', ['--lazy', point]);
-};
-
 /** Lays a world below a new temporary directory. */
 export const layRealWorld = async (world: World): Promise<RealWorld> => {
   const base = fs.mkdtempSync(path.join(os.tmpdir(), 'sr-'));
@@ -141,11 +75,11 @@ export const layRealWorld = async (world: World): Promise<RealWorld> => {
     fs.rmSync(base, { recursive: true, force: true });
   };
   try {
-    sharedMakings(places).forEach(make);
+    sharedMakings(places).forEach(makeReal);
     layPrograms(places, runsFile);
     for (const start of world.entries) {
       for (const making of makingsOf(places)(start)) {
-        make(making);
+        makeReal(making);
         if (making._tag === 'Tmpfs' && making.isBusy) busy.push(fs.openSync(making.path, 'r'));
       }
       const script = scriptOf(world)(start);
@@ -171,7 +105,7 @@ export const layRealWorld = async (world: World): Promise<RealWorld> => {
     await cleanUp();
     throw error;
   }
-  const list = (): Listing => listBelow(bytesOf(base), mountPoints());
+  const list = (): Listing => listReal(base);
   const runs = (): ReadonlyArray<ReadonlyArray<string>> =>
     fs.existsSync(runsFile)
       ? fs
