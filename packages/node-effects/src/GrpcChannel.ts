@@ -1,5 +1,6 @@
 /** Unary and streaming calls over gRPC to a unix socket, with our own messages (SPEC 9.7, 16.3). */
-import { Client, credentials, Metadata, type ServiceError, status } from '@grpc/grpc-js';
+import type { Socket } from 'node:net';
+import { type ChannelCredentials, Client, credentials, Metadata, type ServiceError, status } from '@grpc/grpc-js';
 import * as B from '@shim-recovery/core/ByteString';
 import * as E from 'fp-ts/lib/Either.js';
 import type { IO } from 'fp-ts/lib/IO.js';
@@ -8,7 +9,7 @@ import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
 /** The largest answer that is taken; the daemon's own limit is 16 MiB. */
 const maxAnswerBytes = 64 * 1024 * 1024;
 
-/** An answer with an error status; `isLocal` when no answer came at all and the library made the status up. */
+/** An error status: the peer's answer, or what the library made up when there was none. */
 export interface GrpcError {
   readonly code: number;
   readonly message: string;
@@ -40,14 +41,67 @@ const metadataOf = (namespace: B.ByteString): Metadata => {
   return metadata;
 };
 
-const errorOf = (error: ServiceError): GrpcError => ({
-  code: error.code ?? status.UNKNOWN,
-  message: (error.details === '' ? error.message : error.details).replace(/\.? ?Resolution note: ?$/, ''),
+/** The library's types promise code and details, but not all of its errors have them. */
+const errorOf = ({ code, details, message }: Partial<ServiceError>): GrpcError => ({
+  // A success without a message says nothing about what is implemented, as the library has it.
+  code: details === 'No message received' ? status.INTERNAL : (code ?? status.UNKNOWN),
+  message: (details || message || 'no reason was given').replace(/\.? ?Resolution note: ?$/, ''),
 });
+
+/** What the library throws where a call cannot even begin: on a closed channel, or for a namespace that is no ASCII. */
+const thrown = (cause: unknown): GrpcError => ({
+  code: status.UNKNOWN,
+  message: cause instanceof Error ? cause.message : String(cause),
+});
+
+/** A path that begins with two slashes would otherwise be read as an authority. */
+const targetOf = (socketPath: string): string =>
+  socketPath.startsWith('/') ? `unix://${socketPath}` : `unix:${socketPath}`;
+
+/**
+ * The library keeps a connection for ever whose peer has not spoken yet when the channel is closed, and may make
+ * another one: so its sockets are held here, and destroyed with the channel.
+ */
+const makeSockets = (): { readonly credentials: ChannelCredentials; readonly destroy: IO<void> } => {
+  const sockets = new Set<Socket>();
+  let isClosed = false;
+  const insecure = credentials.createInsecure();
+  const createConnector = insecure._createSecureConnector.bind(insecure);
+  insecure._createSecureConnector = (...parameters) => {
+    const connector = createConnector(...parameters);
+    const connect = connector.connect.bind(connector);
+    connector.connect = (socket) => {
+      if (isClosed) socket.destroy();
+      else sockets.add(socket.once('close', () => sockets.delete(socket)));
+      return connect(socket);
+    };
+    return connector;
+  };
+  return {
+    credentials: insecure,
+    destroy: () => {
+      isClosed = true;
+      for (const socket of sockets) socket.destroy();
+    },
+  };
+};
+
+/** A call, or what was thrown when it was to begin. */
+const started =
+  <A>(begin: (resolve: (outcome: E.Either<GrpcError, A>) => void) => void): TaskEither<GrpcError, A> =>
+  () =>
+    new Promise((resolve) => {
+      try {
+        begin(resolve);
+      } catch (cause) {
+        resolve(E.left(thrown(cause)));
+      }
+    });
 
 /** A channel to a socket; it connects when first used. The path is text: gRPC has no other. */
 export const openChannel = (socketPath: string): GrpcChannel => {
-  const client = new Client(`unix:${socketPath}`, credentials.createInsecure(), {
+  const sockets = makeSockets();
+  const client = new Client(targetOf(socketPath), sockets.credentials, {
     'grpc.max_receive_message_length': maxAnswerBytes,
     'grpc.use_local_subchannel_pool': 1,
     // A proxy from the environment must not stand between us and a socket of this machine.
@@ -56,8 +110,8 @@ export const openChannel = (socketPath: string): GrpcChannel => {
   const optionsOf = ({ timeoutMs }: GrpcCall): { readonly deadline: number } => ({ deadline: Date.now() + timeoutMs });
   return {
     client,
-    unary: (call) => () =>
-      new Promise((resolve) => {
+    unary: (call) =>
+      started((resolve) => {
         client.makeUnaryRequest(
           call.path,
           toBuffer,
@@ -68,8 +122,8 @@ export const openChannel = (socketPath: string): GrpcChannel => {
           (error, answer) => resolve(error === null ? E.right(answer ?? new Uint8Array()) : E.left(errorOf(error))),
         );
       }),
-    collect: (call) => () =>
-      new Promise((resolve) => {
+    collect: (call) =>
+      started((resolve) => {
         const answers: Array<Uint8Array> = [];
         const stream = client.makeServerStreamRequest(
           call.path,
@@ -83,6 +137,9 @@ export const openChannel = (socketPath: string): GrpcChannel => {
         stream.once('error', (error: ServiceError) => resolve(E.left(errorOf(error))));
         stream.once('end', () => resolve(E.right(answers)));
       }),
-    close: () => client.close(),
+    close: () => {
+      client.close();
+      sockets.destroy();
+    },
   };
 };

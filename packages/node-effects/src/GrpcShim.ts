@@ -7,7 +7,7 @@ import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
 import { type GrpcChannel, openChannel } from './GrpcChannel.js';
 import { type TaskConnection, taskSession } from './TaskService.js';
 import type { Dialling } from './TtrpcShim.js';
-import { connectUnix } from './UnixSocket.js';
+import { connectUnix, longestTimerMs } from './UnixSocket.js';
 
 const neverMs = Number.POSITIVE_INFINITY;
 
@@ -27,7 +27,9 @@ const watchEnd = ({ client }: GrpcChannel): Promise<void> =>
   });
 
 const whenReady = ({ client }: GrpcChannel, timeoutMs: number): Promise<boolean> =>
-  new Promise((resolve) => client.waitForReady(Date.now() + timeoutMs, (error) => resolve(error === undefined)));
+  new Promise((resolve) =>
+    client.waitForReady(Date.now() + Math.min(timeoutMs, longestTimerMs), (error) => resolve(error === undefined)),
+  );
 
 const connectionOver = ({ namespace, target }: Dialling, channel: GrpcChannel): TaskConnection => {
   let hasEnded = false;
@@ -65,11 +67,11 @@ export const dialGrpc =
     const plain = await connectUnix([])({ name: socket, timeoutMs: dialling.timeoutMs })();
     if (E.isLeft(plain)) return plain;
     plain.right.destroy();
-    if (socket._tag === 'Abstract' || !B.isText(socket.path))
+    if (socket._tag === 'Abstract' || !/^.+$/.test(socket.path) || !B.isText(socket.path))
       return E.left({
         _tag: 'DialFailed',
         code: 'EAFNOSUPPORT',
-        message: 'gRPC reaches sockets by a path of text only',
+        message: 'gRPC reaches sockets by a path of one line of text only',
       });
     const channel = openChannel(B.toText(socket.path));
     if (await whenReady(channel, dialling.timeoutMs)) return E.right(taskSession(connectionOver(dialling, channel)));

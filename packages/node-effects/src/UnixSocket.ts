@@ -19,7 +19,7 @@ export const maxSocketNameBytes = 107;
 export const backlogRetryDelaysMs: ReadonlyArray<number> = [5, 10, 20, 40, 80, 160, 320];
 
 /** The most that a timer of Node can wait; a longer one would fire at once. */
-const longestTimerMs = 0x7fff_ffff;
+export const longestTimerMs = 0x7fff_ffff;
 
 /** `O_PATH`, which Node has no name for: takes hold of a file without opening it. */
 const openPathOnly = 0o10000000;

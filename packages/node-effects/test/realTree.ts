@@ -51,10 +51,11 @@ const contentOf = (file: Buffer, kind: FileKind): { readonly content?: B.ByteStr
   return kind === 'symlink' ? { content: B.fromBytes(fs.readlinkSync(file, { encoding: 'buffer' })) } : {};
 };
 
-const mountPoints = (): ReadonlySet<B.ByteString> => {
+/** In the order in which they were mounted; one that is mounted over is there twice. */
+const mountPoints = (): ReadonlyArray<B.ByteString> => {
   const mounts = MountTable.parse(B.fromBytes(fs.readFileSync('/proc/self/mountinfo')));
   if (E.isLeft(mounts)) throw new Error(JSON.stringify(mounts.left));
-  return new Set(mounts.right.map(({ mountPoint }) => mountPoint));
+  return mounts.right.map(({ mountPoint }) => mountPoint);
 };
 
 const listBelow = (directory: Buffer, mounted: ReadonlySet<B.ByteString>): ReadonlyArray<TreeEntry> =>
@@ -66,13 +67,11 @@ const listBelow = (directory: Buffer, mounted: ReadonlySet<B.ByteString>): Reado
     return [{ path: name, kind, isMountPoint: mounted.has(name), ...contentOf(file, kind) }, ...below];
   });
 
-/** Takes away every mount below a directory. */
+/** Takes away every mount below a directory: the last that was made first, until none is left, for they may be stacked. */
 export const unmountBelow = (base: string): void => {
-  const below = [...mountPoints()].map(B.toText).filter((point) => point.startsWith(`${base}/`));
-  // Twice, as mounts may be stacked; deepest first.
-  for (const point of below.sort((first, second) => second.length - first.length))
-    execFileSync('umount', ['--lazy', point]);
+  for (const point of [...mountPoints()].map(B.toText).reverse())
+    if (point.startsWith(`${base}/`)) execFileSync('umount', ['--lazy', point]);
 };
 
 /** Everything below a directory: symlinks not followed, mounts entered. */
-export const listReal = (base: string): Listing => listBelow(bytesOf(base), mountPoints());
+export const listReal = (base: string): Listing => listBelow(bytesOf(base), new Set(mountPoints()));

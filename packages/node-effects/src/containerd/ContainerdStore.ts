@@ -118,8 +118,10 @@ export const openContainerdStore = ({ socketPath, timeoutMs }: ContainerdStoreOp
           const payload = encode(StoreGetRequest)({ sandboxId: id });
           const answer = await channel.unary({ path: sandboxGet, payload, namespace, timeoutMs })();
           if (E.isRight(answer)) return found({ id });
-          const isAbsent = isCode(answer.left, status.NOT_FOUND) || isCode(answer.left, status.UNIMPLEMENTED);
-          return isAbsent ? notFound : unknown(failed(answer.left));
+          if (isCode(answer.left, status.NOT_FOUND)) return notFound;
+          // The library says so, too, of what is no answer at all: only a daemon that has containers is believed.
+          const isOlder = isCode(answer.left, status.UNIMPLEMENTED) && E.isRight(await listOnce(namespace));
+          return isOlder ? notFound : unknown(failed(answer.left));
         },
     },
     close: channel.close,

@@ -1,14 +1,36 @@
+/** The laws, held against this interpreter: with a real kernel, real sockets, real stores. */
 import { fileSystemLaws } from '@shim-recovery/test-effects/laws/FileSystemLaws';
 import type { Law } from '@shim-recovery/test-effects/laws/Law';
+import { mountLaws } from '@shim-recovery/test-effects/laws/MountLaws';
+import { recoveryLaws } from '@shim-recovery/test-effects/laws/RecoveryLaws';
+import { shimConnectorLaws } from '@shim-recovery/test-effects/laws/ShimConnectorLaws';
+import { storeLaws } from '@shim-recovery/test-effects/laws/StoreLaws';
 import { describe, expect, it } from 'vitest';
-import { openFileArea } from './linux.js';
+import { isRoot } from '../temporary.js';
+import {
+  brokenDaemons,
+  layOnLinux,
+  openDaemon,
+  openFileArea,
+  openJson,
+  openMetadata,
+  openMountArea,
+  openShimArea,
+} from './linux.js';
 
-const hold = (laws: ReadonlyArray<Law>): void => {
-  it.each(laws.map((law) => [law.name, law] as const))('%s', { timeout: 120_000 }, async (_, law) => {
+const hold = (laws: ReadonlyArray<Law>, skipped?: string): void => {
+  it.for(laws.map((law) => [law.name, law] as const))('%s', { timeout: 120_000 }, async ([, law], context) => {
+    if (skipped !== undefined) return context.skip(skipped);
     expect(await law.violations()).toEqual([]);
   });
 };
 
-describe('the file system of Linux', () => {
-  hold(fileSystemLaws(openFileArea, { numRuns: 10_000 }));
-});
+const withoutRoot = isRoot ? undefined : 'needs root, for mounts';
+
+describe('the file system of Linux', () => hold(fileSystemLaws(openFileArea, { numRuns: 10_000 })));
+describe('the mounts of Linux', () => hold(mountLaws(openMountArea, { numRuns: 50 }), withoutRoot));
+describe("containerd's database", () => hold(storeLaws(openMetadata)));
+describe('a store in a JSON file', () => hold(storeLaws(openJson)));
+describe('a daemon that is asked', () => hold(storeLaws(openDaemon, brokenDaemons, { numRuns: 10 })));
+describe('shims on real sockets', () => hold(shimConnectorLaws(openShimArea)));
+describe('recovery on Linux', () => hold(recoveryLaws(layOnLinux, 'containerd-1.7', { numRuns: 60 }), withoutRoot));
