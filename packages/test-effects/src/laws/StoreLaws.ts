@@ -23,7 +23,7 @@ export interface BrokenStore {
 }
 
 /** Names that begin alike, so that one that is put together from two is not taken for another. */
-const names = ['a', 'ab', 'b', 'a-b', 'a.b', 'default', 'k8s.io', 'constructor', 'A'];
+const names = ['a', 'ab', 'b', 'a-b', 'b-a', 'a.b', 'default', 'k8s.io', 'constructor', 'A'];
 
 const name = fc.constantFrom(...names);
 
