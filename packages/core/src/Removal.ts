@@ -110,14 +110,18 @@ export const refuseReplaced =
 
 /**
  * SPEC 6.3: renames it to its own name behind a dot, then removes that. Nothing there is success, and then a leftover
- * behind the dot is not touched. A directory behind the dot blocks it for ever (H11). What `check` refuses is put back:
- * it is asked once nobody finds it under its name any more.
+ * behind the dot is not touched. A directory behind the dot blocks it for ever (H11).
+ *
+ * What `check` refuses is not touched. It is asked again once nobody finds it under its name any more: what came to
+ * stand there in between is put back, unless the kernel refuses even that.
  */
 export const deleteAtomically =
   (files: FileSystem, check: Check = anything) =>
   (at: Location): TE.TaskEither<FileError, void> =>
   async () => {
     const aside: Location = { directory: at.directory, name: B.concat(B.fromText('.'), at.name) };
+    const allowed = await check(at)();
+    if (E.isLeft(allowed)) return allowed;
     const renamed = await rename(files)(at, aside)();
     if (E.isLeft(renamed)) return unlessAbsent(renamed);
     const checked = await check(aside)();

@@ -176,13 +176,22 @@ const share = (sharing: Start, earlier: ReadonlyArray<Start>): Start => {
 /** A whole starting world of one to `maxEntries` entries in two namespaces. Shrinks to fewer, plainer ones. */
 export const world = ({ maxEntries }: { readonly maxEntries: number }): fc.Arbitrary<World> =>
   fc
-    .array(fc.tuple(mostly('ns1', fc.constant('ns2'), 3), mostly(false, fc.constant(true), 6), start('', '')), {
-      minLength: 1,
-      maxLength: maxEntries,
-    })
+    .array(
+      fc.record({
+        ns: mostly('ns1', fc.constant('ns2'), 3),
+        isHidden: mostly(false, fc.constant(true), 20),
+        isSharing: mostly(false, fc.constant(true), 6),
+        rest: start('', ''),
+      }),
+      { minLength: 1, maxLength: maxEntries },
+    )
     .map((drawn) => {
-      const entries = drawn.map(([ns, , rest], index): Start => ({ ...rest, ns, id: `b${index}` }));
+      const entries = drawn.map(
+        ({ ns, isHidden, rest }, index): Start => ({ ...rest, ns, id: `${isHidden ? '.' : ''}b${index}` }),
+      );
       return {
-        entries: entries.map((one, index) => (drawn[index]?.[1] === true ? share(one, entries.slice(0, index)) : one)),
+        entries: entries.map((one, index) =>
+          drawn[index]?.isSharing === true ? share(one, entries.slice(0, index)) : one,
+        ),
       };
     });
