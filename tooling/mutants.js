@@ -48,6 +48,10 @@ const mutants = [
   ['events go out for tasks that were never registered', 'Plan.ts', 'task.registered\n', 'true\n'],
   ['the deletion is published before the exit', 'Plan.ts', "{ _tag: 'PublishExit', known },\n        attempt({ _tag: 'PublishDelete', known }", "{ _tag: 'PublishDelete', known },\n        attempt({ _tag: 'PublishExit', known }"],
   ['a disconnected task stays registered', 'Plan.ts', "attempt({ _tag: 'Unregister' }, forget)", 'forget'],
+  ['a bundle that was replaced is removed all the same', 'Removal.ts', 'expected !== null && isSameFile(status.right, expected)', 'true'],
+  ['a bundle that nobody knows is taken for the one', 'Removal.ts', 'expected !== null && isSameFile(', 'expected === null || isSameFile('],
+  ['what was moved aside by mistake is not put back', 'Removal.ts', '    const restored = await rename(files)(aside, at)();\n    return E.isLeft(restored) ? restored : checked;', '    return checked;'],
+  ['a program runs in whatever bundle stands there', 'BundleDirectory.ts', 'refuseReplaced(files, bundle.identity)(at),', 'TE.right(undefined),'],
   ['one round of asking for many', 'Settings.ts', 'waiting: 4_096', 'waiting: 1'],
 ].map(([name = '', file = '', find = '', replace = '']) => ({ name, file, find, replace }));
 
@@ -76,9 +80,9 @@ try {
       ['run', '--project', 'core', '--project', 'test-effects', '--bail', '1', ...more],
       { cwd: copy, encoding: 'utf8', env: { ...process.env, CI: '' } },
     );
-  // Most are caught by what is fast; only the others are put to the simulations. The file system is no mutant's place.
+  // Most are caught by what is fast; only the others are put to the simulations. The examples are no mutant's place.
   const test = () => {
-    const fast = vitest('--exclude', '**/FileSystem.test.ts', '--exclude', '**/simulation/**');
+    const fast = vitest('--exclude', '**/examples.test.ts', '--exclude', '**/simulation/**');
     return fast.status === 0 ? vitest('packages/test-effects/test/simulation') : fast;
   };
   const sound = test();

@@ -4,6 +4,3 @@ import * as B from '../src/ByteString.js';
 /** Any bytes, as a byte string; shrinks to fewer and smaller bytes. */
 export const bytes = (constraints: fc.IntArrayConstraints = {}): fc.Arbitrary<B.ByteString> =>
   fc.uint8Array(constraints).map(B.fromBytes);
-
-/** Any well-formed text, encoded. */
-export const text = (): fc.Arbitrary<B.ByteString> => fc.string({ unit: 'grapheme' }).map(B.fromText);

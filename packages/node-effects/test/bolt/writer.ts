@@ -2,7 +2,7 @@
 import * as B from '@shim-recovery/core/ByteString';
 
 /** A bucket: what each key stands for. */
-export type Content = ReadonlyMap<B.ByteString, Uint8Array | Bucket>;
+type Content = ReadonlyMap<B.ByteString, Uint8Array | Bucket>;
 export interface Bucket {
   readonly content: Content;
 }

@@ -106,7 +106,7 @@ export const dead: ShimScript = { ...running, mode: 'refuse' };
 /** Answers like a real one: pid 900, exit status 137. */
 export const goodBinary = "printf '\\010\\204\\007\\020\\211\\001'";
 
-export interface Bundle {
+interface Bundle {
   /** What the bundle's own files hold; by default nothing but `config.json`. */
   readonly files?: Readonly<Record<string, string>>;
   readonly shim?: ShimScript;

@@ -58,7 +58,7 @@ export const openMountArea = async (): Promise<MountArea> => {
   };
 };
 
-export const openFileArea: () => Promise<FileArea> = openMountArea;
+export const openFileArea = (): Promise<FileArea> => openMountArea();
 
 export const openShimArea = async (): Promise<ShimArea> => {
   const base = emptyDirectory();
