@@ -1,5 +1,5 @@
 /** Random cases by the thousand, from a seed: what `pnpm simulate` and the tests run. */
-import type { Policy } from '@shim-recovery/core/Policy';
+import type { Policy, PolicyName } from '@shim-recovery/core/Policy';
 import * as fc from 'fast-check';
 import { schedule } from './arbitraries/Schedule.js';
 import { world } from './arbitraries/World.js';
@@ -38,6 +38,8 @@ export interface Wanted {
 export interface Failure {
   readonly seed: number;
   readonly path: string;
+  readonly policy: PolicyName;
+  readonly wanted: Wanted | undefined;
   readonly smallest: Case;
   readonly found: ReadonlyArray<string>;
 }
@@ -113,6 +115,8 @@ export const run = async ({ policy, seed, cases, path, wanted, properties }: Cam
     failure: {
       seed,
       path: details.counterexamplePath ?? '',
+      policy: policy.name,
+      wanted,
       smallest,
       found: (await find(smallest)).map(showFound),
     },
@@ -120,13 +124,15 @@ export const run = async ({ policy, seed, cases, path, wanted, properties }: Cam
 };
 
 /** For people, with how to see it again. */
-export const showFailure = ({ smallest, found, seed, path }: Failure): string =>
-  [
+export const showFailure = ({ smallest, found, seed, path, policy, wanted }: Failure): string => {
+  const what = wanted === undefined ? '' : ` --find ${wanted.property.number}/${wanted.hazard}`;
+  return [
     ...found,
     '',
     showCase(smallest),
     '',
     `as a document: ${JSON.stringify(smallest)}`,
-    `again: pnpm simulate --runs 1 --seed ${seed} --path ${path}`,
+    `again: pnpm simulate --runs 1 --seed ${seed} --policy ${policy} --path ${path}${what}`,
     '',
   ].join('\n');
+};

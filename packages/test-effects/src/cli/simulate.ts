@@ -26,7 +26,8 @@ const usage = `Usage: pnpm simulate [--runs N] [--seed S] [--policy P] [--jobs J
   --find N/H   look for the smallest case in which property N is violated by the known hazard H, as 9/H1
   --case FILE  one case, as printed with a violation: says what becomes of it
 
-Ends with 1 when a violation, or what was looked for, was found; with 2 when the options make no sense.
+Ends with 1 when a violation, or what was looked for, was found; with 2 when the options make no sense,
+and with 130 when it was interrupted; what was met until then is printed.
 `;
 
 /** Worlds are simulated in portions; each has its own seed, so that any of them can be repeated alone. */
@@ -112,6 +113,7 @@ const portionsOf = ({ runs, seed, policy }: Options): ReadonlyArray<Portion> =>
 interface Total {
   readonly tally: Tally.Tally;
   readonly failure: Failure | undefined;
+  readonly isInterrupted?: boolean;
 }
 
 /** In this thread: what is looked for, or one case of a path. */
@@ -131,10 +133,11 @@ const runThere = (options: Options): Promise<Total> =>
     const workers: Array<Worker> = [];
     let tally = Tally.empty;
     let working = 0;
-    const end = (failure: Failure | undefined): void => {
+    const end = (failure: Failure | undefined, isInterrupted = false): void => {
       for (const worker of workers) void worker.terminate();
-      resolve({ tally, failure });
+      resolve({ tally, failure, isInterrupted });
     };
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => end(undefined, true));
     const feed = (worker: Worker): void => {
       const portion = portions.shift();
       if (portion === undefined) {
@@ -163,14 +166,15 @@ const runThere = (options: Options): Promise<Total> =>
 const runAll = async (options: Options): Promise<number> => {
   const startedMs = performance.now();
   const isSingle = options.path !== undefined || options.wanted !== undefined;
-  const { tally, failure } = await (isSingle ? runHere : runThere)(options);
+  const { tally, failure, isInterrupted = false } = await (isSingle ? runHere : runThere)(options);
   if (process.stderr.isTTY) process.stderr.write('\r\u001b[K');
   const seconds = (performance.now() - startedMs) / 1000;
   process.stdout.write(`policy    ${options.policy}\nseed      ${options.seed}\n${Tally.show(tally)}`);
   process.stdout.write(
     `speed     ${Math.round(tally.runs / seconds)} runs a second, ${Math.round(seconds)} s in all\n`,
   );
-  if (failure === undefined) return 0;
+  if (isInterrupted) process.stderr.write(`interrupted after ${tally.worlds} of ${options.runs} worlds\n`);
+  if (failure === undefined) return isInterrupted ? 130 : 0;
   process.stdout.write(`\n${showFailure(failure)}`);
   return 1;
 };
@@ -203,7 +207,7 @@ const showOne = async (file: string, policy: PolicyName): Promise<number> => {
 const main = async (): Promise<number> => {
   const command = parseOptions(process.argv.slice(2));
   if (E.isLeft(command)) {
-    process.stderr.write(`${command.left}\n\n${usage}`);
+    process.stderr.write(`${command.left}; pnpm simulate --help says what there is\n`);
     return 2;
   }
   switch (command.right._tag) {
