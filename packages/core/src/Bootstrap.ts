@@ -44,26 +44,31 @@ export const BootstrapError = t.union(
 );
 export type BootstrapError = t.TypeOf<typeof BootstrapError>;
 
+/** The whole text, untrimmed, as the address of a ttrpc socket. */
+export const legacyParameters = (address: B.ByteString): BootstrapParameters => ({
+  version: 2,
+  address,
+  protocol: B.fromText('ttrpc'),
+});
+
 /**
- * Reads an `address` file as containerd 1.7 does: JSON of version 2, or, when it is not JSON or of an older version,
- * the whole text, untrimmed, as the address of a ttrpc socket.
+ * Reads what a shim answered: JSON of version 2 up to `newest`, or, when it is not JSON or of an older version, the
+ * whole text as an address (SPEC 9.2, 9.4).
  */
-export const parseAddressFile = (content: B.ByteString): E.Either<BootstrapError, BootstrapParameters> => {
-  const legacy = (version: number): BootstrapParameters => ({
-    version,
-    address: content,
-    protocol: B.fromText('ttrpc'),
-  });
+export const parseBootstrap = (
+  content: B.ByteString,
+  newest: 2 | 3,
+): E.Either<BootstrapError, BootstrapParameters> => {
   const document = parseDocument(content);
-  if (E.isLeft(document)) return E.right(legacy(0));
+  if (E.isLeft(document)) return E.right(legacyParameters(content));
   const version = integerField('version', 0)(document.right);
   const address = stringField('address', B.empty)(document.right);
   const protocol = stringField('protocol', B.empty)(document.right);
-  if (version.value > 2) return E.left({ _tag: 'UnsupportedVersion', version: version.value });
+  if (version.value > newest) return E.left({ _tag: 'UnsupportedVersion', version: version.value });
   const failed = document.right.mistyped || version.mistyped || address.mistyped || protocol.mistyped;
   return E.right(
     failed || version.value < 2
-      ? legacy(version.value)
+      ? legacyParameters(content)
       : { version: version.value, address: address.value, protocol: protocol.value },
   );
 };
@@ -81,22 +86,33 @@ const ttrpcSocket = (address: B.ByteString): E.Either<BootstrapError, SocketName
   );
 };
 
-/** Where these parameters lead. gRPC takes the address literally, so `unix:///x` is a relative path there (SPEC 9.7). */
-export const targetOf = (parameters: BootstrapParameters): E.Either<BootstrapError, ShimTarget> => {
-  switch (parameters.protocol.toLowerCase()) {
+/** An address with another scheme than `unix`: a name like any other, or refused (SPEC 9.5). */
+export type OtherSchemes = 'abstract' | 'refused';
+
+const serviceOf = (version: number): string => `containerd.task.v${version}.Task`;
+
+/**
+ * Where these parameters lead. gRPC takes the address literally, so `unix:///x` is a relative path there (SPEC 9.7); and
+ * it is of version 3, whatever it says, but for daemons that know versions.
+ */
+export const targetOf = (
+  { version, address, protocol }: BootstrapParameters,
+  schemes: OtherSchemes = 'abstract',
+): E.Either<BootstrapError, ShimTarget> => {
+  switch (protocol.toLowerCase()) {
     case 'ttrpc':
-      return pipe(
-        ttrpcSocket(parameters.address),
-        E.map((socket) => ({ protocol: 'ttrpc', service: 'containerd.task.v2.Task', socket })),
-      );
+      return schemes === 'refused' && /^(?!unix:)[^/]*:\/\//.test(address)
+        ? E.left({ _tag: 'UnsupportedProtocol', protocol: address })
+        : pipe(
+            ttrpcSocket(address),
+            E.map((socket) => ({ protocol: 'ttrpc', service: serviceOf(version), socket })),
+          );
     case 'grpc':
-      return E.right({
-        protocol: 'grpc',
-        service: 'containerd.task.v3.Task',
-        socket: { _tag: 'Path', path: parameters.address },
-      });
+      return schemes === 'refused' && version < 3
+        ? E.left({ _tag: 'UnsupportedProtocol', protocol })
+        : E.right({ protocol: 'grpc', service: serviceOf(3), socket: { _tag: 'Path', path: address } });
     default:
-      return E.left({ _tag: 'UnsupportedProtocol', protocol: parameters.protocol });
+      return E.left({ _tag: 'UnsupportedProtocol', protocol });
   }
 };
 

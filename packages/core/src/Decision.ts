@@ -5,15 +5,15 @@
  * step of SPEC 4 that it stands for.
  */
 import * as E from 'fp-ts/lib/Either.js';
-import { pipe } from 'fp-ts/lib/function.js';
 import type * as B from './ByteString.js';
-import { parseAddressFile, type ShimTarget, showBootstrapError, targetOf } from './Bootstrap.js';
+import { type ShimTarget, showBootstrapError } from './Bootstrap.js';
 import * as Bytes from './ByteString.js';
 import type { Answers, BundleContents, BundleEvidence, Reading } from './Evidence.js';
 import { type FileError, isExhaustionCode, showFileError } from './FileSystem.js';
 import { isHidden } from './Identifier.js';
 import type { Policy } from './Policy.js';
 import { showRuntimeError } from './RuntimeName.js';
+import { shimAddress } from './ShimAddress.js';
 import { isTaskNotFound, type ShimError, showShimError } from './ShimConnector.js';
 import { showStoreError } from './Stores.js';
 import { because, type Reason, type Verdict } from './Verdict.js';
@@ -22,7 +22,8 @@ import { because, type Reason, type Verdict } from './Verdict.js';
 export type Question =
   | { readonly _tag: 'Container' }
   | { readonly _tag: 'Program'; readonly runtime: B.ByteString }
-  | { readonly _tag: 'Connection'; readonly target: ShimTarget }
+  /** `fallback` is asked where the shim does not implement what `target` asks. */
+  | { readonly _tag: 'Connection'; readonly target: ShimTarget; readonly fallback?: ShimTarget }
   | { readonly _tag: 'Sandbox' }
   | { readonly _tag: 'Pids' };
 
@@ -96,19 +97,27 @@ const decideProgram =
     return decideConnection(policy)(answers, contents);
   };
 
-/** Step 9, in the order of SPEC 8.1: address, log, parse, dial, Connect. */
+/** Step 9, in the policy's order of SPEC 8.1. */
 const decideConnection =
   (policy: Policy) =>
   (answers: Answers, contents: Listed): Decision => {
-    const { address, log } = contents;
-    if (address._tag === 'Absent') return settle('address-unreadable');
-    if (address._tag === 'Failed') return settleUnlessExhausted('address-unreadable', address.error);
-    if (log._tag === 'Unusable') return settleUnlessExhausted('log-unusable', log.error);
-    const target = pipe(parseAddressFile(address.content), E.chain(targetOf));
-    if (E.isLeft(target)) return settle('address-unsupported');
+    const { log } = contents;
+    const badLog = log._tag === 'Unusable' ? settleUnlessExhausted('log-unusable', log.error) : undefined;
+    if (badLog !== undefined && policy.logOpened === 'before-address') return badLog;
+    const address = shimAddress(policy)(contents);
+    if (address._tag === 'Unreadable')
+      return address.reading._tag === 'Failed'
+        ? settleUnlessExhausted('address-unreadable', address.reading.error)
+        : settle('address-unreadable');
+    if (badLog !== undefined && policy.logOpened === 'after-address') return badLog;
+    if (address._tag === 'Unsupported') return settle('address-unsupported');
     switch (answers.connection?._tag) {
       case undefined:
-        return ask({ _tag: 'Connection', target: target.right });
+        return ask({
+          _tag: 'Connection',
+          target: address.target,
+          ...(address.fallback === undefined ? {} : { fallback: address.fallback }),
+        });
       case 'NotProbed':
         return settle('not-probed');
       case 'LogFailed':
@@ -118,7 +127,7 @@ const decideConnection =
       case 'ConnectFailed':
         return settle('connect-failed'); // H4
       case 'Connected':
-        return decideTask(policy)(answers);
+        return policy.reapsLeakedShims ? decideTask(policy)(answers) : settle('shim-answers');
     }
   };
 
@@ -137,6 +146,7 @@ const decideTask =
 
 /** Why, in a sentence for people, with the facts that decided. */
 export const explain =
+  (policy: Policy) =>
   (evidence: BundleEvidence) =>
   ({ reason }: Verdict): string => {
     const { contents, answers } = evidence;
@@ -150,6 +160,8 @@ export const explain =
         return E.isRight(answers.pids ?? E.right([]))
           ? `the shim answers and its task has ${count(pidsOf(answers).length, 'process', 'processes')}`
           : 'the shim answers';
+      case 'shim-answers':
+        return 'the shim answers, and this daemon asks nothing more';
       case 'sandbox-recorded':
         return 'the shim answers and a sandbox of this id is recorded';
       case 'sandbox-unknown':
@@ -161,9 +173,9 @@ export const explain =
       case 'pids-failed':
         return `the shim did not list its processes (${shimProblem(answers.pids)}), which counts as none`;
       case 'address-unreadable':
-        return `there is no address to reach the shim at: ${readingProblem('address', listed?.address)}`;
+        return `there is no address to reach the shim at: ${addressProblem(policy, listed)}`;
       case 'address-unsupported':
-        return bootstrapProblem(listed?.address);
+        return addressProblem(policy, listed);
       case 'log-unusable':
         return answers.connection?._tag === 'LogFailed'
           ? `the shim's log cannot be opened: ${showFileError(answers.connection.error)}`
@@ -191,7 +203,8 @@ export const explain =
   };
 
 const exhaustionOf = ({ contents, answers: { connection } }: BundleEvidence): string => {
-  const readings = contents?._tag === 'Listed' ? [contents.shimBinaryPath, contents.address] : [];
+  const readings =
+    contents?._tag === 'Listed' ? [contents.shimBinaryPath, contents.bootstrap, contents.address] : [];
   const errors: ReadonlyArray<FileError | ShimError> = [
     ...(contents?._tag === 'Unreadable' ? [contents.error] : []),
     ...readings.flatMap((reading) => (reading._tag === 'Failed' ? [reading.error] : [])),
@@ -225,14 +238,18 @@ const readingProblem = (name: string, reading: Reading | undefined): string => {
   }
 };
 
-const bootstrapProblem = (reading: Reading | undefined): string =>
-  reading?._tag !== 'Read'
-    ? readingProblem('address', reading)
-    : pipe(
-        parseAddressFile(reading.content),
-        E.chain(targetOf),
-        E.match(showBootstrapError, () => ''),
-      );
+const addressProblem = (policy: Policy, listed: Listed | undefined): string => {
+  const address = listed === undefined ? undefined : shimAddress(policy)(listed);
+  switch (address?._tag) {
+    case 'Unreadable':
+      return readingProblem(address.file, address.reading);
+    case 'Unsupported':
+      return showBootstrapError(address.error);
+    case 'Target':
+    case undefined:
+      return '';
+  }
+};
 
 const connectionProblem = (connection: Answers['connection']): string => {
   switch (connection?._tag) {

@@ -48,6 +48,7 @@ export const BundleContents = t.union(
         _tag: t.literal('Listed'),
         shimBinaryPath: Reading,
         address: Reading,
+        bootstrap: Reading,
         log: LogState,
         work: Reading,
       }),

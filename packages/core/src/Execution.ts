@@ -258,5 +258,5 @@ export const carryOutDisconnect =
       instance,
       exit: undefined,
     };
-    await walk(executor, subject, () => false)(stepsAfterDisconnect(evidence)({ registered }), records)();
+    await walk(executor, subject, () => false)(stepsAfterDisconnect(executor.settings.policy)(evidence)({ registered }), records)();
   };

@@ -61,27 +61,62 @@ export const openLogPipe =
     return E.right(undefined);
   };
 
-const connect =
+/** What keeps the log from being opened: found by opening it, or, where nothing may be opened, by what stands there. */
+const logProblem =
+  (inquirer: Inquirer) =>
+  (evidence: BundleEvidence, open: OpenShim): T.Task<FileError | undefined> =>
+  async () => {
+    const { contents } = evidence;
+    if (inquirer.probing === 'asked')
+      return contents?._tag === 'Listed' && contents.log._tag === 'Unusable' ? contents.log.error : undefined;
+    const opened = await openLogPipe(inquirer)(evidence, open)();
+    return E.isLeft(opened) ? opened.left : undefined;
+  };
+
+/** Dials, opens the log where the policy does so then, and asks whether anybody is there. */
+const connectTo =
   (inquirer: Inquirer) =>
   (evidence: BundleEvidence, open: OpenShim, target: ShimTarget): T.Task<ConnectionAnswer> =>
   async () => {
-    const { capabilities, settings, probing } = inquirer;
+    const { capabilities, settings } = inquirer;
     const { namespace, id } = evidence;
     const timeoutMs = settings.timeouts.loadMs;
-    if (probing === 'not-asked') return { _tag: 'NotProbed' };
-    if (probing === 'asked-with-log') {
-      const log = await openLogPipe(inquirer)(evidence, open)();
-      if (E.isLeft(log)) return { _tag: 'LogFailed', error: log.left };
-    }
     const dialled = await capabilities.shimConnector.dial({ namespace, target, timeoutMs })();
     if (E.isLeft(dialled)) return { _tag: 'DialFailed', error: dialled.left };
-    const connected = await dialled.right.connect({ id, timeoutMs })();
-    if (E.isLeft(connected)) {
+    const giveUp = async (answer: ConnectionAnswer): Promise<ConnectionAnswer> => {
       await dialled.right.close();
-      return { _tag: 'ConnectFailed', error: connected.left };
+      return answer;
+    };
+    if (settings.policy.logOpened === 'after-dial') {
+      const error = await logProblem(inquirer)(evidence, open)();
+      if (error !== undefined) return giveUp({ _tag: 'LogFailed', error });
     }
+    const connected = await dialled.right.connect({ id, timeoutMs })();
+    if (E.isLeft(connected)) return giveUp({ _tag: 'ConnectFailed', error: connected.left });
     open.session = dialled.right;
     return { _tag: 'Connected', answer: connected.right };
+  };
+
+const isNotImplemented = (answer: ConnectionAnswer): boolean =>
+  answer._tag === 'ConnectFailed' && answer.error._tag === 'Answered' && answer.error.class === 'NotImplemented';
+
+const connect =
+  (inquirer: Inquirer) =>
+  (
+    evidence: BundleEvidence,
+    open: OpenShim,
+    { target, fallback }: Extract<Question, { readonly _tag: 'Connection' }>,
+  ): T.Task<ConnectionAnswer> =>
+  async () => {
+    if (inquirer.probing === 'not-asked') return { _tag: 'NotProbed' };
+    if (inquirer.settings.policy.logOpened !== 'after-dial') {
+      const error = await logProblem(inquirer)(evidence, open)();
+      if (error !== undefined) return { _tag: 'LogFailed', error };
+    }
+    const answer = await connectTo(inquirer)(evidence, open, target)();
+    return fallback !== undefined && isNotImplemented(answer)
+      ? connectTo(inquirer)(evidence, open, fallback)()
+      : answer;
   };
 
 const answer =
@@ -102,7 +137,7 @@ const answer =
         );
       case 'Connection':
         return pipe(
-          connect(inquirer)(evidence, open, question.target),
+          connect(inquirer)(evidence, open, question),
           T.map((connection) => ({ connection })),
         );
       case 'Sandbox':

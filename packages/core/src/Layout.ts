@@ -5,6 +5,7 @@ import * as B from './ByteString.js';
 export const entry = {
   shimBinaryPath: B.fromText('shim-binary-path'),
   address: B.fromText('address'),
+  bootstrap: B.fromText('bootstrap.json'),
   log: B.fromText('log'),
   work: B.fromText('work'),
   rootfs: B.fromText('rootfs'),

@@ -80,7 +80,7 @@ const prepareBundle =
     if (inquirer.probing !== 'asked-with-log' || settled.verdict._tag === 'Hold') await release(open)();
     const { namespace, id } = evidence;
     inquirer.capabilities.trace.tell({ _tag: 'BundleSettled', namespace, id, verdict: settled.verdict })();
-    return { plan: { ...settled, steps: stepsOf(settled.evidence)(settled.verdict) }, open };
+    return { plan: { ...settled, steps: stepsOf(inquirer.settings.policy)(settled.evidence)(settled.verdict) }, open };
   };
 
 /** Decides on every bundle; those that wait for a shim do not hold up the others. */
@@ -92,7 +92,7 @@ export const prepare =
     if (E.isLeft(snapshot)) return E.left({ _tag: 'StateUnreadable', error: snapshot.left });
     const found = snapshot.right.flatMap(({ bundles }) => bundles);
     capabilities.trace.tell({ _tag: 'BundlesFound', bundles: found.length })();
-    const resolve = makeResolver(capabilities.programFiles, settings.programSearch);
+    const resolve = makeResolver(capabilities.programFiles, settings.programSearch, settings.policy);
     const inquirer: Inquirer = { capabilities, settings, state, resolve, probing };
     const prepared = await traverse(settings.bounds.waiting, prepareBundle(inquirer))(found)();
     const queue = prepared.values();

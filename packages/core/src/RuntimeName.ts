@@ -5,6 +5,7 @@ import * as t from 'io-ts';
 import * as B from './ByteString.js';
 import { FileError, showFileError } from './FileSystem.js';
 import * as Layout from './Layout.js';
+import type { Policy } from './Policy.js';
 import type { ProgramFiles } from './ProgramFiles.js';
 
 /** Where the daemon would look for programs: its working directory beats `PATH`, its own directory comes last. */
@@ -36,10 +37,14 @@ export type RuntimeError = t.TypeOf<typeof RuntimeError>;
 const slash = B.fromText('/');
 
 /** `io.containerd.runc.v2` ⇒ `containerd-shim-runc-v2`. Undefined when it is no runtime's name (SPEC 5, BinaryName). */
-export const programNameOf = (runtime: B.ByteString): B.ByteString | undefined => {
+export const programNameOf = (
+  runtime: B.ByteString,
+  { runtimeNames }: Pick<Policy, 'runtimeNames'>,
+): B.ByteString | undefined => {
   const parts = B.split(runtime, '.');
   const [name, version] = parts.slice(-2);
-  if (parts.length < 2 || parts[0] === '' || name === undefined || version === undefined) return undefined;
+  if (parts.length < 2 || name === undefined || version === undefined) return undefined;
+  if (parts[0] === '' && runtimeNames === 'checked') return undefined;
   return B.concat(B.fromText('containerd-shim-'), name, B.fromText('-'), version);
 };
 
@@ -50,6 +55,7 @@ export const programNameOf = (runtime: B.ByteString): B.ByteString | undefined =
 export const makeResolver = (
   files: ProgramFiles,
   search: ProgramSearch,
+  policy: Pick<Policy, 'runtimeNames'>,
 ): ((runtime: B.ByteString) => TE.TaskEither<RuntimeError, B.ByteString>) => {
   const found = new Map<string, Promise<E.Either<RuntimeError, B.ByteString>>>();
 
@@ -72,6 +78,8 @@ export const makeResolver = (
   const searchFor = async (program: B.ByteString): Promise<E.Either<RuntimeError, B.ByteString>> => {
     const here = fromWorkingDirectory(program);
     if (await exists(here)) return E.right(here);
+    // A name with a slash is no name to look for, which 1.6 does not notice: it takes the directory itself (H32).
+    if (program.includes(slash)) return E.right(search.workingDirectory);
     const onPath = await inPath(program);
     if (onPath !== undefined) return E.right(onPath);
     const beside = Layout.below(search.executableDirectory, program);
@@ -85,7 +93,8 @@ export const makeResolver = (
       const file = await files.look(runtime)();
       return E.isLeft(file) ? E.left({ _tag: 'Unusable', error: file.left }) : E.right(runtime);
     }
-    const program = runtime.includes(slash) ? undefined : programNameOf(runtime);
+    const isRefused = policy.runtimeNames === 'checked' && runtime.includes(slash);
+    const program = isRefused ? undefined : programNameOf(runtime, policy);
     if (program === undefined) return E.left({ _tag: 'InvalidName', name: runtime });
     const answer = found.get(program) ?? searchFor(program);
     found.set(program, answer);

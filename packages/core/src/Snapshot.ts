@@ -71,6 +71,7 @@ const readEntries =
       _tag: 'Listed',
       shimBinaryPath: await readFile(Layout.entry.shimBinaryPath),
       address: await readFile(Layout.entry.address),
+      bootstrap: await readFile(Layout.entry.bootstrap),
       log: await readLog(files)({ directory, name: Layout.entry.log }, kinds.get(Layout.entry.log))(),
       work:
         kinds.get(Layout.entry.work) === 'symlink'

@@ -6,6 +6,7 @@ import * as t from 'io-ts';
 import * as B from './ByteString.js';
 
 /**
+ * - `WriteBootstrap`: `bootstrap.json` is made where there was only an `address`.
  * - `OpenLogPipe`: the log pipe is made where it is missing, opened, and held open.
  * - `Register`: the task becomes known; from now on its shim's end is its death.
  * - `CallDelete`, `CallShutdown`, `CloseConnection`: to the shim. That it has no such task, or hung up, is no failure.
@@ -18,6 +19,7 @@ import * as B from './ByteString.js';
  */
 export const Step = t.union(
   [
+    t.readonly(t.type({ _tag: t.literal('WriteBootstrap'), content: B.ByteString })),
     t.readonly(t.type({ _tag: t.literal('OpenLogPipe') })),
     t.readonly(t.type({ _tag: t.literal('Register') })),
     t.readonly(t.type({ _tag: t.literal('CallDelete') })),

@@ -6,6 +6,7 @@ const reasons = {
   'not-a-directory': 'Ignore',
   hidden: 'Ignore',
   'task-running': 'Adopt',
+  'shim-answers': 'Adopt',
   'sandbox-recorded': 'Adopt',
   'sandbox-unknown': 'Adopt',
   'no-processes': 'Reap',

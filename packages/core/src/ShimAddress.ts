@@ -1,0 +1,88 @@
+/** Where a policy's daemon would look for a bundle's shim, from what the bundle holds (SPEC 9.1 to 9.6). */
+import * as E from 'fp-ts/lib/Either.js';
+import { pipe } from 'fp-ts/lib/function.js';
+import {
+  type BootstrapError,
+  type BootstrapParameters,
+  legacyParameters,
+  parseBootstrap,
+  type ShimTarget,
+  targetOf,
+} from './Bootstrap.js';
+import * as B from './ByteString.js';
+import type { BundleContents, Reading } from './Evidence.js';
+import type { Policy } from './Policy.js';
+
+type Listed = Extract<BundleContents, { readonly _tag: 'Listed' }>;
+
+/**
+ * - `Unreadable`: the file that should say it cannot be read, is missing, or says nothing.
+ * - `Unsupported`: it says what this daemon does not understand.
+ * - `Target`: there. `fallback` is asked when the shim does not implement what `target` asks; `migrated` is what the
+ *   daemon would write down as `bootstrap.json`.
+ */
+export type ShimAddress =
+  | { readonly _tag: 'Unreadable'; readonly file: 'address' | 'bootstrap.json'; readonly reading: Reading }
+  | { readonly _tag: 'Unsupported'; readonly error: BootstrapError; readonly migrated?: B.ByteString }
+  | {
+      readonly _tag: 'Target';
+      readonly target: ShimTarget;
+      readonly fallback?: ShimTarget;
+      readonly migrated?: B.ByteString;
+    };
+
+const fromParameters = (
+  parsed: E.Either<BootstrapError, BootstrapParameters>,
+  migrated: { readonly migrated?: B.ByteString } = {},
+): ShimAddress =>
+  pipe(
+    parsed,
+    E.bindTo('parameters'),
+    E.bind('target', ({ parameters }) => targetOf(parameters, 'refused')),
+    E.match(
+      (error): ShimAddress => ({ _tag: 'Unsupported', error, ...migrated }),
+      ({ parameters, target }) => {
+        // Downgraded in memory only, one version at a time, and only over ttrpc is there an older one (SPEC 9.6).
+        const older = parameters.version < 3 ? undefined : targetOf({ ...parameters, version: 2 }, 'refused');
+        const fallback = older !== undefined && E.isRight(older) ? { fallback: older.right } : {};
+        return { _tag: 'Target', target, ...fallback, ...migrated };
+      },
+    ),
+  );
+
+/** What 2.x writes where it finds only an `address`: its text as it stands, never decoded (H23). */
+const migration = (address: B.ByteString): B.ByteString =>
+  B.fromText(JSON.stringify({ version: 2, address: B.toText(address), protocol: 'ttrpc' }));
+
+const fromBootstrap = ({ bootstrap, address }: Listed): ShimAddress => {
+  if (bootstrap._tag === 'Read') return fromParameters(parseBootstrap(bootstrap.content, 3));
+  if (bootstrap._tag === 'Failed') return { _tag: 'Unreadable', file: 'bootstrap.json', reading: bootstrap };
+  if (address._tag !== 'Read' || address.content === '') return { _tag: 'Unreadable', file: 'address', reading: address };
+  return fromParameters(E.right(legacyParameters(address.content)), { migrated: migration(address.content) });
+};
+
+const fromAddress = ({ address }: Listed, parse: (content: B.ByteString) => ReturnType<typeof parseBootstrap>): ShimAddress => {
+  if (address._tag !== 'Read') return { _tag: 'Unreadable', file: 'address', reading: address };
+  return pipe(
+    parse(address.content),
+    E.chain((parameters) => targetOf(parameters)),
+    E.match(
+      (error): ShimAddress => ({ _tag: 'Unsupported', error }),
+      (target) => ({ _tag: 'Target', target }),
+    ),
+  );
+};
+
+/** Where the shim is, as far as the bundle says it to this daemon. */
+export const shimAddress =
+  ({ bootstrap }: Pick<Policy, 'bootstrap'>) =>
+  (contents: Listed): ShimAddress => {
+    switch (bootstrap) {
+      case 'address-text':
+        return fromAddress(contents, (content) => E.right(legacyParameters(content)));
+      case 'address':
+        return fromAddress(contents, (content) => parseBootstrap(content, 2));
+      case 'bootstrap':
+        return fromBootstrap(contents);
+    }
+  };
