@@ -1,10 +1,11 @@
 /** Carrying out a tree of steps, one bundle at a time, over the capabilities. */
 import * as E from 'fp-ts/lib/Either.js';
-import { pipe } from 'fp-ts/lib/function.js';
+import { flow, pipe } from 'fp-ts/lib/function.js';
 import type { IO } from 'fp-ts/lib/IO.js';
 import type { Task } from 'fp-ts/lib/Task.js';
 import * as TE from 'fp-ts/lib/TaskEither.js';
 import { withBundle, withLocation } from './BundleDirectory.js';
+import type * as B from './ByteString.js';
 import type { Capabilities } from './Capabilities.js';
 import type { BundleEvidence } from './Evidence.js';
 import type { TaskEvent } from './EventSink.js';
@@ -21,7 +22,7 @@ import { showBinaryError } from './ShimBinary.js';
 import { isTaskNotFound, type ShimError, showShimError } from './ShimConnector.js';
 import { type Step, type StepTree, successPath } from './Step.js';
 import { type TaskExitInfo, timestampFromMs } from './TaskExit.js';
-import { type MountTableView, unmountBelow } from './Unmounting.js';
+import { type MountTableView, unmountAll, unmountBelow } from './Unmounting.js';
 
 /** What carrying out steps needs, beyond the capabilities. */
 export interface Executor {
@@ -120,6 +121,46 @@ const unlessReplaced = ({ capabilities: { fileSystem }, state }: Executor, { evi
     silently(showFileError),
   );
 
+/** What a policy unmounts for a bundle. */
+const unmountRootfs = (executor: Executor, { evidence }: Subject): Outcome => {
+  const { capabilities, settings, state } = executor;
+  const rootfs = Layout.below(state.path, evidence.namespace, evidence.id, Layout.entry.rootfs);
+  const below = flow(unmountBelow({ ...capabilities, view: executor.mountTable }), silently(showMountError));
+  switch (settings.policy.unmounts) {
+    case 'rootfs':
+      return pipe(rootfs, unmountAll(capabilities), silently(showMountError));
+    case 'rootfs-and-below':
+      return below(rootfs);
+    case 'target-and-below':
+      return pipe(
+        capabilities.mounts.resolve(rootfs),
+        TE.matchE(
+          (error) => (isAbsent(error) ? done : TE.left(showFileError(error))),
+          (target) => below(target),
+        ),
+      );
+  }
+};
+
+/** Made beside its name and moved there, so that nobody ever finds a part of it; a leftover of an earlier try goes. */
+const writeBootstrap =
+  (executor: Executor, { evidence }: Subject) =>
+  (content: B.ByteString): Outcome => {
+    const { fileSystem } = executor.capabilities;
+    return pipe(
+      withBundle(fileSystem, executor.state)(evidence, (directory) => {
+        const aside = { directory, name: Layout.entry.newBootstrap };
+        return pipe(
+          fileSystem.unlink(aside),
+          TE.orElse((error) => (isAbsent(error) ? TE.right(undefined) : TE.left(error))),
+          TE.chain(() => fileSystem.createFile(aside, content)),
+          TE.chain(() => fileSystem.rename(aside, { directory, name: Layout.entry.bootstrap })),
+        );
+      }),
+      silently(showFileError),
+    );
+  };
+
 const take =
   (executor: Executor, subject: Subject) =>
   (step: Step): Outcome => {
@@ -127,6 +168,8 @@ const take =
     const { evidence, open } = subject;
     const { id } = evidence;
     switch (step._tag) {
+      case 'WriteBootstrap':
+        return writeBootstrap(executor, subject)(step.content);
       case 'OpenLogPipe':
         return pipe(openLogPipe(executor)(evidence, open), silently(showFileError));
       case 'Register':
@@ -162,13 +205,7 @@ const take =
       case 'UnmountRootfs':
         return pipe(
           unlessReplaced(executor, subject),
-          TE.chain(() =>
-            pipe(
-              Layout.below(state.path, evidence.namespace, id, Layout.entry.rootfs),
-              unmountBelow({ ...capabilities, view: executor.mountTable }),
-              silently(showMountError),
-            ),
-          ),
+          TE.chain(() => unmountRootfs(executor, subject)),
         );
       case 'RemoveRootfs':
         return removeRootfs(executor, subject);
@@ -258,5 +295,5 @@ export const carryOutDisconnect =
       instance,
       exit: undefined,
     };
-    await walk(executor, subject, () => false)(stepsAfterDisconnect(executor.settings.policy)(evidence)({ registered }), records)();
+    await walk(executor, subject, () => false)(stepsAfterDisconnect(evidence)({ registered }), records)();
   };

@@ -87,6 +87,11 @@ export interface FileSystem {
   readonly status: (at: Location) => TaskEither<FileError, FileStatus>;
   /** What the name leads to, following symlinks (`stat`). Looks only; nothing is opened. */
   readonly resolvedStatus: (at: Location) => TaskEither<FileError, FileStatus>;
+  /**
+   * Makes a regular file with these contents, mode 0644, and brings it to the disk. Whatever stands there already is
+   * not touched (`EEXIST`).
+   */
+  readonly createFile: (at: Location, content: B.ByteString) => TaskEither<FileError, void>;
   /** `rename(2)`, which silently replaces a file or an empty directory; see `Removal` for what the reference does. */
   readonly rename: (from: Location, to: Location) => TaskEither<FileError, void>;
   /** `unlink(2)`: removes anything but a directory. */

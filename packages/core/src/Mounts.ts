@@ -6,6 +6,7 @@ import type { Task } from 'fp-ts/lib/Task.js';
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
 import * as t from 'io-ts';
 import * as B from './ByteString.js';
+import type { FileError } from './FileSystem.js';
 
 /**
  * - `TableUnreadable`: the table could not be read or has a line that cannot be understood (H39).
@@ -33,6 +34,8 @@ export interface Mounts {
   readonly isFuse: (path: B.ByteString) => Task<boolean>;
   /** Runs `fusermount3 -u`, then `fusermount -u`, each within a deadline. */
   readonly unmountFuse: (path: B.ByteString) => TaskEither<MountError, void>;
+  /** The path with every symlink in it resolved, as `realpath(3)` gives it: what the mount table calls the place. */
+  readonly resolve: (path: B.ByteString) => TaskEither<FileError, B.ByteString>;
   /** False only where the path certainly does not exist (`ENOENT`); other errors count as existing (SPEC 7.2). */
   readonly exists: (path: B.ByteString) => Task<boolean>;
 }

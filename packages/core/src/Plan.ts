@@ -3,9 +3,10 @@ import { pipe } from 'fp-ts/lib/function.js';
 import * as t from 'io-ts';
 import * as B from './ByteString.js';
 import { BundleEvidence, programOf, workOf } from './Evidence.js';
-import { PolicyName } from './Policy.js';
+import { type Policy, PolicyName } from './Policy.js';
+import { shimAddress } from './ShimAddress.js';
 import { attempt, failed, followedBy, perform, StepTree, succeeded, successPath } from './Step.js';
-import { Verdict } from './Verdict.js';
+import { type Reason, Verdict } from './Verdict.js';
 import { WorkDirectoryReason } from './WorkDirectory.js';
 
 /** One bundle's part of a plan. */
@@ -58,57 +59,75 @@ const removeBundle = (work: B.ByteString | undefined): StepTree => {
 const cleanUpWithBinary = (program: B.ByteString | undefined, work: B.ByteString | undefined): StepTree =>
   program === undefined ? failed : perform({ _tag: 'RunBinary', program }, removeBundle(work));
 
-/** The reasons for which the reference had opened the log, and made its FIFO, before it gave up (SPEC 8.1). */
-const reachedLog = (verdict: Verdict): boolean =>
-  verdict.reason === 'address-unsupported' || verdict.reason === 'dial-failed' || verdict.reason === 'connect-failed';
+/** The same, and the bundle once more whatever failed before (SPEC 12.1; 4.1, step 9 of 2.x). */
+const cleanUpAnyway = (program: B.ByteString | undefined, work: B.ByteString | undefined): StepTree => {
+  const bundle = removeBundle(work);
+  return program === undefined
+    ? bundle
+    : perform(
+        { _tag: 'RunBinary', program },
+        pipe(bundle, followedBy({ onSuccess: succeeded, onFailure: bundle })),
+        bundle,
+      );
+};
+
+/** The reasons to give a shim up, in the order in which taking it back meets them. */
+const opensLogBefore: Readonly<Record<Policy['logOpened'], ReadonlyArray<Reason>>> = {
+  'before-address': ['address-unreadable', 'address-unsupported', 'dial-failed', 'connect-failed'],
+  'after-address': ['address-unsupported', 'dial-failed', 'connect-failed'],
+  'after-dial': ['connect-failed'],
+};
+
+/** What would be written as `bootstrap.json` before the shim is dialled. */
+const migrationOf = (policy: Policy, { contents }: BundleEvidence): B.ByteString | undefined => {
+  const address = contents?._tag === 'Listed' ? shimAddress(policy)(contents) : undefined;
+  return address === undefined || address._tag === 'Unreadable' ? undefined : address.migrated;
+};
 
 /**
  * SPEC 12: the task is deleted through the shim, the shim told to end, the connection closed; its end makes the binary
  * run (12.1), and then the bundle is removed, once more where the binary's own removal failed. A shim that refuses the
  * deletion is left running and unregistered (K2, H1).
  */
-const reap = (program: B.ByteString | undefined, work: B.ByteString | undefined): StepTree => {
-  const bundle = removeBundle(work);
-  const afterEnd =
-    program === undefined
-      ? bundle
-      : perform(
-          { _tag: 'RunBinary', program },
-          pipe(bundle, followedBy({ onSuccess: succeeded, onFailure: bundle })),
-          bundle,
-        );
-  return perform(
+const reap = (program: B.ByteString | undefined, work: B.ByteString | undefined): StepTree =>
+  perform(
     { _tag: 'CallDelete' },
     attempt(
       { _tag: 'CallShutdown' },
-      attempt({ _tag: 'CloseConnection' }, attempt({ _tag: 'CloseLogPipe' }, afterEnd)),
+      attempt(
+        { _tag: 'CloseConnection' },
+        attempt({ _tag: 'CloseLogPipe' }, cleanUpAnyway(program, work)),
+      ),
     ),
   );
-};
 
-/** What carrying out a verdict means. */
+/** What carrying out a verdict means, to this policy. */
 export const stepsOf =
+  (policy: Policy) =>
   (evidence: BundleEvidence) =>
   (verdict: Verdict): StepTree => {
     const work = workOf(evidence);
     const program = programOf(evidence);
-    const cleanUp = cleanUpWithBinary(program, work);
+    const cleanUp = policy.removesAfterFailedCleanUp ? cleanUpAnyway(program, work) : cleanUpWithBinary(program, work);
+    const migration = migrationOf(policy, evidence);
+    const migrated = (next: StepTree, onFailure: StepTree): StepTree =>
+      migration === undefined ? next : perform({ _tag: 'WriteBootstrap', content: migration }, next, onFailure);
     switch (verdict._tag) {
       case 'Ignore':
       case 'Hold':
         return succeeded;
-      case 'Adopt':
-        return perform(
-          { _tag: 'OpenLogPipe' },
-          perform({ _tag: 'Register' }),
-          attempt({ _tag: 'CloseConnection' }, cleanUp),
-        );
+      case 'Adopt': {
+        const giveUp = attempt({ _tag: 'CloseConnection' }, cleanUp);
+        return perform({ _tag: 'OpenLogPipe' }, migrated(perform({ _tag: 'Register' }), giveUp), giveUp);
+      }
       case 'Reap':
-        return attempt({ _tag: 'OpenLogPipe' }, reap(program, work));
-      case 'CleanUp':
-        return reachedLog(verdict)
-          ? attempt({ _tag: 'OpenLogPipe' }, attempt({ _tag: 'CloseLogPipe' }, cleanUp))
+        return attempt({ _tag: 'OpenLogPipe' }, migrated(reap(program, work), reap(program, work)));
+      case 'CleanUp': {
+        const afterLog = migrated(attempt({ _tag: 'CloseLogPipe' }, cleanUp), attempt({ _tag: 'CloseLogPipe' }, cleanUp));
+        return opensLogBefore[policy.logOpened].includes(verdict.reason)
+          ? attempt({ _tag: 'OpenLogPipe' }, afterLog)
           : cleanUp;
+      }
       case 'Discard':
         return verdict.reason === 'container-not-found' || verdict.reason === 'container-unknown'
           ? attempt({ _tag: 'UnmountRootfs' }, removeBundle(work)) // step 7a unmounts by itself, before D2 does

@@ -30,8 +30,13 @@ export interface Policy {
   readonly failedPidsCountAsNone: boolean;
   /** Whether a bundle whose shim could not be taken back is removed although its binary failed to clean up (H10, H4). */
   readonly removesAfterFailedCleanUp: boolean;
-  /** What is unmounted before a bundle is removed: `rootfs` alone, or all that is mounted at or below it (SPEC 7.4). */
-  readonly unmounts: 'rootfs' | 'rootfs-and-below';
+  /**
+   * What is unmounted before a bundle is removed (SPEC 7.4):
+   * - `rootfs`: what is mounted on it, and nothing below;
+   * - `rootfs-and-below`: all that the mount table names at or below its path as it is written (H13);
+   * - `target-and-below`: the same, at or below where that path leads (H14).
+   */
+  readonly unmounts: 'rootfs' | 'rootfs-and-below' | 'target-and-below';
   /** Whether a runtime's name may be without its first part, or hold a slash, which leads to the working directory (H32). */
   readonly runtimeNames: 'any' | 'checked';
   /** Where the metadata store keeps sandboxes: at its root, or below `v1` (SPEC 18.6). 1.6 knows none. */
@@ -70,6 +75,7 @@ export const containerd21: Policy = {
   bootstrap: 'bootstrap',
   logOpened: 'before-address',
   removesAfterFailedCleanUp: true,
+  unmounts: 'target-and-below',
   sandboxRecords: 'v1',
 };
 

@@ -11,7 +11,7 @@ import * as B from './ByteString.js';
  * - `Register`: the task becomes known; from now on its shim's end is its death.
  * - `CallDelete`, `CallShutdown`, `CloseConnection`: to the shim. That it has no such task, or hung up, is no failure.
  * - `RunBinary`: the shim's binary, with `delete`, in the bundle.
- * - `UnmountRootfs`: all that is mounted at or below the bundle's `rootfs`.
+ * - `UnmountRootfs`: what is mounted on the bundle's `rootfs`, and below it as far as the policy says.
  * - `RemoveRootfs`: the directory itself, which must be empty by now.
  * - `RemoveBundle`, `RemoveWorkDirectory`: moved behind a dot, then removed with all below.
  * - `PublishExit`, `PublishDelete`: events, with what the binary said of the task's end, or with status 255 and now.

@@ -39,7 +39,7 @@ const unmountOnce =
   };
 
 /** SPEC 7.2: every layer stacked on one path. Nothing mounted there (any more) is success. */
-const unmountAll =
+export const unmountAll =
   (needs: Needs) =>
   (path: B.ByteString): TE.TaskEither<MountError, void> =>
   async () => {
