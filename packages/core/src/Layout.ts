@@ -6,6 +6,7 @@ export const entry = {
   shimBinaryPath: B.fromText('shim-binary-path'),
   address: B.fromText('address'),
   bootstrap: B.fromText('bootstrap.json'),
+  newBootstrap: B.fromText('.bootstrap.json'),
   log: B.fromText('log'),
   work: B.fromText('work'),
   rootfs: B.fromText('rootfs'),

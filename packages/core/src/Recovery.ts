@@ -128,7 +128,7 @@ export const plan =
       plan: { ...about, namespaces },
       report: makeReport(
         { ...about, ...elapsed(), command: 'plan', interrupted: capabilities.interrupted() },
-        namespaces.map(reportPlannedNamespace),
+        namespaces.map(reportPlannedNamespace(policy)),
       ),
     });
   };
@@ -194,7 +194,7 @@ const finishNamespace =
       name: B.show(name),
       error: E.isLeft(removed) ? removed.left : null,
       bundles: bundles.map(({ plan: bundle }) =>
-        reportBundle(bundle, {
+        reportBundle(executor.settings.policy)(bundle, {
           registered: registry.get(bundle.evidence)() !== undefined,
           steps: [...records.of(bundle.evidence)],
         }),

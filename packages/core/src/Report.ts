@@ -8,7 +8,7 @@ import * as t from 'io-ts';
 import * as B from './ByteString.js';
 import { explain } from './Decision.js';
 import type { BundlePlan, NamespacePlan, Plan } from './Plan.js';
-import { PolicyName } from './Policy.js';
+import { type Policy, PolicyName } from './Policy.js';
 import { nameOf, type Step, successPath } from './Step.js';
 import { Reason, type VerdictTag } from './Verdict.js';
 import { WorkDirectoryReason } from './WorkDirectory.js';
@@ -130,26 +130,30 @@ export const reportStep = (
 ): StepReport => ({ step: nameOf(step), outcome, ...targetOf(step), ...more });
 
 /** One bundle's part, given what became of its steps. */
-export const reportBundle = (
-  plan: BundlePlan,
-  done: { readonly registered: boolean; readonly steps: ReadonlyArray<StepReport> },
-): BundleReport => ({
-  id: B.show(plan.evidence.id),
-  verdict: verdictNames[plan.verdict._tag],
-  reason: plan.verdict.reason,
-  explanation: explain(plan.evidence)(plan.verdict),
-  ...done,
-});
+export const reportBundle =
+  (policy: Policy) =>
+  (
+    plan: BundlePlan,
+    done: { readonly registered: boolean; readonly steps: ReadonlyArray<StepReport> },
+  ): BundleReport => ({
+    id: B.show(plan.evidence.id),
+    verdict: verdictNames[plan.verdict._tag],
+    reason: plan.verdict.reason,
+    explanation: explain(policy)(plan.evidence)(plan.verdict),
+    ...done,
+  });
 
 const plannedSteps = (plan: BundlePlan): ReadonlyArray<StepReport> =>
   successPath(plan.steps).map((step) => reportStep(step, 'planned'));
 
 /** A namespace as a dry run reports it: what would be done, if every step succeeded. */
-export const reportPlannedNamespace = (plan: NamespacePlan): NamespaceReport => ({
+export const reportPlannedNamespace =
+  (policy: Policy) =>
+  (plan: NamespacePlan): NamespaceReport => ({
   name: B.show(plan.name),
   error: plan.error,
   bundles: plan.bundles.map((bundle) =>
-    reportBundle(bundle, { registered: bundle.verdict._tag === 'Adopt', steps: plannedSteps(bundle) }),
+    reportBundle(policy)(bundle, { registered: bundle.verdict._tag === 'Adopt', steps: plannedSteps(bundle) }),
   ),
   workDirs: plan.workDirectories.map(({ name, reason }) => ({
     name: B.show(name),

@@ -17,7 +17,7 @@ const afterFailureOf = (name: string, tree: StepTree): string => {
 
 const ordinary = bundle({}, running);
 const withoutWork = bundle({ work: { _tag: 'Absent' } }, running);
-const steps = (reason: Reason, evidence: BundleEvidence = ordinary): StepTree => stepsOf(evidence)(because(reason));
+const steps = (reason: Reason, evidence: BundleEvidence = ordinary): StepTree => stepsOf(containerd17)(evidence)(because(reason));
 
 const removal = 'unmount-rootfs remove-rootfs remove-bundle remove-work-directory';
 
@@ -111,7 +111,7 @@ describe('any tree', () => {
           check(tree.onSuccess, [...done, name]);
           check(tree.onFailure, [...done, `not ${name}`]);
         };
-        check(stepsOf(evidence)(because(reason)), []);
+        check(stepsOf(containerd17)(evidence)(because(reason)), []);
       }),
     );
   });

@@ -21,7 +21,7 @@ import * as B from '@shim-recovery/core/ByteString';
 import * as E from 'fp-ts/lib/Either.js';
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
 
-const { O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = fs.constants;
+const { O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_WRONLY } = fs.constants;
 
 /** The `f_type` of procfs. */
 const procMagic = 0x9fa0;
@@ -178,6 +178,22 @@ const refuseUnopened = async (at: Location, error: FileError): Promise<FileError
   return E.isLeft(status) ? error : { _tag: 'NotRegularFile', path: pathOf(at), kind: status.right.kind };
 };
 
+/** Written and brought to the disk, or taken away again. */
+const createFile =
+  (at: Location, content: B.ByteString): TaskEither<FileError, void> =>
+  async () => {
+    const flags = O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW;
+    const descriptor = await onEntry('create', (path) => fs.openSync(path, flags, 0o644))(at)();
+    if (E.isLeft(descriptor)) return descriptor;
+    const written = attempt('write', pathOf(at), () => {
+      fs.writeFileSync(descriptor.right, B.toBytes(content));
+      fs.fsyncSync(descriptor.right);
+    });
+    fs.closeSync(descriptor.right);
+    if (E.isLeft(written)) await linuxFileSystem.unlink(at)();
+    return written;
+  };
+
 export const linuxFileSystem: FileSystem = {
   openPath: (path) => async () => open(Buffer.from(B.toBytes(path)), path, 0),
   openDirectory: (at) => async () => {
@@ -195,6 +211,7 @@ export const linuxFileSystem: FileSystem = {
   readLink: onEntry('read', (path) => B.fromBytes(fs.readlinkSync(path, { encoding: 'buffer' }))),
   status: onEntry('stat', (path) => statusOf(fs.lstatSync(path, { bigint: true }))),
   resolvedStatus: onEntry('stat', (path) => statusOf(fs.statSync(path, { bigint: true }))),
+  createFile,
   rename: (from, to) => async () => {
     const target = kernelPath(to);
     return E.isLeft(target) ? target : onEntry('rename', (path) => fs.renameSync(path, target.right))(from)();

@@ -2,6 +2,7 @@
 import { execFile } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as B from '@shim-recovery/core/ByteString';
+import { type FileError, systemError } from '@shim-recovery/core/FileSystem';
 import type { MountError, Mounts } from '@shim-recovery/core/Mounts';
 import * as E from 'fp-ts/lib/Either.js';
 import type { Task } from 'fp-ts/lib/Task.js';
@@ -84,6 +85,15 @@ const exists =
   () =>
     new Promise((resolve) => fs.stat(bytesOf(path), (error) => resolve(error === null || error.code !== 'ENOENT')));
 
+const resolve =
+  (path: B.ByteString): TaskEither<FileError, B.ByteString> =>
+  () =>
+    new Promise((done) =>
+      fs.realpath.native(bytesOf(path), { encoding: 'buffer' }, (error, resolved) =>
+        done(error === null ? E.right(B.fromBytes(resolved)) : E.left(systemError('resolve', path, codeOf(error)))),
+      ),
+    );
+
 const runHelper = (helper: string, path: B.ByteString): Promise<string | undefined> =>
   new Promise((resolve) => {
     if (!B.isText(path)) return resolve('its path is not valid UTF-8');
@@ -109,4 +119,4 @@ const unmountFuse =
       : E.left({ _tag: 'HelperFailed', path, reason: `${first}; ${second}` });
   };
 
-export const linuxMounts: Mounts = { read, unmount, isFuse, unmountFuse, exists };
+export const linuxMounts: Mounts = { read, unmount, isFuse, unmountFuse, resolve, exists };

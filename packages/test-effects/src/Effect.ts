@@ -323,6 +323,7 @@ export const intercept = (capabilities: Capabilities, intervene: (effect: Effect
         readLink: onFile('read link', false, fileSystem.readLink),
         status: onFile('stat', false, fileSystem.status),
         resolvedStatus: onFile('stat', false, fileSystem.resolvedStatus),
+        createFile: (at, content) => onFile('create', true, (location) => fileSystem.createFile(location, content))(at),
         rename: (from, to) => onFile('rename', true, (location) => fileSystem.rename(location, to))(from),
         unlink: onFile('unlink', true, fileSystem.unlink),
         removeDirectory: onFile('rmdir', true, fileSystem.removeDirectory),
@@ -334,6 +335,12 @@ export const intercept = (capabilities: Capabilities, intervene: (effect: Effect
           tableFault,
           async () => mounts.read(),
         ),
+        resolve: (path) =>
+          either(
+            { capability: 'mounts', operation: 'resolve', subject: B.show(path), isMutation: false },
+            fileFault('resolve', path),
+            async () => mounts.resolve(path)(),
+          ),
         unmount: (path) =>
           either(
             { capability: 'mounts', operation: 'unmount', subject: B.show(path), isMutation: true },

@@ -201,6 +201,19 @@ export const makeFileSystem = (tree: Tree, clock: Clock): MemoryFileSystem => {
       ),
     status: (at) => atEntry('lstat', at, tree.lookUp, statusOf),
     resolvedStatus: (at) => atEntry('stat', at, (from, name) => tree.walk(name, { from }), statusOf),
+    createFile: (at, content) =>
+      attempt('create', pathOf(at), () =>
+        pipe(
+          directoryOf(at),
+          E.chain((directory): Attempt<void> => {
+            const found = tree.lookUp(directory, at.name);
+            if (E.isRight(found)) return E.left('EEXIST');
+            if (found.left !== 'ENOENT' || !Entry.isAttached(directory)) return found;
+            Entry.makeChild(directory, at.name, { kind: 'file', mode: 0o644, content });
+            return E.right(undefined);
+          }),
+        ),
+      ),
     rename: (from, to) =>
       attempt('rename', pathOf(from), () =>
         pipe(

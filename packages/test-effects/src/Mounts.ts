@@ -1,5 +1,6 @@
 /** The mount table of an imaginary machine, printed as the kernel prints it, and changed one `umount2` at a time (SPEC 7). */
 import * as B from '@shim-recovery/core/ByteString';
+import { systemError } from '@shim-recovery/core/FileSystem';
 import type { MountError, Mounts } from '@shim-recovery/core/Mounts';
 import * as E from 'fp-ts/lib/Either.js';
 import { pipe } from 'fp-ts/lib/function.js';
@@ -63,6 +64,11 @@ export const makeMounts = (tree: Tree, quirks: MountQuirks = {}): Mounts => {
         E.mapLeft(() => ({ _tag: 'HelperFailed', path, reason: 'it is in use' })),
       );
     },
+    resolve: (path) => async () =>
+      pipe(
+        tree.walk(path),
+        E.bimap((code) => systemError('resolve', path, code), tree.pathOf),
+      ),
     exists: (path) => async () => {
       const found = tree.walk(path);
       return E.isRight(found) || found.left !== 'ENOENT';
