@@ -32,6 +32,7 @@ const hazardOf = (reason: Reason): Hazard | undefined => {
     case 'empty':
     case 'no-processes':
     case 'task-running':
+    case 'shim-answers':
     case 'sandbox-recorded':
     case 'sandbox-unknown':
     case 'out-of-resources':

@@ -1,4 +1,5 @@
 import * as Recovery from '@shim-recovery/core/Recovery';
+import { policies, type Policy } from '@shim-recovery/core/Policy';
 import * as E from 'fp-ts/lib/Either.js';
 import { describe, expect, it } from 'vitest';
 import { layWorld, registeredBy } from '../../src/LaidWorld.js';
@@ -12,9 +13,10 @@ const orFail = <L, A>(outcome: E.Either<L, A>): A => {
 };
 
 /** One world, recovered once; the cases are told apart afterwards. */
-const recovered = async (world: World) => {
+const recovered = async (world: World, policy: Policy) => {
   const laid = layWorld(world);
-  const { settings, machine, places } = laid;
+  const { machine, places } = laid;
+  const settings = { ...laid.settings, policy };
   const run = orFail(await Recovery.recover(settings)(machine.capabilities)());
   await run.settled();
   const observation = laid.observe(registeredBy(run));
@@ -24,18 +26,18 @@ const recovered = async (world: World) => {
 
 const worlds = worldsOf(orFail(loadRecordings()));
 
-for (const recordedWorld of worlds) {
+for (const policy of Object.values(policies)) for (const recordedWorld of worlds) {
   const world = toWorld(recordedWorld);
-  const run = recovered(world);
+  const run = recovered(world, policy);
 
-  describe(`what containerd 1.7 left behind of the ${recordedWorld.set} world`, () => {
+  describe(`what ${policy.name} left behind of the ${recordedWorld.set} world`, () => {
     it.each(recordedWorld.cases.map((recorded) => [`${recorded.given.ns}/${recorded.given.id}`, recorded] as const))(
       '%s',
       async (_, recorded) => {
         const { outcome } = await run;
         const observed = outcome(recorded.given);
-        if (matches('containerd-1.7', recorded)(observed)) return;
-        expect(observed).toEqual(recorded.then['containerd-1.7'][0]);
+        if (matches(policy.name, recorded)(observed)) return;
+        expect(observed).toEqual(recorded.then[policy.name][0]);
         expect.fail('the outcome is another one');
       },
     );
