@@ -55,10 +55,7 @@ export const legacyParameters = (address: B.ByteString): BootstrapParameters => 
  * Reads what a shim answered: JSON of version 2 up to `newest`, or, when it is not JSON or of an older version, the
  * whole text as an address (SPEC 9.2, 9.4).
  */
-export const parseBootstrap = (
-  content: B.ByteString,
-  newest: 2 | 3,
-): E.Either<BootstrapError, BootstrapParameters> => {
+export const parseBootstrap = (content: B.ByteString, newest: 2 | 3): E.Either<BootstrapError, BootstrapParameters> => {
   const document = parseDocument(content);
   if (E.isLeft(document)) return E.right(legacyParameters(content));
   const version = integerField('version', 0)(document.right);

@@ -203,8 +203,7 @@ export const explain =
   };
 
 const exhaustionOf = ({ contents, answers: { connection } }: BundleEvidence): string => {
-  const readings =
-    contents?._tag === 'Listed' ? [contents.shimBinaryPath, contents.bootstrap, contents.address] : [];
+  const readings = contents?._tag === 'Listed' ? [contents.shimBinaryPath, contents.bootstrap, contents.address] : [];
   const errors: ReadonlyArray<FileError | ShimError> = [
     ...(contents?._tag === 'Unreadable' ? [contents.error] : []),
     ...readings.flatMap((reading) => (reading._tag === 'Failed' ? [reading.error] : [])),

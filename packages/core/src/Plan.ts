@@ -94,10 +94,7 @@ const reap = (program: B.ByteString | undefined, work: B.ByteString | undefined)
     { _tag: 'CallDelete' },
     attempt(
       { _tag: 'CallShutdown' },
-      attempt(
-        { _tag: 'CloseConnection' },
-        attempt({ _tag: 'CloseLogPipe' }, cleanUpAnyway(program, work)),
-      ),
+      attempt({ _tag: 'CloseConnection' }, attempt({ _tag: 'CloseLogPipe' }, cleanUpAnyway(program, work))),
     ),
   );
 
@@ -123,7 +120,10 @@ export const stepsOf =
       case 'Reap':
         return attempt({ _tag: 'OpenLogPipe' }, migrated(reap(program, work), reap(program, work)));
       case 'CleanUp': {
-        const afterLog = migrated(attempt({ _tag: 'CloseLogPipe' }, cleanUp), attempt({ _tag: 'CloseLogPipe' }, cleanUp));
+        const afterLog = migrated(
+          attempt({ _tag: 'CloseLogPipe' }, cleanUp),
+          attempt({ _tag: 'CloseLogPipe' }, cleanUp),
+        );
         return opensLogBefore[policy.logOpened].includes(verdict.reason)
           ? attempt({ _tag: 'OpenLogPipe' }, afterLog)
           : cleanUp;

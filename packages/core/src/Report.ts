@@ -150,17 +150,17 @@ const plannedSteps = (plan: BundlePlan): ReadonlyArray<StepReport> =>
 export const reportPlannedNamespace =
   (policy: Policy) =>
   (plan: NamespacePlan): NamespaceReport => ({
-  name: B.show(plan.name),
-  error: plan.error,
-  bundles: plan.bundles.map((bundle) =>
-    reportBundle(policy)(bundle, { registered: bundle.verdict._tag === 'Adopt', steps: plannedSteps(bundle) }),
-  ),
-  workDirs: plan.workDirectories.map(({ name, reason }) => ({
-    name: B.show(name),
-    removed: reason === 'not-registered',
-    reason,
-  })),
-});
+    name: B.show(plan.name),
+    error: plan.error,
+    bundles: plan.bundles.map((bundle) =>
+      reportBundle(policy)(bundle, { registered: bundle.verdict._tag === 'Adopt', steps: plannedSteps(bundle) }),
+    ),
+    workDirs: plan.workDirectories.map(({ name, reason }) => ({
+      name: B.show(name),
+      removed: reason === 'not-registered',
+      reason,
+    })),
+  });
 
 const summarize = (namespaces: ReadonlyArray<NamespaceReport>): Summary => {
   const bundles = namespaces.flatMap((namespace) => namespace.bundles);

@@ -57,11 +57,15 @@ const migration = (address: B.ByteString): B.ByteString =>
 const fromBootstrap = ({ bootstrap, address }: Listed): ShimAddress => {
   if (bootstrap._tag === 'Read') return fromParameters(parseBootstrap(bootstrap.content, 3));
   if (bootstrap._tag === 'Failed') return { _tag: 'Unreadable', file: 'bootstrap.json', reading: bootstrap };
-  if (address._tag !== 'Read' || address.content === '') return { _tag: 'Unreadable', file: 'address', reading: address };
+  if (address._tag !== 'Read' || address.content === '')
+    return { _tag: 'Unreadable', file: 'address', reading: address };
   return fromParameters(E.right(legacyParameters(address.content)), { migrated: migration(address.content) });
 };
 
-const fromAddress = ({ address }: Listed, parse: (content: B.ByteString) => ReturnType<typeof parseBootstrap>): ShimAddress => {
+const fromAddress = (
+  { address }: Listed,
+  parse: (content: B.ByteString) => ReturnType<typeof parseBootstrap>,
+): ShimAddress => {
   if (address._tag !== 'Read') return { _tag: 'Unreadable', file: 'address', reading: address };
   return pipe(
     parse(address.content),

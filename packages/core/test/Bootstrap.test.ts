@@ -2,20 +2,20 @@ import * as E from 'fp-ts/lib/Either.js';
 import { pipe } from 'fp-ts/lib/function.js';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { parseAddressFile, targetOf } from '../src/Bootstrap.js';
+import { parseBootstrap, targetOf } from '../src/Bootstrap.js';
 import * as B from '../src/ByteString.js';
 import { bytes } from './arbitraries.js';
 
-const read = (content: string): unknown =>
+const read = (content: string, newest: 2 | 3 = 2): unknown =>
   pipe(
-    parseAddressFile(B.fromText(content)),
+    parseBootstrap(B.fromText(content), newest),
     E.matchW(
       (error) => error._tag,
       ({ protocol, address }) => `${protocol} ${address}`,
     ),
   );
 
-describe('parseAddressFile (SPEC 9.2)', () => {
+describe('parseBootstrap (SPEC 9.2, 9.4)', () => {
   it.each([
     ['unix:///x', 'ttrpc unix:///x'],
     ['unix:///x\n', 'ttrpc unix:///x\n'],
@@ -47,12 +47,18 @@ describe('parseAddressFile (SPEC 9.2)', () => {
     expect(read(content)).toBe(expected);
   });
 
+  it('of a daemon that knows version 3 takes both', () => {
+    expect(read('{"version":3,"address":"a","protocol":"ttrpc"}', 3)).toBe('ttrpc a');
+    expect(read('{"version":2,"address":"a","protocol":"grpc"}', 3)).toBe('grpc a');
+    expect(read('{"version":4,"address":"a","protocol":"ttrpc"}', 3)).toBe('UnsupportedVersion');
+  });
+
   it('answers whatever the file holds, and takes what is no JSON literally', () => {
     fc.assert(
       fc.property(bytes(), (content) => {
-        const parsed = parseAddressFile(content);
+        const parsed = parseBootstrap(content, 2);
         if (/^[^\s{["0-9tfn-]/.test(content))
-          expect(parsed).toEqual(E.right({ version: 0, address: content, protocol: 'ttrpc' }));
+          expect(parsed).toEqual(E.right({ version: 2, address: content, protocol: 'ttrpc' }));
         else expect(E.isRight(parsed) || parsed.left._tag === 'UnsupportedVersion').toBe(true);
       }),
     );
@@ -75,7 +81,7 @@ describe('parseAddressFile (SPEC 9.2)', () => {
         ([version, address, protocol, where, before, after, gap]) => {
           const fields = [`"${version}":2`, `"${address}":${JSON.stringify(where)}`, `"${protocol}":"ttrpc"`];
           const document = `${gap}{${[...before, ...fields, ...after].join(`${gap},${gap}`)}}${gap}`;
-          expect(parseAddressFile(B.fromText(document))).toEqual(
+          expect(parseBootstrap(B.fromText(document), 2)).toEqual(
             E.right({ version: 2, address: B.fromText(Buffer.from(where).toString()), protocol: 'ttrpc' }),
           );
         },
@@ -117,6 +123,22 @@ describe('targetOf (SPEC 9.3, 9.5)', () => {
     expect(target('unix://')).toEqual(E.left({ _tag: 'MissingAddress' }));
     expect(target('a', 'smtp')).toEqual(E.left({ _tag: 'UnsupportedProtocol', protocol: 'smtp' }));
     expect(target('a', '')).toEqual(E.left({ _tag: 'UnsupportedProtocol', protocol: '' }));
+  });
+
+  it('refuses other schemes, and gRPC before version 3, for a daemon that knows versions', () => {
+    const refusing = (version: number, address: string, protocol: string): unknown =>
+      pipe(
+        targetOf({ version, address: B.fromText(address), protocol: B.fromText(protocol) }, 'refused'),
+        E.matchW(
+          (error) => error._tag,
+          ({ service }) => service,
+        ),
+      );
+    expect(refusing(2, 'vsock://1:2', 'ttrpc')).toBe('UnsupportedProtocol');
+    expect(refusing(2, 'unix:///x', 'ttrpc')).toBe('containerd.task.v2.Task');
+    expect(refusing(3, 'unix:///x', 'ttrpc')).toBe('containerd.task.v3.Task');
+    expect(refusing(2, 'unix:///x', 'grpc')).toBe('UnsupportedProtocol');
+    expect(refusing(3, 'unix:///x', 'grpc')).toBe('containerd.task.v3.Task');
   });
 
   it('takes a gRPC address literally', () => {

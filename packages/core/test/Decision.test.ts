@@ -5,10 +5,10 @@ import * as B from '../src/ByteString.js';
 import { type Decision, decide, explain } from '../src/Decision.js';
 import { type Answers, BundleEvidence, withAnswers } from '../src/Evidence.js';
 import { systemError } from '../src/FileSystem.js';
-import { containerd17 } from '../src/Policy.js';
+import { containerd16, containerd17, containerd21, type Policy } from '../src/Policy.js';
 import { answered } from '../src/ShimConnector.js';
 import { allReasons, type Reason } from '../src/Verdict.js';
-import { anyEvidence, bundle, fileError, running } from './evidence.js';
+import { anyEvidence, anyPolicy, bundle, fileError, running } from './evidence.js';
 
 const decide17 = decide(containerd17);
 
@@ -128,9 +128,47 @@ describe('decide, row by row (SPEC 4)', () => {
     expect(outcome(decide17(evidence))).toBe(expected);
   });
 
+  it.each<[string, Policy, BundleEvidence, string]>([
+    [
+      '1.6 asks for no processes (H2)',
+      containerd16,
+      bundle({}, { ...running, pids: E.right([]) }),
+      'Adopt shim-answers',
+    ],
+    [
+      '1.6 takes JSON for an address',
+      containerd16,
+      bundle(
+        { address: { _tag: 'Read', content: B.fromText('{"version":3}') } },
+        { ...running, connection: { _tag: 'DialFailed', error: closed } },
+      ),
+      'CleanUp dial-failed',
+    ],
+    [
+      '2.1 needs no address where there is a bootstrap.json',
+      containerd21,
+      bundle(
+        {
+          address: { _tag: 'Absent' },
+          bootstrap: { _tag: 'Read', content: B.fromText('{"version":3,"address":"unix:///s","protocol":"ttrpc"}') },
+        },
+        running,
+      ),
+      'Adopt task-running',
+    ],
+    [
+      '2.1 opens the log before it reads the address',
+      containerd21,
+      bundle({ address: { _tag: 'Absent' }, log: { _tag: 'Unusable', error: fileError } }, running),
+      'CleanUp log-unusable',
+    ],
+  ])('%s', (_, policy, evidence, expected) => {
+    expect(outcome(decide(policy)(evidence))).toBe(expected);
+  });
+
   it('has a row for every reason, but for those that do not come from a decision', () => {
     const reached = new Set(rows.flatMap(([, evidence]) => settled(evidence) ?? []));
-    expect(allReasons.filter((reason) => !reached.has(reason))).toEqual(['interrupted']);
+    expect(allReasons.filter((reason) => !reached.has(reason))).toEqual(['shim-answers', 'interrupted']);
   });
 });
 
@@ -144,8 +182,8 @@ describe('decide', () => {
       Pids: 'pids',
     } as const;
     fc.assert(
-      fc.property(anyEvidence(), (evidence) => {
-        const decision = decide17(evidence);
+      fc.property(anyPolicy(), anyEvidence(), (policy, evidence) => {
+        const decision = decide(policy)(evidence);
         if (decision._tag === 'Ask') expect(evidence.answers[answerTo[decision.question._tag]]).toBeUndefined();
       }),
     );
@@ -153,28 +191,28 @@ describe('decide', () => {
 
   it('does not change its mind when it learns more', () => {
     fc.assert(
-      fc.property(anyEvidence(), anyEvidence(), (evidence, { answers }) => {
-        const decision = decide17(evidence);
+      fc.property(anyPolicy(), anyEvidence(), anyEvidence(), (policy, evidence, { answers }) => {
+        const decision = decide(policy)(evidence);
         if (decision._tag === 'Settle')
-          expect(decide17(withAnswers(evidence.answers)(withAnswers(answers)(evidence)))).toEqual(decision);
+          expect(decide(policy)(withAnswers(evidence.answers)(withAnswers(answers)(evidence)))).toEqual(decision);
       }),
     );
   });
 
   it('decides the same on evidence that went through JSON', () => {
     fc.assert(
-      fc.property(anyEvidence(), (evidence) => {
+      fc.property(anyPolicy(), anyEvidence(), (policy, evidence) => {
         const travelled = BundleEvidence.decode(JSON.parse(JSON.stringify(BundleEvidence.encode(evidence))));
-        expect(E.isRight(travelled) && decide17(travelled.right)).toEqual(decide17(evidence));
+        expect(E.isRight(travelled) && decide(policy)(travelled.right)).toEqual(decide(policy)(evidence));
       }),
     );
   });
 
   it('explains every verdict in one line', () => {
     fc.assert(
-      fc.property(anyEvidence(), (evidence) => {
-        const decision = decide17(evidence);
-        if (decision._tag === 'Settle') expect(explain(evidence)(decision.verdict)).toMatch(/^.{5,}$/);
+      fc.property(anyPolicy(), anyEvidence(), (policy, evidence) => {
+        const decision = decide(policy)(evidence);
+        if (decision._tag === 'Settle') expect(explain(policy)(evidence)(decision.verdict)).toMatch(/^.{5,}$/);
       }),
     );
   });

@@ -3,9 +3,10 @@ import { describe, expect, it } from 'vitest';
 import * as B from '../src/ByteString.js';
 import type { BundleEvidence } from '../src/Evidence.js';
 import { stepsAfterDisconnect, stepsOf, workDirectoriesRemovedBy } from '../src/Plan.js';
+import { containerd16, containerd17, containerd21, type Policy } from '../src/Policy.js';
 import { nameOf, type StepTree, successPath } from '../src/Step.js';
 import { allReasons, because, type Reason } from '../src/Verdict.js';
-import { anyEvidence, bundle, running } from './evidence.js';
+import { anyEvidence, anyPolicy, bundle, running } from './evidence.js';
 
 const path = (tree: StepTree): string => successPath(tree).map(nameOf).join(' ');
 
@@ -17,7 +18,8 @@ const afterFailureOf = (name: string, tree: StepTree): string => {
 
 const ordinary = bundle({}, running);
 const withoutWork = bundle({ work: { _tag: 'Absent' } }, running);
-const steps = (reason: Reason, evidence: BundleEvidence = ordinary): StepTree => stepsOf(containerd17)(evidence)(because(reason));
+const steps = (reason: Reason, evidence: BundleEvidence = ordinary): StepTree =>
+  stepsOf(containerd17)(evidence)(because(reason));
 
 const removal = 'unmount-rootfs remove-rootfs remove-bundle remove-work-directory';
 
@@ -26,6 +28,7 @@ describe('the steps of a verdict, when nothing fails', () => {
     'not-a-directory': '',
     hidden: '',
     'task-running': 'open-log-pipe register',
+    'shim-answers': 'open-log-pipe register',
     'sandbox-recorded': 'open-log-pipe register',
     'sandbox-unknown': 'open-log-pipe register',
     'no-processes': `open-log-pipe call-delete call-shutdown close-connection close-log-pipe run-binary ${removal}`,
@@ -77,6 +80,40 @@ describe('what a failure stops', () => {
   });
 });
 
+describe('where the daemons differ', () => {
+  const legacy = bundle({}, running);
+  const modern = bundle(
+    { bootstrap: { _tag: 'Read', content: B.fromText('{"version":3,"address":"unix:///s","protocol":"ttrpc"}') } },
+    running,
+  );
+  const by = (policy: Policy, reason: Reason, evidence = legacy): StepTree =>
+    stepsOf(policy)(evidence)(because(reason));
+
+  it.each<[string, Policy, Reason, string]>([
+    ['1.6 opens the log after it dialled', containerd16, 'dial-failed', `run-binary ${removal}`],
+    ['1.6, connect', containerd16, 'connect-failed', `open-log-pipe close-log-pipe run-binary ${removal}`],
+    [
+      '2.1 opens the log first, whatever the address is',
+      containerd21,
+      'address-unreadable',
+      `open-log-pipe write-bootstrap close-log-pipe run-binary ${removal}`,
+    ],
+    ['2.1 migrates', containerd21, 'task-running', 'open-log-pipe write-bootstrap register'],
+  ])('%s', (_, policy, reason, expected) => {
+    expect(path(by(policy, reason))).toBe(expected);
+  });
+
+  it('2.1 writes no bootstrap.json where there is one', () => {
+    expect(path(by(containerd21, 'task-running', modern))).toBe('open-log-pipe register');
+  });
+
+  it('2.1 removes a bundle whose clean-up failed (H10), the others leave it (SPEC 11.4)', () => {
+    expect(afterFailureOf('run-binary', by(containerd21, 'dial-failed'))).toBe(removal);
+    expect(afterFailureOf('run-binary', by(containerd17, 'dial-failed'))).toBe('');
+    expect(afterFailureOf('run-binary', by(containerd16, 'dial-failed'))).toBe('');
+  });
+});
+
 describe('the end of a live shim (SPEC 13)', () => {
   const registered = stepsAfterDisconnect(ordinary)({ registered: true });
   const events = 'publish-exit publish-delete unregister close-log-pipe';
@@ -103,7 +140,7 @@ describe('the end of a live shim (SPEC 13)', () => {
 describe('any tree', () => {
   it('removes the bundle only after its rootfs was unmounted and removed', () => {
     fc.assert(
-      fc.property(anyEvidence(), fc.constantFrom(...allReasons), (evidence, reason) => {
+      fc.property(anyEvidence(), fc.constantFrom(...allReasons), anyPolicy(), (evidence, reason, policy) => {
         const check = (tree: StepTree, done: ReadonlyArray<string>): void => {
           if (tree._tag === 'End') return;
           const name = nameOf(tree.step);
@@ -111,7 +148,7 @@ describe('any tree', () => {
           check(tree.onSuccess, [...done, name]);
           check(tree.onFailure, [...done, `not ${name}`]);
         };
-        check(stepsOf(containerd17)(evidence)(because(reason)), []);
+        check(stepsOf(policy)(evidence)(because(reason)), []);
       }),
     );
   });

@@ -2,6 +2,7 @@ import * as fc from 'fast-check';
 import * as B from '../src/ByteString.js';
 import type { Answers, BundleContents, BundleEvidence, ConnectionAnswer, LogState, Reading } from '../src/Evidence.js';
 import { type FileError, type FileKind, systemError } from '../src/FileSystem.js';
+import { policies, type Policy } from '../src/Policy.js';
 import { answered, type ShimError } from '../src/ShimConnector.js';
 
 const text = B.fromText;
@@ -11,6 +12,7 @@ export const listed: Extract<BundleContents, { readonly _tag: 'Listed' }> = {
   _tag: 'Listed',
   shimBinaryPath: { _tag: 'Read', content: text('/opt/bin/containerd-shim-runc-v2') },
   address: { _tag: 'Read', content: text('unix:///run/containerd/s/1') },
+  bootstrap: { _tag: 'Absent' },
   log: { _tag: 'Usable', kind: 'fifo' },
   work: { _tag: 'Read', content: text('/root/default/web') },
 };
@@ -37,6 +39,8 @@ export const bundle = (
   answers,
 });
 
+export const anyPolicy = (): fc.Arbitrary<Policy> => fc.constantFrom(...Object.values(policies));
+
 export const fileError: FileError = systemError('read', text('/state/default/web/x'), 'EIO');
 
 /** Any evidence at all, consistent or not: a decision must cope with each. Shrinks towards an unreadable bundle. */
@@ -60,7 +64,14 @@ export const anyEvidence = (): fc.Arbitrary<BundleEvidence> => {
   );
   const contents: fc.Arbitrary<BundleContents | null> = fc.oneof(
     fc.constantFrom<BundleContents | null>({ _tag: 'Unreadable', error: fileError }, { _tag: 'Empty' }, null),
-    fc.record({ _tag: fc.constant('Listed' as const), shimBinaryPath: reading, address: reading, log, work: reading }),
+    fc.record({
+      _tag: fc.constant('Listed' as const),
+      shimBinaryPath: reading,
+      address: reading,
+      bootstrap: reading,
+      log,
+      work: reading,
+    }),
   );
   const connection: fc.Arbitrary<ConnectionAnswer> = fc.oneof(
     fc.constantFrom<ConnectionAnswer>(

@@ -17,7 +17,7 @@ import {
 import * as E from 'fp-ts/lib/Either.js';
 import { pipe } from 'fp-ts/lib/function.js';
 
-const { O_RDONLY, O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK } = fs.constants;
+const { O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_WRONLY } = fs.constants;
 
 class Opened implements Directory {
   constructor(
@@ -125,6 +125,17 @@ export const ownFileSystem = (pathOfDirectory: PathOfDirectory): FileSystem => {
     readLink: on('read', (path) => B.fromBytes(fs.readlinkSync(path, { encoding: 'buffer' }))),
     status: on('stat', (path) => statusOf(fs.lstatSync(path, { bigint: true }))),
     resolvedStatus: on('stat', (path) => statusOf(fs.statSync(path, { bigint: true }))),
+    createFile: (at, content) => async () => {
+      const flags = O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW;
+      const opened = await on('create', (path) => fs.openSync(path, flags, 0o644))(at)();
+      if (E.isLeft(opened)) return opened;
+      const written = attempt('write', pathOf(at), () => {
+        fs.writeFileSync(opened.right, B.toBytes(content));
+        fs.fsyncSync(opened.right);
+      });
+      fs.closeSync(opened.right);
+      return written;
+    },
     rename: (from, to) => async () =>
       pipe(
         E.Do,

@@ -40,9 +40,9 @@ export const allProperties: ReadonlyArray<Property> = [
  * the property. A property that is not named holds.
  */
 const sameAsReference = new Map<Property, ReadonlyArray<Hazard>>([
-    [convergence, ['H10', 'H11', 'H30']],
-    [containment, ['H30']],
-    [alive, ['H1', 'H4', 'H5', 'H8', 'H9', 'H18', 'H20', 'H22', 'H24', 'H26', 'L1', 'L2']],
+  [convergence, ['H10', 'H11', 'H30']],
+  [containment, ['H30']],
+  [alive, ['H1', 'H4', 'H5', 'H8', 'H9', 'H18', 'H20', 'H22', 'H24', 'H26', 'L1', 'L2']],
 ]);
 
 export const brokenBy: Readonly<Record<PolicyName, ReadonlyMap<Property, ReadonlyArray<Hazard>>>> = {

@@ -14,7 +14,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseAddressFile, targetOf } from '@shim-recovery/core/Bootstrap';
+import { parseBootstrap, targetOf } from '@shim-recovery/core/Bootstrap';
 import * as B from '@shim-recovery/core/ByteString';
 import * as E from 'fp-ts/lib/Either.js';
 import { pipe } from 'fp-ts/lib/function.js';
@@ -94,7 +94,10 @@ test('a real shim answers Connect, Pids, Delete and Shutdown, and is gone afterw
   expect(await once(start, 'exit')).toEqual([0, null]);
 
   const address = B.fromBytes(readFileSync(join(bundle, 'address')));
-  const target = pipe(parseAddressFile(address), E.chain(targetOf));
+  const target = pipe(
+    parseBootstrap(address, 2),
+    E.chain((parameters) => targetOf(parameters)),
+  );
   if (E.isLeft(target)) throw new Error(`the shim printed no address: ${address}`);
   if (target.right.socket._tag === 'Path') socketPath = target.right.socket.path;
   const session = await makeShimConnector().dial({

@@ -26,57 +26,58 @@ const recovered = async (world: World, policy: Policy) => {
 
 const worlds = worldsOf(orFail(loadRecordings()));
 
-for (const policy of Object.values(policies)) for (const recordedWorld of worlds) {
-  const world = toWorld(recordedWorld);
-  const run = recovered(world, policy);
+for (const policy of Object.values(policies))
+  for (const recordedWorld of worlds) {
+    const world = toWorld(recordedWorld);
+    const run = recovered(world, policy);
 
-  describe(`what ${policy.name} left behind of the ${recordedWorld.set} world`, () => {
-    it.each(recordedWorld.cases.map((recorded) => [`${recorded.given.ns}/${recorded.given.id}`, recorded] as const))(
-      '%s',
-      async (_, recorded) => {
-        const { outcome } = await run;
-        const observed = outcome(recorded.given);
-        if (matches(policy.name, recorded)(observed)) return;
-        expect(observed).toEqual(recorded.then[policy.name][0]);
-        expect.fail('the outcome is another one');
-      },
-    );
-
-    it('leaves nothing open once it is stopped', async () => {
-      const { machine } = await run;
-      expect(machine.fileSystem.openDirectories()).toBe(0);
-      expect(machine.logPipes.openNow()).toEqual([]);
-      expect(machine.shims.openConnections()).toBe(0);
-    });
-  });
-
-  describe(`the plan for the ${recordedWorld.set} world`, () => {
-    it('changes nothing, and asks shims only Connect and Pids', async () => {
-      const laid = layWorld(world);
-      const before = { listing: laid.list(), mounts: await laid.machine.capabilities.mounts.read() };
-      orFail(await Recovery.plan(laid.settings)(laid.machine.capabilities)());
-      expect(laid.list()).toEqual(before.listing);
-      expect(await laid.machine.capabilities.mounts.read()).toEqual(before.mounts);
-      const asked = new Set(laid.machine.shims.calls().map(({ call }) => call));
-      expect([...asked].sort()).toEqual(['task.v2.Task/Connect', 'task.v2.Task/Pids']);
-      expect(laid.machine.shimBinary.runs()).toEqual([]);
-      expect(laid.machine.fileSystem.openDirectories()).toBe(0);
-      expect(laid.machine.logPipes.openNow()).toEqual([]);
-      expect(laid.machine.shims.openConnections()).toBe(0);
-    });
-
-    it('foretells which tasks are taken back', async () => {
-      const laid = layWorld(world);
-      const { plan } = orFail(await Recovery.plan(laid.settings)(laid.machine.capabilities)());
-      const foretold = plan.namespaces.flatMap(({ bundles }) =>
-        bundles.flatMap(({ verdict, evidence: { namespace, id } }) =>
-          verdict._tag === 'Adopt' ? [`${namespace}/${id}`] : [],
-        ),
+    describe(`what ${policy.name} left behind of the ${recordedWorld.set} world`, () => {
+      it.each(recordedWorld.cases.map((recorded) => [`${recorded.given.ns}/${recorded.given.id}`, recorded] as const))(
+        '%s',
+        async (_, recorded) => {
+          const { outcome } = await run;
+          const observed = outcome(recorded.given);
+          if (matches(policy.name, recorded)(observed)) return;
+          expect(observed).toEqual(recorded.then[policy.name][0]);
+          expect.fail('the outcome is another one');
+        },
       );
-      const run = orFail(await Recovery.recover(laid.settings)(laid.machine.capabilities)());
-      const registered = registeredBy(run).map(({ namespace, id }) => `${namespace}/${id}`);
-      await run.stop();
-      expect(foretold.sort()).toEqual(registered.sort());
+
+      it('leaves nothing open once it is stopped', async () => {
+        const { machine } = await run;
+        expect(machine.fileSystem.openDirectories()).toBe(0);
+        expect(machine.logPipes.openNow()).toEqual([]);
+        expect(machine.shims.openConnections()).toBe(0);
+      });
     });
-  });
-}
+
+    describe(`the plan for the ${recordedWorld.set} world`, () => {
+      it('changes nothing, and asks shims only Connect and Pids', async () => {
+        const laid = layWorld(world);
+        const before = { listing: laid.list(), mounts: await laid.machine.capabilities.mounts.read() };
+        orFail(await Recovery.plan(laid.settings)(laid.machine.capabilities)());
+        expect(laid.list()).toEqual(before.listing);
+        expect(await laid.machine.capabilities.mounts.read()).toEqual(before.mounts);
+        const asked = new Set(laid.machine.shims.calls().map(({ call }) => call));
+        expect([...asked].sort()).toEqual(['task.v2.Task/Connect', 'task.v2.Task/Pids']);
+        expect(laid.machine.shimBinary.runs()).toEqual([]);
+        expect(laid.machine.fileSystem.openDirectories()).toBe(0);
+        expect(laid.machine.logPipes.openNow()).toEqual([]);
+        expect(laid.machine.shims.openConnections()).toBe(0);
+      });
+
+      it('foretells which tasks are taken back', async () => {
+        const laid = layWorld(world);
+        const { plan } = orFail(await Recovery.plan(laid.settings)(laid.machine.capabilities)());
+        const foretold = plan.namespaces.flatMap(({ bundles }) =>
+          bundles.flatMap(({ verdict, evidence: { namespace, id } }) =>
+            verdict._tag === 'Adopt' ? [`${namespace}/${id}`] : [],
+          ),
+        );
+        const run = orFail(await Recovery.recover(laid.settings)(laid.machine.capabilities)());
+        const registered = registeredBy(run).map(({ namespace, id }) => `${namespace}/${id}`);
+        await run.stop();
+        expect(foretold.sort()).toEqual(registered.sort());
+      });
+    });
+  }
