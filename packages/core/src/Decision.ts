@@ -15,16 +15,16 @@ import type { Policy } from './Policy.js';
 import { showRuntimeError } from './RuntimeName.js';
 import { shimAddress } from './ShimAddress.js';
 import { isTaskNotFound, type ShimError, showShimError } from './ShimConnector.js';
-import { showStoreError } from './Stores.js';
+import { type SandboxRecords, showStoreError } from './Stores.js';
 import { because, type Reason, type Verdict } from './Verdict.js';
 
-/** What a decision still needs to know. */
+/** What a decision still needs to know: enough to be answered by somebody who knows nothing of policies. */
 export type Question =
   | { readonly _tag: 'Container' }
-  | { readonly _tag: 'Program'; readonly runtime: B.ByteString }
+  | { readonly _tag: 'Program'; readonly runtime: B.ByteString; readonly names: Policy['runtimeNames'] }
   /** `fallback` is asked where the shim does not implement what `target` asks. */
   | { readonly _tag: 'Connection'; readonly target: ShimTarget; readonly fallback?: ShimTarget }
-  | { readonly _tag: 'Sandbox' }
+  | { readonly _tag: 'Sandbox'; readonly records: SandboxRecords }
   | { readonly _tag: 'Pids' };
 
 export type Decision =
@@ -92,7 +92,7 @@ const decideRuntime =
 const decideProgram =
   (policy: Policy) =>
   (answers: Answers, contents: Listed, runtime: B.ByteString): Decision => {
-    if (answers.program === undefined) return ask({ _tag: 'Program', runtime });
+    if (answers.program === undefined) return ask({ _tag: 'Program', runtime, names: policy.runtimeNames });
     if (answers.program._tag === 'Left') return settle('shim-binary-not-found'); // H8
     return decideConnection(policy)(answers, contents);
   };
@@ -125,8 +125,9 @@ const decideConnection =
       case 'DialFailed':
         return settleUnlessExhausted('dial-failed', answers.connection.error); // H5
       case 'ConnectFailed':
-        return settle('connect-failed'); // H4
+        return badLog ?? settle('connect-failed'); // H4
       case 'Connected':
+        if (badLog !== undefined) return badLog; // it is opened between dialling and asking
         return policy.reapsLeakedShims ? decideTask(policy)(answers) : settle('shim-answers');
     }
   };
@@ -135,10 +136,11 @@ const decideConnection =
 const decideTask =
   (policy: Policy) =>
   (answers: Answers): Decision => {
-    if (answers.sandbox === undefined) return ask({ _tag: 'Sandbox' });
+    const { sandboxRecords: records } = policy;
+    if (records !== 'none' && answers.sandbox === undefined) return ask({ _tag: 'Sandbox', records });
     if (answers.pids === undefined) return ask({ _tag: 'Pids' });
-    if (answers.sandbox._tag === 'Found') return settle('sandbox-recorded');
-    if (answers.sandbox._tag === 'Unknown') return settle('sandbox-unknown');
+    if (answers.sandbox?._tag === 'Found') return settle('sandbox-recorded');
+    if (answers.sandbox?._tag === 'Unknown') return settle('sandbox-unknown');
     if (E.isRight(answers.pids)) return settle(answers.pids.right.length > 0 ? 'task-running' : 'no-processes'); // H2
     if (isTaskNotFound(answers.pids.left)) return settle('task-not-found');
     return settle(policy.failedPidsCountAsNone ? 'pids-failed' : 'task-running'); // H1

@@ -3,13 +3,12 @@ import * as E from 'fp-ts/lib/Either.js';
 import { pipe } from 'fp-ts/lib/function.js';
 import * as T from 'fp-ts/lib/Task.js';
 import type { ShimTarget } from './Bootstrap.js';
-import type * as B from './ByteString.js';
 import type { Capabilities } from './Capabilities.js';
 import { decide, type Question } from './Decision.js';
 import { type Answers, type BundleEvidence, type ConnectionAnswer, withAnswers } from './Evidence.js';
 import type { Directory, FileError } from './FileSystem.js';
 import type { LogPipe } from './LogPipes.js';
-import type { RuntimeError } from './RuntimeName.js';
+import type { makeResolver } from './RuntimeName.js';
 import type { Settings } from './Settings.js';
 import type { ShimSession } from './ShimConnector.js';
 import { because, type Verdict } from './Verdict.js';
@@ -24,6 +23,16 @@ export interface OpenShim {
 
 export const nothingOpen = (): OpenShim => ({ session: undefined, logPipe: undefined });
 
+/** Lets go of what is open; the shim goes on. */
+export const release =
+  (open: OpenShim): T.Task<void> =>
+  async () => {
+    await open.session?.close();
+    await open.logPipe?.close();
+    open.session = undefined;
+    open.logPipe = undefined;
+  };
+
 /** How far asking may go. */
 export type Probing =
   /** Shims are asked, their log pipes are opened first: a shim that fills its log could not answer otherwise. */
@@ -37,7 +46,7 @@ export interface Inquirer {
   readonly capabilities: Capabilities;
   readonly settings: Settings;
   readonly state: Directory;
-  readonly resolve: (runtime: B.ByteString) => TE.TaskEither<RuntimeError, B.ByteString>;
+  readonly resolve: ReturnType<typeof makeResolver>;
   readonly probing: Probing;
 }
 
@@ -61,14 +70,12 @@ export const openLogPipe =
     return E.right(undefined);
   };
 
-/** What keeps the log from being opened: found by opening it, or, where nothing may be opened, by what stands there. */
+/** What keeps the log from being opened, where it may be. */
 const logProblem =
   (inquirer: Inquirer) =>
   (evidence: BundleEvidence, open: OpenShim): T.Task<FileError | undefined> =>
   async () => {
-    const { contents } = evidence;
-    if (inquirer.probing === 'asked')
-      return contents?._tag === 'Listed' && contents.log._tag === 'Unusable' ? contents.log.error : undefined;
+    if (inquirer.probing === 'asked') return undefined; // what stands there is part of the evidence
     const opened = await openLogPipe(inquirer)(evidence, open)();
     return E.isLeft(opened) ? opened.left : undefined;
   };
@@ -132,7 +139,7 @@ const answer =
         );
       case 'Program':
         return pipe(
-          inquirer.resolve(question.runtime),
+          inquirer.resolve(question.runtime, question.names),
           T.map((program) => ({ program })),
         );
       case 'Connection':
@@ -142,7 +149,7 @@ const answer =
         );
       case 'Sandbox':
         return pipe(
-          capabilities.sandboxStore.sandbox(evidence),
+          capabilities.sandboxStore.sandbox({ ...evidence, records: question.records }),
           T.map((sandbox) => ({ sandbox })),
         );
       case 'Pids':

@@ -3,6 +3,7 @@
  * one's own is one of these with some parts replaced.
  */
 import * as t from 'io-ts';
+import type { SandboxRecords } from './Stores.js';
 
 export const PolicyName = t.keyof(
   { 'containerd-1.6': null, 'containerd-1.7': null, 'containerd-2.1': null },
@@ -39,8 +40,8 @@ export interface Policy {
   readonly unmounts: 'rootfs' | 'rootfs-and-below' | 'target-and-below';
   /** Whether a runtime's name may be without its first part, or hold a slash, which leads to the working directory (H32). */
   readonly runtimeNames: 'any' | 'checked';
-  /** Where the metadata store keeps sandboxes: at its root, or below `v1` (SPEC 18.6). 1.6 knows none. */
-  readonly sandboxRecords: 'none' | 'root' | 'v1';
+  /** Where sandboxes are looked up (SPEC 18.6). 1.6 knows none. */
+  readonly sandboxRecords: 'none' | SandboxRecords;
 }
 
 /** containerd 1.7, decision by decision: the reference. */

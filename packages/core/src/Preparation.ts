@@ -8,7 +8,7 @@ import type { Capabilities } from './Capabilities.js';
 import { traverse } from './Concurrency.js';
 import type { BundleEvidence } from './Evidence.js';
 import { type Directory, FileError, showFileError } from './FileSystem.js';
-import { type Inquirer, nothingOpen, type OpenShim, type Probing, settle } from './Inquiry.js';
+import { type Inquirer, nothingOpen, type OpenShim, type Probing, release, settle } from './Inquiry.js';
 import { type BundlePlan, stepsOf } from './Plan.js';
 import { makeResolver } from './RuntimeName.js';
 import type { Settings } from './Settings.js';
@@ -62,15 +62,6 @@ export const closeRoots =
     await fileSystem.close(root)();
   };
 
-const release =
-  (open: OpenShim): Task<void> =>
-  async () => {
-    await open.session?.close();
-    await open.logPipe?.close();
-    open.session = undefined;
-    open.logPipe = undefined;
-  };
-
 const prepareBundle =
   (inquirer: Inquirer) =>
   (evidence: BundleEvidence): Task<Prepared> =>
@@ -92,7 +83,7 @@ export const prepare =
     if (E.isLeft(snapshot)) return E.left({ _tag: 'StateUnreadable', error: snapshot.left });
     const found = snapshot.right.flatMap(({ bundles }) => bundles);
     capabilities.trace.tell({ _tag: 'BundlesFound', bundles: found.length })();
-    const resolve = makeResolver(capabilities.programFiles, settings.programSearch, settings.policy);
+    const resolve = makeResolver(capabilities.programFiles, settings.programSearch);
     const inquirer: Inquirer = { capabilities, settings, state, resolve, probing };
     const prepared = await traverse(settings.bounds.waiting, prepareBundle(inquirer))(found)();
     const queue = prepared.values();

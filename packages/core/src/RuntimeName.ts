@@ -39,12 +39,12 @@ const slash = B.fromText('/');
 /** `io.containerd.runc.v2` ⇒ `containerd-shim-runc-v2`. Undefined when it is no runtime's name (SPEC 5, BinaryName). */
 export const programNameOf = (
   runtime: B.ByteString,
-  { runtimeNames }: Pick<Policy, 'runtimeNames'>,
+  names: Policy['runtimeNames'],
 ): B.ByteString | undefined => {
   const parts = B.split(runtime, '.');
   const [name, version] = parts.slice(-2);
   if (parts.length < 2 || name === undefined || version === undefined) return undefined;
-  if (parts[0] === '' && runtimeNames === 'checked') return undefined;
+  if (parts[0] === '' && names === 'checked') return undefined;
   return B.concat(B.fromText('containerd-shim-'), name, B.fromText('-'), version);
 };
 
@@ -55,8 +55,7 @@ export const programNameOf = (
 export const makeResolver = (
   files: ProgramFiles,
   search: ProgramSearch,
-  policy: Pick<Policy, 'runtimeNames'>,
-): ((runtime: B.ByteString) => TE.TaskEither<RuntimeError, B.ByteString>) => {
+): ((runtime: B.ByteString, names: Policy['runtimeNames']) => TE.TaskEither<RuntimeError, B.ByteString>) => {
   const found = new Map<string, Promise<E.Either<RuntimeError, B.ByteString>>>();
 
   const exists = async (path: B.ByteString): Promise<boolean> => E.isRight(await files.look(path)());
@@ -87,14 +86,14 @@ export const makeResolver = (
     return E.left({ _tag: 'NotFound', program });
   };
 
-  return (runtime) => async () => {
+  return (runtime, names) => async () => {
     if (runtime === '') return E.left({ _tag: 'NoName' });
     if (runtime.startsWith('/')) {
       const file = await files.look(runtime)();
       return E.isLeft(file) ? E.left({ _tag: 'Unusable', error: file.left }) : E.right(runtime);
     }
-    const isRefused = policy.runtimeNames === 'checked' && runtime.includes(slash);
-    const program = isRefused ? undefined : programNameOf(runtime, policy);
+    const isRefused = names === 'checked' && runtime.includes(slash);
+    const program = isRefused ? undefined : programNameOf(runtime, names);
     if (program === undefined) return E.left({ _tag: 'InvalidName', name: runtime });
     const answer = found.get(program) ?? searchFor(program);
     found.set(program, answer);

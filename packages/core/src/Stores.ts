@@ -45,8 +45,12 @@ export interface ContainerStore {
   readonly container: (key: RecordKey) => Task<Lookup<ContainerRecord>>;
 }
 
+/** Where a daemon keeps its sandboxes in the metadata store: at its root, below `v1`, or in both places (SPEC 18.6). */
+export type SandboxRecords = 'root' | 'v1' | 'either';
+
 export interface SandboxStore {
-  readonly sandbox: (key: RecordKey) => Task<Lookup<SandboxRecord>>;
+  /** `records` says where in the daemon's own file; absent: wherever one is. Other stores have one place only. */
+  readonly sandbox: (key: RecordKey & { readonly records?: SandboxRecords }) => Task<Lookup<SandboxRecord>>;
 }
 
 export const found = <A>(value: A): Lookup<A> => ({ _tag: 'Found', value });

@@ -3,7 +3,7 @@ import { pipe } from 'fp-ts/lib/function.js';
 import { describe, expect, it } from 'vitest';
 import * as B from '../src/ByteString.js';
 import { systemError } from '../src/FileSystem.js';
-import { containerd16, containerd17, type Policy } from '../src/Policy.js';
+import type { Policy } from '../src/Policy.js';
 import type { ProgramFile, ProgramFiles } from '../src/ProgramFiles.js';
 import { makeResolver, type ProgramSearch } from '../src/RuntimeName.js';
 
@@ -29,10 +29,10 @@ const resolve = async (
   runtime: string,
   files: Readonly<Record<string, ProgramFile>>,
   where: ProgramSearch = search(),
-  policy: Policy = containerd17,
+  names: Policy['runtimeNames'] = 'checked',
 ): Promise<string> =>
   pipe(
-    await makeResolver(disk(files), where, policy)(B.fromText(runtime))(),
+    await makeResolver(disk(files), where)(B.fromText(runtime), names)(),
     E.matchW(
       (error) => error._tag,
       (path) => path,
@@ -98,14 +98,14 @@ describe('makeResolver (SPEC 5)', () => {
 
   it('looks once for each program, however many bundles name it', async () => {
     const looks: Array<string> = [];
-    const resolver = makeResolver(disk(files, looks), search(), containerd17);
-    await Promise.all(['a.runc.v2', 'b.runc.v2', 'runc.v2'].map((runtime) => resolver(B.fromText(runtime))()));
+    const resolver = makeResolver(disk(files, looks), search());
+    await Promise.all(['a.runc.v2', 'b.runc.v2', 'runc.v2'].map((runtime) => resolver(B.fromText(runtime), 'checked')()));
     expect(looks).toEqual(['/cwd/containerd-shim-runc-v2', '/opt/bin/containerd-shim-runc-v2']);
   });
 
   it('checks no name for 1.6, which takes any with a slash from the working directory (H32)', async () => {
-    expect(await resolve('.runc.v2', files, search(), containerd16)).toBe('/opt/bin/containerd-shim-runc-v2');
-    expect(await resolve('./runc.v2', files, search(), containerd16)).toBe('/cwd');
-    expect(await resolve('runc', files, search(), containerd16)).toBe('InvalidName');
+    expect(await resolve('.runc.v2', files, search(), 'any')).toBe('/opt/bin/containerd-shim-runc-v2');
+    expect(await resolve('./runc.v2', files, search(), 'any')).toBe('/cwd');
+    expect(await resolve('runc', files, search(), 'any')).toBe('InvalidName');
   });
 });

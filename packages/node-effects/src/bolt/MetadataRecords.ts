@@ -1,7 +1,6 @@
 /** The daemon's records of containers and sandboxes, as they stand in its database (SPEC 18.6 to 18.8). */
 import * as B from '@shim-recovery/core/ByteString';
 import { isValidNamespace } from '@shim-recovery/core/Identifier';
-import type { Policy } from '@shim-recovery/core/Policy';
 import {
   type ContainerRecord,
   type ContainerStore,
@@ -10,6 +9,7 @@ import {
   notFound,
   type RecordKey,
   type SandboxRecord,
+  type SandboxRecords,
   type SandboxStore,
   unknown,
 } from '@shim-recovery/core/Stores';
@@ -127,11 +127,20 @@ const lookUp = <A>(
   return E.isLeft(record) ? unknownBecause(record.left) : valueOf(record.right);
 };
 
-/** Looks the records up in an open database. `sandboxRecords` says where this daemon's version keeps sandboxes. */
-export const metadataStores = (
-  bolt: Bolt,
-  { sandboxRecords }: Pick<Policy, 'sandboxRecords'>,
-): ContainerStore & SandboxStore => ({
+const lookUpSandbox = (bolt: Bolt, key: RecordKey, place: ReadonlyArray<B.ByteString>): Lookup<SandboxRecord> =>
+  lookUp<SandboxRecord>(bolt, key, [...place, key.namespace, name.sandboxes, key.id], ({ isPresent }) =>
+    isPresent ? found({ id: key.id }) : unknown({ _tag: 'RecordMalformed', reason: 'it has no runtime' }),
+  );
+
+/** The places where each version keeps its sandboxes (18.6). */
+const placesOf: Readonly<Record<SandboxRecords, ReadonlyArray<ReadonlyArray<B.ByteString>>>> = {
+  root: [[]],
+  v1: [[name.schema]],
+  either: [[name.schema], []],
+};
+
+/** Looks the records up in an open database. */
+export const metadataStores = (bolt: Bolt): ContainerStore & SandboxStore => ({
   container: (key) => async () =>
     lookUp<ContainerRecord>(
       bolt,
@@ -139,12 +148,8 @@ export const metadataStores = (
       [name.schema, key.namespace, name.containers, key.id],
       ({ runtimeName }) => found({ runtimeName }), // a record without a runtime is one with an empty name (18.7)
     ),
-  sandbox: (key) => async () =>
-    lookUp<SandboxRecord>(
-      bolt,
-      key,
-      [...(sandboxRecords === 'v1' ? [name.schema] : []), key.namespace, name.sandboxes, key.id],
-      ({ isPresent }) =>
-        isPresent ? found({ id: key.id }) : unknown({ _tag: 'RecordMalformed', reason: 'it has no runtime' }),
-    ),
+  sandbox: (key) => async () => {
+    const answers = placesOf[key.records ?? 'either'].map((place) => lookUpSandbox(bolt, key, place));
+    return answers.find(({ _tag }) => _tag !== 'NotFound') ?? notFound;
+  },
 });

@@ -1,6 +1,5 @@
 /** The daemon's own database, opened for reading and locked meanwhile (SPEC 2.4, 18.1). */
 import * as fs from 'node:fs';
-import type { Policy } from '@shim-recovery/core/Policy';
 import type { ContainerStore, SandboxStore } from '@shim-recovery/core/Stores';
 import * as E from 'fp-ts/lib/Either.js';
 import type { IO } from 'fp-ts/lib/IO.js';
@@ -79,19 +78,18 @@ const lock = (path: string, descriptor: number, locking: Locking): E.Either<Meta
 const read = (
   path: string,
   descriptor: number,
-  policy: Pick<Policy, 'sandboxRecords'>,
 ): E.Either<MetadataStoreError, ContainerStore & SandboxStore> => {
   const source = fileSource(descriptor);
   const bolt = E.isLeft(source) ? source : openBolt(source.right);
   return E.isLeft(bolt)
     ? E.left({ _tag: 'Damaged', path, reason: showBoltError(bolt.left) })
-    : E.right(metadataStores(bolt.right, policy));
+    : E.right(metadataStores(bolt.right));
 };
 
 /** Opens the database at a path; never waits for a lock, and never writes. */
 export const openMetadataStore = (
   path: string,
-  { locking, ...policy }: { readonly locking: Locking } & Pick<Policy, 'sandboxRecords'>,
+  { locking }: { readonly locking: Locking },
 ): E.Either<MetadataStoreError, MetadataStore> => {
   const { O_RDONLY, O_NONBLOCK } = fs.constants;
   const descriptor = E.tryCatch(() => fs.openSync(path, O_RDONLY | O_NONBLOCK), codeOf);
@@ -101,7 +99,7 @@ export const openMetadataStore = (
   const locked = kind.isFile()
     ? lock(path, descriptor.right, locking)
     : E.left<MetadataStoreError>({ _tag: 'Damaged', path, reason: 'it is no regular file' });
-  const stores = E.isLeft(locked) ? locked : read(path, descriptor.right, policy);
+  const stores = E.isLeft(locked) ? locked : read(path, descriptor.right);
   if (E.isRight(stores)) return E.right({ stores: stores.right, close });
   close();
   return stores;

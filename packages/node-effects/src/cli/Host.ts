@@ -32,7 +32,7 @@ const lockedAdvice = (options: HostOptions): string =>
 
 /** Opens the store that was chosen. Left: one line that says what is wrong, and what to do. */
 export const openStore = async (options: HostOptions, locking: Locking): Promise<E.Either<string, OpenStore>> => {
-  const { store, policy, timeouts } = options;
+  const { store, timeouts } = options;
   switch (store._tag) {
     case 'None':
       return E.right({ stores: noStore, close: doNothing });
@@ -51,7 +51,7 @@ export const openStore = async (options: HostOptions, locking: Locking): Promise
     }
     case 'Bolt':
       return pipe(
-        openMetadataStore(store.path, { locking, sandboxRecords: policy.sandboxRecords }),
+        openMetadataStore(store.path, { locking }),
         E.mapLeft((error) => {
           const sentence = showMetadataStoreError(error);
           switch (error._tag) {

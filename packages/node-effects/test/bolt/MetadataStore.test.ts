@@ -5,7 +5,7 @@ import * as net from 'node:net';
 import * as path from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import * as B from '@shim-recovery/core/ByteString';
-import type { ContainerRecord, Lookup, SandboxRecord } from '@shim-recovery/core/Stores';
+import type { ContainerRecord, Lookup, SandboxRecord, SandboxRecords } from '@shim-recovery/core/Stores';
 import * as fc from 'fast-check';
 import * as E from 'fp-ts/lib/Either.js';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
@@ -30,14 +30,12 @@ vi.mock('../../src/Native.js', async (importOriginal) => {
   return { ...native, flock };
 });
 
-type SandboxRecords = 'root' | 'v1';
 type Fields = Readonly<Record<string, Uint8Array | Bucket>>;
 
 const text = (value: string): Uint8Array => Buffer.from(value);
 const fieldsOf = (fields: Fields): Bucket => bucket(Object.entries(fields));
 
-const storesIn = (root: Bucket, sandboxRecords: SandboxRecords = 'root') =>
-  metadataStores(right(openBolt(memorySource(writeBolt(root)))), { sandboxRecords });
+const storesIn = (root: Bucket) => metadataStores(right(openBolt(memorySource(writeBolt(root)))));
 
 const key = (namespace: string, id: string) => ({ namespace: B.fromText(namespace), id: B.fromText(id) });
 
@@ -46,13 +44,18 @@ const withContainer = (record: Uint8Array | Bucket): Promise<Lookup<ContainerRec
     key('default', 'web'),
   )();
 
+const sandboxKey = (namespace: string, id: string, records: SandboxRecords = 'root') => ({
+  ...key(namespace, id),
+  records,
+});
+
 const sandboxTree = (record: Uint8Array | Bucket, place: SandboxRecords): Bucket => {
   const namespaces = fieldsOf({ default: fieldsOf({ sandboxes: fieldsOf({ pod: record }) }) });
   return place === 'root' ? namespaces : fieldsOf({ v1: namespaces });
 };
 
 const withSandbox = (record: Uint8Array | Bucket): Promise<Lookup<SandboxRecord>> =>
-  storesIn(sandboxTree(record, 'root')).sandbox(key('default', 'pod'))();
+  storesIn(sandboxTree(record, 'root')).sandbox(sandboxKey('default', 'pod'))();
 
 const foundWith = (runtimeName: string) => ({ _tag: 'Found', value: { runtimeName } });
 const notFound = { _tag: 'NotFound' };
@@ -190,10 +193,10 @@ describe('a sandbox (SPEC 18.8)', () => {
     ['v1', 'root'],
   ])('is looked for in one place only: %s, not %s (18.6)', async (place, other) => {
     const record = fieldsOf({ runtime });
-    expect(await storesIn(sandboxTree(record, place), place).sandbox(key('default', 'pod'))()).toMatchObject({
+    expect(await storesIn(sandboxTree(record, place)).sandbox(sandboxKey('default', 'pod', place))()).toMatchObject({
       _tag: 'Found',
     });
-    expect(await storesIn(sandboxTree(record, place), other).sandbox(key('default', 'pod'))()).toEqual(notFound);
+    expect(await storesIn(sandboxTree(record, place)).sandbox(sandboxKey('default', 'pod', other))()).toEqual(notFound);
   });
 });
 
@@ -202,7 +205,7 @@ test.each(['', 'bad..ns', '.hidden', '-a', 'a-', 'a/b', 'ä', 'a'.repeat(77)])(
   async (namespace) => {
     const stores = storesIn(fieldsOf({ v1: fieldsOf({}) }));
     expect(await stores.container(key(namespace, 'web'))()).toMatchObject(unavailable);
-    expect(await stores.sandbox(key(namespace, 'web'))()).toMatchObject(unavailable);
+    expect(await stores.sandbox(sandboxKey(namespace, 'web'))()).toMatchObject(unavailable);
   },
 );
 
@@ -220,7 +223,7 @@ test('a database that is damaged on the way to a record leaves it unknown, and a
   const at = bytes.lastIndexOf(Buffer.of(2, 0), spoilt);
   expect(spoilt).toBeGreaterThan(0);
   bytes.fill(0xee, Math.floor(at / 4096) * 4096, Math.floor(at / 4096) * 4096 + 16);
-  const stores = metadataStores(right(openBolt(memorySource(bytes))), { sandboxRecords: 'root' });
+  const stores = metadataStores(right(openBolt(memorySource(bytes))));
   const outcomes = [await stores.container(key('default', 'web'))(), await stores.container(key('other', 'web'))()];
   expect(outcomes).toContainEqual(foundWith('io.containerd.runc.v2'));
   expect(outcomes).toContainEqual({
@@ -238,7 +241,7 @@ describe('the file', () => {
   let opened: Array<MetadataStore> = [];
 
   const open = (locking: 'shared' | 'exclusive' | 'none', at = file) => {
-    const store = openMetadataStore(at, { locking, sandboxRecords: 'root' });
+    const store = openMetadataStore(at, { locking });
     if (E.isRight(store)) opened.push(store.right);
     return store;
   };
@@ -264,7 +267,7 @@ describe('the file', () => {
     const { stores } = right(open(locking));
     expect(await stores.container(key('default', 'web'))()).toEqual(foundWith('io.containerd.runc.v2'));
     expect(await stores.container(key('default', 'other'))()).toEqual(notFound);
-    expect(await stores.sandbox(key('default', 'pod'))()).toEqual({ _tag: 'Found', value: { id: 'pod' } });
+    expect(await stores.sandbox(sandboxKey('default', 'pod'))()).toEqual({ _tag: 'Found', value: { id: 'pod' } });
   });
 
   test('of a real daemon answers what its `ctr` was told', async () => {
@@ -289,7 +292,7 @@ describe('the file', () => {
     for (const [namespace, id, name] of expected) {
       const answer = await stores.container(key(namespace, id))();
       expect(answer, `${namespace}/${id}`).toEqual(name === undefined ? notFound : foundWith(name));
-      expect(await stores.sandbox(key(namespace, id))()).toEqual(notFound);
+      expect(await stores.sandbox(sandboxKey(namespace, id))()).toEqual(notFound);
     }
   });
 

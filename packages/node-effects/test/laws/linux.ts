@@ -87,7 +87,7 @@ export const openMetadata = async (records: Records): Promise<StoreArea> => {
   const base = emptyDirectory();
   const file = path.join(base, 'meta.db');
   fs.writeFileSync(file, writeMetadata(records));
-  const { stores, close } = right(openMetadataStore(file, { locking: 'shared', sandboxRecords: 'root' }));
+  const { stores, close } = right(openMetadataStore(file, { locking: 'shared' }));
   return {
     containerStore: stores,
     sandboxStore: stores,
@@ -181,7 +181,7 @@ const daemon = {
 /** A world on this machine. Whoever does not answer is waited for less long than by a daemon. */
 export const layOnLinux = async (world: World): Promise<RecoveryArea> => {
   const laid = await layRealWorld(world);
-  const { stores, close } = right(openMetadataStore(laid.store, { locking: 'shared', sandboxRecords: 'root' }));
+  const { stores, close } = right(openMetadataStore(laid.store, { locking: 'shared' }));
   const before = laid.list();
   const settings = linuxSettings({
     state: laid.state,

@@ -54,7 +54,7 @@ const recovered = async (world: World): Promise<Run> => {
   const laid = await layRealWorld(world);
   try {
     const before = laid.list();
-    const store = orFail(openMetadataStore(laid.store, { locking: 'exclusive', sandboxRecords: 'root' }));
+    const store = orFail(openMetadataStore(laid.store, { locking: 'exclusive' }));
     const capabilities = linuxCapabilities({ store: store.stores, daemon });
     const run = orFail(await Recovery.recover(settingsFor(laid))(capabilities)());
     await run.settled();
@@ -77,7 +77,7 @@ const planned = async (world: World): Promise<Run['planned']> => {
   const laid = await layRealWorld(world);
   try {
     const before = laid.list();
-    const store = orFail(openMetadataStore(laid.store, { locking: 'shared', sandboxRecords: 'root' }));
+    const store = orFail(openMetadataStore(laid.store, { locking: 'shared' }));
     orFail(await Recovery.plan(settingsFor(laid))(linuxCapabilities({ store: store.stores, daemon }))());
     store.close();
     const { after, calls, binaryRuns } = laid.observe(before, []);
