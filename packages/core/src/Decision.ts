@@ -199,6 +199,8 @@ export const explain =
         return `this process ran out of resources, which says nothing of the shim: ${exhaustionOf(evidence)}`;
       case 'not-probed':
         return 'the shim was not asked; recover would ask it';
+      case 'not-recorded':
+        return 'the recording does not tell what this policy would ask';
       case 'interrupted':
         return 'interrupted before it was decided';
     }

@@ -10,7 +10,7 @@ import type { Capabilities } from './Capabilities.js';
 import type { BundleEvidence } from './Evidence.js';
 import type { TaskEvent } from './EventSink.js';
 import { type Directory, FileError, isAbsent, showFileError } from './FileSystem.js';
-import { type OpenShim, openLogPipe } from './Inquiry.js';
+import { nothingOpen, type OpenShim, openLogPipe } from './Inquiry.js';
 import * as Layout from './Layout.js';
 import { showMountError } from './Mounts.js';
 import { stepsAfterDisconnect } from './Plan.js';
@@ -291,7 +291,7 @@ export const carryOutDisconnect =
     executor.capabilities.trace.tell({ _tag: 'ShimDisconnected', namespace, id, registered })();
     const subject: Subject = {
       evidence,
-      open: { session: undefined, logPipe: instance.logPipe },
+      open: { ...nothingOpen(), logPipe: instance.logPipe },
       instance,
       exit: undefined,
     };

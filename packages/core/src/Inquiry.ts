@@ -19,16 +19,19 @@ import type * as TE from 'fp-ts/lib/TaskEither.js';
 export interface OpenShim {
   session: ShimSession | undefined;
   logPipe: LogPipe | undefined;
+  /** What was asked so far, whichever policy asked: it is not asked twice, nor a shim dialled twice. */
+  readonly asked: Map<string, { readonly answers: Answers; readonly session: ShimSession | undefined }>;
 }
 
-export const nothingOpen = (): OpenShim => ({ session: undefined, logPipe: undefined });
+export const nothingOpen = (): OpenShim => ({ session: undefined, logPipe: undefined, asked: new Map() });
 
 /** Lets go of what is open; the shim goes on. */
 export const release =
   (open: OpenShim): T.Task<void> =>
   async () => {
-    await open.session?.close();
+    for (const { session } of open.asked.values()) await session?.close();
     await open.logPipe?.close();
+    open.asked.clear();
     open.session = undefined;
     open.logPipe = undefined;
   };
@@ -161,6 +164,10 @@ const answer =
     }
   };
 
+/** What a shim says about its task depends on which shim was asked. */
+const keyOf = (question: Question, shim: string): string =>
+  `${JSON.stringify(question)}${question._tag === 'Pids' ? shim : ''}`;
+
 /** Asks until the bundle is settled. When the run is interrupted meanwhile, it is held. */
 export const settle =
   (inquirer: Inquirer) =>
@@ -168,10 +175,19 @@ export const settle =
   async () => {
     const { capabilities, settings } = inquirer;
     let known = evidence;
+    let shim = '';
     for (;;) {
       const decision = decide(settings.policy)(known);
       if (decision._tag === 'Settle') return { evidence: known, verdict: decision.verdict };
-      if (capabilities.interrupted()) return { evidence: known, verdict: because('interrupted') };
-      known = withAnswers(await answer(inquirer)(known, open)(decision.question)())(known);
+      const { question } = decision;
+      const key = keyOf(question, shim);
+      if (question._tag === 'Connection') shim = key;
+      const before = open.asked.get(key);
+      if (before === undefined && capabilities.interrupted())
+        return { evidence: known, verdict: because('interrupted') };
+      const answers = before?.answers ?? (await answer(inquirer)(known, open)(question)());
+      if (before === undefined) open.asked.set(key, { answers, session: open.session });
+      else open.session = before.session;
+      known = withAnswers(answers)(known);
     }
   };

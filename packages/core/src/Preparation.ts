@@ -1,18 +1,22 @@
 /** The first half of the program: look, ask and decide, for every bundle. Nothing is destroyed here. */
 import * as E from 'fp-ts/lib/Either.js';
+import { pipe } from 'fp-ts/lib/function.js';
 import type { Task } from 'fp-ts/lib/Task.js';
-import type * as TE from 'fp-ts/lib/TaskEither.js';
+import * as TE from 'fp-ts/lib/TaskEither.js';
 import * as t from 'io-ts';
 import type * as B from './ByteString.js';
 import type { Capabilities } from './Capabilities.js';
 import { traverse } from './Concurrency.js';
-import type { BundleEvidence } from './Evidence.js';
+import type { Answers, BundleEvidence } from './Evidence.js';
 import { type Directory, FileError, showFileError } from './FileSystem.js';
-import { type Inquirer, nothingOpen, type OpenShim, type Probing, release, settle } from './Inquiry.js';
+import { type Inquirer, nothingOpen, type OpenShim, type Probing, release, type Settled, settle } from './Inquiry.js';
 import { type BundlePlan, stepsOf } from './Plan.js';
+import type { Policy } from './Policy.js';
 import { makeResolver } from './RuntimeName.js';
 import type { Settings } from './Settings.js';
-import { readSnapshot } from './Snapshot.js';
+import { type NamespaceSnapshot, readSnapshot } from './Snapshot.js';
+import type { Survey, SurveyedBundle, SurveyedNamespace, WorkListing } from './Survey.js';
+import { listWorkDirectories } from './WorkDirectory.js';
 
 /** Why nothing at all could be done: one of the two root directories cannot be read. */
 export const RecoveryError = t.union(
@@ -62,39 +66,132 @@ export const closeRoots =
     await fileSystem.close(root)();
   };
 
+const tellSettled = (
+  { capabilities }: Inquirer,
+  { evidence: { answers: _, ...evidence }, verdict }: Settled,
+  answers: SurveyedBundle['answers'],
+): SurveyedBundle => {
+  const surveyed: SurveyedBundle = { evidence: { ...evidence, answers: {} }, answers };
+  const { namespace, id } = evidence;
+  capabilities.trace.tell({ _tag: 'BundleSettled', namespace, id, verdict, surveyed })();
+  return surveyed;
+};
+
 const prepareBundle =
   (inquirer: Inquirer) =>
   (evidence: BundleEvidence): Task<Prepared> =>
   async () => {
+    const { policy } = inquirer.settings;
     const open = nothingOpen();
     const settled = await settle(inquirer)(evidence, open)();
-    if (inquirer.probing !== 'asked-with-log' || settled.verdict._tag === 'Hold') await release(open)();
-    const { namespace, id } = evidence;
-    inquirer.capabilities.trace.tell({ _tag: 'BundleSettled', namespace, id, verdict: settled.verdict })();
-    return { plan: { ...settled, steps: stepsOf(inquirer.settings.policy)(settled.evidence)(settled.verdict) }, open };
+    if (settled.verdict._tag === 'Hold') await release(open)();
+    open.asked.clear(); // nobody else asks
+    tellSettled(inquirer, settled, { [policy.name]: settled.evidence.answers });
+    return { plan: { ...settled, steps: stepsOf(policy)(settled.evidence)(settled.verdict) }, open };
   };
+
+/** What every policy learns of a bundle. What several ask is asked once; nothing stays open. */
+const surveyBundle =
+  (inquirer: Inquirer, others: ReadonlyArray<Policy>) =>
+  (evidence: BundleEvidence): Task<SurveyedBundle> =>
+  async () => {
+    const { settings } = inquirer;
+    const open = nothingOpen();
+    const settled = await settle(inquirer)(evidence, open)();
+    const answers: Record<string, Answers> = { [settings.policy.name]: settled.evidence.answers };
+    for (const policy of others)
+      answers[policy.name] = (
+        await settle({ ...inquirer, settings: { ...settings, policy } })(evidence, open)()
+      ).evidence.answers;
+    await release(open)();
+    return tellSettled(inquirer, settled, answers);
+  };
+
+const listing = ({ error }: NamespaceSnapshot, names: E.Either<string, ReadonlyArray<B.ByteString>>): WorkListing => {
+  if (error !== null) return { _tag: 'NotListed', error };
+  return E.isLeft(names) ? { _tag: 'NotListed', error: names.left } : { _tag: 'Listed', names: names.right };
+};
+
+/** Looks at everything and asks what the policy of the settings, and the others, want to know; changes nothing. */
+export const survey =
+  (capabilities: Capabilities, settings: Settings, others: ReadonlyArray<Policy>) =>
+  ({ state, root }: Roots, probing: Exclude<Probing, 'asked-with-log'>): TE.TaskEither<RecoveryError, Survey> =>
+  async () => {
+    const snapshot = await look(capabilities, settings, state)();
+    if (E.isLeft(snapshot)) return snapshot;
+    const inquirer = makeInquirer(capabilities, settings, state, probing);
+    const ask = surveyBundle(inquirer, others);
+    const surveyed = await traverse(settings.bounds.waiting, ask)(snapshot.right.flatMap(({ bundles }) => bundles))();
+    const queue = surveyed.values();
+    const namespaces: Array<SurveyedNamespace> = [];
+    for (const namespace of snapshot.right) {
+      const { name, error } = namespace;
+      const names = error === null ? await listWorkDirectories(capabilities.fileSystem, root, name)() : E.right([]);
+      const about = { name, error, workDirectories: listing(namespace, names) };
+      capabilities.trace.tell({ _tag: 'NamespaceSurveyed', namespace: about })();
+      namespaces.push({ ...about, bundles: takeAsMany(queue, namespace.bundles) });
+    }
+    return E.right({
+      state: settings.state,
+      root: settings.root,
+      interrupted: capabilities.interrupted(),
+      namespaces,
+    });
+  };
+
+const look = (
+  { fileSystem, trace }: Capabilities,
+  { namespaces }: Settings,
+  state: Directory,
+): TE.TaskEither<RecoveryError, ReadonlyArray<NamespaceSnapshot>> =>
+  pipe(
+    readSnapshot(fileSystem)(state, namespaces),
+    TE.bimap(
+      (error) => ({ _tag: 'StateUnreadable' as const, error }),
+      (snapshot) => {
+        const bundles = snapshot.reduce((sum, namespace) => sum + namespace.bundles.length, 0);
+        trace.tell({ _tag: 'BundlesFound', bundles })();
+        return snapshot;
+      },
+    ),
+  );
+
+const makeInquirer = (
+  capabilities: Capabilities,
+  settings: Settings,
+  state: Directory,
+  probing: Probing,
+): Inquirer => ({
+  capabilities,
+  settings,
+  state,
+  resolve: makeResolver(capabilities.programFiles, settings.programSearch),
+  probing,
+});
+
+/** The next results, one for each of the items that they were made of. */
+const takeAsMany = <A>(queue: Iterator<A>, items: ReadonlyArray<unknown>): ReadonlyArray<A> =>
+  items.flatMap(() => {
+    const next = queue.next();
+    return next.done === true ? [] : [next.value];
+  });
 
 /** Decides on every bundle; those that wait for a shim do not hold up the others. */
 export const prepare =
   (capabilities: Capabilities, settings: Settings) =>
-  ({ state }: Roots, probing: Probing): TE.TaskEither<RecoveryError, ReadonlyArray<PreparedNamespace>> =>
+  ({ state }: Roots): TE.TaskEither<RecoveryError, ReadonlyArray<PreparedNamespace>> =>
   async () => {
-    const snapshot = await readSnapshot(capabilities.fileSystem)(state, settings.namespaces)();
-    if (E.isLeft(snapshot)) return E.left({ _tag: 'StateUnreadable', error: snapshot.left });
+    const snapshot = await look(capabilities, settings, state)();
+    if (E.isLeft(snapshot)) return snapshot;
+    const inquirer = makeInquirer(capabilities, settings, state, 'asked-with-log');
     const found = snapshot.right.flatMap(({ bundles }) => bundles);
-    capabilities.trace.tell({ _tag: 'BundlesFound', bundles: found.length })();
-    const resolve = makeResolver(capabilities.programFiles, settings.programSearch);
-    const inquirer: Inquirer = { capabilities, settings, state, resolve, probing };
     const prepared = await traverse(settings.bounds.waiting, prepareBundle(inquirer))(found)();
     const queue = prepared.values();
     return E.right(
       snapshot.right.map(({ name, error, bundles }) => ({
         name,
         error,
-        bundles: bundles.flatMap(() => {
-          const next = queue.next();
-          return next.done === true ? [] : [next.value];
-        }),
+        bundles: takeAsMany(queue, bundles),
       })),
     );
   };

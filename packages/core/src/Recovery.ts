@@ -7,16 +7,15 @@
  * shims that it took back.
  */
 import * as E from 'fp-ts/lib/Either.js';
-import { pipe } from 'fp-ts/lib/function.js';
 import type { ReaderTaskEither } from 'fp-ts/lib/ReaderTaskEither.js';
 import type { Task } from 'fp-ts/lib/Task.js';
-import * as TE from 'fp-ts/lib/TaskEither.js';
 import * as B from './ByteString.js';
 import type { Capabilities } from './Capabilities.js';
 import { traverse } from './Concurrency.js';
 import { carryOut, carryOutDisconnect, type Executor } from './Execution.js';
-import * as Layout from './Layout.js';
-import { type NamespacePlan, type Plan, type WorkDirectoryPlan, workDirectoriesRemovedBy } from './Plan.js';
+import type { Plan } from './Plan.js';
+import type { Policy } from './Policy.js';
+import * as Preparation from './Preparation.js';
 import {
   closeRoots,
   openRoots,
@@ -36,10 +35,11 @@ import {
   type StepReport,
 } from './Report.js';
 import type { Settings } from './Settings.js';
+import { planOf, type Survey, type WorkListing } from './Survey.js';
 import { runsBinary } from './Step.js';
 import { makeSupervisor, type Supervisor } from './Supervision.js';
 import { viewMountTable } from './Unmounting.js';
-import { decideWorkDirectory, listWorkDirectories, type Owner, removeWorkDirectories } from './WorkDirectory.js';
+import { type Owner, removeWorkDirectories } from './WorkDirectory.js';
 
 /** A plan, and the same as a report. */
 export interface Planned {
@@ -69,68 +69,44 @@ const isHeld = (bundles: ReadonlyArray<Prepared>): ((name: B.ByteString) => bool
   return (name) => held.has(name);
 };
 
-/** What would become of the working directories, if every step succeeded. */
-const planWorkDirectories =
-  (settings: Settings, { name: namespace, bundles }: PreparedNamespace) =>
-  (entries: ReadonlyArray<B.ByteString>): ReadonlyArray<WorkDirectoryPlan> => {
-    const held = isHeld(bundles);
-    const adopted = new Set(
-      bundles.filter(({ plan }) => plan.verdict._tag === 'Adopt').map(({ plan }) => plan.evidence.id),
-    );
-    const removed = new Set(bundles.flatMap(({ plan }) => workDirectoriesRemovedBy(plan.steps)));
-    return entries
-      .filter((name) => !removed.has(Layout.below(settings.root, namespace, name)))
-      .map((name) => ({ name, reason: decideWorkDirectory({ registered: adopted.has(name), held: held(name) }) }));
+/**
+ * All that `recover` would learn, and what the other policies would ask, too, without changing anything: shims are sent
+ * Connect and Pids at most, or nothing when `probe` is false, and no log pipe is opened or made.
+ */
+export const survey =
+  (
+    settings: Settings,
+    { probe, others }: { readonly probe: boolean; readonly others: ReadonlyArray<Policy> } = {
+      probe: true,
+      others: [],
+    },
+  ): ReaderTaskEither<Capabilities, RecoveryError, Survey> =>
+  (capabilities) =>
+  async () => {
+    const roots = await openRoots(capabilities, settings)();
+    if (E.isLeft(roots)) return roots;
+    const probing = probe ? 'asked' : 'not-asked';
+    const surveyed = await Preparation.survey(capabilities, settings, others)(roots.right, probing)();
+    await closeRoots(capabilities, roots.right)();
+    return surveyed;
   };
 
-const planNamespace =
-  (capabilities: Capabilities, settings: Settings, { root }: Roots) =>
-  (namespace: PreparedNamespace): Task<NamespacePlan> =>
-    pipe(
-      namespace.error === null
-        ? listWorkDirectories(capabilities.fileSystem, root, namespace.name)
-        : TE.left(namespace.error),
-      TE.map(planWorkDirectories(settings, namespace)),
-      (workDirectories) => async () => {
-        const outcome = await workDirectories();
-        return {
-          name: namespace.name,
-          error: E.isLeft(outcome) ? outcome.left : null,
-          bundles: namespace.bundles.map(({ plan: bundle }) => bundle),
-          workDirectories: E.isRight(outcome) ? outcome.right : [],
-        };
-      },
-    );
-
-/**
- * What `recover` would do, and why, without changing anything: shims are sent Connect and Pids at most, or nothing
- * when `probe` is false, and no log pipe is opened or made.
- */
+/** What `recover` would do, and why, as {@link survey} finds it. */
 export const plan =
   (
     settings: Settings,
-    options: { readonly probe: boolean } = { probe: true },
+    { probe }: { readonly probe: boolean } = { probe: true },
   ): ReaderTaskEither<Capabilities, RecoveryError, Planned> =>
   (capabilities) =>
   async () => {
     const elapsed = startWatch(capabilities);
-    const roots = await openRoots(capabilities, settings)();
-    if (E.isLeft(roots)) return roots;
-    const prepared = await prepare(capabilities, settings)(roots.right, options.probe ? 'asked' : 'not-asked')();
-    const namespaces: Array<NamespacePlan> = [];
-    for (const namespace of E.isRight(prepared) ? prepared.right : [])
-      namespaces.push(await planNamespace(capabilities, settings, roots.right)(namespace)());
-    await closeRoots(capabilities, roots.right)();
-    if (E.isLeft(prepared)) return prepared;
-    const { state, root, policy } = settings;
-    const about = { policy: policy.name, state, root };
-    return E.right({
-      plan: { ...about, namespaces },
-      report: makeReport(
-        { ...about, ...elapsed(), command: 'plan', interrupted: capabilities.interrupted() },
-        namespaces.map(reportPlannedNamespace(policy)),
-      ),
-    });
+    const surveyed = await survey(settings, { probe, others: [] })(capabilities)();
+    if (E.isLeft(surveyed)) return surveyed;
+    const { interrupted } = surveyed.right;
+    const planned = planOf(settings.policy)(surveyed.right);
+    const about = { ...planned, ...elapsed(), command: 'plan', interrupted } as const;
+    const report = makeReport(about, planned.namespaces.map(reportPlannedNamespace(settings.policy)));
+    return E.right({ plan: planned, report });
   };
 
 /** What became of each bundle's steps, gathered while they are taken. */
@@ -190,6 +166,10 @@ const finishNamespace =
         ? await removeWorkDirectories(capabilities.fileSystem, root, name, ownerOf)()
         : E.left<string>(problem);
     if (E.isLeft(removed)) capabilities.trace.tell({ _tag: 'NamespaceFailed', namespace: name, error: removed.left })();
+    const workDirectories: WorkListing = E.isLeft(removed)
+      ? { _tag: 'NotListed', error: removed.left }
+      : { _tag: 'Listed', names: removed.right.map((entry) => entry.name) };
+    capabilities.trace.tell({ _tag: 'NamespaceSurveyed', namespace: { name, error, workDirectories } })();
     return {
       name: B.show(name),
       error: E.isLeft(removed) ? removed.left : null,
@@ -214,7 +194,7 @@ export const recover =
     const elapsed = startWatch(capabilities);
     const roots = await openRoots(capabilities, settings)();
     if (E.isLeft(roots)) return roots;
-    const prepared = await prepare(capabilities, settings)(roots.right, 'asked-with-log')();
+    const prepared = await prepare(capabilities, settings)(roots.right)();
     if (E.isLeft(prepared)) {
       await closeRoots(capabilities, roots.right)();
       return prepared;

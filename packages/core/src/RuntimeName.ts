@@ -37,10 +37,7 @@ export type RuntimeError = t.TypeOf<typeof RuntimeError>;
 const slash = B.fromText('/');
 
 /** `io.containerd.runc.v2` ⇒ `containerd-shim-runc-v2`. Undefined when it is no runtime's name (SPEC 5, BinaryName). */
-export const programNameOf = (
-  runtime: B.ByteString,
-  names: Policy['runtimeNames'],
-): B.ByteString | undefined => {
+export const programNameOf = (runtime: B.ByteString, names: Policy['runtimeNames']): B.ByteString | undefined => {
   const parts = B.split(runtime, '.');
   const [name, version] = parts.slice(-2);
   if (parts.length < 2 || name === undefined || version === undefined) return undefined;

@@ -2,6 +2,7 @@
 import type { IO } from 'fp-ts/lib/IO.js';
 import type * as B from './ByteString.js';
 import type { StepReport } from './Report.js';
+import type { SurveyedBundle, SurveyedNamespace } from './Survey.js';
 import type { Verdict } from './Verdict.js';
 
 interface About {
@@ -11,10 +12,11 @@ interface About {
 
 export type TraceEvent =
   | { readonly _tag: 'BundlesFound'; readonly bundles: number }
-  | ({ readonly _tag: 'BundleSettled'; readonly verdict: Verdict } & About)
+  | ({ readonly _tag: 'BundleSettled'; readonly verdict: Verdict; readonly surveyed: SurveyedBundle } & About)
   | ({ readonly _tag: 'StepTaken'; readonly report: StepReport } & About)
   | ({ readonly _tag: 'BundleCarriedOut' } & About)
   | ({ readonly _tag: 'ShimDisconnected'; readonly registered: boolean } & About)
+  | { readonly _tag: 'NamespaceSurveyed'; readonly namespace: Omit<SurveyedNamespace, 'bundles'> }
   | { readonly _tag: 'NamespaceFailed'; readonly namespace: B.ByteString; readonly error: string };
 
 export interface Trace {

@@ -24,6 +24,7 @@ const reasons = {
   'shim-binary-not-found': 'Discard',
   'out-of-resources': 'Hold',
   'not-probed': 'Hold',
+  'not-recorded': 'Hold',
   interrupted: 'Hold',
 } as const;
 

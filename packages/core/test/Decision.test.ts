@@ -168,7 +168,11 @@ describe('decide, row by row (SPEC 4)', () => {
 
   it('has a row for every reason, but for those that do not come from a decision', () => {
     const reached = new Set(rows.flatMap(([, evidence]) => settled(evidence) ?? []));
-    expect(allReasons.filter((reason) => !reached.has(reason))).toEqual(['shim-answers', 'interrupted']);
+    expect(allReasons.filter((reason) => !reached.has(reason))).toEqual([
+      'shim-answers',
+      'not-recorded',
+      'interrupted',
+    ]);
   });
 });
 

@@ -46,6 +46,7 @@ describe('the steps of a verdict, when nothing fails', () => {
     'shim-binary-not-found': removal,
     'out-of-resources': '',
     'not-probed': '',
+    'not-recorded': '',
     interrupted: '',
   };
 

@@ -99,7 +99,9 @@ describe('makeResolver (SPEC 5)', () => {
   it('looks once for each program, however many bundles name it', async () => {
     const looks: Array<string> = [];
     const resolver = makeResolver(disk(files, looks), search());
-    await Promise.all(['a.runc.v2', 'b.runc.v2', 'runc.v2'].map((runtime) => resolver(B.fromText(runtime), 'checked')()));
+    await Promise.all(
+      ['a.runc.v2', 'b.runc.v2', 'runc.v2'].map((runtime) => resolver(B.fromText(runtime), 'checked')()),
+    );
     expect(looks).toEqual(['/cwd/containerd-shim-runc-v2', '/opt/bin/containerd-shim-runc-v2']);
   });
 

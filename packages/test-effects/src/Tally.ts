@@ -79,7 +79,7 @@ export const count = ({ simulated: { runs }, found }: Examined): Tally => {
 };
 
 /** Reasons that no simulated world can bring about: nobody asks the program to stop, and every shim is asked. */
-const unreachableReasons: ReadonlyArray<Reason> = ['interrupted', 'not-probed'];
+const unreachableReasons: ReadonlyArray<Reason> = ['interrupted', 'not-probed', 'not-recorded'];
 
 /** The steps that can fail; closing never does. */
 const failingSteps: ReadonlyArray<string> = [

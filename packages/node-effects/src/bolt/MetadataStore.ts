@@ -75,10 +75,7 @@ const lock = (path: string, descriptor: number, locking: Locking): E.Either<Meta
   return isStill(path, descriptor) ? E.right(undefined) : E.left({ _tag: 'CannotOpen', path, code: 'ESTALE' });
 };
 
-const read = (
-  path: string,
-  descriptor: number,
-): E.Either<MetadataStoreError, ContainerStore & SandboxStore> => {
+const read = (path: string, descriptor: number): E.Either<MetadataStoreError, ContainerStore & SandboxStore> => {
   const source = fileSource(descriptor);
   const bolt = E.isLeft(source) ? source : openBolt(source.right);
   return E.isLeft(bolt)

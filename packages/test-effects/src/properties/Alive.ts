@@ -37,6 +37,7 @@ const hazardOf = (reason: Reason): Hazard | undefined => {
     case 'sandbox-unknown':
     case 'out-of-resources':
     case 'not-probed':
+    case 'not-recorded':
     case 'interrupted':
       return undefined;
   }
