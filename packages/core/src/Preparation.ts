@@ -68,7 +68,7 @@ export const closeRoots =
 
 const tellSettled = (
   { capabilities }: Inquirer,
-  { evidence: { answers: _, ...evidence }, verdict }: Settled,
+  { evidence, verdict }: Settled,
   answers: SurveyedBundle['answers'],
 ): SurveyedBundle => {
   const surveyed: SurveyedBundle = { evidence: { ...evidence, answers: {} }, answers };
