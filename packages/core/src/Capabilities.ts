@@ -5,6 +5,7 @@ import type { EventSink } from './EventSink.js';
 import type { FileSystem } from './FileSystem.js';
 import type { LogPipes } from './LogPipes.js';
 import type { Mounts } from './Mounts.js';
+import type { Processes } from './Processes.js';
 import type { ProgramFiles } from './ProgramFiles.js';
 import type { ShimBinary } from './ShimBinary.js';
 import type { ShimConnector } from './ShimConnector.js';
@@ -14,6 +15,7 @@ import type { Trace } from './Trace.js';
 export interface Capabilities {
   readonly fileSystem: FileSystem;
   readonly mounts: Mounts;
+  readonly processes: Processes;
   readonly programFiles: ProgramFiles;
   readonly shimConnector: ShimConnector;
   readonly shimBinary: ShimBinary;

@@ -6,52 +6,23 @@
  */
 import * as E from 'fp-ts/lib/Either.js';
 import type * as B from './ByteString.js';
-import { type ShimTarget, showBootstrapError } from './Bootstrap.js';
+import { showBootstrapError } from './Bootstrap.js';
 import * as Bytes from './ByteString.js';
-import type { Answers, BundleContents, BundleEvidence, Reading } from './Evidence.js';
+import type { Answers, BundleEvidence, Reading } from './Evidence.js';
 import { type FileError, isExhaustionCode, showFileError } from './FileSystem.js';
+import { showProcessesError } from './Processes.js';
+import { ask, type Decision, isExhaustion, type Listed, settle } from './Question.js';
+import { decideByTwoSigns } from './TwoSigns.js';
 import { isHidden } from './Identifier.js';
 import type { Policy } from './Policy.js';
 import { showRuntimeError } from './RuntimeName.js';
 import { shimAddress } from './ShimAddress.js';
 import { isTaskNotFound, type ShimError, showShimError } from './ShimConnector.js';
-import { type SandboxRecords, showStoreError } from './Stores.js';
-import { because, type Reason, type Verdict } from './Verdict.js';
+import { showStoreError } from './Stores.js';
+import type { Reason, Verdict } from './Verdict.js';
 
-/** What a decision still needs to know: enough to be answered by somebody who knows nothing of policies. */
-export type Question =
-  | { readonly _tag: 'Container' }
-  | { readonly _tag: 'Program'; readonly runtime: B.ByteString; readonly names: Policy['runtimeNames'] }
-  /** `fallback` is asked where the shim does not implement what `target` asks. */
-  | { readonly _tag: 'Connection'; readonly target: ShimTarget; readonly fallback?: ShimTarget }
-  | { readonly _tag: 'Sandbox'; readonly records: SandboxRecords }
-  | { readonly _tag: 'Pids' };
-
-export type Decision =
-  | { readonly _tag: 'Ask'; readonly question: Question }
-  | { readonly _tag: 'Settle'; readonly verdict: Verdict };
-
-const ask = (question: Question): Decision => ({ _tag: 'Ask', question });
-const settle = (reason: Reason): Decision => ({ _tag: 'Settle', verdict: because(reason) });
-
-/**
- * What an error comes to that is no fault of the bundle's: this process ran out of descriptors or memory. It says
- * nothing about the shim, so that in every policy the bundle is held.
- */
 const settleUnlessExhausted = (reason: Reason, error: FileError | ShimError): Decision =>
   isExhaustion(error) ? settle('out-of-resources') : settle(reason);
-
-const isExhaustion = (error: FileError | ShimError): boolean => {
-  switch (error._tag) {
-    case 'SystemError':
-    case 'DialFailed':
-      return isExhaustionCode(error.code);
-    default:
-      return false;
-  }
-};
-
-type Listed = Extract<BundleContents, { readonly _tag: 'Listed' }>;
 
 /** Step 6: the recorded path of the shim's binary; an unreadable one counts as empty. */
 const recordedRuntime = (reading: Reading): B.ByteString => (reading._tag === 'Read' ? reading.content : Bytes.empty);
@@ -60,6 +31,7 @@ const recordedRuntime = (reading: Reading): B.ByteString => (reading._tag === 'R
 export const decide =
   (policy: Policy) =>
   (evidence: BundleEvidence): Decision => {
+    if (policy.death === 'two-signs') return decideByTwoSigns(policy)(evidence);
     const { contents } = evidence;
     if (evidence.kind !== 'directory') return settle('not-a-directory'); // step 1
     if (isHidden(evidence.id)) return settle('hidden'); // step 2
@@ -199,6 +171,46 @@ export const explain =
         return `this process ran out of resources, which says nothing of the shim: ${exhaustionOf(evidence)}`;
       case 'not-probed':
         return 'the shim was not asked; recover would ask it';
+      case 'task-exited':
+        return `the shim answers that its task ended with exit status ${exitStatusOf(answers)}, which nobody collected yet`;
+      case 'pids-unanswered':
+        return `the shim answers, but did not list its processes: ${shimProblem(answers.pids)}`;
+      case 'older-than-boot':
+        return 'the bundle is older than the start of this machine, and no process belongs to it';
+      case 'orphan-reaped':
+        return `the shim is dead, and its container still runs (${pidList(answers)}); it was asked for that it be ended`;
+      case 'orphan-workload':
+        return `the shim is dead, but its container still runs (${pidList(answers)})`;
+      case 'leftover':
+        return 'an interrupted removal left it behind, and no process belongs to it';
+      case 'leftover-in-use':
+        return `it looks like what an interrupted removal left behind, but processes belong to it (${pidList(answers)})`;
+      case 'bundle-unreadable':
+        return contents?._tag === 'Unreadable'
+          ? showFileError(contents.error)
+          : readingProblem('shim-binary-path', listed?.shimBinaryPath);
+      case 'container-unanswered':
+        return `${readingProblem('shim-binary-path', listed?.shimBinaryPath)}, and the container's record is not known: ${lookupProblem(answers.container)}`;
+      case 'address-unknown':
+        return `where the shim listens is not known: ${addressProblem(policy, listed)}`;
+      case 'shim-unresponsive':
+        return answers.connection?._tag === 'Connected'
+          ? `the shim does not say whether it has a task: ${shimProblem(answers.state)}`
+          : connectionProblem(answers.connection);
+      case 'shim-unreachable':
+        return answers.processes?._tag === 'Right'
+          ? `nobody listens where the shim should, but it is there (${pidList(answers)})`
+          : connectionProblem(answers.connection);
+      case 'shim-shared':
+        return `the shim has no task for it, but others need the shim: ${(answers.sharers ?? []).map(Bytes.show).join(', ')}`;
+      case 'no-container':
+        return 'the shim answers, but no container of this id is recorded';
+      case 'task-disputed':
+        return `the shim answers that it has no such task, but processes of it run (${pidList(answers)})`;
+      case 'processes-unknown':
+        return answers.processes?._tag === 'Left'
+          ? showProcessesError(answers.processes.left)
+          : 'whether a process belongs to it is not known';
       case 'not-recorded':
         return 'the recording does not tell what this policy would ask';
       case 'interrupted':
@@ -227,7 +239,15 @@ const pidsOf = (answers: Answers): ReadonlyArray<number> => (answers.pids?._tag 
 const lookupProblem = (lookup: Answers['container'] | Answers['sandbox']): string =>
   lookup?._tag === 'Unknown' ? showStoreError(lookup.error) : 'it was not asked for';
 
-const shimProblem = (pids: Answers['pids']): string => (pids?._tag === 'Left' ? showShimError(pids.left) : 'not asked');
+const shimProblem = (answer: Answers['pids'] | Answers['state']): string =>
+  answer?._tag === 'Left' ? showShimError(answer.left) : 'not asked';
+
+const exitStatusOf = ({ state }: Answers): number => (state?._tag === 'Right' ? state.right.exit.exitStatus : 0);
+
+const pidList = ({ processes }: Answers): string => {
+  const pids = processes?._tag === 'Right' ? [...processes.right.shims, ...processes.right.workload] : [];
+  return `${pids.length === 1 ? 'process' : 'processes'} ${pids.join(', ')}`;
+};
 
 const readingProblem = (name: string, reading: Reading | undefined): string => {
   switch (reading?._tag) {

@@ -4,7 +4,8 @@ import * as t from 'io-ts';
 import * as B from './ByteString.js';
 import { FileError, FileKind, FileStatus } from './FileSystem.js';
 import { RuntimeError } from './RuntimeName.js';
-import { ConnectAnswer, ShimError } from './ShimConnector.js';
+import { BundleProcesses, ProcessesError } from './Processes.js';
+import { ConnectAnswer, ShimError, TaskState } from './ShimConnector.js';
 import { ContainerRecord, Lookup, SandboxRecord } from './Stores.js';
 
 const eitherOf = <L, R>(left: t.Type<L, unknown>, right: t.Type<R, unknown>): t.Type<E.Either<L, R>, unknown> =>
@@ -79,6 +80,12 @@ export const Answers = t.readonly(
     connection: ConnectionAnswer,
     sandbox: Lookup(SandboxRecord),
     pids: eitherOf(ShimError, t.readonlyArray(t.number)),
+    state: eitherOf(ShimError, TaskState),
+    /** When the machine was started, in milliseconds since the epoch. */
+    bootedMs: eitherOf(ProcessesError, t.number),
+    processes: eitherOf(ProcessesError, BundleProcesses),
+    /** The other bundles of the namespace whose shim listens at the same place. */
+    sharers: t.readonlyArray(B.ByteString),
   }),
   'Answers',
 );

@@ -9,8 +9,9 @@ import type * as B from './ByteString.js';
 import type { Capabilities } from './Capabilities.js';
 import type { BundleEvidence } from './Evidence.js';
 import type { TaskEvent } from './EventSink.js';
-import { type Directory, FileError, isAbsent, showFileError } from './FileSystem.js';
+import { type Directory, FileError, isAbsent, showFileError, systemError } from './FileSystem.js';
 import { nothingOpen, type OpenShim, openLogPipe } from './Inquiry.js';
+import { makeInquirer, settleWithPatience } from './Preparation.js';
 import * as Layout from './Layout.js';
 import { showMountError } from './Mounts.js';
 import { stepsAfterDisconnect } from './Plan.js';
@@ -22,7 +23,8 @@ import { showBinaryError } from './ShimBinary.js';
 import { isTaskNotFound, type ShimError, showShimError } from './ShimConnector.js';
 import { type Step, type StepTree, successPath } from './Step.js';
 import { type TaskExitInfo, timestampFromMs } from './TaskExit.js';
-import { type MountTableView, unmountAll, unmountBelow } from './Unmounting.js';
+import type { Remove as WorkRemoval } from './WorkDirectory.js';
+import { type MountTableView, refuseMounted, unmountAll, unmountBelow, unmountInside } from './Unmounting.js';
 
 /** What carrying out steps needs, beyond the capabilities. */
 export interface Executor {
@@ -139,8 +141,87 @@ const unmountRootfs = (executor: Executor, { evidence }: Subject): Outcome => {
           (target) => below(target),
         ),
       );
+    case 'bundle':
+      return unmountBundle(executor, { evidence });
   }
 };
+
+/** Where an entry of the state directory really is: what the mount table calls it (H13). No symlink in it is followed. */
+const mountPath = (
+  { capabilities: { mounts }, state }: Executor,
+  ...names: ReadonlyArray<B.ByteString>
+): TE.TaskEither<FileError, B.ByteString> =>
+  pipe(
+    mounts.resolve(state.path),
+    TE.map((path) => Layout.below(path, ...names)),
+  );
+
+const unmountBundle = (executor: Executor, { evidence: { namespace, id } }: Pick<Subject, 'evidence'>): Outcome =>
+  pipe(
+    mountPath(executor, namespace, id),
+    TE.mapLeft(showFileError),
+    TE.chain(
+      flow(unmountInside({ ...executor.capabilities, view: executor.mountTable }), silently(showMountError)),
+    ),
+  );
+
+const refuseMountedAt = (executor: Executor, path: TE.TaskEither<FileError, B.ByteString>): TE.TaskEither<FileError, void> =>
+  pipe(
+    path,
+    TE.chain((resolved) =>
+      pipe(
+        refuseMounted(executor.capabilities.mounts)(resolved),
+        TE.mapLeft((): FileError => systemError('remove', resolved, 'EBUSY')),
+      ),
+    ),
+  );
+
+/** How a working directory that nobody owns is removed. */
+export const removalOfWork =
+  (executor: Executor, root: Directory, namespace: B.ByteString): WorkRemoval =>
+  (at) => {
+    const { fileSystem, mounts } = executor.capabilities;
+    if (executor.settings.policy.unmounts !== 'bundle') return Removal.removeRecursively(fileSystem)(at);
+    const path = pipe(
+      mounts.resolve(root.path),
+      TE.map((real) => Layout.below(real, namespace, at.name)),
+    );
+    return pipe(
+      refuseMountedAt(executor, path),
+      TE.chain(() => Removal.removeWithinMount(fileSystem)(at)),
+    );
+  };
+
+/** Refuses to remove what is another one than was looked at, or what something is mounted in. */
+const refuseChanged =
+  (executor: Executor, { evidence }: Subject): Removal.Check =>
+  (at) =>
+    pipe(
+      Removal.refuseReplaced(executor.capabilities.fileSystem, evidence.identity)(at),
+      TE.chain(() => refuseMountedAt(executor, mountPath(executor, evidence.namespace, at.name))),
+    );
+
+const removeBundle = (executor: Executor, subject: Subject): Outcome => {
+  const { fileSystem } = executor.capabilities;
+  const { unmounts } = executor.settings.policy;
+  const removal =
+    unmounts === 'bundle'
+      ? Removal.deleteAtomically(fileSystem, refuseChanged(executor, subject), Removal.removeWithinMount)
+      : Removal.deleteAtomically(fileSystem, Removal.refuseReplaced(fileSystem, subject.evidence.identity));
+  return pipe(withLocation(fileSystem, executor.state)(subject.evidence, removal), silently(showFileError));
+};
+
+/** What stands behind a dot has been claimed already: it is only drained. */
+const removeLeftover = (executor: Executor, subject: Subject): Outcome =>
+  pipe(
+    withLocation(executor.capabilities.fileSystem, executor.state)(subject.evidence, (at) =>
+      pipe(
+        refuseChanged(executor, subject)(at),
+        TE.chain(() => Removal.removeWithinMount(executor.capabilities.fileSystem)(at)),
+      ),
+    ),
+    silently(showFileError),
+  );
 
 /** Made beside its name and moved there, so that nobody ever finds a part of it; a leftover of an earlier try goes. */
 const writeBootstrap =
@@ -164,7 +245,7 @@ const writeBootstrap =
 const take =
   (executor: Executor, subject: Subject) =>
   (step: Step): Outcome => {
-    const { capabilities, settings, state } = executor;
+    const { capabilities, settings } = executor;
     const { evidence, open } = subject;
     const { id } = evidence;
     switch (step._tag) {
@@ -209,17 +290,15 @@ const take =
         );
       case 'RemoveRootfs':
         return removeRootfs(executor, subject);
-      case 'RemoveBundle':
+      case 'UnmountBundle':
         return pipe(
-          withLocation(capabilities.fileSystem, state)(
-            evidence,
-            Removal.deleteAtomically(
-              capabilities.fileSystem,
-              Removal.refuseReplaced(capabilities.fileSystem, evidence.identity),
-            ),
-          ),
-          silently(showFileError),
+          unlessReplaced(executor, subject),
+          TE.chain(() => unmountBundle(executor, subject)),
         );
+      case 'RemoveBundle':
+        return removeBundle(executor, subject);
+      case 'RemoveLeftover':
+        return removeLeftover(executor, subject);
       case 'RemoveWorkDirectory':
         return pipe(
           unlessReplaced(executor, subject),
@@ -280,20 +359,63 @@ export const carryOut =
     else executor.watch(subject.instance ?? { evidence, session: open.session, logPipe: open.logPipe });
   };
 
-/** Takes the steps that follow the end of a live shim's connection: all of them, so that no event is lost. */
+/** What the end of a connection to a shim comes to. */
+type Ending = 'dead' | 'alive' | 'unsure';
+
+/** Asks again, where the policy does not take the end of a connection for the shim's death (H26). */
+const endingOf =
+  (executor: Executor) =>
+  (instance: Instance, open: OpenShim): Task<{ readonly ending: Ending; readonly evidence: BundleEvidence }> =>
+  async () => {
+    const { capabilities, settings, state } = executor;
+    const { evidence } = instance;
+    if (settings.policy.disconnect === 'death') return { ending: 'dead', evidence };
+    const inquirer = makeInquirer(capabilities, settings, state, 'asked-with-log', [evidence]);
+    const settled = await settleWithPatience(inquirer)({ ...evidence, answers: {} }, open)();
+    const { reason, _tag } = settled.verdict;
+    // Only one that says more than that it is there: whoever hangs up at every question would be asked for ever.
+    const isAlive = _tag === 'Adopt' && reason !== 'pids-unanswered' && open.session !== undefined;
+    if (isAlive) return { ending: 'alive', evidence };
+    await open.session?.close();
+    open.session = undefined;
+    return { ending: _tag === 'CleanUp' ? 'dead' : 'unsure', evidence: settled.evidence };
+  };
+
+/** The same task behind a new connection; only a task that was known is known again. */
+const takeBackAgain = (executor: Executor, instance: Instance, { session, logPipe }: OpenShim): void => {
+  if (session === undefined) return;
+  const again: Instance = { ...instance, session, logPipe };
+  if (executor.registry.get(instance.evidence)() === instance) {
+    executor.registry.remove(instance)();
+    executor.registry.add(again)();
+  }
+  executor.watch(again);
+};
+
+/**
+ * Acts on the end of a live shim's connection: all the steps that follow are taken, so that no event is lost. Where the
+ * policy asks first, a shim that lives is taken back, and one of which nothing is known is left alone.
+ */
 export const carryOutDisconnect =
   (executor: Executor) =>
   (instance: Instance, records: Array<StepReport>): Task<void> =>
   async () => {
-    const { evidence } = instance;
-    const registered = executor.registry.get(evidence)() === instance;
-    const { namespace, id } = evidence;
-    executor.capabilities.trace.tell({ _tag: 'ShimDisconnected', namespace, id, registered })();
-    const subject: Subject = {
-      evidence,
-      open: { ...nothingOpen(), logPipe: instance.logPipe },
-      instance,
-      exit: undefined,
-    };
-    await walk(executor, subject, () => false)(stepsAfterDisconnect(evidence)({ registered }), records)();
+    const { capabilities, settings, registry } = executor;
+    const { namespace, id } = instance.evidence;
+    const registered = registry.get(instance.evidence)() === instance;
+    capabilities.trace.tell({ _tag: 'ShimDisconnected', namespace, id, registered })();
+    const open: OpenShim = { ...nothingOpen(), logPipe: instance.logPipe };
+    const { ending, evidence } = await endingOf(executor)(instance, open)();
+    switch (ending) {
+      case 'dead': {
+        const subject: Subject = { evidence, open, instance, exit: undefined };
+        const steps = stepsAfterDisconnect(settings.policy)(evidence)({ registered });
+        return walk(executor, subject, () => false)(steps, records)();
+      }
+      case 'alive':
+        return takeBackAgain(executor, instance, open);
+      case 'unsure':
+        registry.remove(instance)();
+        return open.logPipe?.close();
+    }
   };

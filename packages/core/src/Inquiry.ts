@@ -3,17 +3,23 @@ import * as E from 'fp-ts/lib/Either.js';
 import { pipe } from 'fp-ts/lib/function.js';
 import * as T from 'fp-ts/lib/Task.js';
 import type { ShimTarget } from './Bootstrap.js';
+import * as B from './ByteString.js';
 import type { Capabilities } from './Capabilities.js';
-import { decide, type Question } from './Decision.js';
+import { decide } from './Decision.js';
+import type { Policy } from './Policy.js';
+import { type BundleProcesses, belongingTo, type InitPid, type Processes, type ProcessesError } from './Processes.js';
+import type { Question } from './Question.js';
 import { type Answers, type BundleEvidence, type ConnectionAnswer, withAnswers } from './Evidence.js';
-import type { Directory, FileError } from './FileSystem.js';
+import { type Directory, type FileError, isAbsent, showFileError } from './FileSystem.js';
+import { isHidden } from './Identifier.js';
+import * as Layout from './Layout.js';
 import type { LogPipe } from './LogPipes.js';
 import type { makeResolver } from './RuntimeName.js';
 import type { Settings } from './Settings.js';
 import type { ShimSession } from './ShimConnector.js';
 import { because, type Verdict } from './Verdict.js';
 import { withBundle } from './BundleDirectory.js';
-import type * as TE from 'fp-ts/lib/TaskEither.js';
+import * as TE from 'fp-ts/lib/TaskEither.js';
 
 /** What asking left open for one bundle; steps use it, and close it. */
 export interface OpenShim {
@@ -30,6 +36,7 @@ export const release =
   (open: OpenShim): T.Task<void> =>
   async () => {
     for (const { session } of open.asked.values()) await session?.close();
+    await open.session?.close();
     await open.logPipe?.close();
     open.asked.clear();
     open.session = undefined;
@@ -51,6 +58,10 @@ export interface Inquirer {
   readonly state: Directory;
   readonly resolve: ReturnType<typeof makeResolver>;
   readonly probing: Probing;
+  /** Every process, read once for all bundles. */
+  readonly processes: Processes['list'];
+  /** The other bundles of the namespace whose shim listens at the same place. */
+  readonly sharersOf: (policy: Policy, evidence: BundleEvidence) => ReadonlyArray<B.ByteString>;
 }
 
 /** A settled bundle: all that was learnt, and what it comes to. */
@@ -121,12 +132,54 @@ const connect =
     if (inquirer.probing === 'not-asked') return { _tag: 'NotProbed' };
     if (inquirer.settings.policy.logOpened !== 'after-dial') {
       const error = await logProblem(inquirer)(evidence, open)();
-      if (error !== undefined) return { _tag: 'LogFailed', error };
+      if (error !== undefined && inquirer.settings.policy.logOpened !== 'optional') return { _tag: 'LogFailed', error };
     }
     const answer = await connectTo(inquirer)(evidence, open, target)();
     return fallback !== undefined && isNotImplemented(answer)
       ? connectTo(inquirer)(evidence, open, fallback)()
       : answer;
+  };
+
+/** What a bundle's `init.pid` says: nothing where there is none, or no number in it. */
+const readInitPid =
+  ({ capabilities: { fileSystem }, state }: Inquirer) =>
+  (evidence: BundleEvidence): TE.TaskEither<ProcessesError, InitPid | undefined> =>
+    pipe(
+      withBundle(fileSystem, state)(evidence, (directory) => {
+        const at = { directory, name: Layout.entry.initPid };
+        return pipe(
+          fileSystem.readSmallFile(at, Layout.maxSmallFileBytes),
+          TE.bindTo('text'),
+          TE.bind('status', () => fileSystem.status(at)),
+        );
+      }),
+      TE.map(({ text, status }) =>
+        /^[1-9][0-9]{0,9}$/.test(text)
+          ? { pid: Number(text), writtenMs: Number(status.bornNs) / 1_000_000 }
+          : undefined,
+      ),
+      TE.orElseW((error) =>
+        isAbsent(error)
+          ? TE.right(undefined)
+          : TE.left<ProcessesError>({ _tag: 'ProcessesUnreadable', reason: showFileError(error) }),
+      ),
+    );
+
+/** The processes of a bundle; what a leftover was called before counts, too. */
+const findProcesses =
+  (inquirer: Inquirer) =>
+  (evidence: BundleEvidence): TE.TaskEither<ProcessesError, BundleProcesses> => {
+    const { namespace, id } = evidence;
+    const names = isHidden(id) ? [id, B.slice(id, 1)] : [id];
+    return pipe(
+      TE.Do,
+      TE.bind('init', () => readInitPid(inquirer)(evidence)),
+      TE.bind('all', () => inquirer.processes),
+      TE.map(({ init, all }) => {
+        const found = names.map((name) => belongingTo({ namespace, id: name, init })(all));
+        return { shims: found.flatMap(({ shims }) => shims), workload: found.flatMap(({ workload }) => workload) };
+      }),
+    );
   };
 
 const answer =
@@ -161,12 +214,30 @@ const answer =
             T.of(E.left({ _tag: 'Closed' })),
           T.map((pids) => ({ pids })),
         );
+      case 'State':
+        return pipe(
+          open.session?.state({ id: evidence.id, timeoutMs: settings.timeouts.loadMs }) ??
+            T.of(E.left({ _tag: 'Closed' })),
+          T.map((state) => ({ state })),
+        );
+      case 'Boot':
+        return pipe(
+          capabilities.processes.bootedMs,
+          T.map((bootedMs) => ({ bootedMs })),
+        );
+      case 'Processes':
+        return pipe(
+          findProcesses(inquirer)(evidence),
+          T.map((processes) => ({ processes })),
+        );
+      case 'Sharers':
+        return T.of({ sharers: inquirer.sharersOf(settings.policy, evidence) });
     }
   };
 
 /** What a shim says about its task depends on which shim was asked. */
 const keyOf = (question: Question, shim: string): string =>
-  `${JSON.stringify(question)}${question._tag === 'Pids' ? shim : ''}`;
+  `${JSON.stringify(question)}${question._tag === 'Pids' || question._tag === 'State' ? shim : ''}`;
 
 /** Asks until the bundle is settled. When the run is interrupted meanwhile, it is held. */
 export const settle =

@@ -7,6 +7,7 @@ export const entry = {
   address: B.fromText('address'),
   bootstrap: B.fromText('bootstrap.json'),
   newBootstrap: B.fromText('.bootstrap.json'),
+  initPid: B.fromText('init.pid'),
   log: B.fromText('log'),
   work: B.fromText('work'),
   rootfs: B.fromText('rootfs'),

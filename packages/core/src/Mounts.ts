@@ -12,6 +12,7 @@ import type { FileError } from './FileSystem.js';
  * - `TableUnreadable`: the table could not be read or has a line that cannot be understood (H39).
  * - `UnmountRefused`: `umount2(2)` failed with this errno's name.
  * - `HelperFailed`: neither `fusermount3` nor `fusermount` could unmount a FUSE file system.
+ * - `StillMounted`: something is mounted where nothing may be; nothing was removed.
  * - `Unsupported`: this interpreter cannot unmount at all (its native part could not be loaded).
  */
 export const MountError = t.union(
@@ -19,6 +20,7 @@ export const MountError = t.union(
     t.readonly(t.type({ _tag: t.literal('TableUnreadable'), reason: t.string })),
     t.readonly(t.type({ _tag: t.literal('UnmountRefused'), path: B.ByteString, code: t.string })),
     t.readonly(t.type({ _tag: t.literal('HelperFailed'), path: B.ByteString, reason: t.string })),
+    t.readonly(t.type({ _tag: t.literal('StillMounted'), path: B.ByteString })),
     t.readonly(t.type({ _tag: t.literal('Unsupported'), reason: t.string })),
   ],
   'MountError',
@@ -49,6 +51,8 @@ export const showMountError = (error: MountError): string => {
       return `cannot unmount ${B.show(error.path)}: ${error.code}${error.code === 'EBUSY' ? ' (still in use)' : ''}`;
     case 'HelperFailed':
       return `cannot unmount the FUSE file system ${B.show(error.path)}: ${error.reason}`;
+    case 'StillMounted':
+      return `something is mounted at ${B.show(error.path)}; nothing was removed`;
     case 'Unsupported':
       return `unmounting is not possible here: ${error.reason}`;
   }

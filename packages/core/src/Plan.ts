@@ -42,13 +42,27 @@ export const Plan = t.readonly(
 );
 export type Plan = t.TypeOf<typeof Plan>;
 
+/** What cleaning up and removing is about. */
+interface Removal {
+  readonly policy: Policy;
+  readonly program: B.ByteString | undefined;
+  readonly work: B.ByteString | undefined;
+}
+
+const removalOf = (policy: Policy, evidence: BundleEvidence): Removal => ({
+  policy,
+  program: programOf(evidence),
+  work: policy.workDirectories === 'named' ? workOf(evidence) : undefined,
+});
+
 /**
  * SPEC 6.2, bundle delete: unmount (D2) and remove `rootfs` (D3), and only then the bundle (D4) and its working
  * directory (D5). When the bundle itself resists, the working directory goes all the same (D6), and it counts as failed.
  */
-const removeBundle = (work: B.ByteString | undefined): StepTree => {
+const removeBundle = ({ policy, work }: Removal): StepTree => {
   const removeWork = (after: StepTree): StepTree =>
     work === undefined ? after : perform({ _tag: 'RemoveWorkDirectory', path: work }, after, failed);
+  if (policy.unmounts === 'bundle') return perform({ _tag: 'UnmountBundle' }, perform({ _tag: 'RemoveBundle' }));
   return perform(
     { _tag: 'UnmountRootfs' },
     perform({ _tag: 'RemoveRootfs' }, perform({ _tag: 'RemoveBundle' }, removeWork(succeeded), removeWork(failed))),
@@ -56,16 +70,18 @@ const removeBundle = (work: B.ByteString | undefined): StepTree => {
 };
 
 /** SPEC 11.4: the binary first; only when it answered well, the bundle. Either failure makes its answer unknown. */
-const cleanUpWithBinary = (program: B.ByteString | undefined, work: B.ByteString | undefined): StepTree =>
-  program === undefined ? failed : perform({ _tag: 'RunBinary', program }, removeBundle(work));
+const cleanUpWithBinary = (removal: Removal): StepTree =>
+  removal.program === undefined
+    ? failed
+    : perform({ _tag: 'RunBinary', program: removal.program }, removeBundle(removal));
 
 /** The same, and the bundle once more whatever failed before (SPEC 12.1; 4.1, step 9 of 2.x). */
-const cleanUpAnyway = (program: B.ByteString | undefined, work: B.ByteString | undefined): StepTree => {
-  const bundle = removeBundle(work);
-  return program === undefined
+const cleanUpAnyway = (removal: Removal): StepTree => {
+  const bundle = removeBundle(removal);
+  return removal.program === undefined
     ? bundle
     : perform(
-        { _tag: 'RunBinary', program },
+        { _tag: 'RunBinary', program: removal.program },
         pipe(bundle, followedBy({ onSuccess: succeeded, onFailure: bundle })),
         bundle,
       );
@@ -76,6 +92,7 @@ const opensLogBefore: Readonly<Record<Policy['logOpened'], ReadonlyArray<Reason>
   'before-address': ['address-unreadable', 'address-unsupported', 'dial-failed', 'connect-failed'],
   'after-address': ['address-unsupported', 'dial-failed', 'connect-failed'],
   'after-dial': ['connect-failed'],
+  optional: [],
 };
 
 /** What would be written as `bootstrap.json` before the shim is dialled. */
@@ -89,23 +106,30 @@ const migrationOf = (policy: Policy, { contents }: BundleEvidence): B.ByteString
  * run (12.1), and then the bundle is removed, once more where the binary's own removal failed. A shim that refuses the
  * deletion is left running and unregistered (K2, H1).
  */
-const reap = (program: B.ByteString | undefined, work: B.ByteString | undefined): StepTree =>
-  perform(
+const reap = (removal: Removal): StepTree => {
+  const isStrict = removal.policy.removesAfterFailedCleanUp === 'none';
+  const cleanUp = isStrict && removal.program !== undefined ? cleanUpWithBinary(removal) : cleanUpAnyway(removal);
+  const close = (next: StepTree): StepTree => attempt({ _tag: 'CloseConnection' }, attempt({ _tag: 'CloseLogPipe' }, next));
+  return perform(
     { _tag: 'CallDelete' },
-    attempt(
-      { _tag: 'CallShutdown' },
-      attempt({ _tag: 'CloseConnection' }, attempt({ _tag: 'CloseLogPipe' }, cleanUpAnyway(program, work))),
-    ),
+    perform({ _tag: 'CallShutdown' }, close(cleanUp), close(isStrict ? failed : cleanUp)),
   );
+};
+
+const discard = (removal: Removal, reason: Reason): StepTree => {
+  if (reason === 'leftover') return perform({ _tag: 'RemoveLeftover' });
+  return removal.policy.death === 'one-sign' && (reason === 'container-not-found' || reason === 'container-unknown')
+    ? attempt({ _tag: 'UnmountRootfs' }, removeBundle(removal)) // step 7a unmounts by itself, before D2 does
+    : removeBundle(removal);
+};
 
 /** What carrying out a verdict means, to this policy. */
 export const stepsOf =
   (policy: Policy) =>
   (evidence: BundleEvidence) =>
   (verdict: Verdict): StepTree => {
-    const work = workOf(evidence);
-    const program = programOf(evidence);
-    const cleanUp = policy.removesAfterFailedCleanUp ? cleanUpAnyway(program, work) : cleanUpWithBinary(program, work);
+    const removal = removalOf(policy, evidence);
+    const cleanUp = policy.removesAfterFailedCleanUp === 'all' ? cleanUpAnyway(removal) : cleanUpWithBinary(removal);
     const migration = migrationOf(policy, evidence);
     const migrated = (next: StepTree, onFailure: StepTree): StepTree =>
       migration === undefined ? next : perform({ _tag: 'WriteBootstrap', content: migration }, next, onFailure);
@@ -114,11 +138,12 @@ export const stepsOf =
       case 'Hold':
         return succeeded;
       case 'Adopt': {
+        if (policy.logOpened === 'optional') return attempt({ _tag: 'OpenLogPipe' }, perform({ _tag: 'Register' })); // L1
         const giveUp = attempt({ _tag: 'CloseConnection' }, cleanUp);
         return perform({ _tag: 'OpenLogPipe' }, migrated(perform({ _tag: 'Register' }), giveUp), giveUp);
       }
       case 'Reap':
-        return attempt({ _tag: 'OpenLogPipe' }, migrated(reap(program, work), reap(program, work)));
+        return attempt({ _tag: 'OpenLogPipe' }, migrated(reap(removal), reap(removal)));
       case 'CleanUp': {
         const afterLog = migrated(
           attempt({ _tag: 'CloseLogPipe' }, cleanUp),
@@ -129,17 +154,16 @@ export const stepsOf =
           : cleanUp;
       }
       case 'Discard':
-        return verdict.reason === 'container-not-found' || verdict.reason === 'container-unknown'
-          ? attempt({ _tag: 'UnmountRootfs' }, removeBundle(work)) // step 7a unmounts by itself, before D2 does
-          : removeBundle(work);
+        return discard(removal, verdict.reason);
     }
   };
 
 /**
- * What follows when a live shim disconnects (SPEC 11.1, 13): clean up; for a registered task publish its exit, then its
+ * What follows the end of a live shim (SPEC 11.1, 13): clean up; for a registered task publish its exit, then its
  * deletion, with what the binary said, or with status 255 and now when it gave nothing; then forget it.
  */
 export const stepsAfterDisconnect =
+  (policy: Policy) =>
   (evidence: BundleEvidence) =>
   (task: { readonly registered: boolean }): StepTree => {
     const forget = attempt({ _tag: 'CloseLogPipe' });
@@ -149,7 +173,7 @@ export const stepsAfterDisconnect =
         attempt({ _tag: 'PublishDelete', known }, attempt({ _tag: 'Unregister' }, forget)),
       );
     return pipe(
-      cleanUpWithBinary(programOf(evidence), workOf(evidence)),
+      cleanUpWithBinary(removalOf(policy, evidence)),
       task.registered
         ? followedBy({ onSuccess: publish(true), onFailure: publish(false) })
         : followedBy({ onSuccess: forget, onFailure: forget }),

@@ -14,15 +14,20 @@ import { type BundlePlan, stepsOf } from './Plan.js';
 import type { Policy } from './Policy.js';
 import { makeResolver } from './RuntimeName.js';
 import type { Settings } from './Settings.js';
+import { shimAddress } from './ShimAddress.js';
 import { type NamespaceSnapshot, readSnapshot } from './Snapshot.js';
 import type { Survey, SurveyedBundle, SurveyedNamespace, WorkListing } from './Survey.js';
+import { isDestructive, type Verdict } from './Verdict.js';
 import { listWorkDirectories } from './WorkDirectory.js';
 
-/** Why nothing at all could be done: one of the two root directories cannot be read. */
+/** Why nothing at all was done: one of the two root directories cannot be read, or too much would be destroyed. */
 export const RecoveryError = t.union(
   [
     t.readonly(t.type({ _tag: t.literal('StateUnreadable'), error: FileError })),
     t.readonly(t.type({ _tag: t.literal('RootUnreadable'), error: FileError })),
+    t.readonly(
+      t.type({ _tag: t.literal('TooMuchDestroyed'), destroyed: t.number, bundles: t.number, mayDestroy: t.number }),
+    ),
   ],
   'RecoveryError',
 );
@@ -83,7 +88,7 @@ const prepareBundle =
   async () => {
     const { policy } = inquirer.settings;
     const open = nothingOpen();
-    const settled = await settle(inquirer)(evidence, open)();
+    const settled = await settleWithPatience(inquirer)(evidence, open)();
     if (settled.verdict._tag === 'Hold') await release(open)();
     open.asked.clear(); // nobody else asks
     tellSettled(inquirer, settled, { [policy.name]: settled.evidence.answers });
@@ -97,11 +102,11 @@ const surveyBundle =
   async () => {
     const { settings } = inquirer;
     const open = nothingOpen();
-    const settled = await settle(inquirer)(evidence, open)();
+    const settled = await settleWithPatience(inquirer)(evidence, open)();
     const answers: Record<string, Answers> = { [settings.policy.name]: settled.evidence.answers };
     for (const policy of others)
       answers[policy.name] = (
-        await settle({ ...inquirer, settings: { ...settings, policy } })(evidence, open)()
+        await settleWithPatience({ ...inquirer, settings: { ...settings, policy } })(evidence, open)()
       ).evidence.answers;
     await release(open)();
     return tellSettled(inquirer, settled, answers);
@@ -119,14 +124,14 @@ export const survey =
   async () => {
     const snapshot = await look(capabilities, settings, state)();
     if (E.isLeft(snapshot)) return snapshot;
-    const inquirer = makeInquirer(capabilities, settings, state, probing);
-    const ask = surveyBundle(inquirer, others);
-    const surveyed = await traverse(settings.bounds.waiting, ask)(snapshot.right.flatMap(({ bundles }) => bundles))();
+    const found = snapshot.right.flatMap(({ bundles }) => bundles);
+    const inquirer = makeInquirer(capabilities, settings, state, probing, found);
+    const surveyed = await traverse(settings.bounds.waiting, surveyBundle(inquirer, others))(found)();
     const queue = surveyed.values();
     const namespaces: Array<SurveyedNamespace> = [];
     for (const namespace of snapshot.right) {
       const { name, error } = namespace;
-      const names = error === null ? await listWorkDirectories(capabilities.fileSystem, root, name)() : E.right([]);
+      const names = error === null ? await listWorkDirectories({ ...capabilities, root, policy: settings.policy }, name)() : E.right([]);
       const about = { name, error, workDirectories: listing(namespace, names) };
       capabilities.trace.tell({ _tag: 'NamespaceSurveyed', namespace: about })();
       namespaces.push({ ...about, bundles: takeAsMany(queue, namespace.bundles) });
@@ -156,18 +161,73 @@ const look = (
     ),
   );
 
-const makeInquirer = (
+/** For the bundles of one snapshot; what is the same for all of them is looked at once. */
+export const makeInquirer = (
   capabilities: Capabilities,
   settings: Settings,
   state: Directory,
   probing: Probing,
-): Inquirer => ({
-  capabilities,
-  settings,
-  state,
-  resolve: makeResolver(capabilities.programFiles, settings.programSearch),
-  probing,
-});
+  bundles: ReadonlyArray<BundleEvidence>,
+): Inquirer => {
+  let processes: ReturnType<typeof capabilities.processes.list> | undefined;
+  return {
+    capabilities,
+    settings,
+    state,
+    resolve: makeResolver(capabilities.programFiles, settings.programSearch),
+    probing,
+    processes: () => (processes ??= capabilities.processes.list()),
+    sharersOf: sharersAmong(bundles),
+  };
+};
+
+/** Where a bundle's shim listens, as a key. */
+const shimKey = (policy: Policy, { namespace, contents }: BundleEvidence): string | undefined => {
+  const address = contents?._tag === 'Listed' ? shimAddress(policy)(contents) : undefined;
+  return address?._tag === 'Target' ? JSON.stringify([namespace, address.target.socket]) : undefined;
+};
+
+const groupByShim = (policy: Policy, bundles: ReadonlyArray<BundleEvidence>): Map<string | undefined, Array<B.ByteString>> => {
+  const groups = new Map<string | undefined, Array<B.ByteString>>();
+  for (const bundle of bundles) {
+    const key = shimKey(policy, bundle);
+    const group = groups.get(key) ?? [];
+    group.push(bundle.id);
+    groups.set(key, group);
+  }
+  return groups;
+};
+
+const sharersAmong = (bundles: ReadonlyArray<BundleEvidence>): Inquirer['sharersOf'] => {
+  const byPolicy = new Map<Policy, ReturnType<typeof groupByShim>>();
+  return (policy, evidence) => {
+    const groups = byPolicy.get(policy) ?? groupByShim(policy, bundles);
+    byPolicy.set(policy, groups);
+    return (groups.get(shimKey(policy, evidence)) ?? []).filter((id) => id !== evidence.id);
+  };
+};
+
+/** Verdicts for want of an answer that may come when it is asked for once more. */
+const isForWantOfAnswer = ({ verdict: { reason } }: Settled): boolean =>
+  reason === 'shim-unresponsive' ||
+  reason === 'shim-unreachable' ||
+  reason === 'container-unanswered' ||
+  reason === 'processes-unknown';
+
+/** How long is waited before whoever gave no answer is asked once more, in milliseconds: the others are done by then. */
+const secondTryAfterMs = 1_000;
+
+/** A slow answer is no sign of anything: where a policy holds a bundle for it, it is asked for once more. */
+export const settleWithPatience =
+  (inquirer: Inquirer) =>
+  (evidence: BundleEvidence, open: OpenShim): Task<Settled> =>
+  async () => {
+    const first = await settle(inquirer)(evidence, open)();
+    if (!isForWantOfAnswer(first) || inquirer.capabilities.interrupted()) return first;
+    await release(open)();
+    await inquirer.capabilities.clock.sleep(secondTryAfterMs)();
+    return settle({ ...inquirer, processes: inquirer.capabilities.processes.list })(evidence, open)();
+  };
 
 /** The next results, one for each of the items that they were made of. */
 const takeAsMany = <A>(queue: Iterator<A>, items: ReadonlyArray<unknown>): ReadonlyArray<A> =>
@@ -183,8 +243,8 @@ export const prepare =
   async () => {
     const snapshot = await look(capabilities, settings, state)();
     if (E.isLeft(snapshot)) return snapshot;
-    const inquirer = makeInquirer(capabilities, settings, state, 'asked-with-log');
     const found = snapshot.right.flatMap(({ bundles }) => bundles);
+    const inquirer = makeInquirer(capabilities, settings, state, 'asked-with-log', found);
     const prepared = await traverse(settings.bounds.waiting, prepareBundle(inquirer))(found)();
     const queue = prepared.values();
     return E.right(
@@ -196,8 +256,29 @@ export const prepare =
     );
   };
 
+/** So few that the brake of a policy does not mind them. */
+const alwaysMayDestroy = 4;
+
+/** What the policy's brake says to what a run is about to do. */
+export const refuseTooMuch = (
+  { mayDestroy }: Policy,
+  verdicts: ReadonlyArray<Verdict>,
+): E.Either<RecoveryError, void> => {
+  const bundles = verdicts.filter(({ _tag, reason }) => _tag !== 'Ignore' && reason !== 'leftover');
+  const destroyed = bundles.filter(isDestructive).length;
+  return destroyed > alwaysMayDestroy && destroyed > mayDestroy * bundles.length
+    ? E.left({ _tag: 'TooMuchDestroyed', destroyed, bundles: bundles.length, mayDestroy })
+    : E.right(undefined);
+};
+
 /** A sentence for people. */
-export const showRecoveryError = (error: RecoveryError): string =>
-  error._tag === 'StateUnreadable'
-    ? `the state directory cannot be used: ${showFileError(error.error)}`
-    : `the root directory cannot be used: ${showFileError(error.error)}`;
+export const showRecoveryError = (error: RecoveryError): string => {
+  switch (error._tag) {
+    case 'StateUnreadable':
+      return `the state directory cannot be used: ${showFileError(error.error)}`;
+    case 'RootUnreadable':
+      return `the root directory cannot be used: ${showFileError(error.error)}`;
+    case 'TooMuchDestroyed':
+      return `${error.destroyed} of ${error.bundles} bundles would be destroyed, more than a share of ${error.mayDestroy}: nothing was done; look at the plan, and if that is right, allow it with --may-destroy`;
+  }
+};

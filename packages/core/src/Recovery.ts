@@ -7,12 +7,16 @@
  * shims that it took back.
  */
 import * as E from 'fp-ts/lib/Either.js';
+import { pipe } from 'fp-ts/lib/function.js';
 import type { ReaderTaskEither } from 'fp-ts/lib/ReaderTaskEither.js';
 import type { Task } from 'fp-ts/lib/Task.js';
+import * as TE from 'fp-ts/lib/TaskEither.js';
 import * as B from './ByteString.js';
 import type { Capabilities } from './Capabilities.js';
 import { traverse } from './Concurrency.js';
-import { carryOut, carryOutDisconnect, type Executor } from './Execution.js';
+import { withDirectory } from './BundleDirectory.js';
+import { carryOut, carryOutDisconnect, type Executor, removalOfWork } from './Execution.js';
+import { showFileError } from './FileSystem.js';
 import type { Plan } from './Plan.js';
 import type { Policy } from './Policy.js';
 import * as Preparation from './Preparation.js';
@@ -23,8 +27,10 @@ import {
   type PreparedNamespace,
   prepare,
   type RecoveryError,
+  refuseTooMuch,
   type Roots,
 } from './Preparation.js';
+import { release } from './Inquiry.js';
 import { type InstanceKey, makeRegistry, type Registry } from './Registry.js';
 import {
   makeReport,
@@ -39,7 +45,7 @@ import { planOf, type Survey, type WorkListing } from './Survey.js';
 import { runsBinary } from './Step.js';
 import { makeSupervisor, type Supervisor } from './Supervision.js';
 import { viewMountTable } from './Unmounting.js';
-import { type Owner, removeWorkDirectories } from './WorkDirectory.js';
+import { removeWorkDirectories, type WorkDirectoryOutcome } from './WorkDirectory.js';
 
 /** A plan, and the same as a report. */
 export interface Planned {
@@ -139,8 +145,12 @@ const carryOutAll =
         const { namespace, id } = evidence;
         capabilities.trace.tell({ _tag: 'BundleCarriedOut', namespace, id })();
       };
+    const isLeftover = ({ plan: { verdict } }: Prepared): boolean => verdict.reason === 'leftover';
+    // First, since a bundle of the same name could not be removed otherwise (H11).
+    await traverse(settings.bounds.waiting, one)(bundles.filter(isLeftover))();
+    const rest = bundles.filter((bundle) => !isLeftover(bundle));
     const [withBinary, others] = [true, false].map((runs) =>
-      bundles.filter(({ plan: { steps } }) => runsBinary(steps) === runs),
+      rest.filter(({ plan: { steps } }) => runsBinary(steps) === runs),
     );
     await Promise.all([
       traverse(settings.bounds.binaries, one)(withBinary ?? [])(),
@@ -148,23 +158,55 @@ const carryOutAll =
     ]);
   };
 
-/** The working directories of one namespace, from the registry that the bundles left; then its part of the report. */
+/** The names that still stand in a namespace's state directory, where the policy keeps what belongs to them (H20). */
+const standing = ({ capabilities, settings, state }: Executor, namespace: B.ByteString) =>
+  settings.policy.keepsWorkOfWhatStays
+    ? pipe(
+        withDirectory(capabilities.fileSystem)(
+          capabilities.fileSystem.openDirectory({ directory: state, name: namespace }),
+          capabilities.fileSystem.list,
+        ),
+        TE.bimap(
+          (error) => `working directories are left as they are: ${showFileError(error)}`,
+          (entries): ReadonlySet<B.ByteString> => new Set(entries.map(({ name }) => name)),
+        ),
+      )
+    : TE.right<string, ReadonlySet<B.ByteString>>(new Set());
+
+/** Removes what nobody owns of a namespace's working directories, from the registry that the bundles left. */
+const sweepWorkDirectories = (
+  executor: Executor,
+  { root }: Roots,
+  { name: namespace, error, bundles }: PreparedNamespace,
+): TE.TaskEither<string, ReadonlyArray<WorkDirectoryOutcome>> => {
+  const { capabilities, registry, settings } = executor;
+  const held = isHeld(bundles);
+  if (error !== null) return TE.left(error);
+  if (capabilities.interrupted()) return TE.left('interrupted: working directories are left as they are');
+  return pipe(
+    standing(executor, namespace),
+    TE.chain((names) =>
+      removeWorkDirectories(
+        { ...capabilities, root, policy: settings.policy },
+        namespace,
+        (id) => ({
+          registered: registry.get({ namespace, id })() !== undefined,
+          held: held(id) || names.has(id),
+        }),
+        removalOfWork(executor, root, namespace),
+      ),
+    ),
+  );
+};
+
+/** Its part of the report, once its working directories were seen to. */
 const finishNamespace =
-  (executor: Executor, records: Records, { root }: Roots) =>
-  ({ name, error, bundles }: PreparedNamespace): Task<NamespaceReport> =>
+  (executor: Executor, records: Records, roots: Roots) =>
+  (namespace: PreparedNamespace): Task<NamespaceReport> =>
   async () => {
     const { capabilities, registry } = executor;
-    const held = isHeld(bundles);
-    const ownerOf = (id: B.ByteString): Owner => ({
-      registered: registry.get({ namespace: name, id })() !== undefined,
-      held: held(id),
-    });
-    const interrupted = capabilities.interrupted() ? 'interrupted: working directories are left as they are' : null;
-    const problem = error ?? interrupted;
-    const removed =
-      problem === null
-        ? await removeWorkDirectories(capabilities.fileSystem, root, name, ownerOf)()
-        : E.left<string>(problem);
+    const { name, error, bundles } = namespace;
+    const removed = await sweepWorkDirectories(executor, roots, namespace)();
     if (E.isLeft(removed)) capabilities.trace.tell({ _tag: 'NamespaceFailed', namespace: name, error: removed.left })();
     const workDirectories: WorkListing = E.isLeft(removed)
       ? { _tag: 'NotListed', error: removed.left }
@@ -200,6 +242,17 @@ export const recover =
       return prepared;
     }
 
+    const bundles = prepared.right.flatMap((namespace) => namespace.bundles);
+    const allowed = refuseTooMuch(
+      settings.policy,
+      bundles.map(({ plan: { verdict } }) => verdict),
+    );
+    if (E.isLeft(allowed)) {
+      for (const { open } of bundles) await release(open)();
+      await closeRoots(capabilities, roots.right)();
+      return allowed;
+    }
+
     const registry = makeRegistry();
     const records = makeRecords();
     const { mounts } = capabilities;
@@ -215,7 +268,7 @@ export const recover =
       mountTable: viewMountTable(mounts),
       watch: supervisor.watch,
     };
-    await carryOutAll(executor, records)(prepared.right.flatMap(({ bundles }) => bundles))();
+    await carryOutAll(executor, records)(bundles)();
     await supervisor.settled();
     const namespaces: Array<NamespaceReport> = [];
     for (const namespace of prepared.right)

@@ -49,7 +49,7 @@ const mayBeDirectory = (error: FileError): boolean => ['EISDIR', 'EPERM', 'EACCE
 
 /** Everything in an open directory; goes on after an error, and returns the first. */
 const removeEntries =
-  (files: FileSystem) =>
+  (files: FileSystem, device: string | undefined) =>
   (at: Location): TE.TaskEither<FileError, void> =>
   async () => {
     const opened = await files.openDirectory(at)();
@@ -57,15 +57,16 @@ const removeEntries =
     const entries = await files.list(opened.right)();
     let outcome: E.Either<FileError, void> = E.isLeft(entries) ? entries : done;
     for (const { name } of E.isRight(entries) ? entries.right : []) {
-      const removed = await removeTree(files)({ directory: opened.right, name })();
+      const removed = await removeTree(files, device)({ directory: opened.right, name })();
       if (E.isRight(outcome)) outcome = removed;
     }
     await files.close(opened.right)();
     return outcome;
   };
 
+/** Where `device` is given, a directory on another one is not entered: something is mounted there. */
 const removeTree =
-  (files: FileSystem) =>
+  (files: FileSystem, device?: string) =>
   (at: Location): TE.TaskEither<FileError, void> =>
   async () => {
     const unlinked = unlessAbsent(await files.unlink(at)());
@@ -73,7 +74,8 @@ const removeTree =
     const status = await files.status(at)();
     if (E.isLeft(status)) return unlessAbsent(status);
     if (status.right.kind !== 'directory') return unlinked;
-    const emptied = unlessAbsent(await removeEntries(files)(at)());
+    if (device !== undefined && status.right.device !== device) return E.left(systemError('enter', pathOf(at), 'EXDEV'));
+    const emptied = unlessAbsent(await removeEntries(files, device)(at)());
     const removed = unlessAbsent(await files.removeDirectory(at)());
     return E.isLeft(removed) && E.isLeft(emptied) ? emptied : removed;
   };
@@ -91,8 +93,18 @@ export const removeRecursively =
     return E.isRight(removed) ? removed : removeTree(files)(at)();
   };
 
+/** The same within one mount: what is mounted below it stays, with all that leads there, and `EXDEV` says so (H12). */
+export const removeWithinMount =
+  (files: FileSystem) =>
+  (at: Location): TE.TaskEither<FileError, void> =>
+  async () => {
+    const status = await files.status(at)();
+    if (E.isLeft(status)) return unlessAbsent(status);
+    return removeTree(files, status.right.device)(at)();
+  };
+
 /** Whether what stands at a name may be touched. */
-type Check = (at: Location) => TE.TaskEither<FileError, void>;
+export type Check = (at: Location) => TE.TaskEither<FileError, void>;
 
 const anything: Check = () => async () => done;
 
@@ -116,7 +128,7 @@ export const refuseReplaced =
  * stand there in between is put back, unless the kernel refuses even that.
  */
 export const deleteAtomically =
-  (files: FileSystem, check: Check = anything) =>
+  (files: FileSystem, check: Check = anything, removeAll = removeRecursively) =>
   (at: Location): TE.TaskEither<FileError, void> =>
   async () => {
     const aside: Location = { directory: at.directory, name: B.concat(B.fromText('.'), at.name) };
@@ -125,7 +137,7 @@ export const deleteAtomically =
     const renamed = await rename(files)(at, aside)();
     if (E.isLeft(renamed)) return unlessAbsent(renamed);
     const checked = await check(aside)();
-    if (E.isRight(checked)) return removeRecursively(files)(aside)();
+    if (E.isRight(checked)) return removeAll(files)(aside)();
     const restored = await rename(files)(aside, at)();
     return E.isLeft(restored) ? restored : checked;
   };

@@ -10,6 +10,8 @@ import { explain } from './Decision.js';
 import type { BundlePlan, NamespacePlan, Plan } from './Plan.js';
 import { type Policy, PolicyName } from './Policy.js';
 import { nameOf, type Step, successPath } from './Step.js';
+import { showTimestamp } from './TaskExit.js';
+import { adviceOn } from './Advice.js';
 import { Reason, type VerdictTag } from './Verdict.js';
 import { WorkDirectoryReason } from './WorkDirectory.js';
 
@@ -37,14 +39,25 @@ export const VerdictName = t.keyof(
 export type VerdictName = t.TypeOf<typeof VerdictName>;
 
 export const BundleReport = t.readonly(
-  t.type({
-    id: t.string,
-    verdict: VerdictName,
-    reason: Reason,
-    explanation: t.string,
-    registered: t.boolean,
-    steps: t.readonlyArray(StepReport),
-  }),
+  t.intersection([
+    t.type({
+      id: t.string,
+      verdict: VerdictName,
+      reason: Reason,
+      explanation: t.string,
+      registered: t.boolean,
+      steps: t.readonlyArray(StepReport),
+    }),
+    t.partial({
+      /** Of a task that ended: what its owner can still collect. `exitedAt` is ISO 8601. */
+      exitStatus: t.number,
+      exitedAt: t.string,
+      /** The processes that belong to it, where they were looked for. */
+      pids: t.readonlyArray(t.number),
+      /** Of a bundle that is held: what would act on it. */
+      advice: t.string,
+    }),
+  ]),
   'BundleReport',
 );
 export type BundleReport = t.TypeOf<typeof BundleReport>;
@@ -129,6 +142,18 @@ export const reportStep = (
   more: { readonly error?: string; readonly detail?: string } = {},
 ): StepReport => ({ step: nameOf(step), outcome, ...targetOf(step), ...more });
 
+const detailsOf = ({ evidence: { answers, namespace }, verdict }: BundlePlan): Partial<BundleReport> => {
+  const { state, processes } = answers;
+  const exit = state?._tag === 'Right' && state.right.status === 'stopped' ? state.right.exit : undefined;
+  const pids = processes?._tag === 'Right' ? [...processes.right.shims, ...processes.right.workload] : [];
+  const advice = adviceOn(verdict.reason, B.show(namespace));
+  return {
+    ...(exit === undefined ? {} : { exitStatus: exit.exitStatus, exitedAt: showTimestamp(exit.exitedAt) }),
+    ...(pids.length === 0 ? {} : { pids }),
+    ...(advice === undefined ? {} : { advice }),
+  };
+};
+
 /** One bundle's part, given what became of its steps. */
 export const reportBundle =
   (policy: Policy) =>
@@ -141,6 +166,7 @@ export const reportBundle =
     reason: plan.verdict.reason,
     explanation: explain(policy)(plan.evidence)(plan.verdict),
     ...done,
+    ...detailsOf(plan),
   });
 
 const plannedSteps = (plan: BundlePlan): ReadonlyArray<StepReport> =>

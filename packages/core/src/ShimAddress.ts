@@ -5,12 +5,14 @@ import {
   type BootstrapError,
   type BootstrapParameters,
   legacyParameters,
+  type OtherSchemes,
   parseBootstrap,
   type ShimTarget,
   targetOf,
 } from './Bootstrap.js';
 import * as B from './ByteString.js';
 import type { BundleContents, Reading } from './Evidence.js';
+import { parseDocument } from './GoJson.js';
 import type { Policy } from './Policy.js';
 
 type Listed = Extract<BundleContents, { readonly _tag: 'Listed' }>;
@@ -34,16 +36,17 @@ export type ShimAddress =
 const fromParameters = (
   parsed: E.Either<BootstrapError, BootstrapParameters>,
   migrated: { readonly migrated?: B.ByteString } = {},
+  schemes: OtherSchemes = 'refused',
 ): ShimAddress =>
   pipe(
     parsed,
     E.bindTo('parameters'),
-    E.bind('target', ({ parameters }) => targetOf(parameters, 'refused')),
+    E.bind('target', ({ parameters }) => targetOf(parameters, schemes)),
     E.match(
       (error): ShimAddress => ({ _tag: 'Unsupported', error, ...migrated }),
       ({ parameters, target }) => {
         // Downgraded in memory only, one version at a time, and only over ttrpc is there an older one (SPEC 9.6).
-        const older = parameters.version < 3 ? undefined : targetOf({ ...parameters, version: 2 }, 'refused');
+        const older = parameters.version < 3 ? undefined : targetOf({ ...parameters, version: 2 }, schemes);
         const fallback = older !== undefined && E.isRight(older) ? { fallback: older.right } : {};
         return { _tag: 'Target', target, ...fallback, ...migrated };
       },
@@ -60,6 +63,15 @@ const fromBootstrap = ({ bootstrap, address }: Listed): ShimAddress => {
   if (address._tag !== 'Read' || address.content === '')
     return { _tag: 'Unreadable', file: 'address', reading: address };
   return fromParameters(E.right(legacyParameters(address.content)), { migrated: migration(address.content) });
+};
+
+/** Whichever says something: a document first, then the text of `address`; JSON of any version that is understood. */
+const fromEither = ({ bootstrap, address }: Listed): ShimAddress => {
+  if (bootstrap._tag === 'Failed') return { _tag: 'Unreadable', file: 'bootstrap.json', reading: bootstrap };
+  const isDocument = bootstrap._tag === 'Read' && E.isRight(parseDocument(bootstrap.content));
+  const chosen = isDocument || address._tag === 'Absent' ? bootstrap : address;
+  if (chosen._tag !== 'Read' || chosen.content === '') return { _tag: 'Unreadable', file: 'address', reading: chosen };
+  return fromParameters(parseBootstrap(chosen.content, 3), {}, 'abstract');
 };
 
 const fromAddress = (
@@ -88,5 +100,7 @@ export const shimAddress =
         return fromAddress(contents, (content) => parseBootstrap(content, 2));
       case 'bootstrap':
         return fromBootstrap(contents);
+      case 'either':
+        return fromEither(contents);
     }
   };

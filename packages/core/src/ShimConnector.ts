@@ -4,7 +4,7 @@ import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
 import * as t from 'io-ts';
 import type * as B from './ByteString.js';
 import type { ShimTarget } from './Bootstrap.js';
-import type { TaskExitInfo } from './TaskExit.js';
+import { TaskExitInfo } from './TaskExit.js';
 
 /** What a status code of a shim's answer means to the one who asked (SPEC 17, the 1.x column). */
 export const ErrorClass = t.keyof(
@@ -49,6 +49,17 @@ export const ConnectAnswer = t.readonly(
 );
 export type ConnectAnswer = t.TypeOf<typeof ConnectAnswer>;
 
+/** Where a task stands, as its shim says. */
+export const TaskStatus = t.keyof(
+  { unknown: null, created: null, running: null, stopped: null, paused: null, pausing: null },
+  'TaskStatus',
+);
+export type TaskStatus = t.TypeOf<typeof TaskStatus>;
+
+/** The answer to State; of a task that did not stop, its exit says nothing. */
+export const TaskState = t.readonly(t.type({ status: TaskStatus, exit: TaskExitInfo }), 'TaskState');
+export type TaskState = t.TypeOf<typeof TaskState>;
+
 /** One task of a shim, and how long to wait for an answer about it. */
 export interface TaskCall {
   readonly id: B.ByteString;
@@ -58,6 +69,8 @@ export interface TaskCall {
 /** A live connection. Every call ends by its own deadline, whatever the shim does. */
 export interface ShimSession {
   readonly connect: (call: TaskCall) => TaskEither<ShimError, ConnectAnswer>;
+  /** No reference asks it: it tells a task that stopped from one that was never created (H2). */
+  readonly state: (call: TaskCall) => TaskEither<ShimError, TaskState>;
   readonly pids: (call: TaskCall) => TaskEither<ShimError, ReadonlyArray<number>>;
   readonly delete: (call: TaskCall) => TaskEither<ShimError, TaskExitInfo>;
   readonly shutdown: (call: TaskCall) => TaskEither<ShimError, void>;

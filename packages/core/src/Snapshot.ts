@@ -105,10 +105,10 @@ const readNamespace =
     const entries = await files.list(opened.right)();
     const bundles: Array<BundleEvidence> = [];
     for (const { name, kind } of E.isRight(entries) ? entries.right : []) {
-      const looked = kind === 'directory' && !isHidden(name);
       const bundle: Location = { directory: opened.right, name };
-      const identity = looked ? O.toNullable(O.fromEither(await files.status(bundle)())) : null;
-      const contents = looked ? await readBundle(files)(bundle)() : null;
+      const isDirectory = kind === 'directory';
+      const identity = isDirectory ? O.toNullable(O.fromEither(await files.status(bundle)())) : null;
+      const contents = isDirectory && !isHidden(name) ? await readBundle(files)(bundle)() : null;
       bundles.push({ namespace: at.name, id: name, kind, identity, contents, answers: {} });
     }
     await files.close(opened.right)();

@@ -12,8 +12,10 @@ import * as B from './ByteString.js';
  * - `CallDelete`, `CallShutdown`, `CloseConnection`: to the shim. That it has no such task, or hung up, is no failure.
  * - `RunBinary`: the shim's binary, with `delete`, in the bundle.
  * - `UnmountRootfs`: what is mounted on the bundle's `rootfs`, and below it as far as the policy says.
+ * - `UnmountBundle`: all that is mounted below the bundle; afterwards nothing must be.
  * - `RemoveRootfs`: the directory itself, which must be empty by now.
  * - `RemoveBundle`, `RemoveWorkDirectory`: moved behind a dot, then removed with all below.
+ * - `RemoveLeftover`: what stands behind a dot, with all below, unless something is mounted there.
  * - `PublishExit`, `PublishDelete`: events, with what the binary said of the task's end, or with status 255 and now.
  * - `Unregister`, `CloseLogPipe`: the task is no longer known.
  */
@@ -27,9 +29,11 @@ export const Step = t.union(
     t.readonly(t.type({ _tag: t.literal('CloseConnection') })),
     t.readonly(t.type({ _tag: t.literal('RunBinary'), program: B.ByteString })),
     t.readonly(t.type({ _tag: t.literal('UnmountRootfs') })),
+    t.readonly(t.type({ _tag: t.literal('UnmountBundle') })),
     t.readonly(t.type({ _tag: t.literal('RemoveRootfs') })),
     t.readonly(t.type({ _tag: t.literal('RemoveBundle') })),
     t.readonly(t.type({ _tag: t.literal('RemoveWorkDirectory'), path: B.ByteString })),
+    t.readonly(t.type({ _tag: t.literal('RemoveLeftover') })),
     t.readonly(t.type({ _tag: t.literal('PublishExit'), known: t.boolean })),
     t.readonly(t.type({ _tag: t.literal('PublishDelete'), known: t.boolean })),
     t.readonly(t.type({ _tag: t.literal('Unregister') })),

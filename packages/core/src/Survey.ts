@@ -78,13 +78,14 @@ const planNamespace =
       bundles,
       workDirectories:
         workDirectories._tag === 'Listed'
-          ? planWorkDirectories(root, namespace.name, bundles, workDirectories.names)
+          ? planWorkDirectories(policy, root, namespace.name, bundles, workDirectories.names)
           : [],
     };
   };
 
 /** What would become of the working directories, if every step succeeded. */
 const planWorkDirectories = (
+  policy: Policy,
   root: B.ByteString,
   namespace: B.ByteString,
   bundles: ReadonlyArray<BundlePlan>,
@@ -92,7 +93,7 @@ const planWorkDirectories = (
 ): NamespacePlan['workDirectories'] => {
   const withVerdict = (tag: Verdict['_tag']): ReadonlySet<B.ByteString> =>
     new Set(bundles.filter(({ verdict }) => verdict._tag === tag).map(({ evidence }) => evidence.id));
-  const held = withVerdict('Hold');
+  const held = new Set([...withVerdict('Hold'), ...(policy.keepsWorkOfWhatStays ? withVerdict('Ignore') : [])]);
   const adopted = withVerdict('Adopt');
   const removed = new Set(bundles.flatMap(({ steps }) => workDirectoriesRemovedBy(steps)));
   return names

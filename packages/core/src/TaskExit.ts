@@ -20,3 +20,9 @@ export const timestampFromMs = (ms: number): Timestamp => ({
   seconds: String(Math.floor(ms / 1000)),
   nanos: Math.floor((ms - Math.floor(ms / 1000) * 1000) * 1_000_000),
 });
+
+/** As ISO 8601, to the second; its seconds as they stand where they are no time that has a name. */
+export const showTimestamp = ({ seconds }: Timestamp): string => {
+  const date = new Date(Number(seconds) * 1_000);
+  return Number.isNaN(date.getTime()) ? seconds : date.toISOString().replace('.000Z', 'Z');
+};

@@ -76,6 +76,35 @@ export const viewMountTable = (mounts: Mounts): MountTableView => {
 };
 
 /**
+ * Everything mounted below a path, and not at it; then the table is read again, and whatever is mounted there still, or
+ * again, is an error (H12).
+ */
+export const unmountInside =
+  (needs: Needs & { readonly view: MountTableView }) =>
+  (path: B.ByteString): TE.TaskEither<MountError, void> =>
+    pipe(
+      needs.view.pointsBelow(path),
+      TE.chainTaskK((points) => async () => {
+        for (const point of points.filter((one) => one !== path))
+          if (E.isRight(await unmountAll(needs)(point)())) needs.view.forget(point);
+      }),
+      TE.chain(() => refuseMounted(needs.mounts)(path)),
+    );
+
+/** Refuses a path at or below which something is mounted, by the table as it is now. */
+export const refuseMounted =
+  (mounts: Mounts) =>
+  (path: B.ByteString): TE.TaskEither<MountError, void> =>
+    pipe(
+      viewMountTable(mounts).pointsBelow(path),
+      TE.filterOrElse(
+        (points) => points.length === 0,
+        ([point = path]): MountError => ({ _tag: 'StillMounted', path: point }),
+      ),
+      TE.map(() => undefined),
+    );
+
+/**
  * SPEC 7.3: everything mounted at or below a path, deepest first. Only the outcome for the last, the path itself or
  * what is nearest to it, counts.
  */

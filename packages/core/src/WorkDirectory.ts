@@ -6,8 +6,8 @@ import * as TE from 'fp-ts/lib/TaskEither.js';
 import * as t from 'io-ts';
 import type * as B from './ByteString.js';
 import { withDirectory } from './BundleDirectory.js';
-import { type Directory, type FileSystem, type Location, showFileError } from './FileSystem.js';
-import * as Removal from './Removal.js';
+import { type Directory, type FileError, type FileSystem, isAbsent, type Location, showFileError } from './FileSystem.js';
+import type { Policy } from './Policy.js';
 
 /**
  * - `registered`: its task was taken back; it stays.
@@ -40,62 +40,76 @@ export interface WorkDirectoryOutcome {
   readonly error?: string;
 }
 
-const inNamespace =
-  (files: FileSystem, root: Directory) =>
-  <A>(namespace: B.ByteString, use: (directory: Directory) => TE.TaskEither<string, A>): TE.TaskEither<string, A> =>
-    pipe(
-      withDirectory(files)(files.openDirectory({ directory: root, name: namespace }), use),
-      TE.mapLeft((error) =>
-        typeof error === 'string' ? error : `working directories are left as they are: ${showFileError(error)}`,
-      ),
-    );
+const leftAsTheyAre = (error: FileError): string => `working directories are left as they are: ${showFileError(error)}`;
+
+/** Uses the namespace's own directory. Where the policy only removes what nobody owns, it need not be there. */
+const inNamespace = <A>(
+  { fileSystem: files, root, policy }: WorkDirectories,
+  namespace: B.ByteString,
+  ifAbsent: A,
+  use: (directory: Directory) => TE.TaskEither<string, A>,
+): TE.TaskEither<string, A> =>
+  pipe(
+    withDirectory(files)(files.openDirectory({ directory: root, name: namespace }), use),
+    TE.orElse((error) => {
+      if (typeof error === 'string') return TE.left(error);
+      return policy.workDirectories === 'unowned' && isAbsent(error) ? TE.right(ifAbsent) : TE.left(leftAsTheyAre(error));
+    }),
+  );
 
 const names =
   (files: FileSystem) =>
   (directory: Directory): TE.TaskEither<string, ReadonlyArray<B.ByteString>> =>
     pipe(
       files.list(directory),
-      TE.bimap(
-        (error) => `working directories are left as they are: ${showFileError(error)}`,
-        (entries) => entries.map(({ name }) => name),
-      ),
+      TE.bimap(leftAsTheyAre, (entries) => entries.map(({ name }) => name)),
     );
+
+/** Where working directories stand, and whose rules they go by. */
+export interface WorkDirectories {
+  readonly fileSystem: FileSystem;
+  readonly root: Directory;
+  readonly policy: Policy;
+}
 
 /** The names of a namespace's entries. */
 export const listWorkDirectories = (
-  files: FileSystem,
-  root: Directory,
+  where: WorkDirectories,
   namespace: B.ByteString,
-): TE.TaskEither<string, ReadonlyArray<B.ByteString>> => inNamespace(files, root)(namespace, names(files));
+): TE.TaskEither<string, ReadonlyArray<B.ByteString>> =>
+  inNamespace(where, namespace, [], names(where.fileSystem));
+
+/** How a working directory is removed. */
+export type Remove = (at: Location) => TE.TaskEither<FileError, void>;
 
 const removeOne =
-  (files: FileSystem) =>
+  (remove: Remove) =>
   (at: Location): Task<WorkDirectoryOutcome> =>
   async () => {
-    const outcome = await Removal.removeRecursively(files)(at)();
+    const outcome = await remove(at)();
     const about = { name: at.name, reason: 'not-registered' } as const;
     return E.isLeft(outcome)
       ? { ...about, removed: false, error: showFileError(outcome.left) }
       : { ...about, removed: true };
   };
 
-/** Removes every entry whose owner neither is registered nor held; goes on after an error. */
+/** Removes every entry whose owner neither is registered nor held, in the given way; goes on after an error. */
 export const removeWorkDirectories = (
-  files: FileSystem,
-  root: Directory,
+  where: WorkDirectories,
   namespace: B.ByteString,
   ownerOf: (name: B.ByteString) => Owner,
+  remove: Remove,
 ): TE.TaskEither<string, ReadonlyArray<WorkDirectoryOutcome>> =>
-  inNamespace(files, root)(namespace, (directory) =>
+  inNamespace<ReadonlyArray<WorkDirectoryOutcome>>(where, namespace, [], (directory) =>
     pipe(
-      names(files)(directory),
+      names(where.fileSystem)(directory),
       TE.chainTaskK((entries) => async () => {
         const outcomes: Array<WorkDirectoryOutcome> = [];
         for (const name of entries) {
           const reason = decideWorkDirectory(ownerOf(name));
           outcomes.push(
             reason === 'not-registered'
-              ? await removeOne(files)({ directory, name })()
+              ? await removeOne(remove)({ directory, name })()
               : { name, reason, removed: false },
           );
         }

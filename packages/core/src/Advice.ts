@@ -1,0 +1,37 @@
+/** What to do about a bundle that is held: nothing acts on it by itself. */
+import type { Reason } from './Verdict.js';
+
+const again = 'run shim-recovery recover again';
+
+/** A sentence with the command that would act on it; undefined for what is not held. */
+export const adviceOn = (reason: Reason, namespace: string): string | undefined => {
+  switch (reason) {
+    case 'orphan-workload':
+      return `to end the container and clean up: shim-recovery recover --policy careful --orphans reap --namespace ${namespace}`;
+    case 'shim-unresponsive':
+      return `${again} when the shim answers (a stopped one goes on after kill -CONT), or after ending it`;
+    case 'shim-unreachable':
+      return `end its shim, then ${again}`;
+    case 'no-container':
+      return `record the container again, or stop it through its shim and end the shim; then ${again}`;
+    case 'shim-shared':
+      return `${again} when the others that need the shim are gone`;
+    case 'task-disputed':
+    case 'leftover-in-use':
+      return `look at these processes; when they have ended, ${again}`;
+    case 'processes-unknown':
+      return `${again} where /proc shows the processes of the host`;
+    case 'bundle-unreadable':
+    case 'address-unknown':
+      return `make it readable, then ${again}`;
+    case 'container-unanswered':
+      return `${again} when the store answers`;
+    case 'out-of-resources':
+      return `${again} with more file descriptors (ulimit -n) or memory`;
+    case 'not-probed':
+    case 'interrupted':
+      return again;
+    default:
+      return undefined;
+  }
+};

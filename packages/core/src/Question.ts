@@ -1,0 +1,45 @@
+/** A decision, or what it still needs to know. */
+import type { ShimTarget } from './Bootstrap.js';
+import type * as B from './ByteString.js';
+import type { BundleContents } from './Evidence.js';
+import { type FileError, isExhaustionCode } from './FileSystem.js';
+import type { Policy } from './Policy.js';
+import type { ShimError } from './ShimConnector.js';
+import type { SandboxRecords } from './Stores.js';
+import { because, type Reason, type Verdict } from './Verdict.js';
+
+/** What a decision still needs to know: enough to be answered by somebody who knows nothing of policies. */
+export type Question =
+  | { readonly _tag: 'Container' }
+  | { readonly _tag: 'Program'; readonly runtime: B.ByteString; readonly names: Policy['runtimeNames'] }
+  /** `fallback` is asked where the shim does not implement what `target` asks. */
+  | { readonly _tag: 'Connection'; readonly target: ShimTarget; readonly fallback?: ShimTarget }
+  | { readonly _tag: 'Sandbox'; readonly records: SandboxRecords }
+  | { readonly _tag: 'Pids' }
+  | { readonly _tag: 'State' }
+  | { readonly _tag: 'Boot' }
+  | { readonly _tag: 'Processes' }
+  | { readonly _tag: 'Sharers' };
+
+export type Decision =
+  | { readonly _tag: 'Ask'; readonly question: Question }
+  | { readonly _tag: 'Settle'; readonly verdict: Verdict };
+
+export const ask = (question: Question): Decision => ({ _tag: 'Ask', question });
+export const settle = (reason: Reason): Decision => ({ _tag: 'Settle', verdict: because(reason) });
+
+export type Listed = Extract<BundleContents, { readonly _tag: 'Listed' }>;
+
+/**
+ * Whether this process ran out of descriptors or memory. That says nothing about the shim, so that in every policy the
+ * bundle is held.
+ */
+export const isExhaustion = (error: FileError | ShimError): boolean => {
+  switch (error._tag) {
+    case 'SystemError':
+    case 'DialFailed':
+      return isExhaustionCode(error.code);
+    default:
+      return false;
+  }
+};
