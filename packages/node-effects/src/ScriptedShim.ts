@@ -2,6 +2,7 @@
 import { rename, unlink } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import * as B from '@shim-recovery/core/ByteString';
+import type { TaskStatus } from '@shim-recovery/core/ShimConnector';
 import * as E from 'fp-ts/lib/Either.js';
 import { pipe } from 'fp-ts/lib/function.js';
 import type { IO } from 'fp-ts/lib/IO.js';
@@ -9,7 +10,7 @@ import * as O from 'fp-ts/lib/Option.js';
 import type { Task } from 'fp-ts/lib/Task.js';
 import * as TE from 'fp-ts/lib/TaskEither.js';
 import { decode, encode } from './protobuf/Message.js';
-import { ConnectResponse, DeleteResponse, PidsResponse, TaskRequest } from './protobuf/TaskMessages.js';
+import { ConnectResponse, DeleteResponse, PidsResponse, StateResponse, TaskRequest } from './protobuf/TaskMessages.js';
 import type { Request } from './protobuf/TtrpcMessages.js';
 import { type Behaviour, type ListenError, serve } from './ttrpc/Server.js';
 import { maxSocketNameBytes } from './UnixSocket.js';
@@ -42,6 +43,8 @@ export interface ShimScript {
   readonly mode: 'refuse' | 'serve';
   readonly connect: Reply<{ readonly task: number }>;
   readonly pids: Reply<{ readonly pids: ReadonlyArray<number> }>;
+  /** Absent: running, or of a task that it does not know, as it answers Pids. */
+  readonly state?: Reply<{ readonly status: TaskStatus; readonly exitStatus?: number }>;
   readonly del: Reply<{ readonly pid: number; readonly status?: number }>;
   readonly shutdown: Reply<Readonly<Record<string, never>>>;
   readonly diesAfterMs?: number;
@@ -90,19 +93,41 @@ const behavioursOf = <A>(reply: Reply<A>, payloadOf: (ok: A) => Uint8Array): (()
   };
 };
 
-const methodsOf = ({ connect, pids, del, shutdown }: ShimScript): ReadonlyArray<readonly [string, () => Behaviour]> => [
+type PidsReply = PlainReply<{ readonly pids: ReadonlyArray<number> }>;
+type StateReply = PlainReply<{ readonly status: TaskStatus; readonly exitStatus?: number }>;
+
+const stateLike = (pids: PidsReply): StateReply => {
+  if (typeof pids === 'string' || !('ok' in pids)) return pids;
+  return pids.ok.pids.length > 0 ? { ok: { status: 'running' } } : { error: 5 };
+};
+
+/** What State gets where the script does not say: what goes with what Pids gets. */
+const stateOf = ({ pids, state }: ShimScript): NonNullable<ShimScript['state']> => {
+  const like = (one: PidsReply | LateReply<{ readonly pids: ReadonlyArray<number> }>) =>
+    typeof one === 'object' && 'afterMs' in one ? { ...one, reply: stateLike(one.reply) } : stateLike(one);
+  if (state !== undefined) return state;
+  return typeof pids === 'object' && 'turns' in pids ? { turns: pids.turns.map(like) } : like(pids);
+};
+
+const methodsOf = (script: ShimScript): ReadonlyArray<readonly [string, () => Behaviour]> => [
   [
     'Connect',
-    behavioursOf(connect, ({ task }) =>
+    behavioursOf(script.connect, ({ task }) =>
       encode(ConnectResponse)({ shimPid: process.pid, taskPid: task, version: 'scripted' }),
     ),
   ],
   [
     'Pids',
-    behavioursOf(pids, (ok) => encode(PidsResponse)({ processes: ok.pids.map((pid) => ({ pid, info: O.none })) })),
+    behavioursOf(script.pids, (ok) => encode(PidsResponse)({ processes: ok.pids.map((pid) => ({ pid, info: O.none })) })),
   ],
-  ['Delete', behavioursOf(del, ({ pid, status = 0 }) => encode(DeleteResponse)({ pid, exitStatus: status, exitedAt }))],
-  ['Shutdown', behavioursOf(shutdown, () => new Uint8Array())],
+  [
+    'State',
+    behavioursOf(stateOf(script), ({ status, exitStatus = 0 }) =>
+      encode(StateResponse)({ status, exit: { pid: 0, exitStatus, exitedAt } }),
+    ),
+  ],
+  ['Delete', behavioursOf(script.del, ({ pid, status = 0 }) => encode(DeleteResponse)({ pid, exitStatus: status, exitedAt }))],
+  ['Shutdown', behavioursOf(script.shutdown, () => new Uint8Array())],
 ];
 
 const listenError = (error: unknown): ListenError => ({

@@ -12,12 +12,14 @@ import {
   DeleteResponse,
   PidsResponse,
   ShutdownRequest,
+  StateRequest,
+  StateResponse,
   TaskRequest,
 } from './protobuf/TaskMessages.js';
 import { Empty } from './protobuf/WellKnown.js';
 
 export interface TaskMethodCall {
-  readonly method: 'Connect' | 'Pids' | 'Delete' | 'Shutdown';
+  readonly method: 'Connect' | 'Pids' | 'State' | 'Delete' | 'Shutdown';
   readonly payload: Uint8Array;
   readonly timeoutMs: number;
 }
@@ -57,6 +59,7 @@ export const taskSession = (connection: TaskConnection): ShimSession => {
       pipe(connection.call({ method: name, payload: request(id), timeoutMs }), TE.chainEitherK(readAnswer(response)));
   const taskRequest = (id: B.ByteString): Uint8Array => encode(TaskRequest)({ id });
   const deleteRequest = (id: B.ByteString): Uint8Array => encode(DeleteRequest)({ id, execId: B.empty });
+  const stateRequest = (id: B.ByteString): Uint8Array => encode(StateRequest)({ id, execId: B.empty });
   const shutdownRequest = (id: B.ByteString): Uint8Array => encode(ShutdownRequest)({ id, isImmediate: false });
   return {
     connect: method('Connect', taskRequest, ConnectResponse),
@@ -65,6 +68,7 @@ export const taskSession = (connection: TaskConnection): ShimSession => {
         method('Pids', taskRequest, PidsResponse)(call),
         TE.map(({ processes }) => processes.map(({ pid }) => pid)),
       ),
+    state: method('State', stateRequest, StateResponse),
     delete: method('Delete', deleteRequest, DeleteResponse),
     shutdown: (call) =>
       pipe(

@@ -15,6 +15,7 @@ import { systemClock } from './Clock.js';
 import { linuxFileSystem } from './FileSystem.js';
 import { type LogSink, makeLogPipes } from './LogPipes.js';
 import { linuxMounts } from './Mounts.js';
+import { linuxProcesses } from './Processes.js';
 import { linuxProgramFiles } from './ProgramFiles.js';
 import { makeShimBinary } from './ShimBinary.js';
 import { makeShimConnector } from './ShimConnector.js';
@@ -41,6 +42,7 @@ export interface LinuxOptions {
 export const linuxCapabilities = (options: LinuxOptions): Capabilities => ({
   fileSystem: linuxFileSystem,
   mounts: linuxMounts,
+  processes: linuxProcesses,
   programFiles: linuxProgramFiles,
   shimConnector: makeShimConnector(),
   shimBinary: makeShimBinary({

@@ -107,6 +107,8 @@ export const faultsOf = ({ capability, operation }: Effect): ReadonlyArray<Fault
     case 'containerStore':
     case 'sandboxStore':
       return ['unavailable', 'timeout', 'killed'];
+    case 'processes':
+      return ['unavailable', 'EMFILE'];
     case 'eventSink':
       return ['unavailable', 'timeout', 'closed', 'killed'];
     case 'clock':
@@ -140,6 +142,9 @@ const fileFault =
   (operation: string, path: B.ByteString) =>
   (fault: Fault): FileError | undefined =>
     isErrno(fault) ? systemError(operation, path, fault) : undefined;
+
+const processesFault = (fault: Fault): ProcessesError | undefined =>
+  fault === 'unavailable' || fault === 'EMFILE' ? { _tag: 'ProcessesUnreadable', reason: fault } : undefined;
 
 const shimFault =
   (timeoutMs: number) =>
@@ -257,7 +262,7 @@ export const intercept = (capabilities: Capabilities, intervene: (effect: Effect
       return either(about, fileFault(operation, path), run(at));
     };
 
-  const { fileSystem, mounts, programFiles, shimConnector, shimBinary, containerStore, sandboxStore } = capabilities;
+  const { fileSystem, mounts, processes, programFiles, shimConnector, shimBinary, containerStore, sandboxStore } = capabilities;
 
   const storeCall = <A>(
     capability: 'containerStore' | 'sandboxStore',
@@ -285,6 +290,7 @@ export const intercept = (capabilities: Capabilities, intervene: (effect: Effect
     return {
       connect: call('Connect', false, session.connect),
       pids: call('Pids', false, session.pids),
+      state: call('State', false, session.state),
       delete: call('Delete', true, session.delete),
       shutdown: call('Shutdown', true, session.shutdown),
       close: unlessDead(session.close),
@@ -347,6 +353,18 @@ export const intercept = (capabilities: Capabilities, intervene: (effect: Effect
             mountFault(path),
             async () => mounts.unmount(path)(),
           ),
+      },
+      processes: {
+        list: either(
+          { capability: 'processes', operation: 'list', subject: '', isMutation: false },
+          processesFault,
+          async () => processes.list(),
+        ),
+        bootedMs: either(
+          { capability: 'processes', operation: 'boot time', subject: '', isMutation: false },
+          processesFault,
+          async () => processes.bootedMs(),
+        ),
       },
       programFiles: {
         look: (path) =>

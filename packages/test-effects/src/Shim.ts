@@ -1,4 +1,5 @@
 /** How an imaginary shim behaves: what it answers, how late, and when it dies. */
+import { TaskStatus } from '@shim-recovery/core/ShimConnector';
 import * as t from 'io-ts';
 
 /**
@@ -45,7 +46,11 @@ export const ShimScript = t.exact(
       del: replyOf(t.exact(t.intersection([t.type({ pid: t.number }), t.partial({ status: t.number })]))),
       shutdown: replyOf(t.exact(t.type({}))),
     }),
-    t.partial({ diesAfterMs: t.number }),
+    t.partial({
+      /** Absent: running, or of a task that it does not know, as it answers Pids. */
+      state: replyOf(t.exact(t.intersection([t.type({ status: TaskStatus }), t.partial({ exitStatus: t.number })]))),
+      diesAfterMs: t.number,
+    }),
   ]),
   'ShimScript',
 );
@@ -63,6 +68,14 @@ export const running: ShimScript = {
 /** A shim without a task: the daemon died before it created one, or after it deleted it. */
 export const leaked: ShimScript = { ...running, connect: { ok: { task: 0 } }, pids: { ok: { pids: [] } } };
 
+/** A shim whose task ended, and whose exit nobody collected. */
+export const exited: ShimScript = {
+  ...running,
+  pids: { ok: { pids: [] } },
+  state: { ok: { status: 'stopped', exitStatus: 3 } },
+  del: { ok: { pid: 900, status: 3 } },
+};
+
 /** A shim that is gone, and left its socket behind. */
 export const dead: ShimScript = { ...running, mode: 'refuse' };
 
@@ -78,11 +91,25 @@ export const replyAt = <A>(reply: Reply<A>, turn: number): LateReply<A> => {
   return isLate(one) ? one : { afterMs: 0, reply: one };
 };
 
+type StateReply = PlainReply<{ readonly status: TaskStatus; readonly exitStatus?: number }>;
+
+const stateLike = (pids: PlainReply<{ readonly pids: ReadonlyArray<number> }>): StateReply => {
+  if (typeof pids === 'string' || !('ok' in pids)) return pids;
+  return pids.ok.pids.length > 0 ? { ok: { status: 'running' } } : { error: 5 };
+};
+
+/** What a shim does with its `turn`th State; what goes with its answer to Pids, where the script does not say. */
+export const stateAt = ({ pids, state }: ShimScript, turn: number): LateReply<{ readonly status: TaskStatus; readonly exitStatus?: number }> => {
+  if (state !== undefined) return replyAt(state, turn);
+  const like = replyAt(pids, turn);
+  return { ...like, reply: stateLike(like.reply) };
+};
+
 const isPlain = (reply: Reply<unknown>): boolean => reply !== 'die' && !hasTurns(reply) && !isLate(reply);
 
 /** Whether it does the same at every call, at once, for ever, and never ends but when it is told to. */
-export const isSteady = ({ connect, pids, del, shutdown, diesAfterMs }: ShimScript): boolean =>
-  diesAfterMs === undefined && [connect, pids, del, shutdown].every(isPlain);
+export const isSteady = ({ connect, pids, state = 'hang', del, shutdown, diesAfterMs }: ShimScript): boolean =>
+  diesAfterMs === undefined && [connect, pids, state, del, shutdown].every(isPlain);
 
 /** The processes that it tells of whenever it is asked; 0 where it does not always tell the same, or does not live. */
 export const listedProcesses = ({ mode, pids, diesAfterMs }: ShimScript): number => {
@@ -92,6 +119,6 @@ export const listedProcesses = ({ mode, pids, diesAfterMs }: ShimScript): number
 };
 
 /** Whether it ends at some moment of its own, so that what becomes of its bundle is a question of time. */
-export const endsInTime = ({ connect, pids, del, shutdown, diesAfterMs }: ShimScript): boolean =>
+export const endsInTime = ({ connect, pids, state = 'hang', del, shutdown, diesAfterMs }: ShimScript): boolean =>
   diesAfterMs !== undefined ||
-  [connect, pids, del, shutdown].some((reply) => JSON.stringify(reply).includes('afterMs'));
+  [connect, pids, state, del, shutdown].some((reply) => JSON.stringify(reply).includes('afterMs'));

@@ -9,12 +9,13 @@ import {
   type TaskCall,
 } from '@shim-recovery/core/ShimConnector';
 import * as E from 'fp-ts/lib/Either.js';
+import { pipe } from 'fp-ts/lib/function.js';
 import * as TE from 'fp-ts/lib/TaskEither.js';
 import type { VirtualClock } from './Clock.js';
 import * as Entry from './Entry.js';
 import { callName, type ShimCall } from './Outcome.js';
 import type { Tree } from './Tree.js';
-import { type LateReply, type PlainReply, type Reply, replyAt, type ShimScript } from './Shim.js';
+import { type LateReply, type PlainReply, type Reply, replyAt, type ShimScript, stateAt } from './Shim.js';
 
 export interface ScriptedShimConnector extends ShimConnector {
   /**
@@ -103,14 +104,14 @@ export const makeShimConnector = (tree: Tree, clock: VirtualClock): ScriptedShim
     };
 
     const call =
-      <A>(method: string, reply: Reply<A>) =>
+      <A>(method: string, replyTo: (turn: number) => LateReply<A>) =>
       ({ id, timeoutMs }: TaskCall): TE.TaskEither<ShimError, A> =>
       async () => {
         if (!isOpen) return E.left({ _tag: 'Closed' });
         calls.push({ namespace, id, call: callName(service, method) });
         const turn = turns.get(method) ?? 0;
         turns.set(method, turn + 1);
-        const late: LateReply<A> = replyAt(reply, turn);
+        const late: LateReply<A> = replyTo(turn);
         const ending = await wait(late.reply === 'hang' ? Infinity : late.afterMs, timeoutMs);
         if (ending !== undefined) {
           // It goes on with what it began, though nobody waits for it any more.
@@ -128,11 +129,19 @@ export const makeShimConnector = (tree: Tree, clock: VirtualClock): ScriptedShim
     const answerTo =
       <A, C>(method: string, reply: Reply<A>, answer: (ok: A) => C) =>
       (task: TaskCall): TE.TaskEither<ShimError, C> =>
-        TE.map(answer)(call(method, reply)(task));
+        TE.map(answer)(call(method, (turn) => replyAt(reply, turn))(task));
 
     return {
       connect: answerTo('Connect', script.connect, ({ task }) => ({ shimPid: 1, taskPid: task, version: '' })),
       pids: answerTo('Pids', script.pids, ({ pids }) => pids),
+      state: (task) =>
+        pipe(
+          call('State', (turn) => stateAt(script, turn))(task),
+          TE.map(({ status, exitStatus = 0 }) => ({
+            status,
+            exit: { pid: 900, exitStatus, exitedAt: { seconds: '1700000000', nanos: 0 } },
+          })),
+        ),
       delete: answerTo('Delete', script.del, ({ pid, status = 0 }) => ({
         pid,
         exitStatus: status,

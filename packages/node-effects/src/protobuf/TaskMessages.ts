@@ -1,9 +1,9 @@
 /** The task service's messages, as far as recovery speaks them (SPEC 16.2). Those of v2 and v3 are the same. */
 import * as B from '@shim-recovery/core/ByteString';
-import type { ConnectAnswer } from '@shim-recovery/core/ShimConnector';
+import type { ConnectAnswer, TaskState, TaskStatus } from '@shim-recovery/core/ShimConnector';
 import type { TaskExitInfo } from '@shim-recovery/core/TaskExit';
 import * as O from 'fp-ts/lib/Option.js';
-import { bool, byteText, embedded, type Message, repeated, text, uint32 } from './Message.js';
+import { bool, byteText, embedded, int32, type Message, repeated, text, uint32 } from './Message.js';
 import { Any, Timestamp } from './WellKnown.js';
 
 /** What Connect and Pids ask with. */
@@ -151,6 +151,42 @@ export const ShutdownRequest: Message<ShutdownRequest> = {
       2,
       (request) => request.isImmediate,
       (request, isImmediate) => ({ ...request, isImmediate }),
+    ),
+  ],
+};
+
+/** State asks as Delete does. */
+export type StateRequest = DeleteRequest;
+export const StateRequest: Message<StateRequest> = { ...DeleteRequest, name: 'StateRequest' };
+
+/** By their numbers on the wire. */
+const statuses: ReadonlyArray<TaskStatus> = ['unknown', 'created', 'running', 'stopped', 'paused', 'pausing'];
+
+/** Of the answer to State, what tells whether the task ended, and how; a status of a number to come is unknown. */
+export const StateResponse: Message<TaskState> = {
+  name: 'StateResponse',
+  empty: () => ({ status: 'unknown', exit: { pid: 0, exitStatus: 0, exitedAt: Timestamp.empty() } }),
+  fields: [
+    uint32(
+      3,
+      (state) => state.exit.pid,
+      (state, pid) => ({ ...state, exit: { ...state.exit, pid } }),
+    ),
+    int32(
+      4,
+      (state) => statuses.indexOf(state.status),
+      (state, status) => ({ ...state, status: statuses[status] ?? 'unknown' }),
+    ),
+    uint32(
+      9,
+      (state) => state.exit.exitStatus,
+      (state, exitStatus) => ({ ...state, exit: { ...state.exit, exitStatus } }),
+    ),
+    embedded(
+      10,
+      Timestamp,
+      (state) => O.some(state.exit.exitedAt),
+      (state, exitedAt) => ({ ...state, exit: { ...state.exit, exitedAt } }),
     ),
   ],
 };

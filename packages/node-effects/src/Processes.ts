@@ -1,0 +1,79 @@
+/** The processes of this machine, as `/proc` shows them. */
+import * as fs from 'node:fs';
+import * as B from '@shim-recovery/core/ByteString';
+import type { Processes, ProcessesError, ProcessInfo } from '@shim-recovery/core/Processes';
+import * as E from 'fp-ts/lib/Either.js';
+import { pipe } from 'fp-ts/lib/function.js';
+
+/** The kernel counts what it tells of processes in hundredths of a second, on every machine that Linux runs on. */
+const ticksPerSecond = 100;
+
+const codeOf = (error: unknown): string =>
+  error instanceof Error && 'code' in error ? String(error.code) : String(error);
+
+const unreadable = (reason: string): ProcessesError => ({ _tag: 'ProcessesUnreadable', reason });
+
+const read = (path: string): E.Either<ProcessesError, Buffer> =>
+  E.tryCatch(
+    () => fs.readFileSync(path),
+    (error) => unreadable(`cannot read ${path}: ${codeOf(error)}`),
+  );
+
+/** The line `btime` of `/proc/stat`. */
+const readBootedMs = (): E.Either<ProcessesError, number> =>
+  pipe(
+    read('/proc/stat'),
+    E.chain((stat) => {
+      const seconds = /^btime (\d+)$/m.exec(stat.toString('latin1'))?.[1];
+      return seconds === undefined ? E.left(unreadable('/proc/stat has no btime')) : E.right(Number(seconds) * 1_000);
+    }),
+  );
+
+/** Field 22 of `/proc/PID/stat`; the second one, the program's name, may hold anything, and ends with the last `)`. */
+const startedTicks = (stat: Buffer): number | undefined => {
+  const text = stat.toString('latin1');
+  const ticks = text.slice(text.lastIndexOf(')') + 2).split(' ')[19];
+  return ticks === undefined || !/^\d+$/.test(ticks) ? undefined : Number(ticks);
+};
+
+const wordsOf = (commandLine: Buffer): ReadonlyArray<B.ByteString> =>
+  B.split(B.fromBytes(commandLine), '\0').filter((word) => word !== '');
+
+/** `12:memory:/default/web` */
+const pathsOf = (cgroups: Buffer): ReadonlyArray<B.ByteString> =>
+  B.split(B.fromBytes(cgroups), '\n').flatMap((line) => {
+    const [, , ...path] = B.split(line, ':');
+    return path.length === 0 ? [] : [B.fromText(path.join(':'))];
+  });
+
+/** Undefined when it ended meanwhile. What cannot be read of one that is there leaves it without that. */
+const look = (pid: number, bootedMs: number): ProcessInfo | undefined => {
+  const stat = read(`/proc/${pid}/stat`);
+  const ticks = E.isRight(stat) ? startedTicks(stat.right) : undefined;
+  if (ticks === undefined) return undefined;
+  const part = (name: string): Buffer => E.getOrElse(() => Buffer.alloc(0))(read(`/proc/${pid}/${name}`));
+  return {
+    pid,
+    startedMs: bootedMs + (ticks * 1_000) / ticksPerSecond,
+    commandLine: wordsOf(part('cmdline')),
+    cgroups: pathsOf(part('cgroup')),
+  };
+};
+
+export const linuxProcesses: Processes = {
+  bootedMs: async () => readBootedMs(),
+  list: async () =>
+    pipe(
+      E.Do,
+      E.bind('bootedMs', readBootedMs),
+      E.bind('names', () =>
+        E.tryCatch(
+          () => fs.readdirSync('/proc'),
+          (error) => unreadable(`cannot list /proc: ${codeOf(error)}`),
+        ),
+      ),
+      E.map(({ bootedMs, names }) =>
+        names.filter((name) => /^\d+$/.test(name)).flatMap((name) => look(Number(name), bootedMs) ?? []),
+      ),
+    ),
+};
