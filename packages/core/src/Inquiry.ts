@@ -18,7 +18,7 @@ import type { makeResolver } from './RuntimeName.js';
 import type { Settings } from './Settings.js';
 import type { ShimSession } from './ShimConnector.js';
 import { because, type Verdict } from './Verdict.js';
-import { withBundle } from './BundleDirectory.js';
+import { type BundleKey, withBundle } from './BundleDirectory.js';
 import * as TE from 'fp-ts/lib/TaskEither.js';
 
 /** What asking left open for one bundle; steps use it, and close it. */
@@ -60,8 +60,17 @@ export interface Inquirer {
   readonly probing: Probing;
   /** Every process, read once for all bundles. */
   readonly processes: Processes['list'];
-  /** The other bundles of the namespace whose shim listens at the same place. */
-  readonly sharersOf: (policy: Policy, evidence: BundleEvidence) => ReadonlyArray<B.ByteString>;
+  /** Whether there is a bundle of this id. */
+  readonly stands: (key: BundleKey) => boolean;
+  /** The other bundles of the namespace whose shim listens at the same place, and those that do not say where. */
+  readonly sharersOf: (
+    policy: Policy,
+    evidence: BundleEvidence,
+  ) => {
+    readonly sure: ReadonlyArray<B.ByteString>;
+    readonly addressless: ReadonlyArray<B.ByteString>;
+    readonly elsewhere: ReadonlyArray<B.ByteString>;
+  };
 }
 
 /** A settled bundle: all that was learnt, and what it comes to. */
@@ -165,12 +174,13 @@ const readInitPid =
       ),
     );
 
-/** The processes of a bundle; what a leftover was called before counts, too. */
+/** The processes of a bundle; for a leftover also those of its former name, unless another bundle has it now. */
 const findProcesses =
   (inquirer: Inquirer) =>
   (evidence: BundleEvidence): TE.TaskEither<ProcessesError, BundleProcesses> => {
     const { namespace, id } = evidence;
-    const names = isHidden(id) ? [id, B.slice(id, 1)] : [id];
+    const former = B.slice(id, 1);
+    const names = isHidden(id) && !inquirer.stands({ namespace, id: former }) ? [id, former] : [id];
     return pipe(
       TE.Do,
       TE.bind('init', () => readInitPid(inquirer)(evidence)),
@@ -180,6 +190,29 @@ const findProcesses =
         return { shims: found.flatMap(({ shims }) => shims), workload: found.flatMap(({ workload }) => workload) };
       }),
     );
+  };
+
+/**
+ * Who else needs a bundle's shim. Where the bundle has no shim's process of its own, whoever has one may; and whoever
+ * runs without one, and does not say where its shim listens.
+ */
+const findSharers =
+  ({ settings, sharersOf, processes }: Inquirer) =>
+  (evidence: BundleEvidence): T.Task<ReadonlyArray<B.ByteString>> =>
+  async () => {
+    const { sure, addressless, elsewhere } = sharersOf(settings.policy, evidence);
+    if (addressless.length + elsewhere.length === 0) return sure;
+    const all = await processes();
+    const { namespace } = evidence;
+    if (E.isLeft(all)) return [...sure, ...addressless];
+    const processesOf = (id: B.ByteString): BundleProcesses => belongingTo({ namespace, id, init: undefined })(all.right);
+    const hasOwnShim = processesOf(evidence.id).shims.length > 0;
+    const hasShim = (id: B.ByteString): boolean => processesOf(id).shims.length > 0;
+    return [
+      ...sure,
+      ...(hasOwnShim ? [] : [...addressless, ...elsewhere].filter(hasShim)),
+      ...addressless.filter((id) => !hasShim(id) && processesOf(id).workload.length > 0),
+    ];
   };
 
 const answer =
@@ -231,7 +264,10 @@ const answer =
           T.map((processes) => ({ processes })),
         );
       case 'Sharers':
-        return T.of({ sharers: inquirer.sharersOf(settings.policy, evidence) });
+        return pipe(
+          findSharers(inquirer)(evidence),
+          T.map((sharers) => ({ sharers })),
+        );
     }
   };
 

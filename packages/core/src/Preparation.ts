@@ -4,6 +4,7 @@ import { pipe } from 'fp-ts/lib/function.js';
 import type { Task } from 'fp-ts/lib/Task.js';
 import * as TE from 'fp-ts/lib/TaskEither.js';
 import * as t from 'io-ts';
+import type { BundleKey } from './BundleDirectory.js';
 import type * as B from './ByteString.js';
 import type { Capabilities } from './Capabilities.js';
 import { traverse } from './Concurrency.js';
@@ -161,6 +162,8 @@ const look = (
     ),
   );
 
+const textOf = ({ namespace, id }: BundleKey): string => `${namespace}/${id}`;
+
 /** For the bundles of one snapshot; what is the same for all of them is looked at once. */
 export const makeInquirer = (
   capabilities: Capabilities,
@@ -169,6 +172,7 @@ export const makeInquirer = (
   probing: Probing,
   bundles: ReadonlyArray<BundleEvidence>,
 ): Inquirer => {
+  let standing: ReadonlySet<string> | undefined;
   let processes: ReturnType<typeof capabilities.processes.list> | undefined;
   return {
     capabilities,
@@ -177,18 +181,22 @@ export const makeInquirer = (
     resolve: makeResolver(capabilities.programFiles, settings.programSearch),
     probing,
     processes: () => (processes ??= capabilities.processes.list()),
+    stands: (key) => (standing ??= new Set(bundles.map(textOf))).has(textOf(key)),
     sharersOf: sharersAmong(bundles),
   };
 };
 
-/** Where a bundle's shim listens, as a key. */
-const shimKey = (policy: Policy, { namespace, contents }: BundleEvidence): string | undefined => {
+const nowhere = ({ namespace }: BundleEvidence): string => JSON.stringify([namespace]);
+
+/** Where a bundle's shim listens, as a key; one for all bundles of a namespace that do not say. */
+const shimKey = (policy: Policy, evidence: BundleEvidence): string => {
+  const { namespace, contents } = evidence;
   const address = contents?._tag === 'Listed' ? shimAddress(policy)(contents) : undefined;
-  return address?._tag === 'Target' ? JSON.stringify([namespace, address.target.socket]) : undefined;
+  return address?._tag === 'Target' ? JSON.stringify([namespace, address.target.socket]) : nowhere(evidence);
 };
 
-const groupByShim = (policy: Policy, bundles: ReadonlyArray<BundleEvidence>): Map<string | undefined, Array<B.ByteString>> => {
-  const groups = new Map<string | undefined, Array<B.ByteString>>();
+const groupByShim = (policy: Policy, bundles: ReadonlyArray<BundleEvidence>): Map<string, Array<B.ByteString>> => {
+  const groups = new Map<string, Array<B.ByteString>>();
   for (const bundle of bundles) {
     const key = shimKey(policy, bundle);
     const group = groups.get(key) ?? [];
@@ -203,7 +211,13 @@ const sharersAmong = (bundles: ReadonlyArray<BundleEvidence>): Inquirer['sharers
   return (policy, evidence) => {
     const groups = byPolicy.get(policy) ?? groupByShim(policy, bundles);
     byPolicy.set(policy, groups);
-    return (groups.get(shimKey(policy, evidence)) ?? []).filter((id) => id !== evidence.id);
+    const othersAt = (key: string): ReadonlyArray<B.ByteString> =>
+      (groups.get(key) ?? []).filter((id) => id !== evidence.id);
+    const sure = othersAt(shimKey(policy, evidence));
+    const addressless = othersAt(nowhere(evidence));
+    const known = new Set([...sure, ...addressless, evidence.id]);
+    const elsewhere = bundles.filter(({ namespace, id }) => namespace === evidence.namespace && !known.has(id));
+    return { sure, addressless, elsewhere: elsewhere.map(({ id }) => id) };
   };
 };
 

@@ -35,7 +35,8 @@ const decideDeath =
     if (processes === undefined) return ask({ _tag: 'Processes' });
     if (E.isLeft(processes)) return settle('processes-unknown');
     const { shims, workload } = processes.right;
-    if (sign === 'leftover') return settle(shims.length + workload.length > 0 ? 'leftover-in-use' : 'leftover');
+    // That it may go was decided when it was moved there: only what runs can say otherwise, not a shim without a task.
+    if (sign === 'leftover') return settle(workload.length > 0 ? 'leftover-in-use' : 'leftover');
     if (shims.length > 0) return settle('shim-unreachable');
     if (workload.length > 0)
       return settle(policy.orphans === 'reaped' && owner === 'program' ? 'orphan-reaped' : 'orphan-workload');

@@ -51,7 +51,10 @@ const look = (pid: number, bootedMs: number): ProcessInfo | undefined => {
   const stat = read(`/proc/${pid}/stat`);
   const ticks = E.isRight(stat) ? startedTicks(stat.right) : undefined;
   if (ticks === undefined) return undefined;
-  const part = (name: string): Buffer => E.getOrElse(() => Buffer.alloc(0))(read(`/proc/${pid}/${name}`));
+  const part = (name: string): Buffer => pipe(
+      read(`/proc/${pid}/${name}`),
+      E.getOrElse((): Buffer => Buffer.alloc(0)),
+    );
   return {
     pid,
     startedMs: bootedMs + (ticks * 1_000) / ticksPerSecond,

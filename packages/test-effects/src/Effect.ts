@@ -7,6 +7,7 @@ import type { EventError } from '@shim-recovery/core/EventSink';
 import { type Directory, type FileError, type Location, pathOf, systemError } from '@shim-recovery/core/FileSystem';
 import type { LogPipe } from '@shim-recovery/core/LogPipes';
 import type { MountError } from '@shim-recovery/core/Mounts';
+import type { ProcessesError } from '@shim-recovery/core/Processes';
 import type { BinaryError } from '@shim-recovery/core/ShimBinary';
 import { answered, type ShimError, type ShimSession, type TaskCall } from '@shim-recovery/core/ShimConnector';
 import { type Lookup, type RecordKey, unknown } from '@shim-recovery/core/Stores';

@@ -1,11 +1,12 @@
 /** A world laid on an imaginary machine, ready to be recovered, with everything to observe it by. */
+import type { SocketName } from '@shim-recovery/core/Bootstrap';
 import * as B from '@shim-recovery/core/ByteString';
 import type { Recovered } from '@shim-recovery/core/Recovery';
 import { type Settings, settingsFor } from '@shim-recovery/core/Settings';
 import { listTree, type Machine, makeDirectories, makeEntry, makeMachine, makeMount } from './Machine.js';
 import type { Listing, Observation } from './Outcome.js';
 import type { Tree } from './Tree.js';
-import { type EntryKey, keyOf, scriptOf, shimOwner, shimPrograms, type Start, type World } from './World.js';
+import { type EntryKey, keyOf, processesOf, sameKey, scriptOf, shimOwner, shimPrograms, type Start, type World } from './World.js';
 import type { Making } from './Making.js';
 import {
   makingsOf,
@@ -66,19 +67,28 @@ const layPrograms = (tree: Tree, { programs }: Places): void => {
     });
 };
 
+/** Whether something was done to the task that ends it, as far as its shim and its shim's program saw. */
+export const isEnded = ({ shims, shimBinary }: Machine, key: EntryKey): boolean =>
+  shimBinary.runs().some((run) => sameKey(run, key)) ||
+  shims.calls().some((call) => sameKey(call, key) && /\/(?:Delete|Shutdown)$/.test(call.call));
+
 const layEntry =
-  ({ tree, shims, stores }: Machine, places: Places, world: World) =>
+  (machine: Machine, places: Places, world: World) =>
   (start: Start): void => {
+    const { tree, processes, shims, stores } = machine;
     const key = keyOf(start);
     makingsOf(places)(start).forEach(make(tree));
     const runtimeName = runtimeNameOf(places)(start);
     if (runtimeName !== undefined) stores.putContainer(key, runtimeName);
     if (start.sandbox === true) stores.putSandbox(key);
     const script = scriptOf(world)(start);
+    processes.put(key, () => (isEnded(machine, key) ? 0 : processesOf(world)(start)));
     if (script === undefined || shimOwner(world)(start) !== start) return;
     const path = B.fromText(places.socketOf(start));
     makeEntry(tree, path, { kind: 'socket', mode: 0o600 });
-    shims.listen({ _tag: 'Path', path }, script);
+    const socket: SocketName = { _tag: 'Path', path };
+    shims.listen(socket, script);
+    processes.putShim(key, () => shims.listening().some((one) => one._tag === 'Path' && one.path === path));
   };
 
 /** Lays a world on a new machine, below `/world`. */

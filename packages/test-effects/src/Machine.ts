@@ -7,13 +7,14 @@ import type { Capabilities } from '@shim-recovery/core/Capabilities';
 import * as E from 'fp-ts/lib/Either.js';
 import { pipe } from 'fp-ts/lib/function.js';
 import type { IO } from 'fp-ts/lib/IO.js';
-import { makeClock, type VirtualClock } from './Clock.js';
+import { defaultStartMs, makeClock, type VirtualClock } from './Clock.js';
 import * as Entry from './Entry.js';
 import { makeEventSink, type RecordingEventSink } from './EventSink.js';
 import { makeFileSystem, type MemoryFileSystem } from './FileSystem.js';
 import { makeLogPipes, type MemoryLogPipes } from './LogPipes.js';
 import { makeMounts, type MountQuirks } from './Mounts.js';
 import type { Listing, TreeEntry } from './Outcome.js';
+import { makeProcesses, type MemoryProcesses } from './Processes.js';
 import { makeProgramFiles } from './ProgramFiles.js';
 import { makeShimBinary, type ScriptedShimBinary } from './ShimBinary.js';
 import { makeShimConnector, type ScriptedShimConnector } from './ShimConnector.js';
@@ -26,6 +27,7 @@ export interface Machine {
   readonly tree: Tree;
   readonly clock: VirtualClock;
   readonly fileSystem: MemoryFileSystem;
+  readonly processes: MemoryProcesses;
   readonly shims: ScriptedShimConnector;
   readonly shimBinary: ScriptedShimBinary;
   readonly stores: MemoryStores;
@@ -36,10 +38,14 @@ export interface Machine {
   readonly interrupt: IO<void>;
 }
 
+/** How long the machine has been running when its story begins, in milliseconds. */
+const bootedBeforeMs = 3_600_000;
+
 export const makeMachine = (quirks: MountQuirks = {}): Machine => {
   const tree = makeTree();
   const clock = makeClock();
   const fileSystem = makeFileSystem(tree, clock);
+  const processes = makeProcesses(defaultStartMs - bootedBeforeMs);
   const shims = makeShimConnector(tree, clock);
   const shimBinary = makeShimBinary(tree, fileSystem, clock);
   const stores = makeStores();
@@ -51,6 +57,7 @@ export const makeMachine = (quirks: MountQuirks = {}): Machine => {
     capabilities: {
       fileSystem,
       mounts: makeMounts(tree, quirks),
+      processes,
       programFiles: makeProgramFiles(tree),
       shimConnector: shims,
       shimBinary,
@@ -65,6 +72,7 @@ export const makeMachine = (quirks: MountQuirks = {}): Machine => {
     tree,
     clock,
     fileSystem,
+    processes,
     shims,
     shimBinary,
     stores,

@@ -49,6 +49,7 @@ export const brokenBy: Readonly<Record<PolicyName, ReadonlyMap<Property, Readonl
   'containerd-1.6': sameAsReference,
   'containerd-1.7': sameAsReference,
   'containerd-2.1': sameAsReference,
+  careful: new Map(),
 };
 
 export interface Found extends Violation {

@@ -1,6 +1,7 @@
 import type { Reason } from '@shim-recovery/core/Verdict';
 import type { Hazard } from '../Hazards.js';
-import { type EntryKey, keyOf, keyText, processesOf, sameKey, shimOwner, type Start } from '../World.js';
+import { isEnded } from '../LaidWorld.js';
+import { keyOf, keyText, processesOf, shimOwner, type Start } from '../World.js';
 import { bundlePath, workPath } from '../WorldTree.js';
 import { type Property, type Subject, type Violations, violation } from './Property.js';
 
@@ -27,6 +28,22 @@ const hazardOf = (reason: Reason): Hazard | undefined => {
       return 'L1';
     case 'unreadable':
       return 'L2';
+    case 'older-than-boot':
+    case 'orphan-reaped':
+    case 'leftover':
+    case 'task-exited':
+    case 'pids-unanswered':
+    case 'bundle-unreadable':
+    case 'container-unanswered':
+    case 'address-unknown':
+    case 'shim-unresponsive':
+    case 'shim-unreachable':
+    case 'shim-shared':
+    case 'no-container':
+    case 'task-disputed':
+    case 'orphan-workload':
+    case 'processes-unknown':
+    case 'leftover-in-use':
     case 'not-a-directory':
     case 'hidden':
     case 'empty':
@@ -43,11 +60,6 @@ const hazardOf = (reason: Reason): Hazard | undefined => {
   }
 };
 
-/** Whether something was done to the task that ends it, as far as its shim and its shim's program saw. */
-const isEnded = ({ laid: { machine } }: Subject['simulated'], key: EntryKey): boolean =>
-  machine.shimBinary.runs().some((run) => sameKey(run, key)) ||
-  machine.shims.calls().some((call) => sameKey(call, key) && /\/(?:Delete|Shutdown)$/.test(call.call));
-
 const isShared = ({ world }: Subject['simulated'], start: Start): boolean => {
   const owner = shimOwner(world)(start);
   return owner !== undefined && world.entries.some((other) => other !== start && shimOwner(world)(other) === owner);
@@ -61,7 +73,7 @@ const lost = (simulated: Subject['simulated'], start: Start): Violations => {
       (line) => (line.startsWith(`${path} `) || line.startsWith(`${path}/`)) && !endAgain.entries.includes(line),
     );
   const what = [
-    ...(isEnded(simulated, key) ? ['was told to end'] : []),
+    ...(isEnded(simulated.laid.machine, key) ? ['was told to end'] : []),
     ...(isGone(bundlePath(laid.places, start)) ? ['lost something of its bundle'] : []),
     ...(isGone(workPath(laid.places, start)) ? ['lost something of its working directory'] : []),
   ];
