@@ -160,12 +160,13 @@ const unmountBundle = (executor: Executor, { evidence: { namespace, id } }: Pick
   pipe(
     mountPath(executor, namespace, id),
     TE.mapLeft(showFileError),
-    TE.chain(
-      flow(unmountInside({ ...executor.capabilities, view: executor.mountTable }), silently(showMountError)),
-    ),
+    TE.chain(flow(unmountInside({ ...executor.capabilities, view: executor.mountTable }), silently(showMountError))),
   );
 
-const refuseMountedAt = (executor: Executor, path: TE.TaskEither<FileError, B.ByteString>): TE.TaskEither<FileError, void> =>
+const refuseMountedAt = (
+  executor: Executor,
+  path: TE.TaskEither<FileError, B.ByteString>,
+): TE.TaskEither<FileError, void> =>
   pipe(
     path,
     TE.chain((resolved) =>
@@ -210,18 +211,6 @@ const removeBundle = (executor: Executor, subject: Subject): Outcome => {
       : Removal.deleteAtomically(fileSystem, Removal.refuseReplaced(fileSystem, subject.evidence.identity));
   return pipe(withLocation(fileSystem, executor.state)(subject.evidence, removal), silently(showFileError));
 };
-
-/** What stands behind a dot has been claimed already: it is only drained. */
-const removeLeftover = (executor: Executor, subject: Subject): Outcome =>
-  pipe(
-    withLocation(executor.capabilities.fileSystem, executor.state)(subject.evidence, (at) =>
-      pipe(
-        refuseChanged(executor, subject)(at),
-        TE.chain(() => Removal.removeWithinMount(executor.capabilities.fileSystem)(at)),
-      ),
-    ),
-    silently(showFileError),
-  );
 
 /** Made beside its name and moved there, so that nobody ever finds a part of it; a leftover of an earlier try goes. */
 const writeBootstrap =
@@ -296,9 +285,8 @@ const take =
           TE.chain(() => unmountBundle(executor, subject)),
         );
       case 'RemoveBundle':
-        return removeBundle(executor, subject);
       case 'RemoveLeftover':
-        return removeLeftover(executor, subject);
+        return removeBundle(executor, subject);
       case 'RemoveWorkDirectory':
         return pipe(
           unlessReplaced(executor, subject),

@@ -179,7 +179,7 @@ const findProcesses =
   (inquirer: Inquirer) =>
   (evidence: BundleEvidence): TE.TaskEither<ProcessesError, BundleProcesses> => {
     const { namespace, id } = evidence;
-    const former = B.slice(id, 1);
+    const former = B.slice(id, id.search(/[^.]|$/));
     const names = isHidden(id) && !inquirer.stands({ namespace, id: former }) ? [id, former] : [id];
     return pipe(
       TE.Do,
@@ -205,7 +205,8 @@ const findSharers =
     const all = await processes();
     const { namespace } = evidence;
     if (E.isLeft(all)) return [...sure, ...addressless];
-    const processesOf = (id: B.ByteString): BundleProcesses => belongingTo({ namespace, id, init: undefined })(all.right);
+    const processesOf = (id: B.ByteString): BundleProcesses =>
+      belongingTo({ namespace, id, init: undefined })(all.right);
     const hasOwnShim = processesOf(evidence.id).shims.length > 0;
     const hasShim = (id: B.ByteString): boolean => processesOf(id).shims.length > 0;
     return [

@@ -109,7 +109,8 @@ const migrationOf = (policy: Policy, { contents }: BundleEvidence): B.ByteString
 const reap = (removal: Removal): StepTree => {
   const isStrict = removal.policy.removesAfterFailedCleanUp === 'none';
   const cleanUp = isStrict && removal.program !== undefined ? cleanUpWithBinary(removal) : cleanUpAnyway(removal);
-  const close = (next: StepTree): StepTree => attempt({ _tag: 'CloseConnection' }, attempt({ _tag: 'CloseLogPipe' }, next));
+  const close = (next: StepTree): StepTree =>
+    attempt({ _tag: 'CloseConnection' }, attempt({ _tag: 'CloseLogPipe' }, next));
   return perform(
     { _tag: 'CallDelete' },
     perform({ _tag: 'CallShutdown' }, close(cleanUp), close(isStrict ? failed : cleanUp)),

@@ -132,7 +132,10 @@ export const survey =
     const namespaces: Array<SurveyedNamespace> = [];
     for (const namespace of snapshot.right) {
       const { name, error } = namespace;
-      const names = error === null ? await listWorkDirectories({ ...capabilities, root, policy: settings.policy }, name)() : E.right([]);
+      const names =
+        error === null
+          ? await listWorkDirectories({ ...capabilities, root, policy: settings.policy }, name)()
+          : E.right([]);
       const about = { name, error, workDirectories: listing(namespace, names) };
       capabilities.trace.tell({ _tag: 'NamespaceSurveyed', namespace: about })();
       namespaces.push({ ...about, bundles: takeAsMany(queue, namespace.bundles) });

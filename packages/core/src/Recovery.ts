@@ -146,8 +146,8 @@ const carryOutAll =
         capabilities.trace.tell({ _tag: 'BundleCarriedOut', namespace, id })();
       };
     const isLeftover = ({ plan: { verdict } }: Prepared): boolean => verdict.reason === 'leftover';
-    // First, since a bundle of the same name could not be removed otherwise (H11).
-    await traverse(settings.bounds.waiting, one)(bundles.filter(isLeftover))();
+    // First, and one by one in their order: each is moved behind one more dot, where none must stand any more (H11).
+    await traverse(1, one)(bundles.filter(isLeftover))();
     const rest = bundles.filter((bundle) => !isLeftover(bundle));
     const [withBinary, others] = [true, false].map((runs) =>
       rest.filter(({ plan: { steps } }) => runsBinary(steps) === runs),

@@ -74,7 +74,8 @@ const removeTree =
     const status = await files.status(at)();
     if (E.isLeft(status)) return unlessAbsent(status);
     if (status.right.kind !== 'directory') return unlinked;
-    if (device !== undefined && status.right.device !== device) return E.left(systemError('enter', pathOf(at), 'EXDEV'));
+    if (device !== undefined && status.right.device !== device)
+      return E.left(systemError('enter', pathOf(at), 'EXDEV'));
     const emptied = unlessAbsent(await removeEntries(files, device)(at)());
     const removed = unlessAbsent(await files.removeDirectory(at)());
     return E.isLeft(removed) && E.isLeft(emptied) ? emptied : removed;

@@ -67,7 +67,8 @@ const decideTask =
     if (E.isLeft(answers.pids) && !isTaskNotFound(answers.pids.left)) return adopt('pids-unanswered'); // H1
     if (E.isRight(answers.pids) && answers.pids.right.length > 0) return adopt('task-running');
     if (answers.state === undefined) return ask({ _tag: 'State' });
-    if (E.isRight(answers.state)) return adopt(answers.state.right.status === 'stopped' ? 'task-exited' : 'task-running'); // H2
+    if (E.isRight(answers.state))
+      return adopt(answers.state.right.status === 'stopped' ? 'task-exited' : 'task-running'); // H2
     if (!isTaskNotFound(answers.state.left)) return settle('shim-unresponsive');
     return decideLeakedShim(answers, E.isRight(answers.pids) ? 'no-processes' : 'task-not-found');
   };
@@ -147,7 +148,8 @@ export const decideByTwoSigns =
     const { contents } = evidence;
     if (evidence.kind !== 'directory') return settle('not-a-directory');
     if (isHidden(evidence.id)) return decideHidden(policy, evidence);
-    if (contents === null || contents._tag === 'Empty') return decideDeath(policy)(evidence.answers, 'no-container', 'empty');
+    if (contents === null || contents._tag === 'Empty')
+      return decideDeath(policy)(evidence.answers, 'no-container', 'empty');
     if (contents._tag === 'Unreadable')
       return settle(isExhaustion(contents.error) ? 'out-of-resources' : 'bundle-unreadable');
     return decideRuntime(policy)(evidence, contents);

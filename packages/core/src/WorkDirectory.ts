@@ -6,7 +6,14 @@ import * as TE from 'fp-ts/lib/TaskEither.js';
 import * as t from 'io-ts';
 import type * as B from './ByteString.js';
 import { withDirectory } from './BundleDirectory.js';
-import { type Directory, type FileError, type FileSystem, isAbsent, type Location, showFileError } from './FileSystem.js';
+import {
+  type Directory,
+  type FileError,
+  type FileSystem,
+  isAbsent,
+  type Location,
+  showFileError,
+} from './FileSystem.js';
 import type { Policy } from './Policy.js';
 
 /**
@@ -53,7 +60,9 @@ const inNamespace = <A>(
     withDirectory(files)(files.openDirectory({ directory: root, name: namespace }), use),
     TE.orElse((error) => {
       if (typeof error === 'string') return TE.left(error);
-      return policy.workDirectories === 'unowned' && isAbsent(error) ? TE.right(ifAbsent) : TE.left(leftAsTheyAre(error));
+      return policy.workDirectories === 'unowned' && isAbsent(error)
+        ? TE.right(ifAbsent)
+        : TE.left(leftAsTheyAre(error));
     }),
   );
 
@@ -76,8 +85,7 @@ export interface WorkDirectories {
 export const listWorkDirectories = (
   where: WorkDirectories,
   namespace: B.ByteString,
-): TE.TaskEither<string, ReadonlyArray<B.ByteString>> =>
-  inNamespace(where, namespace, [], names(where.fileSystem));
+): TE.TaskEither<string, ReadonlyArray<B.ByteString>> => inNamespace(where, namespace, [], names(where.fileSystem));
 
 /** How a working directory is removed. */
 export type Remove = (at: Location) => TE.TaskEither<FileError, void>;

@@ -51,7 +51,8 @@ const look = (pid: number, bootedMs: number): ProcessInfo | undefined => {
   const stat = read(`/proc/${pid}/stat`);
   const ticks = E.isRight(stat) ? startedTicks(stat.right) : undefined;
   if (ticks === undefined) return undefined;
-  const part = (name: string): Buffer => pipe(
+  const part = (name: string): Buffer =>
+    pipe(
       read(`/proc/${pid}/${name}`),
       E.getOrElse((): Buffer => Buffer.alloc(0)),
     );

@@ -118,7 +118,9 @@ const methodsOf = (script: ShimScript): ReadonlyArray<readonly [string, () => Be
   ],
   [
     'Pids',
-    behavioursOf(script.pids, (ok) => encode(PidsResponse)({ processes: ok.pids.map((pid) => ({ pid, info: O.none })) })),
+    behavioursOf(script.pids, (ok) =>
+      encode(PidsResponse)({ processes: ok.pids.map((pid) => ({ pid, info: O.none })) }),
+    ),
   ],
   [
     'State',
@@ -126,7 +128,10 @@ const methodsOf = (script: ShimScript): ReadonlyArray<readonly [string, () => Be
       encode(StateResponse)({ status, exit: { pid: 0, exitStatus, exitedAt } }),
     ),
   ],
-  ['Delete', behavioursOf(script.del, ({ pid, status = 0 }) => encode(DeleteResponse)({ pid, exitStatus: status, exitedAt }))],
+  [
+    'Delete',
+    behavioursOf(script.del, ({ pid, status = 0 }) => encode(DeleteResponse)({ pid, exitStatus: status, exitedAt })),
+  ],
   ['Shutdown', behavioursOf(script.shutdown, () => new Uint8Array())],
 ];
 

@@ -263,7 +263,8 @@ export const intercept = (capabilities: Capabilities, intervene: (effect: Effect
       return either(about, fileFault(operation, path), run(at));
     };
 
-  const { fileSystem, mounts, processes, programFiles, shimConnector, shimBinary, containerStore, sandboxStore } = capabilities;
+  const { fileSystem, mounts, processes, programFiles, shimConnector, shimBinary, containerStore, sandboxStore } =
+    capabilities;
 
   const storeCall = <A>(
     capability: 'containerStore' | 'sandboxStore',

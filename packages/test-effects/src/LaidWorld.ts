@@ -6,7 +6,17 @@ import { type Settings, settingsFor } from '@shim-recovery/core/Settings';
 import { listTree, type Machine, makeDirectories, makeEntry, makeMachine, makeMount } from './Machine.js';
 import type { Listing, Observation } from './Outcome.js';
 import type { Tree } from './Tree.js';
-import { type EntryKey, keyOf, processesOf, sameKey, scriptOf, shimOwner, shimPrograms, type Start, type World } from './World.js';
+import {
+  type EntryKey,
+  keyOf,
+  processesOf,
+  sameKey,
+  scriptOf,
+  shimOwner,
+  shimPrograms,
+  type Start,
+  type World,
+} from './World.js';
 import type { Making } from './Making.js';
 import {
   makingsOf,

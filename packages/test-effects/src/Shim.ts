@@ -99,7 +99,10 @@ const stateLike = (pids: PlainReply<{ readonly pids: ReadonlyArray<number> }>): 
 };
 
 /** What a shim does with its `turn`th State; what goes with its answer to Pids, where the script does not say. */
-export const stateAt = ({ pids, state }: ShimScript, turn: number): LateReply<{ readonly status: TaskStatus; readonly exitStatus?: number }> => {
+export const stateAt = (
+  { pids, state }: ShimScript,
+  turn: number,
+): LateReply<{ readonly status: TaskStatus; readonly exitStatus?: number }> => {
   if (state !== undefined) return replyAt(state, turn);
   const like = replyAt(pids, turn);
   return { ...like, reply: stateLike(like.reply) };
