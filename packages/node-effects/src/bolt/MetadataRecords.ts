@@ -140,11 +140,13 @@ export const metadataStores = (
       ({ runtimeName }) => found({ runtimeName }), // a record without a runtime is one with an empty name (18.7)
     ),
   sandbox: (key) => async () =>
-    lookUp<SandboxRecord>(
-      bolt,
-      key,
-      [...(sandboxRecords === 'v1' ? [name.schema] : []), key.namespace, name.sandboxes, key.id],
-      ({ isPresent }) =>
-        isPresent ? found({ id: key.id }) : unknown({ _tag: 'RecordMalformed', reason: 'it has no runtime' }),
-    ),
+    sandboxRecords === 'none'
+      ? notFound
+      : lookUp<SandboxRecord>(
+          bolt,
+          key,
+          [...(sandboxRecords === 'v1' ? [name.schema] : []), key.namespace, name.sandboxes, key.id],
+          ({ isPresent }) =>
+            isPresent ? found({ id: key.id }) : unknown({ _tag: 'RecordMalformed', reason: 'it has no runtime' }),
+        ),
 });

@@ -36,7 +36,7 @@ type Fields = Readonly<Record<string, Uint8Array | Bucket>>;
 const text = (value: string): Uint8Array => Buffer.from(value);
 const fieldsOf = (fields: Fields): Bucket => bucket(Object.entries(fields));
 
-const storesIn = (root: Bucket, sandboxRecords: SandboxRecords = 'root') =>
+const storesIn = (root: Bucket, sandboxRecords: SandboxRecords | 'none' = 'root') =>
   metadataStores(right(openBolt(memorySource(writeBolt(root)))), { sandboxRecords });
 
 const key = (namespace: string, id: string) => ({ namespace: B.fromText(namespace), id: B.fromText(id) });
@@ -194,6 +194,7 @@ describe('a sandbox (SPEC 18.8)', () => {
       _tag: 'Found',
     });
     expect(await storesIn(sandboxTree(record, place), other).sandbox(key('default', 'pod'))()).toEqual(notFound);
+    expect(await storesIn(sandboxTree(record, place), 'none').sandbox(key('default', 'pod'))()).toEqual(notFound);
   });
 });
 
