@@ -103,6 +103,20 @@ describe('a small file', () => {
   });
 });
 
+describe('a new file', () => {
+  it.skipIf(!isRoot)('is not left there in part, when the disk is full', async () => {
+    const directory = fresh();
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=16k', 'tmpfs', directory]);
+    await withOpen(directory, async (open) => {
+      const there = at(open, 'bootstrap.json');
+      expect(problem(await files.createFile(there, B.fromBytes(Buffer.alloc(limit)))())).toBe('ENOSPC');
+      expect(fs.readdirSync(directory)).toEqual([]);
+      right(await files.createFile(there, B.fromText('small'))());
+      expect(fs.readFileSync(`${directory}/bootstrap.json`, 'utf8')).toBe('small');
+    });
+  });
+});
+
 describe('an open directory', () => {
   it('stays what it was, whatever takes its name', async () => {
     const directory = fresh();

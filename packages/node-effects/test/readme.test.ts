@@ -4,9 +4,16 @@ import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import * as B from '@shim-recovery/core/ByteString';
+import { allPolicyNames, containerd17, containerd21 } from '@shim-recovery/core/Policy';
+import * as Recovery from '@shim-recovery/core/Recovery';
+import type { Settings } from '@shim-recovery/core/Settings';
 import { allReasons } from '@shim-recovery/core/Verdict';
+import { layWorld } from '@shim-recovery/test-effects/LaidWorld';
+import { dead, running } from '@shim-recovery/test-effects/Shim';
+import * as World from '@shim-recovery/test-effects/World';
 import { describe, expect, it } from 'vitest';
 import { takeBackShims } from '../examples/embed.js';
+import { sparingly } from '../examples/ownPolicy.js';
 import { noStore } from '../src/NoStore.js';
 import { startScriptedShim } from '../src/ScriptedShim.js';
 import { eventually, right, temporaryDirectory } from './temporary.js';
@@ -17,8 +24,8 @@ const readme = fs.readFileSync(path.join(repository, 'README.md'), 'utf8');
 const base = temporaryDirectory();
 
 describe('the README', () => {
-  it('shows the example as it stands', () => {
-    const example = fs.readFileSync(path.join(repository, 'packages/node-effects/examples/embed.ts'), 'utf8');
+  it.each(['embed.ts', 'ownPolicy.ts'])('shows the example %s as it stands', (name) => {
+    const example = fs.readFileSync(path.join(repository, 'packages/node-effects/examples', name), 'utf8');
     expect(readme).toContain(`\`\`\`ts\n${example}\`\`\``);
   });
 
@@ -26,9 +33,43 @@ describe('the README', () => {
     expect(allReasons.filter((reason) => !readme.includes(`| \`${reason}\` |`))).toEqual([]);
   });
 
+  it('has a row for every part of a policy, and names every policy', () => {
+    const parts = Object.keys(containerd17).filter((part) => part !== 'name');
+    expect(parts.filter((part) => !readme.includes(`| \`${part}\``))).toEqual([]);
+    expect(allPolicyNames.filter((name) => !readme.includes(`\`${name}\``))).toEqual([]);
+  });
+
   it('names files that exist', () => {
     for (const [, file = ''] of readme.matchAll(/`((?:packages|docs)\/[^`*]+|[A-Z]+\.md)`/g))
       expect(fs.existsSync(path.join(repository, file)), file).toBe(true);
+  });
+});
+
+describe('the example of an own policy', () => {
+  const verdictsOf = async (
+    of: World.World,
+    change: (settings: Settings) => Settings,
+  ): Promise<ReadonlyArray<string>> => {
+    const { machine, settings, list } = layWorld(of);
+    const recovered = right(await Recovery.recover(change(settings))(machine.capabilities)());
+    await recovered.stop();
+    const isLeft = (id: string): boolean => list().some(({ path: left }) => left.endsWith(`/default/${id}/address`));
+    return recovered.report.namespaces.flatMap(({ bundles }) =>
+      bundles.map(({ id, verdict }) => `${id}: ${verdict}, ${isLeft(id) ? 'kept' : 'removed'}`),
+    );
+  };
+
+  it('keeps what containerd 2.1 loses', async () => {
+    const internal = 13;
+    const programFails = { ...World.ordinary.files, 'shim-binary-path': '$BIN/shim-fail' };
+    const failing = { ...running, pids: { error: internal } };
+    const host = World.world(
+      { ns: 'default', id: 'db', bundle: World.ordinary, shim: failing },
+      { ns: 'default', id: 'web', bundle: { ...World.ordinary, files: programFails }, shim: dead },
+    );
+    const asDaemon = (settings: Settings): Settings => ({ ...settings, policy: containerd21 });
+    expect(await verdictsOf(host, asDaemon)).toEqual(['db: reap, removed', 'web: cleanUp, removed']);
+    expect(await verdictsOf(host, sparingly)).toEqual(['db: adopt, kept', 'web: cleanUp, kept']);
   });
 });
 

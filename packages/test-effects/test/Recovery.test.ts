@@ -1,8 +1,14 @@
+import * as B from '@shim-recovery/core/ByteString';
+import type { Capabilities } from '@shim-recovery/core/Capabilities';
+import { systemError } from '@shim-recovery/core/FileSystem';
+import { containerd17, containerd21, type Policy } from '@shim-recovery/core/Policy';
 import * as Recovery from '@shim-recovery/core/Recovery';
+import type { BundleReport } from '@shim-recovery/core/Report';
 import * as E from 'fp-ts/lib/Either.js';
 import { describe, expect, it } from 'vitest';
 import { layWorld } from '../src/LaidWorld.js';
-import { leaked } from '../src/Shim.js';
+import { symlink } from '../src/Making.js';
+import { dead, leaked, running } from '../src/Shim.js';
 import { ordinary, type Start, world } from '../src/World.js';
 
 const reasonOf = async (start: Omit<Start, 'ns' | 'id'>): Promise<unknown> => {
@@ -53,5 +59,110 @@ describe('a bundle whose working directory is gone already', () => {
     if (E.isLeft(recovered)) throw new Error(recovered.left._tag);
     await recovered.right.stop();
     expect(recovered.right.report.summary).toMatchObject({ discard: 1, failedSteps: 0 });
+  });
+});
+
+interface Recovered {
+  readonly bundle: BundleReport | undefined;
+  /** What stands below the state directory, relative to the bundle. */
+  readonly left: ReadonlyArray<string>;
+  readonly calls: ReadonlyArray<string>;
+}
+
+/** One bundle, recovered with a policy; `state` is by which path, `change` by which capabilities. */
+const recoverWith =
+  (policy: Policy, change: (capabilities: Capabilities) => Capabilities = (same) => same) =>
+  async (start: Omit<Start, 'ns' | 'id'>, state?: string): Promise<Recovered> => {
+    const laid = layWorld(world({ ns: 'main', id: 'web', ...start }));
+    const settings = { ...laid.settings, policy, ...(state === undefined ? {} : { state: B.fromText(state) }) };
+    const recovered = await Recovery.recover(settings)(change(laid.machine.capabilities))();
+    if (E.isLeft(recovered)) throw new Error(recovered.left._tag);
+    await recovered.right.stop();
+    const prefix = `${laid.settings.state}/main/web/`;
+    return {
+      bundle: recovered.right.report.namespaces[0]?.bundles[0],
+      left: laid.list().flatMap(({ path }) => (path.startsWith(prefix) ? [path.slice(prefix.length)] : [])),
+      calls: laid.machine.shims.calls().map(({ call }) => call),
+    };
+  };
+
+const as21 = recoverWith(containerd21);
+
+describe('a state directory that is reached through a symlink', () => {
+  const start: Omit<Start, 'ns' | 'id'> = {
+    bundle: { ...ordinary, rootfs: 'tmpfs' },
+    shim: dead,
+    extras: [symlink('$BASE/run', 'state')],
+  };
+  const state = '/world/run/io.containerd.runtime.v2.task';
+
+  it('keeps 1.7 from unmounting, so that its bundles stay (H13)', async () => {
+    const { left } = await recoverWith(containerd17)(start, state);
+    expect(left).toContain('rootfs');
+  });
+
+  it('is nothing to 2.1', async () => {
+    const { bundle, left } = await as21(start, state);
+    expect(bundle?.steps.filter(({ outcome }) => outcome === 'failed')).toEqual([]);
+    expect(left).toEqual([]);
+  });
+});
+
+describe('a shim of version 3, to 2.1', () => {
+  const files = {
+    ...ordinary.files,
+    'bootstrap.json': '{"version":3,"address":"unix://$SOCK","protocol":"ttrpc"}',
+  };
+  const unimplemented = 12;
+  const internal = 13;
+
+  it('is asked as one of version 2 when it does not know version 3 (SPEC 9.6)', async () => {
+    const shim = { ...running, connect: { turns: [{ error: unimplemented }, { ok: { task: 900 } }] } } as const;
+    const { bundle, calls } = await as21({ bundle: { ...ordinary, files }, shim });
+    expect(bundle?.reason).toBe('task-running');
+    expect(calls).toEqual(['task.v3.Task/Connect', 'task.v2.Task/Connect', 'task.v2.Task/Pids']);
+  });
+
+  it('is not asked again when it fails otherwise', async () => {
+    const shim = { ...running, connect: { error: internal } };
+    const { bundle, calls } = await as21({ bundle: { ...ordinary, files }, shim });
+    expect(bundle?.reason).toBe('connect-failed');
+    expect(calls).toEqual(['task.v3.Task/Connect']);
+  });
+});
+
+describe('a bundle with nothing but an address, to 2.1 (H23)', () => {
+  it('is given a bootstrap.json, whatever a crash left of one', async () => {
+    const files = { ...ordinary.files, '.bootstrap.json': '{"vers' };
+    const { bundle, left } = await as21({ bundle: { ...ordinary, files }, shim: running });
+    expect(bundle).toMatchObject({ verdict: 'adopt', registered: true });
+    expect(left).toContain('bootstrap.json');
+    expect(left).not.toContain('.bootstrap.json');
+  });
+
+  it('loses its shim when that cannot be written', async () => {
+    const isFull = (capabilities: Capabilities): Capabilities => ({
+      ...capabilities,
+      fileSystem: {
+        ...capabilities.fileSystem,
+        createFile:
+          ({ directory }) =>
+          async () =>
+            E.left(systemError('write', directory.path, 'ENOSPC')),
+      },
+    });
+    const { bundle, left } = await recoverWith(containerd21, isFull)({ bundle: ordinary, shim: running });
+    expect(bundle).toMatchObject({ verdict: 'adopt', registered: false });
+    expect(bundle?.steps.map(({ step, outcome }) => `${step} ${outcome}`)).toEqual([
+      'open-log-pipe done',
+      'write-bootstrap failed',
+      'close-connection done',
+      'run-binary done',
+      'unmount-rootfs done',
+      'remove-rootfs done',
+      'remove-bundle done',
+      'remove-work-directory done',
+    ]);
+    expect(left).toEqual([]);
   });
 });

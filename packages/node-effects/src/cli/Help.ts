@@ -33,7 +33,7 @@ const hostOptions = `Where:
   --namespace NS          only this namespace; may be given several times
 
 How:
-  --policy NAME           whose decisions to take: containerd-1.7 (default)
+  --policy NAME           whose decisions to take: containerd-1.6, containerd-1.7 (default) or containerd-2.1
   --concurrency N         how many bundles may wait for an answer at once (default 4096)
   --load-timeout T        for each answer of a shim, such as 5s or 500ms (default 5s)
   --cleanup-timeout T     for each run of a shim's binary (default 5s)

@@ -185,37 +185,37 @@ const recordOf = (runtimeName: string): Bucket =>
     ['runtime', bucket([['name', Buffer.from(runtimeName)]])],
   ]);
 
-const byNamespace = <A extends { readonly namespace: string; readonly id: string }>(
-  records: ReadonlyArray<A>,
-  kind: string,
-  runtimeOf: (record: A) => string,
-): ReadonlyArray<readonly [string, Bucket]> =>
-  [...new Set(records.map(({ namespace }) => namespace))].map((namespace) => [
-    namespace,
-    bucket([
-      [
-        kind,
-        bucket(
-          records
-            .filter((record) => record.namespace === namespace)
-            .map((record) => [record.id, recordOf(runtimeOf(record))] as const),
-        ),
-      ],
-    ]),
-  ]);
+interface Recorded {
+  readonly kind: 'containers' | 'sandboxes';
+  readonly namespace: string;
+  readonly id: string;
+  readonly runtimeName: string;
+}
 
-/** A database of a daemon of version 1.7: containers below `v1`, sandboxes at the root. */
-export const writeMetadata = (records: Records, options?: WriterOptions): Buffer =>
-  writeBolt(
+const idsOf = (records: ReadonlyArray<Recorded>): Bucket =>
+  bucket(records.map(({ id, runtimeName }) => [id, recordOf(runtimeName)]));
+
+/** A bucket for each namespace, and in it one for each kind of record that it has. */
+const byNamespace = (records: ReadonlyArray<Recorded>): ReadonlyArray<readonly [string, Bucket]> =>
+  [...new Set(records.map(({ namespace }) => namespace))].map((namespace) => {
+    const own = records.filter((record) => record.namespace === namespace);
+    const kinds = [...new Set(own.map(({ kind }) => kind))];
+    return [namespace, bucket(kinds.map((kind) => [kind, idsOf(own.filter((record) => record.kind === kind))]))];
+  });
+
+/** A daemon's database: containers below `v1`; sandboxes there too, as 2.x keeps them, or at the root, as 1.7 does. */
+export const writeMetadata = (records: Records, sandboxesAt: 'root' | 'v1' = 'root'): Buffer => {
+  const containers = records.containers.map((record) => ({ kind: 'containers' as const, ...record }));
+  const sandboxes = records.sandboxes.map((record) => ({
+    kind: 'sandboxes' as const,
+    runtimeName: 'io.containerd.runc.v2',
+    ...record,
+  }));
+  const isBelow = sandboxesAt === 'v1';
+  return writeBolt(
     bucket([
-      [
-        'v1',
-        bucket([
-          ['version', Buffer.of(6)],
-          ...byNamespace(records.containers, 'containers', ({ runtimeName }) => runtimeName),
-        ]),
-      ],
-      ...byNamespace(records.sandboxes, 'sandboxes', () => 'io.containerd.runc.v2'),
+      ['v1', bucket([['version', Buffer.of(6)], ...byNamespace(isBelow ? [...containers, ...sandboxes] : containers)])],
+      ...byNamespace(isBelow ? [] : sandboxes),
     ]),
-    options,
   );
+};

@@ -1,5 +1,6 @@
 /** What may be typed, and what every mistake comes to. */
 import * as path from 'node:path';
+import { allPolicyNames, policies } from '@shim-recovery/core/Policy';
 import * as fc from 'fast-check';
 import * as E from 'fp-ts/lib/Either.js';
 import { describe, expect, test } from 'vitest';
@@ -139,6 +140,18 @@ test.each<readonly [string, HostOptions['store']]>([
   expect(hostOf('--store', text).store).toEqual(store);
 });
 
+describe('--policy', () => {
+  test.each(Object.values(policies))('$name is meant as it is', (policy) => {
+    expect(hostOf('--policy', policy.name).policy).toBe(policy);
+  });
+
+  test.each(['plan', 'recover'] as const)('is told in the help of %s, with every name and the default', (name) => {
+    const [line] = /^ {2}--policy .*$/m.exec(helpText(name)) ?? [];
+    for (const policy of allPolicyNames)
+      expect(line).toContain(policy === hostOf().policy.name ? `${policy} (default)` : policy);
+  });
+});
+
 test.each([
   ['1ms', 1],
   ['500ms', 500],
@@ -197,7 +210,10 @@ test.each<readonly [ReadonlyArray<string>, RegExp]>([
   [['plan', '--state', '--json'], /--state.*ambiguous/],
   [['plan', '--state='], /^--state is empty; give it a path$/],
   [['plan', '--root', 'a\0b'], /^--root holds a NUL byte$/],
-  [['plan', '--policy', 'containerd-0.2'], /^--policy containerd-0.2 is not known; it takes containerd-1.7/],
+  [
+    ['plan', '--policy', 'containerd-0.2'],
+    /^--policy containerd-0.2 is not known; it takes containerd-1.6, containerd-1.7, containerd-2.1$/,
+  ],
   [['plan', '--policy', 'toString'], /^--policy toString is not known/],
   [['plan', '--store', 'bolt'], /^--store bolt is no store; it takes bolt:FILE, containerd:SOCKET, json:FILE or none$/],
   [['plan', '--store', 'bolt:'], /^--store bolt: lacks a path/],

@@ -1,4 +1,5 @@
 /** The laws, held against this interpreter: with a real kernel, real sockets, real stores. */
+import { policies } from '@shim-recovery/core/Policy';
 import { fileSystemLaws } from '@shim-recovery/test-effects/laws/FileSystemLaws';
 import type { Law } from '@shim-recovery/test-effects/laws/Law';
 import { mountLaws } from '@shim-recovery/test-effects/laws/MountLaws';
@@ -29,8 +30,11 @@ const withoutRoot = isRoot ? undefined : 'needs root, for mounts';
 
 describe('the file system of Linux', () => hold(fileSystemLaws(openFileArea, { numRuns: 10_000 })));
 describe('the mounts of Linux', () => hold(mountLaws(openMountArea, { numRuns: 50 }), withoutRoot));
-describe("containerd's database", () => hold(storeLaws(openMetadata)));
+describe("containerd 1.7's database", () => hold(storeLaws(openMetadata('root'))));
+describe("containerd 2.x's database", () => hold(storeLaws(openMetadata('v1'))));
 describe('a store in a JSON file', () => hold(storeLaws(openJson)));
 describe('a daemon that is asked', () => hold(storeLaws(openDaemon, brokenDaemons, { numRuns: 10 })));
 describe('shims on real sockets', () => hold(shimConnectorLaws(openShimArea)));
-describe('recovery on Linux', () => hold(recoveryLaws(layOnLinux, 'containerd-1.7', { numRuns: 60 }), withoutRoot));
+for (const policy of Object.values(policies))
+  describe(`recovery on Linux, as ${policy.name}`, () =>
+    hold(recoveryLaws(layOnLinux(policy), policy.name, { numRuns: 40 }), withoutRoot));

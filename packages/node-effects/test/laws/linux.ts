@@ -3,6 +3,7 @@ import * as fs from 'node:fs';
 import * as os from 'node:os';
 import * as path from 'node:path';
 import * as B from '@shim-recovery/core/ByteString';
+import type { Policy } from '@shim-recovery/core/Policy';
 import type { FileArea } from '@shim-recovery/test-effects/laws/FileSystemLaws';
 import type { MountArea } from '@shim-recovery/test-effects/laws/MountLaws';
 import type { RecoveryArea } from '@shim-recovery/test-effects/laws/RecoveryLaws';
@@ -24,7 +25,7 @@ import { makeShimConnector } from '../../src/ShimConnector.js';
 import { writeMetadata } from '../bolt/writer.js';
 import { answers, failsWith, grpcServer, stream, unary } from '../containerd/grpcServer.js';
 import { listReal, makeReal, unmountBelow } from '../realTree.js';
-import { layRealWorld } from '../recordings/layRealWorld.js';
+import { hurriedClock, layRealWorld } from '../recordings/layRealWorld.js';
 import { isRoot, right } from '../temporary.js';
 
 const emptyDirectory = (): string => fs.realpathSync(fs.mkdtempSync(path.join(os.tmpdir(), 'sr-law-')));
@@ -82,21 +83,23 @@ export const openShimArea = async (): Promise<ShimArea> => {
   };
 };
 
-/** containerd's own database, written to a file. */
-export const openMetadata = async (records: Records): Promise<StoreArea> => {
-  const base = emptyDirectory();
-  const file = path.join(base, 'meta.db');
-  fs.writeFileSync(file, writeMetadata(records));
-  const { stores, close } = right(openMetadataStore(file, { locking: 'shared' }));
-  return {
-    containerStore: stores,
-    sandboxStore: stores,
-    dispose: async () => {
-      close();
-      discard(base);
-    },
+/** containerd's own database, written to a file, with sandboxes at the root of it or below `v1`. */
+export const openMetadata =
+  (sandboxRecords: 'root' | 'v1') =>
+  async (records: Records): Promise<StoreArea> => {
+    const base = emptyDirectory();
+    const file = path.join(base, 'meta.db');
+    fs.writeFileSync(file, writeMetadata(records, sandboxRecords));
+    const { stores, close } = right(openMetadataStore(file, { locking: 'shared' }));
+    return {
+      containerStore: stores,
+      sandboxStore: stores,
+      dispose: async () => {
+        close();
+        discard(base);
+      },
+    };
   };
-};
 
 /** The same records as a JSON file. */
 export const openJson = async ({ containers, sandboxes }: Records): Promise<StoreArea> => {
@@ -179,28 +182,30 @@ const daemon = {
 };
 
 /** A world on this machine. Whoever does not answer is waited for less long than by a daemon. */
-export const layOnLinux = async (world: World): Promise<RecoveryArea> => {
-  const laid = await layRealWorld(world);
-  const { stores, close } = right(openMetadataStore(laid.store, { locking: 'shared' }));
-  const before = laid.list();
-  const settings = linuxSettings({
-    state: laid.state,
-    root: laid.root,
-    programSearch: {
-      workingDirectory: B.fromText('/'),
-      path: B.fromText(`${laid.places.programs}:${process.env['PATH'] ?? ''}`),
-      executableDirectory: B.fromText('/usr/bin'),
-    },
-  });
-  return {
-    capabilities: linuxCapabilities({ store: stores, daemon }),
-    settings: { ...settings, timeouts: { loadMs: 1_500, cleanUpMs: 1_500, shutdownMs: 1_500 } },
-    places: laid.places,
-    list: async () => laid.list(),
-    observe: async (registered) => laid.observe(before, registered),
-    dispose: async () => {
-      close();
-      await laid.cleanUp();
-    },
+export const layOnLinux =
+  (policy: Policy) =>
+  async (world: World): Promise<RecoveryArea> => {
+    const laid = await layRealWorld(world, policy);
+    const { stores, close } = right(openMetadataStore(laid.store, { locking: 'shared' }));
+    const before = laid.list();
+    const settings = linuxSettings({
+      state: laid.state,
+      root: laid.root,
+      programSearch: {
+        workingDirectory: B.fromText('/'),
+        path: B.fromText(`${laid.places.programs}:${process.env['PATH'] ?? ''}`),
+        executableDirectory: B.fromText('/usr/bin'),
+      },
+    });
+    return {
+      capabilities: { ...linuxCapabilities({ store: stores, daemon }), clock: hurriedClock },
+      settings: { ...settings, policy, timeouts: { loadMs: 1_500, cleanUpMs: 1_500, shutdownMs: 1_500 } },
+      places: laid.places,
+      list: async () => laid.list(),
+      observe: async (registered) => laid.observe(before, registered),
+      dispose: async () => {
+        close();
+        await laid.cleanUp();
+      },
+    };
   };
-};

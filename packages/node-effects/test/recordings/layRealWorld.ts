@@ -3,6 +3,8 @@ import * as fs from 'node:fs';
 import * as os from 'node:os';
 import * as path from 'node:path';
 import * as B from '@shim-recovery/core/ByteString';
+import type { Clock } from '@shim-recovery/core/Clock';
+import type { Policy } from '@shim-recovery/core/Policy';
 import type { Listing, Observation } from '@shim-recovery/test-effects/Outcome';
 import { type EntryKey, scriptOf, shimOwner, type World } from '@shim-recovery/test-effects/World';
 import {
@@ -15,6 +17,7 @@ import {
   stateDirectory,
 } from '@shim-recovery/test-effects/WorldTree';
 import * as E from 'fp-ts/lib/Either.js';
+import { systemClock } from '../../src/Clock.js';
 import { type ScriptedShim, startScriptedShim } from '../../src/ScriptedShim.js';
 import { listReal, makeReal, unmountBelow } from '../realTree.js';
 import { writeMetadata } from '../bolt/writer.js';
@@ -30,6 +33,9 @@ export interface RealWorld {
   readonly observe: (before: Listing, registered: ReadonlyArray<EntryKey>) => Observation;
   readonly cleanUp: () => Promise<void>;
 }
+
+/** What is busy in a world stays busy: it is waited for as often as ever, but not for as long. */
+export const hurriedClock: Clock = { ...systemClock, sleep: (ms) => systemClock.sleep(ms / 10) };
 
 /** A DeleteResponse: pid 900, exit status 137, exited at 1,700,000,000 s. */
 const answer = "printf '\\010\\204\\007\\020\\211\\001\\032\\006\\010\\200\\342\\317\\252\\006'";
@@ -60,8 +66,11 @@ const layPrograms = (places: Places, runs: string): void => {
   }
 };
 
-/** Lays a world below a new temporary directory. */
-export const layRealWorld = async (world: World): Promise<RealWorld> => {
+/** Lays a world below a new temporary directory, with sandboxes recorded where the daemon of a policy records them. */
+export const layRealWorld = async (
+  world: World,
+  { sandboxRecords }: Pick<Policy, 'sandboxRecords'>,
+): Promise<RealWorld> => {
   const base = fs.mkdtempSync(path.join(os.tmpdir(), 'sr-'));
   const places = placesBelow(base)(world);
   const runsFile = path.join(base, 'runs');
@@ -91,15 +100,19 @@ export const layRealWorld = async (world: World): Promise<RealWorld> => {
     const starts = world.entries;
     fs.writeFileSync(
       store,
-      writeMetadata({
-        containers: starts.flatMap((given) => {
-          const runtimeName = runtimeNameOf(places)(given);
-          return runtimeName === undefined
-            ? []
-            : [{ namespace: given.ns, id: given.id, runtimeName: B.toText(runtimeName) }];
-        }),
-        sandboxes: starts.filter(({ sandbox }) => sandbox === true).map(({ ns, id }) => ({ namespace: ns, id })),
-      }),
+      writeMetadata(
+        {
+          containers: starts.flatMap((given) => {
+            const runtimeName = runtimeNameOf(places)(given);
+            return runtimeName === undefined
+              ? []
+              : [{ namespace: given.ns, id: given.id, runtimeName: B.toText(runtimeName) }];
+          }),
+          sandboxes: starts.filter(({ sandbox }) => sandbox === true).map(({ ns, id }) => ({ namespace: ns, id })),
+        },
+        // A daemon that records none may find those of a newer one.
+        sandboxRecords === 'v1' ? 'v1' : 'root',
+      ),
     );
   } catch (error) {
     await cleanUp();

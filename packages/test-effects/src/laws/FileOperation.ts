@@ -5,7 +5,12 @@ import * as fc from 'fast-check';
 export type Operation =
   | { readonly do: 'openPath'; readonly path: string }
   | { readonly do: 'rename'; readonly in: number; readonly name: string; readonly to: number; readonly toName: string }
-  | { readonly do: 'file' | 'symlink'; readonly in: number; readonly name: string; readonly content: string }
+  | {
+      readonly do: 'file' | 'symlink' | 'createFile';
+      readonly in: number;
+      readonly name: string;
+      readonly content: string;
+    }
   | {
       readonly do:
         | 'openDirectory'
@@ -30,7 +35,7 @@ const name = fc.oneof(
 );
 
 /** Texts of symlinks and ends of paths. At most one step up each, so that they stay near. */
-const route = fc
+export const anyRoute = fc
   .tuple(
     fc.constantFrom('', '', './', '../', '/'),
     fc.array(fc.constantFrom('a', 'b', 'c', '.', 'a/..'), { minLength: 1, maxLength: 3 }),
@@ -67,13 +72,21 @@ const one: fc.Arbitrary<Operation> = fc.oneof(
     arbitrary: fc.record({
       do: fc.constant('symlink' as const),
       ...at,
-      content: route.map(({ isAbsolute, text }) => (isAbsolute ? `$BASE${text}` : text)),
+      content: anyRoute.map(({ isAbsolute, text }) => (isAbsolute ? `$BASE${text}` : text)),
     }),
   },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('fifo' as const), ...at }) },
   { weight: 4, arbitrary: fc.record({ do: fc.constant('openDirectory' as const), ...at }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      do: fc.constant('createFile' as const),
+      ...at,
+      content: fc.constantFrom('', 'x', '\xff\0\n', 'x'.repeat(70_000)),
+    }),
+  },
   { weight: 6, arbitrary: fc.record({ do: fc.constant('rename' as const), ...at, to: place, toName: name }) },
-  { weight: 2, arbitrary: route.map(({ text }) => ({ do: 'openPath' as const, path: `$BASE/${text}` })) },
+  { weight: 2, arbitrary: anyRoute.map(({ text }) => ({ do: 'openPath' as const, path: `$BASE/${text}` })) },
   {
     weight: 10,
     arbitrary: fc.record({

@@ -164,6 +164,10 @@ const compare = async (area: FileArea, operations: ReadonlyArray<Operation>): Pr
           ({ kind }) => kind,
           remember,
         );
+      case 'createFile': {
+        const content = B.fromBytes(Buffer.from(operation.content, 'latin1'));
+        return onBoth((files, side) => files.createFile(at(side), content), nothing);
+      }
       case 'unlink':
         return onBoth((files, side) => files.unlink(at(side)), nothing);
       case 'removeDirectory':
@@ -229,6 +233,7 @@ const removedWhileOpen: ReadonlyArray<Operation> = [
   { do: 'removeDirectory', in: 0, name: 'a' },
   { do: 'file', in: 0, name: 'f', content: 'x' },
   { do: 'rename', in: 0, name: 'f', to: 1, toName: 'f' },
+  { do: 'createFile', in: 1, name: 'f', content: 'x' },
   { do: 'list', in: 1, name: '' },
 ];
 
@@ -302,7 +307,7 @@ export const fileSystemLaws = (open: () => Promise<FileArea>, trials: Trials = {
     }),
 
     one('a directory that was closed is never used again', async (area) => {
-      const { openPath, close, list, status, openDirectory, unlink } = area.fileSystem;
+      const { openPath, close, list, status, openDirectory, createFile, unlink } = area.fileSystem;
       const opened = await openPath(B.fromText(area.base))();
       if (E.isLeft(opened)) return ['the base does not open'];
       await close(opened.right)();
@@ -313,11 +318,12 @@ export const fileSystemLaws = (open: () => Promise<FileArea>, trials: Trials = {
         await list(opened.right)(),
         await status(at)(),
         await openDirectory(at)(),
+        await createFile(at, B.empty)(),
         await unlink(at)(),
       );
       await close(opened.right)();
       if (E.isRight(other)) await close(other.right)();
-      return expectSame('using it', found, ['EBADF', 'EBADF', 'EBADF', 'EBADF']);
+      return expectSame('using it', found, ['EBADF', 'EBADF', 'EBADF', 'EBADF', 'EBADF']);
     }),
 
     one('reading never waits, never reads what is no regular file, and never more than allowed', async (area) => {
@@ -337,6 +343,47 @@ export const fileSystemLaws = (open: () => Promise<FileArea>, trials: Trials = {
       });
     }),
 
+    one('what is created holds what it was given, byte for byte, and is a file like any other', async (area) =>
+      inBase(area, async (at) => {
+        const { createFile, readSmallFile, list } = area.fileSystem;
+        const contents = ['', 'text\n', '\xff\0\x80', 'x'.repeat(100_000)];
+        const found: Array<string> = [];
+        for (const [index, text] of contents.entries()) {
+          const content = B.fromBytes(Buffer.from(text, 'latin1'));
+          const what = `${content.length} bytes`;
+          found.push(...expectSame(what, codes(await createFile(at(`f${index}`), content)()), ['done']));
+          const read = await readSmallFile(at(`f${index}`), content.length)();
+          found.push(...(E.isRight(read) && read.right === content ? [] : [`${what}: they do not come back`]));
+        }
+        const listed = await list(at('').directory)();
+        const kinds = E.isRight(listed) ? listed.right.map(({ name, kind }) => `${B.show(name)} ${kind}`) : [];
+        const expected = ['f0 file', 'f1 file', 'f2 file', 'f3 file'];
+        return [...found, ...expectSame('entries', kinds, expected)];
+      }),
+    ),
+
+    one(
+      'creating touches nothing that stands there, and follows no symlink, not even one that leads nowhere',
+      async (area) => {
+        await area.make(file(`${area.base}/f`, 'old'));
+        await area.make(directory(`${area.base}/d`));
+        await area.make(fifo(`${area.base}/pipe`));
+        await area.make(symlink(`${area.base}/toFile`, 'f'));
+        await area.make(symlink(`${area.base}/toDirectory`, 'd'));
+        await area.make(symlink(`${area.base}/toNothing`, 'nothing'));
+        const before = sorted(await area.list());
+        return inBase(area, async (at) => {
+          const taken = ['f', 'd', 'pipe', 'toFile', 'toDirectory', 'toNothing'];
+          const found: Array<string> = [];
+          for (const name of taken) {
+            const created = await area.fileSystem.createFile(at(name), B.fromText('new'))();
+            found.push(...expectSame(name, codes(created), ['EEXIST']));
+          }
+          return [...found, ...expectSame('afterwards', sorted(await area.list()), before)];
+        });
+      },
+    ),
+
     one('lists in byte-wise order, each entry with its own kind', async (area) => {
       for (const name of ['b', 'B', 'a', '.hidden', 'é', '~']) await area.make(directory(`${area.base}/${name}`));
       await area.make(symlink(`${area.base}/link`, 'a'));
@@ -352,9 +399,10 @@ export const fileSystemLaws = (open: () => Promise<FileArea>, trials: Trials = {
     one('what is not one name is refused', async (area) =>
       inBase(area, async (at) => {
         const { status, openDirectory, unlink, removeDirectory, readLink } = area.fileSystem;
+        const createFile = (there: Location) => area.fileSystem.createFile(there, B.empty);
         const found: Array<string> = [];
         for (const name of ['', '.', '..', 'a/b', '../x', 'a\0b'])
-          for (const operation of [status, openDirectory, unlink, removeDirectory, readLink])
+          for (const operation of [status, openDirectory, createFile, unlink, removeDirectory, readLink])
             found.push(...expectSame(JSON.stringify(name), codes(await operation(at(name))()), ['EINVAL']));
         return found;
       }),

@@ -1,12 +1,14 @@
 /** What every `Mounts` must do: tell the table as the kernel does, and take away one mount at a time, the topmost. */
 import * as B from '@shim-recovery/core/ByteString';
 import * as MountTable from '@shim-recovery/core/MountTable';
+import { codeOf, type FileError } from '@shim-recovery/core/FileSystem';
 import type { MountError, Mounts } from '@shim-recovery/core/Mounts';
 import * as E from 'fp-ts/lib/Either.js';
 import * as fc from 'fast-check';
 import { make } from '../LaidWorld.js';
-import { busyTmpfs, directory, file, symlink, tmpfs } from '../Making.js';
+import { busyTmpfs, directory, fifo, file, type Making, symlink, tmpfs } from '../Making.js';
 import { makeDirectories, makeMachine } from '../Machine.js';
+import { anyRoute } from './FileOperation.js';
 import type { FileArea } from './FileSystemLaws.js';
 import { expectSame, type Law, law, lawOfAll, type Trials } from './Law.js';
 
@@ -67,6 +69,69 @@ const compare = async (area: MountArea, operations: ReadonlyArray<Operation>): P
   return differences;
 };
 
+/** What stands somewhere below the base. A symlink's text begins with `$BASE` where it is absolute. */
+interface Standing {
+  readonly name: string;
+  readonly kind: 'directory' | 'file' | 'symlink' | 'mount';
+  readonly target: string;
+}
+
+const atBase = (base: string) => (route: { readonly isAbsolute: boolean; readonly text: string }) =>
+  `${base}${route.isAbsolute ? '' : '/'}${route.text}`;
+
+const text = anyRoute.map((route) => (route.isAbsolute ? atBase('$BASE')(route) : route.text));
+
+/** A directory with a few things in it, which symlinks connect, and the paths to be resolved. */
+const anyLinks = fc.record({
+  standing: fc.uniqueArray(
+    fc.record<Standing>({
+      name: fc.constantFrom('a', 'b', 'c', 'd/a', 'd/b'),
+      kind: fc.constantFrom('directory', 'file', 'symlink', 'symlink', 'symlink', 'mount'),
+      target: text,
+    }),
+    { selector: ({ name }) => name, maxLength: 5 },
+  ),
+  paths: fc.array(anyRoute.map(atBase('$BASE')), { minLength: 1, maxLength: 4 }),
+});
+
+const makingOf =
+  (base: string) =>
+  ({ name, kind, target }: Standing): Making => {
+    const path = `${base}/${name}`;
+    switch (kind) {
+      case 'directory':
+        return directory(path, 0o755);
+      case 'file':
+        return file(path, 'x');
+      case 'symlink':
+        return symlink(path, target.replace('$BASE', base));
+      case 'mount':
+        return tmpfs(path);
+    }
+  };
+
+const resolved = (outcome: E.Either<FileError, B.ByteString>): string =>
+  E.isRight(outcome) ? B.show(outcome.right) : codeOf(outcome.left);
+
+const compareResolving = async (
+  area: MountArea,
+  { standing, paths }: { readonly standing: ReadonlyArray<Standing>; readonly paths: ReadonlyArray<string> },
+): Promise<ReadonlyArray<string>> => {
+  const { tree, capabilities } = makeMachine();
+  makeDirectories(tree, B.fromText(area.base));
+  for (const making of standing.map(makingOf(area.base))) {
+    make(tree)(making);
+    await area.make(making);
+  }
+  const differences: Array<string> = [];
+  for (const path of paths.map((one) => B.fromText(one.replace('$BASE', area.base)))) {
+    const expected = await capabilities.mounts.resolve(path)();
+    const actual = await area.mounts.resolve(path)();
+    differences.push(...expectSame(`resolving ${B.show(path)}`, resolved(actual), resolved(expected)));
+  }
+  return differences;
+};
+
 /** The laws of mounts. */
 export const mountLaws = (open: () => Promise<MountArea>, trials: Trials = {}): ReadonlyArray<Law> => {
   const one = law(open);
@@ -114,6 +179,46 @@ export const mountLaws = (open: () => Promise<MountArea>, trials: Trials = {}): 
         ...(refused.some(E.isRight) ? ['a symlink was followed'] : []),
         ...expectSame('the table', await pointsBelow(area.mounts, area.base), [`${area.base}/d/m`]),
       ];
+    }),
+
+    lawOfAll(anyLinks, trials)(open, 'any path resolves as on Linux, or fails with the same error', compareResolving),
+
+    one('a resolved path has no symlink in it, whatever stands at its end', async (area) => {
+      await area.make(file(`${area.base}/d/f`));
+      await area.make(fifo(`${area.base}/d/pipe`));
+      await area.make(symlink(`${area.base}/d/up`, '../d'));
+      await area.make(symlink(`${area.base}/link`, `${area.base}/d/up`));
+      const found = await Promise.all(
+        ['d', 'd/f', 'link', 'link/', 'link/.', 'link/up/f', 'link/pipe', 'link/../d/f'].map((name) =>
+          area.mounts.resolve(B.fromText(`${area.base}/${name}`))(),
+        ),
+      );
+      const expected = ['/d', '/d/f', '/d', '/d', '/d', '/d/f', '/d/pipe', '/d/f'];
+      return expectSame(
+        'resolved',
+        found.map(resolved),
+        expected.map((path) => `${area.base}${path}`),
+      );
+    }),
+
+    one('a mount that a symlink leads to is in the table by its resolved path', async (area) => {
+      await area.make(tmpfs(`${area.base}/d/m`));
+      await area.make(symlink(`${area.base}/link`, 'd'));
+      const found = await area.mounts.resolve(B.fromText(`${area.base}/link/m`))();
+      return expectSame('the table', await pointsBelow(area.mounts, area.base), [resolved(found)]);
+    }),
+
+    one('what leads nowhere resolves to the error that says why', async (area) => {
+      await area.make(file(`${area.base}/f`));
+      await area.make(symlink(`${area.base}/toNothing`, 'none'));
+      await area.make(symlink(`${area.base}/loop`, 'loop'));
+      const found = await Promise.all(
+        ['none', 'none/x', 'toNothing', 'f/x', 'f/', 'loop', 'x'.repeat(256)].map((name) =>
+          area.mounts.resolve(B.fromText(`${area.base}/${name}`))(),
+        ),
+      );
+      const expected = ['ENOENT', 'ENOENT', 'ENOENT', 'ENOTDIR', 'ENOTDIR', 'ELOOP', 'ENAMETOOLONG'];
+      return expectSame('errors', found.map(resolved), expected);
     }),
 
     one('only what certainly is not there does not exist', async (area) => {
