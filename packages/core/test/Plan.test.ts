@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import * as B from '../src/ByteString.js';
 import type { BundleEvidence } from '../src/Evidence.js';
 import { stepsAfterDisconnect, stepsOf, workDirectoriesRemovedBy } from '../src/Plan.js';
-import { containerd16, containerd17, containerd21, type Policy } from '../src/Policy.js';
+import { careful, containerd16, containerd17, containerd21, type Policy } from '../src/Policy.js';
 import { nameOf, type StepTree, successPath } from '../src/Step.js';
 import { allReasons, because, type Reason } from '../src/Verdict.js';
 import { anyEvidence, anyPolicy, bundle, running } from './evidence.js';
@@ -22,6 +22,20 @@ const steps = (reason: Reason, evidence: BundleEvidence = ordinary): StepTree =>
   stepsOf(containerd17)(evidence)(because(reason));
 
 const removal = 'unmount-rootfs remove-rootfs remove-bundle remove-work-directory';
+
+const heldReasons = {
+  'bundle-unreadable': '',
+  'container-unanswered': '',
+  'address-unknown': '',
+  'shim-unresponsive': '',
+  'shim-unreachable': '',
+  'shim-shared': '',
+  'no-container': '',
+  'task-disputed': '',
+  'orphan-workload': '',
+  'processes-unknown': '',
+  'leftover-in-use': '',
+};
 
 describe('the steps of a verdict, when nothing fails', () => {
   const expected: Readonly<Record<Reason, string>> = {
@@ -47,6 +61,12 @@ describe('the steps of a verdict, when nothing fails', () => {
     'out-of-resources': '',
     'not-probed': '',
     'not-recorded': '',
+    ...heldReasons,
+    'task-exited': 'open-log-pipe register',
+    'pids-unanswered': 'open-log-pipe register',
+    'older-than-boot': `run-binary ${removal}`,
+    'orphan-reaped': `run-binary ${removal}`,
+    leftover: 'remove-leftover',
     interrupted: '',
   };
 
@@ -115,13 +135,43 @@ describe('where the daemons differ', () => {
   });
 });
 
+describe('careful', () => {
+  const by = (reason: Reason): StepTree => stepsOf(careful)(ordinary)(because(reason));
+
+  it.each<[Reason, string]>([
+    ['task-running', 'open-log-pipe register'],
+    ['dial-failed', 'run-binary unmount-bundle remove-bundle'],
+    ['container-not-found', 'unmount-bundle remove-bundle'],
+    ['leftover', 'remove-leftover'],
+    ['orphan-workload', ''],
+    [
+      'no-processes',
+      'open-log-pipe call-delete call-shutdown close-connection close-log-pipe run-binary unmount-bundle remove-bundle',
+    ],
+  ])('%s', (reason, expected) => {
+    expect(path(by(reason))).toBe(expected);
+  });
+
+  it('registers a task though its log cannot be opened (L1)', () => {
+    expect(afterFailureOf('open-log-pipe', by('task-running'))).toBe('register');
+  });
+
+  it('removes nothing after a shim would not end, or its program failed (H10)', () => {
+    expect(afterFailureOf('call-shutdown', by('no-processes'))).toBe('close-connection close-log-pipe');
+    expect(afterFailureOf('run-binary', by('no-processes'))).toBe('');
+    expect(afterFailureOf('run-binary', by('dial-failed'))).toBe('');
+  });
+});
+
 describe('the end of a live shim (SPEC 13)', () => {
-  const registered = stepsAfterDisconnect(ordinary)({ registered: true });
+  const registered = stepsAfterDisconnect(containerd17)(ordinary)({ registered: true });
   const events = 'publish-exit publish-delete unregister close-log-pipe';
 
   it('is cleaned up after, told of, and forgotten', () => {
     expect(path(registered)).toBe(`run-binary ${removal} ${events}`);
-    expect(path(stepsAfterDisconnect(ordinary)({ registered: false }))).toBe(`run-binary ${removal} close-log-pipe`);
+    expect(path(stepsAfterDisconnect(containerd17)(ordinary)({ registered: false }))).toBe(
+      `run-binary ${removal} close-log-pipe`,
+    );
   });
 
   it('is told of with what the binary said, unless something failed', () => {
@@ -145,7 +195,12 @@ describe('any tree', () => {
         const check = (tree: StepTree, done: ReadonlyArray<string>): void => {
           if (tree._tag === 'End') return;
           const name = nameOf(tree.step);
-          if (name === 'remove-bundle') expect(done.slice(-2)).toEqual(['unmount-rootfs', 'remove-rootfs']);
+          if (name === 'remove-bundle')
+            expect(done.slice(-2)).toEqual(
+              policy.unmounts === 'bundle'
+                ? [...done.slice(-2, -1), 'unmount-bundle']
+                : ['unmount-rootfs', 'remove-rootfs'],
+            );
           check(tree.onSuccess, [...done, name]);
           check(tree.onFailure, [...done, `not ${name}`]);
         };

@@ -84,6 +84,7 @@ export const anyEvidence = (): fc.Arbitrary<BundleEvidence> => {
       .map(([_tag, error]) => ({ _tag, error })),
   );
   const unknown = { _tag: 'Unknown', error: { _tag: 'StoreUnavailable', reason: 'gone' } } as const;
+  const noProcesses = { _tag: 'ProcessesUnreadable', reason: 'no /proc' } as const;
   const answers: fc.Arbitrary<Answers> = fc.record(
     {
       container: fc.constantFrom<NonNullable<Answers['container']>>(
@@ -105,6 +106,24 @@ export const anyEvidence = (): fc.Arbitrary<BundleEvidence> => {
         fc.array(fc.nat(), { maxLength: 2 }).map((right) => ({ _tag: 'Right' as const, right })),
         shimError.map((left) => ({ _tag: 'Left' as const, left })),
       ),
+      state: fc.oneof(
+        fc.constantFrom('running' as const, 'stopped' as const).map((status) => ({
+          _tag: 'Right' as const,
+          right: { status, exit: { pid: 8, exitStatus: 3, exitedAt: { seconds: '0', nanos: 0 } } },
+        })),
+        shimError.map((left) => ({ _tag: 'Left' as const, left })),
+      ),
+      bootedMs: fc.constantFrom<NonNullable<Answers['bootedMs']>>(
+        { _tag: 'Right', right: 1_000_000 },
+        { _tag: 'Left', left: noProcesses },
+      ),
+      processes: fc.oneof(
+        fc
+          .record({ shims: fc.array(fc.nat(), { maxLength: 1 }), workload: fc.array(fc.nat(), { maxLength: 1 }) })
+          .map((right) => ({ _tag: 'Right' as const, right })),
+        fc.constant({ _tag: 'Left' as const, left: noProcesses }),
+      ),
+      sharers: fc.array(fc.constant(text('other')), { maxLength: 1 }),
     },
     { requiredKeys: [] },
   );

@@ -4,7 +4,7 @@ import { Policy, type Settings } from '@shim-recovery/core';
 export const sparing: Policy.Policy = {
   ...Policy.containerd21,
   failedPidsCountAsNone: false,
-  removesAfterFailedCleanUp: false,
+  removesAfterFailedCleanUp: 'none',
 };
 
 export const sparingly = (settings: Settings.Settings): Settings.Settings => ({ ...settings, policy: sparing });

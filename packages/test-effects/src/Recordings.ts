@@ -62,6 +62,7 @@ export type RecordedCase = t.TypeOf<typeof RecordedCase>;
 
 /** The daemons that were recorded. */
 export type Daemon = keyof RecordedCase['then'];
+export const allDaemons: ReadonlyArray<Daemon> = ['containerd-1.6', 'containerd-1.7', 'containerd-2.1'];
 
 /** All cases of a set: they shared one state and one root directory, one store, and one run. */
 export interface RecordedWorld {

@@ -1,5 +1,6 @@
 /** The laws, held against this interpreter: with a real kernel, real sockets, real stores. */
 import { policies } from '@shim-recovery/core/Policy';
+import { allDaemons } from '@shim-recovery/test-effects/Recordings';
 import { fileSystemLaws } from '@shim-recovery/test-effects/laws/FileSystemLaws';
 import type { Law } from '@shim-recovery/test-effects/laws/Law';
 import { mountLaws } from '@shim-recovery/test-effects/laws/MountLaws';
@@ -35,6 +36,6 @@ describe("containerd 2.x's database", () => hold(storeLaws(openMetadata('v1'))))
 describe('a store in a JSON file', () => hold(storeLaws(openJson)));
 describe('a daemon that is asked', () => hold(storeLaws(openDaemon, brokenDaemons, { numRuns: 10 })));
 describe('shims on real sockets', () => hold(shimConnectorLaws(openShimArea)));
-for (const policy of Object.values(policies))
-  describe(`recovery on Linux, as ${policy.name}`, () =>
-    hold(recoveryLaws(layOnLinux(policy), policy.name, { numRuns: 40 }), withoutRoot));
+for (const daemon of allDaemons)
+  describe(`recovery on Linux, as ${daemon}`, () =>
+    hold(recoveryLaws(layOnLinux(policies[daemon]), daemon, { numRuns: 40 }), withoutRoot));

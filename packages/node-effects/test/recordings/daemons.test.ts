@@ -1,11 +1,13 @@
 /** Every recorded world on this machine: the same tree, mounts, tasks, calls and runs as each daemon left behind. */
 import * as B from '@shim-recovery/core/ByteString';
-import { policies, type Policy, type PolicyName } from '@shim-recovery/core/Policy';
+import { policies, type Policy } from '@shim-recovery/core/Policy';
 import * as Recovery from '@shim-recovery/core/Recovery';
 import type { Settings } from '@shim-recovery/core/Settings';
 import { registeredBy } from '@shim-recovery/test-effects/LaidWorld';
 import { matches, outcomeOf } from '@shim-recovery/test-effects/Outcome';
 import {
+  allDaemons,
+  type Daemon,
   loadRecordings,
   type RecordedOutcome,
   type RecordedWorld,
@@ -50,7 +52,7 @@ const settingsFor = (laid: RealWorld, policy: Policy): Settings => ({
 });
 
 /** What a dry run asks of shims: nothing but this. */
-const askedBy: Readonly<Record<PolicyName, ReadonlyArray<string>>> = {
+const askedBy: Readonly<Record<Daemon, ReadonlyArray<string>>> = {
   'containerd-1.6': ['Connect'],
   'containerd-1.7': ['Connect', 'Pids'],
   'containerd-2.1': ['Connect', 'Pids'],
@@ -106,7 +108,7 @@ const asked = async (world: World, policy: Policy): Promise<Run['asked']> => {
 const recoveredByAll = async (recorded: RecordedWorld) => {
   const world = toWorld(recorded);
   const runs = await Promise.all(
-    Object.values(policies).map(async (policy) => [policy.name, await recovered(world, policy)] as const),
+    allDaemons.map(async (name) => [name, await recovered(world, policies[name])] as const),
   );
   return { runs: new Map(runs), leftOpen: openDirectories() };
 };
@@ -115,7 +117,7 @@ for (const recordedWorld of worldsOf(orFail(loadRecordings()))) {
   let once: ReturnType<typeof recoveredByAll> | undefined;
   const all = (): ReturnType<typeof recoveredByAll> => (once ??= recoveredByAll(recordedWorld));
 
-  for (const { name } of Object.values(policies))
+  for (const name of allDaemons)
     describe(`what ${name} left behind of the ${recordedWorld.set} world, with real mounts, sockets and FIFOs`, () => {
       const run = async (): Promise<Run> => (await all()).runs.get(name) ?? expect.fail('it did not run');
 

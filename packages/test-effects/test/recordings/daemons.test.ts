@@ -4,7 +4,7 @@ import * as E from 'fp-ts/lib/Either.js';
 import { describe, expect, it } from 'vitest';
 import { layWorld, registeredBy } from '../../src/LaidWorld.js';
 import { matches, outcomeOf } from '../../src/Outcome.js';
-import { loadRecordings, toWorld, worldsOf } from '../../src/Recordings.js';
+import { allDaemons, loadRecordings, toWorld, worldsOf } from '../../src/Recordings.js';
 import type { World } from '../../src/World.js';
 
 const orFail = <L, A>(outcome: E.Either<L, A>): A => {
@@ -26,9 +26,10 @@ const recovered = async (world: World, policy: Policy) => {
 
 const worlds = worldsOf(orFail(loadRecordings()));
 
-for (const policy of Object.values(policies))
+for (const daemon of allDaemons)
   for (const recordedWorld of worlds) {
     const world = toWorld(recordedWorld);
+    const policy = policies[daemon];
     const run = recovered(world, policy);
 
     describe(`what ${policy.name} left behind of the ${recordedWorld.set} world`, () => {
@@ -37,8 +38,8 @@ for (const policy of Object.values(policies))
         async (_, recorded) => {
           const { outcome } = await run;
           const observed = outcome(recorded.given);
-          if (matches(policy.name, recorded)(observed)) return;
-          expect(observed).toEqual(recorded.then[policy.name][0]);
+          if (matches(daemon, recorded)(observed)) return;
+          expect(observed).toEqual(recorded.then[daemon][0]);
           expect.fail('the outcome is another one');
         },
       );
