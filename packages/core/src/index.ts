@@ -15,6 +15,7 @@ export * as Plan from './Plan.js';
 export * as Policy from './Policy.js';
 export * as Preparation from './Preparation.js';
 export * as ProgramFiles from './ProgramFiles.js';
+export * as Recording from './Recording.js';
 export * as Recovery from './Recovery.js';
 export * as Registry from './Registry.js';
 export * as Removal from './Removal.js';
