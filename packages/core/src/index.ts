@@ -19,6 +19,7 @@ export * as Recording from './Recording.js';
 export * as Recovery from './Recovery.js';
 export * as Registry from './Registry.js';
 export * as Removal from './Removal.js';
+export * as Replay from './Replay.js';
 export * as Report from './Report.js';
 export * as RuntimeName from './RuntimeName.js';
 export * as Settings from './Settings.js';
