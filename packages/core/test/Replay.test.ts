@@ -28,6 +28,22 @@ const replayed = (recording: Recording, policy: string): ReadonlyArray<readonly 
   ]);
 };
 
+it('nothing in a recording begins a line of the report, or steers a terminal', () => {
+  const text = fixture('plan.ndjson')
+    .replace(
+      /"workDirectories":\{[^}]*\}(?=\}\n\{"_tag":"End")/,
+      '"workDirectories":{"_tag":"NotListed","error":"a\\nb\\u009b"}',
+    )
+    .replaceAll('cannot connect to @', 'a\\u001b[2J\\u202e\\u2028b');
+  const recording = parseRecording(text);
+  if (E.isLeft(recording)) throw new Error(showRecordingError(recording.left));
+  const report = replay({ namespaces: [] })(recording.right);
+  if (E.isLeft(report)) throw new Error(showReplayError(report.left));
+  const { namespaces } = report.right;
+  expect(namespaces.map(({ error }) => error)).toEqual([null, 'a\\u{a}b\\u{9b}']);
+  expect(JSON.stringify(namespaces)).toContain('the shim cannot be reached: a\\\\u{1b}[2J\\\\u{202e}\\\\u{2028}b');
+});
+
 describe.each(['plan', 'recover-interrupted'])('the recording %s', (name) => {
   const text = fixture(`${name}.ndjson`);
   const verdicts = verdictsOf(name);
@@ -41,7 +57,7 @@ describe.each(['plan', 'recover-interrupted'])('the recording %s', (name) => {
       expect(Object.fromEntries(replayed(recording.right, policy))).toEqual(expected);
   });
 
-  it('replays without a change, or is refused, wherever it is cut off', () => {
+  it('replays without a change, or is refused, wherever it is cut off', { timeout: 60_000 }, () => {
     const firstLine = text.indexOf('\n');
     let known = 0;
     for (let length = 0; length < text.length - 1; length++) {
