@@ -97,16 +97,16 @@ export const survey =
     return surveyed;
   };
 
-/** What `recover` would do, and why, as {@link survey} finds it. */
+/** What `recover` would do, and why, as {@link survey} finds it. What the other policies ask is asked for its trace only. */
 export const plan =
   (
     settings: Settings,
-    { probe }: { readonly probe: boolean } = { probe: true },
+    { probe, others = [] }: { readonly probe: boolean; readonly others?: ReadonlyArray<Policy> } = { probe: true },
   ): ReaderTaskEither<Capabilities, RecoveryError, Planned> =>
   (capabilities) =>
   async () => {
     const elapsed = startWatch(capabilities);
-    const surveyed = await survey(settings, { probe, others: [] })(capabilities)();
+    const surveyed = await survey(settings, { probe, others })(capabilities)();
     if (E.isLeft(surveyed)) return surveyed;
     const { interrupted } = surveyed.right;
     const planned = planOf(settings.policy)(surveyed.right);
