@@ -41,7 +41,8 @@ const settle = (reason: Reason): Decision => ({ _tag: 'Settle', verdict: because
 const settleUnlessExhausted = (reason: Reason, error: FileError | ShimError): Decision =>
   isExhaustion(error) ? settle('out-of-resources') : settle(reason);
 
-const isExhaustion = (error: FileError | ShimError): boolean => {
+/** Whether an error tells of this process lacking something, and nothing of the bundle. */
+export const isExhaustion = (error: FileError | ShimError): boolean => {
   switch (error._tag) {
     case 'SystemError':
     case 'DialFailed':
@@ -229,7 +230,8 @@ const lookupProblem = (lookup: Answers['container'] | Answers['sandbox']): strin
 
 const shimProblem = (pids: Answers['pids']): string => (pids?._tag === 'Left' ? showShimError(pids.left) : 'not asked');
 
-const readingProblem = (name: string, reading: Reading | undefined): string => {
+/** Why a file of the bundle says nothing. */
+export const readingProblem = (name: string, reading: Reading | undefined): string => {
   switch (reading?._tag) {
     case 'Failed':
       return showFileError(reading.error);

@@ -1,7 +1,8 @@
 /** The first half of the program: look, ask and decide, for every bundle. Nothing is destroyed here. */
 import * as E from 'fp-ts/lib/Either.js';
 import { pipe } from 'fp-ts/lib/function.js';
-import type { Task } from 'fp-ts/lib/Task.js';
+import * as O from 'fp-ts/lib/Option.js';
+import * as T from 'fp-ts/lib/Task.js';
 import * as TE from 'fp-ts/lib/TaskEither.js';
 import * as t from 'io-ts';
 import type * as B from './ByteString.js';
@@ -14,7 +15,7 @@ import { type BundlePlan, stepsOf } from './Plan.js';
 import type { Policy } from './Policy.js';
 import { makeResolver } from './RuntimeName.js';
 import type { Settings } from './Settings.js';
-import { type NamespaceSnapshot, readSnapshot } from './Snapshot.js';
+import { type BundleName, type NamespaceSnapshot, readBundleOf, readSnapshot } from './Snapshot.js';
 import type { Survey, SurveyedBundle, SurveyedNamespace, WorkListing } from './Survey.js';
 import { listWorkDirectories } from './WorkDirectory.js';
 
@@ -60,7 +61,7 @@ export const openRoots =
   };
 
 export const closeRoots =
-  ({ fileSystem }: Capabilities, { state, root }: Roots): Task<void> =>
+  ({ fileSystem }: Capabilities, { state, root }: Roots): T.Task<void> =>
   async () => {
     await fileSystem.close(state)();
     await fileSystem.close(root)();
@@ -79,7 +80,7 @@ const tellSettled = (
 
 const prepareBundle =
   (inquirer: Inquirer) =>
-  (evidence: BundleEvidence): Task<Prepared> =>
+  (evidence: BundleEvidence): T.Task<Prepared> =>
   async () => {
     const { policy } = inquirer.settings;
     const open = nothingOpen();
@@ -93,7 +94,7 @@ const prepareBundle =
 /** What every policy learns of a bundle. What several ask is asked once; nothing stays open. */
 const surveyBundle =
   (inquirer: Inquirer, others: ReadonlyArray<Policy>) =>
-  (evidence: BundleEvidence): Task<SurveyedBundle> =>
+  (evidence: BundleEvidence): T.Task<SurveyedBundle> =>
   async () => {
     const { settings } = inquirer;
     const open = nothingOpen();
@@ -138,6 +139,21 @@ export const survey =
       namespaces,
     });
   };
+
+/** What the policy of the settings learns of one bundle; nobody else's shim or record is asked for. */
+export const surveyOne =
+  (capabilities: Capabilities, settings: Settings, name: BundleName) =>
+  (
+    { state }: Roots,
+    probing: Exclude<Probing, 'asked-with-log'>,
+  ): TE.TaskEither<RecoveryError, O.Option<SurveyedBundle>> =>
+    pipe(
+      readBundleOf(capabilities.fileSystem)(state, name),
+      TE.mapLeft((error): RecoveryError => ({ _tag: 'StateUnreadable', error })),
+      TE.chainTaskK(
+        O.traverse(T.ApplicativePar)(surveyBundle(makeInquirer(capabilities, settings, state, probing), [])),
+      ),
+    );
 
 const look = (
   { fileSystem, trace }: Capabilities,

@@ -10,7 +10,7 @@ import { explain } from './Decision.js';
 import type { BundlePlan, NamespacePlan, Plan } from './Plan.js';
 import { type Policy, PolicyName } from './Policy.js';
 import { nameOf, type Step, successPath } from './Step.js';
-import { Reason, type VerdictTag } from './Verdict.js';
+import { Reason, type Verdict, type VerdictTag } from './Verdict.js';
 import { WorkDirectoryReason } from './WorkDirectory.js';
 
 /**
@@ -110,6 +110,9 @@ const verdictNames: Readonly<Record<VerdictTag, VerdictName>> = {
   Hold: 'hold',
 };
 
+/** The name by which reports call a verdict. */
+export const verdictNameOf = ({ _tag }: Verdict): VerdictName => verdictNames[_tag];
+
 /** What a step acts on, where its name does not say it. */
 const targetOf = (step: Step): { readonly target?: string } => {
   switch (step._tag) {
@@ -137,7 +140,7 @@ export const reportBundle =
     done: { readonly registered: boolean; readonly steps: ReadonlyArray<StepReport> },
   ): BundleReport => ({
     id: B.show(plan.evidence.id),
-    verdict: verdictNames[plan.verdict._tag],
+    verdict: verdictNameOf(plan.verdict),
     reason: plan.verdict.reason,
     explanation: explain(policy)(plan.evidence)(plan.verdict),
     ...done,
@@ -146,15 +149,19 @@ export const reportBundle =
 const plannedSteps = (plan: BundlePlan): ReadonlyArray<StepReport> =>
   successPath(plan.steps).map((step) => reportStep(step, 'planned'));
 
+/** A bundle as a dry run reports it. */
+export const reportPlannedBundle =
+  (policy: Policy) =>
+  (bundle: BundlePlan): BundleReport =>
+    reportBundle(policy)(bundle, { registered: bundle.verdict._tag === 'Adopt', steps: plannedSteps(bundle) });
+
 /** A namespace as a dry run reports it: what would be done, if every step succeeded. */
 export const reportPlannedNamespace =
   (policy: Policy) =>
   (plan: NamespacePlan): NamespaceReport => ({
     name: B.show(plan.name),
     error: plan.error,
-    bundles: plan.bundles.map((bundle) =>
-      reportBundle(policy)(bundle, { registered: bundle.verdict._tag === 'Adopt', steps: plannedSteps(bundle) }),
-    ),
+    bundles: plan.bundles.map(reportPlannedBundle(policy)),
     workDirs: plan.workDirectories.map(({ name, reason }) => ({
       name: B.show(name),
       removed: reason === 'not-registered',
