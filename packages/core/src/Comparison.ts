@@ -11,8 +11,8 @@ import type { Answers, BundleEvidence } from './Evidence.js';
 import * as Layout from './Layout.js';
 import { type BundlePlan, type NamespacePlan, stepsOf, workDirectoriesRemovedBy } from './Plan.js';
 import { type Policy, PolicyName } from './Policy.js';
-import { answerAmong, replay } from './Replay.js';
-import { BundleReport, reportPlannedBundle } from './Report.js';
+import { answerAmong, type Deliberation, deliberate } from './Deliberation.js';
+import { BundleReport, inOneLine, reportPlannedBundle } from './Report.js';
 import { pathsWithOneFailure, successPath } from './Step.js';
 import { planOf, type Survey, type SurveyedNamespace } from './Survey.js';
 import { isDestructive, type Reason, type Verdict } from './Verdict.js';
@@ -140,16 +140,28 @@ const outcomeOf =
     };
   };
 
+/** By question, what was answered to either. One that was answered in two ways has no answer. */
+const answersOfBoth = (...both: ReadonlyArray<Deliberation>): ReadonlyMap<string, Answers> => {
+  const answers = new Map<string, Answers>();
+  const contradicted = new Set<string>();
+  for (const { key, answers: given } of both.flatMap(({ asked }) => asked)) {
+    if (JSON.stringify(answers.get(key) ?? given) !== JSON.stringify(given)) contradicted.add(key);
+    answers.set(key, given);
+  }
+  for (const key of contradicted) answers.delete(key);
+  return answers;
+};
+
 /** What a policy that is neither of the two would do, as far as the answers to the two suffice. */
 const outcomeOfHybrid = (
   policy: Policy,
   evidence: BundleEvidence,
   answers: ReadonlyMap<string, Answers>,
 ): Outcome | undefined => {
-  const replayed = replay(policy, (_, key) => answers.get(key))(evidence);
-  if (replayed._tag === 'Stuck') return undefined;
-  const { verdict } = replayed;
-  return outcomeOf(policy)({ verdict, steps: stepsOf(policy)(replayed.evidence)(verdict) });
+  const deliberated = deliberate(policy, (_, key) => answers.get(key))(evidence);
+  if (deliberated._tag === 'Stuck') return undefined;
+  const { verdict } = deliberated;
+  return outcomeOf(policy)({ verdict, steps: stepsOf(policy)(deliberated.evidence)(verdict) });
 };
 
 /**
@@ -163,10 +175,9 @@ const choicesBehind = (
   differing: ReadonlyArray<keyof Outcome>,
 ): ReadonlyArray<Choice> => {
   const { evidence } = plans.first;
-  const answers = new Map(
-    [replay(first, answerAmong(evidence.answers)), replay(second, answerAmong(plans.second.evidence.answers))]
-      .flatMap((replayed) => replayed(evidence).asked)
-      .map(({ key, answers: given }) => [key, given] as const),
+  const answers = answersOfBoth(
+    deliberate(first, answerAmong(evidence.answers))(evidence),
+    deliberate(second, answerAmong(plans.second.evidence.answers))(evidence),
   );
   const apart = choicesApart(first, second).map((choice) => ({
     choice,
@@ -298,7 +309,7 @@ export const compare =
       root: B.show(survey.root),
       interrupted: survey.interrupted,
       problems: plans.first.namespaces.flatMap(({ name, error }) =>
-        error === null ? [] : [{ namespace: B.show(name), error }],
+        error === null ? [] : [{ namespace: B.show(name), error: inOneLine(error) }],
       ),
       bundles: bundles.sort(bySeverity),
       workDirs,

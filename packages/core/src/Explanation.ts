@@ -12,8 +12,8 @@ import { type FileError, showFileError } from './FileSystem.js';
 import { isHidden } from './Identifier.js';
 import { stepsOf } from './Plan.js';
 import { type Policy, PolicyName } from './Policy.js';
-import { answerAmong, type Replay, replay } from './Replay.js';
-import { reportStep, VerdictName, verdictNameOf } from './Report.js';
+import { answerAmong, type Deliberation, deliberate } from './Deliberation.js';
+import { inOneLine, reportStep, VerdictName, verdictNameOf } from './Report.js';
 import { Rule, rule, ruleOf } from './Rule.js';
 import { showRuntimeError } from './RuntimeName.js';
 import { shimAddress } from './ShimAddress.js';
@@ -276,12 +276,12 @@ const isLogOpenedMeanwhile = ({ logOpened }: Policy, { connection }: Answers): b
   logOpened === 'after-dial' && (connection?._tag === 'Connected' || connection?._tag === 'ConnectFailed');
 
 /** Every question in its order, up to the one that settled it. */
-const rowsOf = (policy: Policy, replayed: Replay, reason: Reason): ReadonlyArray<ExplanationRow> => {
-  const { contents } = replayed.evidence;
-  const looks: Array<Look> = [...looksAtBundle(replayed.evidence)];
+const rowsOf = (policy: Policy, deliberated: Deliberation, reason: Reason): ReadonlyArray<ExplanationRow> => {
+  const { contents } = deliberated.evidence;
+  const looks: Array<Look> = [...looksAtBundle(deliberated.evidence)];
   const asked = [
-    ...replayed.asked,
-    ...(replayed._tag === 'Stuck' ? [{ question: replayed.question, answers: {} }] : []),
+    ...deliberated.asked,
+    ...(deliberated._tag === 'Stuck' ? [{ question: deliberated.question, answers: {} }] : []),
   ];
   for (const { question, answers } of asked) {
     if (contents?._tag === 'Listed' && isLogOpenedMeanwhile(policy, answers)) looks.push(lookAtLog(contents));
@@ -292,8 +292,8 @@ const rowsOf = (policy: Policy, replayed: Replay, reason: Reason): ReadonlyArray
   const settledAt = looks.findIndex(({ settles }) => settles.includes(reason));
   const shown = settledAt === -1 ? looks : looks.slice(0, settledAt + 1);
   return shown.map(({ question, answer, next }, at) => ({
-    question,
-    answer,
+    question: inOneLine(question),
+    answer: inOneLine(answer),
     rule: at === shown.length - 1 ? ruleOf[reason] : next,
   }));
 };
@@ -318,17 +318,17 @@ export const explainSteps = (tree: StepTree): ExplainedPath => {
 export const explainBundle =
   (policy: Policy) =>
   (evidence: BundleEvidence): Explanation => {
-    const replayed = replay(policy, answerAmong(evidence.answers))(evidence);
-    const verdict = replayed._tag === 'Settled' ? replayed.verdict : because('not-recorded');
+    const deliberated = deliberate(policy, answerAmong(evidence.answers))(evidence);
+    const verdict = deliberated._tag === 'Settled' ? deliberated.verdict : because('not-recorded');
     return {
       schema: 'shim-recovery/explanation@1',
       policy: policy.name,
       namespace: B.show(evidence.namespace),
       id: B.show(evidence.id),
-      rows: rowsOf(policy, replayed, verdict.reason),
+      rows: rowsOf(policy, deliberated, verdict.reason),
       verdict: verdictNameOf(verdict),
       reason: verdict.reason,
-      explanation: explain(policy)(replayed.evidence)(verdict),
-      path: explainSteps(stepsOf(policy)(replayed.evidence)(verdict)),
+      explanation: inOneLine(explain(policy)(deliberated.evidence)(verdict)),
+      path: explainSteps(stepsOf(policy)(deliberated.evidence)(verdict)),
     };
   };

@@ -16,6 +16,13 @@ import type { Trace, TraceEvent } from './Trace.js';
 
 const schema = 'shim-recovery/recording@1';
 
+/** A moment in UTC, as every clock of this program writes it. */
+const Time = t.refinement(
+  t.string,
+  (text) => /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/.test(text),
+  'time such as 2026-01-31T12:00:00.000Z',
+);
+
 /** The first line: what is recorded. Policies are named as text, so that a name that is not known here can be told. */
 const Head = t.readonly(
   t.type({
@@ -28,7 +35,7 @@ const Head = t.readonly(
     policies: t.readonlyArray(t.string),
     state: B.ByteString,
     root: B.ByteString,
-    startedAt: t.string,
+    startedAt: Time,
     /** The namespaces that were asked for; empty means all. */
     namespaces: t.readonlyArray(B.ByteString),
   }),

@@ -75,10 +75,12 @@ const isHeld = (bundles: ReadonlyArray<Prepared>): ((name: B.ByteString) => bool
 };
 
 /** Looks at something below the root directories, and closes them. */
-const withRoots =
-  (settings: Settings, capabilities: Capabilities) =>
-  <A>(use: (roots: Roots) => TE.TaskEither<RecoveryError, A>): TE.TaskEither<RecoveryError, A> =>
-    TE.bracket(openRoots(capabilities, settings), use, (roots) => TE.fromTask(closeRoots(capabilities, roots)));
+const withRoots = <A>(
+  settings: Settings,
+  capabilities: Capabilities,
+  use: (roots: Roots) => TE.TaskEither<RecoveryError, A>,
+): TE.TaskEither<RecoveryError, A> =>
+  TE.bracket(openRoots(capabilities, settings), use, (roots) => TE.fromTask(closeRoots(capabilities, roots)));
 
 /**
  * All that `recover` would learn, and what the other policies would ask, too, without changing anything: shims are sent
@@ -93,19 +95,15 @@ export const survey =
     },
   ): ReaderTaskEither<Capabilities, RecoveryError, Survey> =>
   (capabilities) =>
-    withRoots(
-      settings,
-      capabilities,
-    )((roots) => Preparation.survey(capabilities, settings, others)(roots, probe ? 'asked' : 'not-asked'));
+    withRoots(settings, capabilities, (roots) =>
+      Preparation.survey(capabilities, settings, others)(roots, probe ? 'asked' : 'not-asked'),
+    );
 
 /** What the bundles of the settings' namespaces are called; none is looked into. */
 export const listBundles =
   (settings: Settings): ReaderTaskEither<Capabilities, RecoveryError, ReadonlyArray<Snapshot.BundleName>> =>
   (capabilities) =>
-    withRoots(
-      settings,
-      capabilities,
-    )(({ state }) =>
+    withRoots(settings, capabilities, ({ state }) =>
       pipe(
         Snapshot.listBundles(capabilities.fileSystem)(state, settings.namespaces),
         TE.mapLeft((error): RecoveryError => ({ _tag: 'StateUnreadable', error })),
@@ -121,23 +119,22 @@ export const surveyOne =
   (name) =>
   (capabilities) =>
     pipe(
-      withRoots(
-        settings,
-        capabilities,
-      )((roots) => Preparation.surveyOne(capabilities, settings, name)(roots, probe ? 'asked' : 'not-asked')),
+      withRoots(settings, capabilities, (roots) =>
+        Preparation.surveyOne(capabilities, settings, name)(roots, probe ? 'asked' : 'not-asked'),
+      ),
       TE.map(O.map(evidenceFor(settings.policy))),
     );
 
-/** What `recover` would do, and why, as {@link survey} finds it. */
+/** What `recover` would do, and why, as {@link survey} finds it. What the other policies ask is asked for its trace only. */
 export const plan =
   (
     settings: Settings,
-    { probe }: { readonly probe: boolean } = { probe: true },
+    { probe, others = [] }: { readonly probe: boolean; readonly others?: ReadonlyArray<Policy> } = { probe: true },
   ): ReaderTaskEither<Capabilities, RecoveryError, Planned> =>
   (capabilities) =>
   async () => {
     const elapsed = startWatch(capabilities);
-    const surveyed = await survey(settings, { probe, others: [] })(capabilities)();
+    const surveyed = await survey(settings, { probe, others })(capabilities)();
     if (E.isLeft(surveyed)) return surveyed;
     const { interrupted } = surveyed.right;
     const planned = planOf(settings.policy)(surveyed.right);

@@ -1,57 +1,62 @@
-/** A decision made again from answers that were given before: which questions it asked on its way, and how it ended. */
-import { decide, type Question } from './Decision.js';
-import { type Answers, type BundleEvidence, withAnswers } from './Evidence.js';
-import { keyOf } from './Inquiry.js';
-import type { Policy } from './Policy.js';
-import type { Verdict } from './Verdict.js';
+/** What a policy would do on a recorded host: computed from the recording alone, so that any machine will do. */
+import * as E from 'fp-ts/lib/Either.js';
+import { pipe } from 'fp-ts/lib/function.js';
+import * as O from 'fp-ts/lib/Option.js';
+import type * as B from './ByteString.js';
+import { policies, type Policy, PolicyName } from './Policy.js';
+import { type Recording, surveyOf } from './Recording.js';
+import { makeReport, type Report, reportPlannedNamespace } from './Report.js';
+import { planOf } from './Survey.js';
 
-/** A question that was asked, its key (`Inquiry.keyOf`), and the answer. */
-export interface Asked {
-  readonly question: Question;
-  readonly key: string;
-  readonly answers: Answers;
-}
+/**
+ * - `PolicyUnknown`: the recorded one, and this version does not know it.
+ * - `PolicyNotSurveyed`: nobody asked what it would ask.
+ */
+export type ReplayError =
+  | { readonly _tag: 'PolicyUnknown'; readonly name: string; readonly surveyed: ReadonlyArray<string> }
+  | { readonly _tag: 'PolicyNotSurveyed'; readonly name: PolicyName; readonly surveyed: ReadonlyArray<string> };
 
-/** `evidence` holds what was asked for and no more. It is stuck at a question to which there is no answer. */
-export type Replay = { readonly evidence: BundleEvidence; readonly asked: ReadonlyArray<Asked> } & (
-  | { readonly _tag: 'Settled'; readonly verdict: Verdict }
-  | { readonly _tag: 'Stuck'; readonly question: Question }
-);
+/** A sentence for people. */
+export const showReplayError = (error: ReplayError): string => {
+  const surveyed = error.surveyed.join(', ');
+  switch (error._tag) {
+    case 'PolicyUnknown':
+      return `it was recorded under ${error.name}, which this version does not know; name another with --policy, of these: ${surveyed}`;
+    case 'PolicyNotSurveyed':
+      return `what ${error.name} would ask was not recorded; it can be replayed under ${surveyed}; plan --record asks for every policy`;
+  }
+};
 
-/** Decides from what stands in the bundle alone, and puts in each answer as it is asked for. */
+/** The policy of a name, or the recorded one, as far as its questions were asked. */
+export const surveyedPolicy = (
+  { head: { policy: recorded, policies: surveyed } }: Recording,
+  wanted?: PolicyName,
+): E.Either<ReplayError, Policy> => {
+  const name = wanted ?? recorded;
+  if (!PolicyName.is(name)) return E.left({ _tag: 'PolicyUnknown', name, surveyed });
+  return surveyed.includes(name) ? E.right(policies[name]) : E.left({ _tag: 'PolicyNotSurveyed', name, surveyed });
+};
+
+/**
+ * The report of the plan that a policy makes of what was recorded; without a name, the policy of the recorded run.
+ * `namespaces` are those to look at; empty means all. The times are those of the recorded run.
+ */
 export const replay =
-  (policy: Policy, answerTo: (question: Question, key: string) => Answers | undefined) =>
-  (evidence: BundleEvidence): Replay => {
-    const asked: Array<Asked> = [];
-    let known: BundleEvidence = { ...evidence, answers: {} };
-    let shim = '';
-    for (;;) {
-      const decision = decide(policy)(known);
-      if (decision._tag === 'Settle') return { _tag: 'Settled', evidence: known, asked, verdict: decision.verdict };
-      const { question } = decision;
-      const key = keyOf(question, shim);
-      if (question._tag === 'Connection') shim = key;
-      const answers = answerTo(question, key);
-      if (answers === undefined) return { _tag: 'Stuck', evidence: known, asked, question };
-      asked.push({ question, key, answers });
-      known = withAnswers(answers)(known);
-    }
-  };
-
-/** The answer to a question among those that a policy got; undefined where it got none. */
-export const answerAmong =
-  ({ container, program, connection, sandbox, pids }: Answers) =>
-  (question: Question): Answers | undefined => {
-    switch (question._tag) {
-      case 'Container':
-        return container && { container };
-      case 'Program':
-        return program && { program };
-      case 'Connection':
-        return connection && { connection };
-      case 'Sandbox':
-        return sandbox && { sandbox };
-      case 'Pids':
-        return pids && { pids };
-    }
-  };
+  ({ policy, namespaces }: { readonly policy?: PolicyName; readonly namespaces: ReadonlyArray<B.ByteString> }) =>
+  (recording: Recording): E.Either<ReplayError, Report> =>
+    pipe(
+      surveyedPolicy(recording, policy),
+      E.map((chosen) => {
+        const survey = surveyOf(recording);
+        const plan = planOf(chosen)(survey);
+        const about = {
+          ...plan,
+          command: 'replay' as const,
+          startedAt: recording.head.startedAt,
+          durationMs: O.isSome(recording.end) ? recording.end.value.durationMs : 0,
+          interrupted: survey.interrupted,
+        };
+        const wanted = plan.namespaces.filter(({ name }) => namespaces.length === 0 || namespaces.includes(name));
+        return makeReport(about, wanted.map(reportPlannedNamespace(chosen)));
+      }),
+    );

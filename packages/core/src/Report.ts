@@ -87,7 +87,7 @@ export type Summary = t.TypeOf<typeof Summary>;
 export const Report = t.readonly(
   t.type({
     schema: t.literal('shim-recovery/report@1'),
-    command: t.keyof({ plan: null, recover: null }),
+    command: t.keyof({ plan: null, recover: null, replay: null }),
     policy: PolicyName,
     state: t.string,
     root: t.string,
@@ -132,6 +132,12 @@ export const reportStep = (
   more: { readonly error?: string; readonly detail?: string } = {},
 ): StepReport => ({ step: nameOf(step), outcome, ...targetOf(step), ...more });
 
+const invisible = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
+
+/** What a shim, a store or a recording says is theirs to choose: it neither begins a line nor steers a terminal. */
+export const inOneLine = (sentence: string): string =>
+  sentence.replace(invisible, (character) => `\\u{${character.codePointAt(0)?.toString(16) ?? ''}}`);
+
 /** One bundle's part, given what became of its steps. */
 export const reportBundle =
   (policy: Policy) =>
@@ -142,7 +148,7 @@ export const reportBundle =
     id: B.show(plan.evidence.id),
     verdict: verdictNameOf(plan.verdict),
     reason: plan.verdict.reason,
-    explanation: explain(policy)(plan.evidence)(plan.verdict),
+    explanation: inOneLine(explain(policy)(plan.evidence)(plan.verdict)),
     ...done,
   });
 
@@ -160,7 +166,7 @@ export const reportPlannedNamespace =
   (policy: Policy) =>
   (plan: NamespacePlan): NamespaceReport => ({
     name: B.show(plan.name),
-    error: plan.error,
+    error: plan.error === null ? null : inOneLine(plan.error),
     bundles: plan.bundles.map(reportPlannedBundle(policy)),
     workDirs: plan.workDirectories.map(({ name, reason }) => ({
       name: B.show(name),

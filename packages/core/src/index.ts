@@ -6,6 +6,7 @@ export * as Choice from './Choice.js';
 export * as Clock from './Clock.js';
 export * as Comparison from './Comparison.js';
 export * as Decision from './Decision.js';
+export * as Deliberation from './Deliberation.js';
 export * as EventSink from './EventSink.js';
 export * as Evidence from './Evidence.js';
 export * as Explanation from './Explanation.js';

@@ -8,12 +8,11 @@
  * `containers` and `sandboxes` may be left out, and nothing may stand beside them: a misspelt one would make every
  * container of the namespace unknown. Names are text; they are compared as UTF-8.
  */
-import { isUtf8 } from 'node:buffer';
-import * as fs from 'node:fs';
 import * as B from '@shim-recovery/core/ByteString';
 import { type ContainerStore, found, notFound, type SandboxStore } from '@shim-recovery/core/Stores';
 import * as E from 'fp-ts/lib/Either.js';
 import * as t from 'io-ts';
+import { readTextFile } from './TextFile.js';
 
 const maxFileBytes = 64 * 1024 * 1024;
 
@@ -74,26 +73,11 @@ export const storesOf = (file: StoreFile): ContainerStore & SandboxStore => {
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
-const readText = (path: string): E.Either<string, string> =>
-  E.tryCatch(() => {
-    const descriptor = fs.openSync(path, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK);
-    try {
-      const status = fs.fstatSync(descriptor);
-      if (!status.isFile()) throw new Error('it is no regular file');
-      if (status.size > maxFileBytes) throw new Error(`it is larger than ${maxFileBytes} bytes`);
-      const bytes = fs.readFileSync(descriptor);
-      if (!isUtf8(bytes)) throw new Error('it is not UTF-8');
-      return bytes.toString();
-    } finally {
-      fs.closeSync(descriptor);
-    }
-  }, messageOf);
-
 /** Reads the file once. Left: a sentence that says what is wrong with it, and where. */
 export const openJsonStore = (path: string): E.Either<string, ContainerStore & SandboxStore> => {
   const failed = (reason: string): E.Either<string, never> =>
     E.left(`the store file ${path} cannot be used: ${reason}`);
-  const text = readText(path);
+  const text = readTextFile(path, { maxBytes: maxFileBytes });
   if (E.isLeft(text)) return failed(text.left);
   const json = E.tryCatch((): unknown => JSON.parse(text.right), messageOf);
   if (E.isLeft(json)) return failed(json.left);

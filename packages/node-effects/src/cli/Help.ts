@@ -1,6 +1,6 @@
 /** What the command says about itself. */
 
-export const commandNames = ['plan', 'recover', 'demo'] as const;
+export const commandNames = ['plan', 'recover', 'replay', 'demo'] as const;
 export type CommandName = (typeof commandNames)[number];
 
 export const defaultState = '/run/containerd/io.containerd.runtime.v2.task';
@@ -13,13 +13,14 @@ Usage: shim-recovery <command> [options]
 Commands:
   plan      say what a restart would do to each bundle, and why; changes nothing
   recover   do it: take shims back, reap, clean up, remove
+  replay    say what a policy would do on a host that was recorded, on any machine
   demo      lay out a throw-away host with scripted shims, plan it and recover it
 
 Options:
   -h, --help      this text; after a command, its own
   -V, --version   the version
 
-Exit codes: 0 done, 1 could not run, 2 bad usage, 3 see plan and recover.
+Exit codes: 0 done, 1 could not run, 2 bad usage, 3 see plan, recover and replay.
 `;
 
 const hostOptions = `Where:
@@ -47,11 +48,13 @@ What shim binaries are told:
 
 Output:
   --json                  the report as one line of JSON
+  --record FILE           also write down what is learnt, line by line, for replay; FILE must not exist yet
 `;
 
 const plan = `shim-recovery plan: say what a restart would do to each bundle, and why. Changes nothing.
 
-Shims are sent Connect and Pids, nothing else; their log pipes are not opened.
+Shims are sent Connect and Pids, nothing else; their log pipes are not opened. With --record every policy's questions are
+asked, so that the recording can be replayed under each.
 
 Usage: shim-recovery plan [options]
 
@@ -80,6 +83,23 @@ ${hostOptions}  --detailed-exitcode     exit with 3 also when something was dest
 Exit codes: 0 all steps done, 1 could not run, 2 bad usage, 3 a step failed or something was held, 130 or 143 interrupted.
 `;
 
+const replay = `shim-recovery replay: say what a policy would do on a host that was recorded, and why.
+
+Reads what plan or recover wrote with --record, and nothing else: any machine will do, and nothing is touched.
+A recording whose run ended early is replayed as far as it goes.
+
+Usage: shim-recovery replay FILE [options]
+
+  --policy NAME           whose decisions to take (default: those of the recorded run); plan records for every policy,
+                          recover for its own
+  --namespace NS          only this namespace; may be given several times
+  --json                  the report as one line of JSON
+  --detailed-exitcode     exit with 3 when something would be destroyed or held, or the recording ends early
+  -h, --help              this text
+
+Exit codes: 0 done, 1 could not run, 2 bad usage, 3 see --detailed-exitcode.
+`;
+
 const demo = `shim-recovery demo: lay out a throw-away host, plan it and recover it. Needs neither root nor containerd.
 
 The shims are scripted, their sockets and log pipes are real. Nothing is left behind.
@@ -98,6 +118,8 @@ export const helpText = (about: CommandName | undefined): string => {
       return plan;
     case 'recover':
       return recover;
+    case 'replay':
+      return replay;
     case 'demo':
       return demo;
   }

@@ -35,11 +35,32 @@ export interface HostOptions {
   readonly isDetailedExitCode: boolean;
 }
 
+/** What `replay` is told. Without a policy, the recorded one is meant. */
+export interface ReplayOptions {
+  readonly path: string;
+  readonly policy: Policy | undefined;
+  readonly namespaces: ReadonlyArray<string>;
+  readonly isJson: boolean;
+  readonly isDetailedExitCode: boolean;
+}
+
 export type Command =
   | { readonly _tag: 'Help'; readonly about: CommandName | undefined }
   | { readonly _tag: 'Version' }
-  | { readonly _tag: 'Plan'; readonly host: HostOptions; readonly isProbing: boolean }
-  | { readonly _tag: 'Recover'; readonly host: HostOptions; readonly isWatching: boolean; readonly isForced: boolean }
+  | {
+      readonly _tag: 'Plan';
+      readonly host: HostOptions;
+      readonly isProbing: boolean;
+      readonly recordPath: string | undefined;
+    }
+  | {
+      readonly _tag: 'Recover';
+      readonly host: HostOptions;
+      readonly isWatching: boolean;
+      readonly isForced: boolean;
+      readonly recordPath: string | undefined;
+    }
+  | { readonly _tag: 'Replay'; readonly replay: ReplayOptions }
   | { readonly _tag: 'Demo' };
 
 /** A mistake of the one who typed; one line that says what to do. */
@@ -66,11 +87,19 @@ const hostOptions = {
   debug: { type: 'boolean' },
   json: { type: 'boolean' },
   'detailed-exitcode': { type: 'boolean' },
+  record: { type: 'string' },
 } as const;
 
 const optionsOf = {
   plan: { ...hostOptions, 'no-probe': { type: 'boolean' } },
   recover: { ...hostOptions, watch: { type: 'boolean' }, force: { type: 'boolean' } },
+  replay: {
+    help: { type: 'boolean', short: 'h' },
+    policy: { type: 'string' },
+    namespace: { type: 'string', multiple: true },
+    json: { type: 'boolean' },
+    'detailed-exitcode': { type: 'boolean' },
+  },
   demo: { help: { type: 'boolean', short: 'h' } },
 } as const;
 
@@ -117,12 +146,28 @@ const checkNames = (command: CommandName, args: ReadonlyArray<string>): E.Either
 
 type Values = Readonly<Record<string, unknown>>;
 
-const parseValues = (command: CommandName, args: ReadonlyArray<string>): E.Either<UsageError, Values> =>
+/** The commands that take names of files besides their options. */
+const takesFiles = (command: CommandName): boolean => command === 'replay';
+
+interface Typed {
+  readonly values: Values;
+  readonly files: ReadonlyArray<string>;
+}
+
+const parseTyped = (command: CommandName, args: ReadonlyArray<string>): E.Either<UsageError, Typed> =>
   pipe(
     checkNames(command, args),
     E.chain(() =>
       E.tryCatch(
-        (): Values => parseArgs({ args: [...args], options: optionsOf[command], strict: true }).values,
+        (): Typed => {
+          const { values, positionals: files } = parseArgs({
+            args: [...args],
+            options: optionsOf[command],
+            strict: true,
+            allowPositionals: takesFiles(command),
+          });
+          return { values, files };
+        },
         (error): UsageError => ({ message: messageOf(error, command) }),
       ),
     ),
@@ -257,28 +302,79 @@ const parseHost = (values: Values): E.Either<UsageError, HostOptions> =>
     })),
   );
 
+/** Where to record to: not where a run looks, lest it find the recording itself. */
+const parseRecordPath = (values: Values, { state, root }: HostOptions): E.Either<UsageError, string | undefined> => {
+  const typed = textOf(values, 'record');
+  if (typed === undefined) return E.right(undefined);
+  if (typed === '-') return usage('--record takes a file; stdout is for the report');
+  return pipe(
+    parsePath(values, 'record', ''),
+    E.chain((file) => {
+      const inside = [state, root].find((directory) => isWithin(directory, file));
+      return inside === undefined
+        ? E.right(file)
+        : usage(`--record ${file} lies in ${inside}, which is looked at and cleaned up; name a file elsewhere`);
+    }),
+  );
+};
+
+/** What `plan` and `recover` are told. */
+const parseRun = (values: Values) =>
+  pipe(
+    E.Do,
+    E.bind('host', () => parseHost(values)),
+    E.bind('recordPath', ({ host }) => parseRecordPath(values, host)),
+  );
+
+const parseReplay = ({ values, files }: Typed): E.Either<UsageError, ReplayOptions> => {
+  const [file, ...more] = files;
+  if (file === undefined || file === '') return usage('replay needs the recording: replay FILE');
+  if (more.length > 0) return usage(`replay takes one recording, and ${JSON.stringify(more[0])} is one more`);
+  if (file === '-') return usage('replay reads a file, not stdin; save the recording first');
+  if (file.includes('\0')) return usage('the name of the recording holds a NUL byte');
+  return pipe(
+    E.Do,
+    E.bind('policy', () =>
+      values['policy'] === undefined ? E.right(undefined) : parsePolicy(textOf(values, 'policy')),
+    ),
+    E.bind('namespaces', () => parseNamespaces(values)),
+    E.map((parsed) => ({
+      ...parsed,
+      path: path.resolve(file),
+      isJson: isSet(values, 'json'),
+      isDetailedExitCode: isSet(values, 'detailed-exitcode'),
+    })),
+  );
+};
+
 const parseCommand = (command: CommandName, args: ReadonlyArray<string>): E.Either<UsageError, Command> =>
   pipe(
-    parseValues(command, args),
-    E.chain((values): E.Either<UsageError, Command> => {
+    parseTyped(command, args),
+    E.chain((typed): E.Either<UsageError, Command> => {
+      const { values } = typed;
       if (isSet(values, 'help')) return E.right({ _tag: 'Help', about: command });
       switch (command) {
         case 'demo':
           return E.right({ _tag: 'Demo' });
         case 'plan':
           return pipe(
-            parseHost(values),
-            E.map((host) => ({ _tag: 'Plan', host, isProbing: !isSet(values, 'no-probe') })),
+            parseRun(values),
+            E.map((run) => ({ _tag: 'Plan', ...run, isProbing: !isSet(values, 'no-probe') })),
           );
         case 'recover':
           return pipe(
-            parseHost(values),
-            E.map((host) => ({
+            parseRun(values),
+            E.map((run) => ({
               _tag: 'Recover',
-              host,
+              ...run,
               isWatching: isSet(values, 'watch'),
               isForced: isSet(values, 'force'),
             })),
+          );
+        case 'replay':
+          return pipe(
+            parseReplay(typed),
+            E.map((replay) => ({ _tag: 'Replay', replay })),
           );
       }
     }),

@@ -64,7 +64,7 @@ const bundleLines = (style: Style, width: number, bundle: BundleReport): Readonl
 ];
 
 const workDirLines = (style: Style, command: Report['command'], namespace: NamespaceReport): ReadonlyArray<string> => {
-  const removed = command === 'plan' ? 'would be removed' : 'removed';
+  const removed = command === 'recover' ? 'removed' : 'would be removed';
   return namespace.workDirs
     .filter((entry) => entry.removed || entry.error !== undefined)
     .map(({ name, error }) =>
@@ -91,9 +91,9 @@ const namespaceLines = (
 
 const plural = (count: number, one: string, many: string): string => `${count} ${count === 1 ? one : many}`;
 
-const summaryLine = ({ command, summary, interrupted, durationMs }: Report): string => {
+const summaryLine = ({ command, summary, interrupted, startedAt, durationMs }: Report): string => {
   const counts: ReadonlyArray<readonly [number, string, string]> =
-    command === 'plan'
+    command !== 'recover'
       ? [
           [summary.adopt, 'to adopt', 'to adopt'],
           [summary.reap, 'to reap', 'to reap'],
@@ -115,7 +115,8 @@ const summaryLine = ({ command, summary, interrupted, durationMs }: Report): str
         ];
   const words = counts.filter(([count]) => count > 0).map(([count, one, many]) => plural(count, one, many));
   const what = words.length === 0 ? 'nothing to do' : words.join(', ');
-  return `${command}: ${what}, in ${Math.round(durationMs)} ms${interrupted ? '; interrupted, what is left undone is said above' : ''}`;
+  const when = command === 'replay' ? `as recorded at ${startedAt}` : `in ${Math.round(durationMs)} ms`;
+  return `${command}: ${what}, ${when}${interrupted ? '; interrupted, what is left undone is said above' : ''}`;
 };
 
 /** The whole report, ending with a summary of one line. */

@@ -139,10 +139,14 @@ const perform = async (places: Places, terminal: Terminal, isInterrupted: () => 
   const shims = await startShims(places);
   try {
     await terminal.print(introduction(places));
-    const planned = await runPlan(optionsFor(places), terminal, true);
+    const planned = await runPlan(optionsFor(places), terminal, { isProbing: true, recordPath: undefined });
     if (planned !== exitCode.done || isInterrupted()) return planned;
     await terminal.print('\nNow doing it:\n\n');
-    return await runRecover(optionsFor(places), terminal, { isWatching: false, isForced: false });
+    return await runRecover(optionsFor(places), terminal, {
+      isWatching: false,
+      isForced: false,
+      recordPath: undefined,
+    });
   } finally {
     for (const shim of shims) await shim.stop();
   }

@@ -6,6 +6,7 @@ import { helpText } from './Help.js';
 import { type Command, parseCommandLine } from './Options.js';
 import { exitCode, runPlan } from './planCommand.js';
 import { runRecover } from './recoverCommand.js';
+import { runReplay } from './replayCommand.js';
 import { processTerminal, type Terminal } from './Terminal.js';
 
 const version = (): string => {
@@ -22,9 +23,11 @@ const runCommand = async (command: Command, terminal: Terminal): Promise<number>
       await terminal.print(`shim-recovery ${version()}\n`);
       return exitCode.done;
     case 'Plan':
-      return runPlan(command.host, terminal, command.isProbing);
+      return runPlan(command.host, terminal, command);
     case 'Recover':
       return runRecover(command.host, terminal, command);
+    case 'Replay':
+      return runReplay(command.replay, terminal);
     case 'Demo': {
       const { runDemo } = await import('./demoCommand.js');
       return runDemo(terminal);

@@ -1,26 +1,38 @@
 /** `shim-recovery plan`: what a restart would do, and why. Changes nothing. */
+import { policies } from '@shim-recovery/core/Policy';
 import { showRecoveryError } from '@shim-recovery/core/Preparation';
 import { plan } from '@shim-recovery/core/Recovery';
 import { changesSomething, type Report } from '@shim-recovery/core/Report';
+import { headOf } from '@shim-recovery/core/Recording';
 import * as E from 'fp-ts/lib/Either.js';
 import { capabilitiesOf, openStore, settingsOf } from './Host.js';
 import { listenForInterruption } from './Interruption.js';
 import type { HostOptions } from './Options.js';
 import { renderReport } from './Render.js';
+import { openRecording, type RecordingFile } from './RecordingFile.js';
 import type { Terminal } from './Terminal.js';
+import { both } from './Watch.js';
 
 export const exitCode = { done: 0, couldNotRun: 1, badUsage: 2, somethingElse: 3 } as const;
 
 /** A report in the form that was asked for. */
-export const formatReport = (options: HostOptions, terminal: Terminal, report: Report): string =>
+export const formatReport = (options: Pick<HostOptions, 'isJson'>, terminal: Terminal, report: Report): string =>
   options.isJson ? `${JSON.stringify(report)}\n` : renderReport(terminal.style)(report);
 
 /** Says which of the namespaces that were asked for are not there: most likely a slip of the pen. */
-export const sayMissingNamespaces = ({ namespaces, state }: HostOptions, terminal: Terminal, report: Report): void => {
+export const sayMissingNamespaces = (
+  { namespaces, state }: Pick<HostOptions, 'namespaces' | 'state'>,
+  terminal: Terminal,
+  report: Report,
+): void => {
   const names = new Set(report.namespaces.map(({ name }) => name));
   for (const name of namespaces)
     if (!names.has(name)) terminal.say(`shim-recovery: there is no namespace ${name} in ${state}`);
 };
+
+/** A run that went well, and whose recording did not, could not do all that was asked. */
+export const withRecording = ({ isLost }: RecordingFile, outcome: number): number =>
+  outcome === exitCode.done && isLost() ? exitCode.couldNotRun : outcome;
 
 /** Says on stderr why nothing was done. */
 export const refuse = (terminal: Terminal, why: string): number => {
@@ -29,26 +41,44 @@ export const refuse = (terminal: Terminal, why: string): number => {
   return exitCode.couldNotRun;
 };
 
+export interface PlanOptions {
+  readonly isProbing: boolean;
+  readonly recordPath: string | undefined;
+}
+
 /** Runs the command; the exit code. */
-export const runPlan = async (options: HostOptions, terminal: Terminal, isProbing: boolean): Promise<number> => {
+export const runPlan = async (
+  options: HostOptions,
+  terminal: Terminal,
+  { isProbing, recordPath }: PlanOptions,
+): Promise<number> => {
   const store = await openStore(options, 'shared');
   if (E.isLeft(store)) return refuse(terminal, store.left);
   const interruption = listenForInterruption(() => undefined);
+  const settings = settingsOf(options);
+  // Only a recording wants to know what the other policies would ask.
+  const others =
+    recordPath === undefined ? [] : Object.values(policies).filter(({ name }) => name !== settings.policy.name);
+  const recording = openRecording(recordPath, headOf('plan', settings, others, Date.now()), terminal.say);
   try {
-    const { stores } = store.right;
-    const capabilities = capabilitiesOf(options, terminal, { stores, interrupted: interruption.requested });
+    if (E.isLeft(recording)) return refuse(terminal, recording.left);
+    const capabilities = capabilitiesOf(options, terminal, {
+      stores: store.right.stores,
+      interrupted: interruption.requested,
+      trace: both(terminal.progress, recording.right.trace),
+    });
     if (E.isLeft(capabilities)) return refuse(terminal, capabilities.left);
-    const planned = await plan(settingsOf(options), { probe: isProbing })(capabilities.right)();
+    const planned = await plan(settings, { probe: isProbing, others })(capabilities.right)();
     if (E.isLeft(planned)) return refuse(terminal, showRecoveryError(planned.left));
     const { report } = planned.right;
     terminal.clearProgress();
+    recording.right.end(report)();
     sayMissingNamespaces(options, terminal, report);
     await terminal.print(formatReport(options, terminal, report));
-    return (
-      interruption.exitCode() ??
-      (options.isDetailedExitCode && changesSomething(report) ? exitCode.somethingElse : exitCode.done)
-    );
+    const outcome = options.isDetailedExitCode && changesSomething(report) ? exitCode.somethingElse : exitCode.done;
+    return interruption.exitCode() ?? withRecording(recording.right, outcome);
   } finally {
+    if (E.isRight(recording)) recording.right.close();
     store.right.close();
     interruption.stopListening();
   }

@@ -1,6 +1,7 @@
 /** `shim-recovery recover`: does what `plan` says, and with `--watch` stays attached. */
 import { showRecoveryError } from '@shim-recovery/core/Preparation';
 import { type Recovered, recover } from '@shim-recovery/core/Recovery';
+import { headOf } from '@shim-recovery/core/Recording';
 import { changesSomething, type Report } from '@shim-recovery/core/Report';
 import * as E from 'fp-ts/lib/Either.js';
 import { isServed } from '../containerd/DaemonProbe.js';
@@ -9,13 +10,15 @@ import { capabilitiesOf, type OpenStore, openStore, settingsOf } from './Host.js
 import { type Interruption, listenForInterruption } from './Interruption.js';
 import { makeLogLines, taskName } from './LogLines.js';
 import { daemonSocketOf, type HostOptions } from './Options.js';
-import { exitCode, formatReport, refuse, sayMissingNamespaces } from './planCommand.js';
+import { exitCode, formatReport, refuse, sayMissingNamespaces, withRecording } from './planCommand.js';
+import { openRecording } from './RecordingFile.js';
 import type { Terminal } from './Terminal.js';
 import { both, followEnds, holdBack } from './Watch.js';
 
 export interface RecoverOptions {
   readonly isWatching: boolean;
   readonly isForced: boolean;
+  readonly recordPath: string | undefined;
 }
 
 /** Why it must not be done here and now, unless it is forced. */
@@ -77,35 +80,42 @@ export const runRecover = async (
   const events = holdBack(lineSink(terminal.stdout), (event, reason) =>
     terminal.say(`shim-recovery: ${taskName(event)}: the event ${event._tag} could not be printed: ${reason}`),
   );
+  const settings = settingsOf(options);
+  const recording = openRecording(recoverOptions.recordPath, headOf('recover', settings, [], Date.now()), terminal.say);
   try {
+    if (E.isLeft(recording)) return refuse(terminal, recording.left);
+    const progress = both(terminal.progress, recording.right.trace);
     const capabilities = capabilitiesOf(options, terminal, {
       stores: store.right.stores,
       interrupted: interruption.requested,
+      trace: progress,
       ...(recoverOptions.isWatching
         ? {
             eventSink: events.sink,
             logSink: logs.sink,
-            trace: both(terminal.progress, followEnds(terminal.say, logs)),
+            trace: both(progress, followEnds(terminal.say, logs)),
           }
         : {}),
     });
     if (E.isLeft(capabilities)) return refuse(terminal, capabilities.left);
-    const recovered = await recover(settingsOf(options))(capabilities.right)();
+    const recovered = await recover(settings)(capabilities.right)();
     if (E.isLeft(recovered)) return refuse(terminal, showRecoveryError(recovered.left));
     const { report, stop } = recovered.right;
     terminal.clearProgress();
+    recording.right.end(report)();
     sayMissingNamespaces(options, terminal, report);
     await terminal.print(formatReport(options, terminal, report));
     await events.release();
     if (recoverOptions.isWatching && !report.interrupted) {
       await watch(terminal, recovered.right, interruption);
       await stop();
-      return exitCode.done;
+      return withRecording(recording.right, exitCode.done);
     }
     await stop();
-    return interruption.exitCode() ?? outcomeOf(options, report);
+    return interruption.exitCode() ?? withRecording(recording.right, outcomeOf(options, report));
   } finally {
     logs.endAll();
+    if (E.isRight(recording)) recording.right.close();
     store.right.close();
     interruption.stopListening();
   }
