@@ -161,7 +161,16 @@ export const startRecording =
     put(head);
     return {
       trace: { tell: (event) => () => pipe(lineOf(event), O.map(put), () => undefined) },
-      end: (run) => () => put({ _tag: 'End', ...run, bundles: written.Bundle, namespaces: written.Namespace }),
+      end:
+        ({ interrupted, durationMs }) =>
+        () =>
+          put({
+            _tag: 'End',
+            interrupted,
+            durationMs,
+            bundles: written.Bundle,
+            namespaces: written.Namespace,
+          }),
     };
   };
 

@@ -101,6 +101,19 @@ describe('a recording', () => {
     expect(parsed(written.join('')).end).toMatchObject({ value: { interrupted: false } });
   });
 
+  it('ends with what the run came to, and nothing else of it', () => {
+    const more = { interrupted: true, durationMs: 2, summary: 'of the report' };
+    const written: Array<string> = [];
+    startRecording((line) => () => void written.push(line))(head)().end(more)();
+    expect(JSON.parse(written[1] ?? '')).toEqual({
+      _tag: 'End',
+      interrupted: true,
+      durationMs: 2,
+      bundles: 0,
+      namespaces: 0,
+    });
+  });
+
   it('needs no newline at its end', () => {
     expect(parsed(recorded.trimEnd()).isComplete).toBe(true);
   });
@@ -151,6 +164,11 @@ describe('what is refused', () => {
     ['a report', '{"schema":"shim-recovery/report@1"}\n', /its schema is "shim-recovery\/report@1"/],
     ['a newer schema', newer, /^it is written as shim-recovery\/recording@2, and this version reads .*@1 only; replay/],
     ['a first line without its fields', recorded.replace('"command":"plan"', '"command":"demo"'), /line 1 .*\/command/],
+    [
+      'a time that is none',
+      recorded.replace('1970-01-01T', '\\u001b[2J'),
+      /line 1 is damaged: \/startedAt is .*no time/,
+    ],
     ['a damaged line', lines.with(2, lines[2]?.slice(9) ?? '').join('\n'), /^line 3 is damaged: it is no JSON/],
     ['an empty line', lines.with(2, '').join('\n'), /^line 3 is damaged: it is empty/],
     [

@@ -46,6 +46,7 @@ const sampleValues: Readonly<Record<string, string>> = {
 
 describe.each(commandNames)('the help of %s', (name) => {
   const documented = documentedIn(helpText(name));
+  const file = name === 'replay' ? ['/srv/recording'] : [];
   const typed = ({ name: option, value }: Documented): ReadonlyArray<string> => {
     if (value === undefined) return [option];
     // No two directories may be the same one.
@@ -55,14 +56,16 @@ describe.each(commandNames)('the help of %s', (name) => {
   test('names options that are all accepted, with a value where one is shown', () => {
     for (const option of documented) {
       const tag = option.name === '--help' ? 'Help' : undefined;
-      const command = right(parseCommandLine([name, ...typed(option)]));
+      const command = right(parseCommandLine([name, ...file, ...typed(option)]));
       expect(command._tag.toLowerCase()).toBe(tag?.toLowerCase() ?? name);
       if (option.short !== undefined) expect(parseCommandLine([name, option.short])).toEqual(E.right(command));
       if (option.value !== undefined) expect(mistake(name, option.name)).toMatch(/argument missing|see shim-recovery/);
       else expect(mistake(name, `${option.name}=x`)).toMatch(/does not take an argument/);
     }
     expect(
-      E.isRight(parseCommandLine([name, ...documented.filter((option) => option.name !== '--help').flatMap(typed)])),
+      E.isRight(
+        parseCommandLine([name, ...file, ...documented.filter((option) => option.name !== '--help').flatMap(typed)]),
+      ),
     ).toBe(true);
   });
 
@@ -179,8 +182,23 @@ test('several namespaces are all meant', () => {
   expect(hostOf('--namespace', 'default', '--namespace=k8s.io').namespaces).toEqual(['default', 'k8s.io']);
 });
 
+test('what replay is told', () => {
+  const told = ['replay', 'a', '--policy', 'containerd-2.1', '--namespace', 'k8s.io', '--json'];
+  expect(right(parseCommandLine(told))).toMatchObject({
+    replay: { path: path.resolve('a'), namespaces: ['k8s.io'], policy: { name: 'containerd-2.1' }, isJson: true },
+  });
+  expect(right(parseCommandLine(['replay', 'a']))).toMatchObject({ replay: { policy: undefined, namespaces: [] } });
+});
+
+test('where plan and recover record', () => {
+  for (const name of ['plan', 'recover']) {
+    expect(right(parseCommandLine([name, '--record', 'x']))).toMatchObject({ recordPath: path.resolve('x') });
+    expect(right(parseCommandLine([name]))).toMatchObject({ recordPath: undefined });
+  }
+});
+
 test.each<readonly [ReadonlyArray<string>, RegExp]>([
-  [[], /^a command is missing; it takes plan, recover, demo$/],
+  [[], /^a command is missing; it takes plan, recover, replay, demo$/],
   [['pln'], /^there is no command pln; did you mean plan\?; see shim-recovery --help$/],
   [['destroy'], /^there is no command destroy; see/],
   [['__proto__'], /^there is no command __proto__/],
@@ -197,7 +215,7 @@ test.each<readonly [ReadonlyArray<string>, RegExp]>([
   [['plan', '--state', '--json'], /--state.*ambiguous/],
   [['plan', '--state='], /^--state is empty; give it a path$/],
   [['plan', '--root', 'a\0b'], /^--root holds a NUL byte$/],
-  [['plan', '--policy', 'containerd-0.2'], /^--policy containerd-0.2 is not known; it takes containerd-1.7/],
+  [['plan', '--policy', 'containerd-0.2'], /^--policy containerd-0.2 is not known; it takes containerd-1.6, /],
   [['plan', '--policy', 'toString'], /^--policy toString is not known/],
   [['plan', '--store', 'bolt'], /^--store bolt is no store; it takes bolt:FILE, containerd:SOCKET, json:FILE or none$/],
   [['plan', '--store', 'bolt:'], /^--store bolt: lacks a path/],
@@ -206,6 +224,19 @@ test.each<readonly [ReadonlyArray<string>, RegExp]>([
   [['plan', '--store', 'sqlite:/a'], /^--store sqlite:\/a is no store/],
   [['plan', '--store', 'None'], /^--store None is no store/],
   [['plan', '--store='], /is no store/],
+  [['plan', '--record='], /^--record is empty/],
+  [['plan', '--record', 'a\0b'], /^--record holds a NUL byte$/],
+  [['recover', '--record', '-'], /^--record takes a file; stdout is for the report$/],
+  [['plan', '--state', '/a/state', '--record', '/a/state/x'], /^--record \/a\/state\/x lies in \/a\/state, which is/],
+  [['plan', '--root', '/a/root', '--record', '/a/root/b/../x'], /^--record \/a\/root\/x lies in \/a\/root, which is/],
+  [['replay'], /^replay needs the recording: replay FILE$/],
+  [['replay', ''], /^replay needs the recording/],
+  [['replay', 'a', 'b'], /^replay takes one recording, and "b" is one more$/],
+  [['replay', '-'], /^replay reads a file, not stdin; save the recording first$/],
+  [['replay', 'a\0b'], /^the name of the recording holds a NUL byte$/],
+  [['replay', 'a', '--policy', 'toString'], /^--policy toString is not known/],
+  [['replay', 'a', '--namespace', 'bad..ns'], /^--namespace "bad..ns" is not valid/],
+  [['replay', 'a', '--state', '/b'], /^replay has no option --state;/],
 ])('%j is a mistake', (args, message) => {
   expect(mistake(...args)).toMatch(message);
 });
