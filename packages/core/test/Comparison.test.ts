@@ -34,16 +34,14 @@ describe('a comparison', () => {
       fc.property(anyPolicy(), anyPolicy(), anySurvey(), (one, other, survey) => {
         const there = compare(one, other)(survey);
         const back = compare(other, one)(survey);
-        const turned = <A extends { readonly first: unknown; readonly second: unknown }>({
-          first,
-          second,
-          ...rest
-        }: A) => {
-          const { why: _, ...same } = { why: '', ...rest };
-          return { ...same, first: second, second: first };
-        };
-        expect(back.bundles.map(turned)).toEqual(there.bundles.map(({ why: _, ...rest }) => rest));
-        expect(back.workDirs.map(turned)).toEqual(there.workDirs);
+        const turned = <A extends { readonly first: unknown; readonly second: unknown }>(pair: A) => ({
+          ...pair,
+          why: '', // it names the first one first
+          first: pair.second,
+          second: pair.first,
+        });
+        expect(back.bundles.map(turned)).toEqual(there.bundles.map((difference) => ({ ...difference, why: '' })));
+        expect(back.workDirs.map(turned)).toEqual(there.workDirs.map((difference) => ({ ...difference, why: '' })));
         expect(back.summary).toEqual(there.summary);
       }),
     );

@@ -38,7 +38,7 @@ export const anySurvey = (): fc.Arbitrary<Survey> =>
       bundles: fc.array(
         fc
           .tuple(anyEvidence(), fc.array(anyEvidence(), { minLength: 3, maxLength: 3 }))
-          .map(([{ answers: _, ...evidence }, others]): SurveyedBundle => {
+          .map(([evidence, others]): SurveyedBundle => {
             const names = Object.keys(policies);
             return {
               evidence: { ...evidence, answers: {} },

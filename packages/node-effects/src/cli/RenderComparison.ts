@@ -75,7 +75,9 @@ const groupBy = (
 ): ReadonlyArray<readonly [string, ReadonlyArray<string>]> => {
   const groups = new Map<string, Array<string>>();
   for (const difference of bundles) {
-    const body = say(difference).map((line) => `    ${line}`).join('\n');
+    const body = say(difference)
+      .map((line) => `    ${line}`)
+      .join('\n');
     const names = groups.get(body) ?? [];
     groups.set(body, names);
     names.push(`${difference.namespace}/${difference.id}`);

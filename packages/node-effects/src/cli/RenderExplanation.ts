@@ -9,14 +9,12 @@ const rowLine =
     return `  ${question} ${style.strong(answer)} ${style.faint(`→ ${step}${rule.text}`)}`;
   };
 
-const endLine = ({ succeeds }: ExplainedPath): string => (succeeds ? 'done' : 'left as it then is, and reported as failed');
+const endLine = ({ succeeds }: ExplainedPath): string =>
+  succeeds ? 'done' : 'left as it then is, and reported as failed';
 
 const failureLines = (style: Style, { onFailure }: ExplainedStep, indent: string): ReadonlyArray<string> => {
   if (onFailure === null) return [];
-  return [
-    style.faint(`${indent}  if that fails:`),
-    ...pathLines(style, onFailure, `${indent}    `),
-  ];
+  return [style.faint(`${indent}  if that fails:`), ...pathLines(style, onFailure, `${indent}    `)];
 };
 
 const pathLines = (style: Style, path: ExplainedPath, indent: string): ReadonlyArray<string> => [

@@ -8,7 +8,7 @@ import { showReplayError, surveyedPolicy } from '@shim-recovery/core/Replay';
 import type { Survey } from '@shim-recovery/core/Survey';
 import * as E from 'fp-ts/lib/Either.js';
 import { pipe } from 'fp-ts/lib/function.js';
-import { onHost } from './Host.js';
+import { askHost } from './Asking.js';
 import type { ComparedPolicies, CompareOptions } from './Options.js';
 import { exitCode, refuse, sayMissingNamespaces } from './planCommand.js';
 import { readRecording, sayIncomplete } from './RecordedHost.js';
@@ -19,12 +19,15 @@ const print = async (
   { policies: { first, second }, isJson, isDetailedExitCode, source }: CompareOptions,
   terminal: Terminal,
   surveyed: Survey,
+  isComplete: boolean,
 ): Promise<number> => {
   const comparison: Comparison = compare(first, second)(surveyed);
   const asked = source._tag === 'Host' ? source.host : { namespaces: source.namespaces, state: source.path };
-  sayMissingNamespaces(asked, terminal, { namespaces: surveyed.namespaces.map(({ name }) => ({ name: B.show(name) })) });
+  sayMissingNamespaces(asked, terminal, {
+    namespaces: surveyed.namespaces.map(({ name }) => ({ name: B.show(name) })),
+  });
   await terminal.print(isJson ? `${JSON.stringify(comparison)}\n` : renderComparison(terminal.style)(comparison));
-  return isDetailedExitCode && differs(comparison) ? exitCode.somethingElse : exitCode.done;
+  return isDetailedExitCode && (differs(comparison) || !isComplete) ? exitCode.somethingElse : exitCode.done;
 };
 
 const only = (namespaces: ReadonlyArray<string>, surveyed: Survey): Survey => ({
@@ -55,13 +58,13 @@ export const runCompare = async (options: CompareOptions, terminal: Terminal): P
     const read = readSurvey(source, policies);
     if (E.isLeft(read)) return refuse(terminal, `the recording ${source.path} cannot be compared: ${read.left}`);
     sayIncomplete(source.path, terminal, read.right.recording);
-    return print(options, terminal, read.right.surveyed);
+    return print(options, terminal, read.right.surveyed, read.right.recording.isComplete);
   }
   const { host, isProbing } = source;
-  return onHost(host, terminal, async (settings, capabilities) => {
+  return askHost(host, terminal, async (settings, capabilities) => {
     const surveyed = await survey(settings, { probe: isProbing, others: [policies.second] })(capabilities)();
     if (E.isLeft(surveyed)) return refuse(terminal, showRecoveryError(surveyed.left));
     terminal.clearProgress();
-    return print(options, terminal, surveyed.right);
+    return print(options, terminal, surveyed.right, true);
   });
 };

@@ -11,7 +11,7 @@ import * as E from 'fp-ts/lib/Either.js';
 import { pipe } from 'fp-ts/lib/function.js';
 import * as O from 'fp-ts/lib/Option.js';
 import { chooseBundle, showBundleName } from './BundleChoice.js';
-import { onHost } from './Host.js';
+import { askHost } from './Asking.js';
 import type { ExplainOptions } from './Options.js';
 import { exitCode, refuse } from './planCommand.js';
 import { readRecording, sayIncomplete } from './RecordedHost.js';
@@ -37,14 +37,16 @@ const explainRecorded = async (
   const read = pipe(
     E.Do,
     E.bind('recording', () => readRecording(path)),
-    E.bind('chosen', ({ recording }) =>
-      pipe(surveyedPolicy(recording, policy?.name), E.mapLeft(showReplayError)),
-    ),
+    E.bind('chosen', ({ recording }) => pipe(surveyedPolicy(recording, policy?.name), E.mapLeft(showReplayError))),
     E.mapLeft((why) => `the recording ${path} cannot be explained: ${why}`),
     E.bind('evidence', ({ recording, chosen }) => {
       const bundles = surveyOf(recording).namespaces.flatMap((namespace) => namespace.bundles);
       return pipe(
-        chooseBundle(bundles.map(({ evidence }) => evidence), options.bundle, path),
+        chooseBundle(
+          bundles.map(({ evidence }) => evidence),
+          options.bundle,
+          path,
+        ),
         E.chain((name) =>
           pipe(
             bundles.find(({ evidence }) => evidence.namespace === name.namespace && evidence.id === name.id),
@@ -65,14 +67,15 @@ const explainRecorded = async (
 export const runExplain = async (options: ExplainOptions, terminal: Terminal): Promise<number> => {
   const { source, bundle } = options;
   if (source._tag === 'Recording') return explainRecorded(options, terminal, source);
-  return onHost(source.host, terminal, async (settings, capabilities) => {
+  return askHost(source.host, terminal, async (settings, capabilities) => {
     const names = await listBundles(settings)(capabilities)();
     if (E.isLeft(names)) return refuse(terminal, showRecoveryError(names.left));
     const chosen = chooseBundle(names.right, bundle, source.host.state);
     if (E.isLeft(chosen)) return refuse(terminal, chosen.left);
     const surveyed = await surveyOne(settings, { probe: source.isProbing })(chosen.right)(capabilities)();
     if (E.isLeft(surveyed)) return refuse(terminal, showRecoveryError(surveyed.left));
-    if (O.isNone(surveyed.right)) return refuse(terminal, `${showBundleName(chosen.right)} went while it was looked for`);
+    if (O.isNone(surveyed.right))
+      return refuse(terminal, `${showBundleName(chosen.right)} went while it was looked for`);
     terminal.clearProgress();
     return print(options, terminal, settings.policy, surveyed.right.value);
   });
