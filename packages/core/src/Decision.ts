@@ -249,7 +249,8 @@ const pidList = ({ processes }: Answers): string => {
   return `${pids.length === 1 ? 'process' : 'processes'} ${pids.join(', ')}`;
 };
 
-const readingProblem = (name: string, reading: Reading | undefined): string => {
+/** Why a file of the bundle says nothing. */
+export const readingProblem = (name: string, reading: Reading | undefined): string => {
   switch (reading?._tag) {
     case 'Failed':
       return showFileError(reading.error);

@@ -273,7 +273,7 @@ const answer =
   };
 
 /** What a shim says about its task depends on which shim was asked. */
-const keyOf = (question: Question, shim: string): string =>
+export const keyOf = (question: Question, shim: string): string =>
   `${JSON.stringify(question)}${question._tag === 'Pids' || question._tag === 'State' ? shim : ''}`;
 
 /** Asks until the bundle is settled. When the run is interrupted meanwhile, it is held. */

@@ -1,7 +1,8 @@
 /** The first half of the program: look, ask and decide, for every bundle. Nothing is destroyed here. */
 import * as E from 'fp-ts/lib/Either.js';
 import { pipe } from 'fp-ts/lib/function.js';
-import type { Task } from 'fp-ts/lib/Task.js';
+import * as O from 'fp-ts/lib/Option.js';
+import * as T from 'fp-ts/lib/Task.js';
 import * as TE from 'fp-ts/lib/TaskEither.js';
 import * as t from 'io-ts';
 import type { BundleKey } from './BundleDirectory.js';
@@ -16,7 +17,7 @@ import type { Policy } from './Policy.js';
 import { makeResolver } from './RuntimeName.js';
 import type { Settings } from './Settings.js';
 import { shimAddress } from './ShimAddress.js';
-import { type NamespaceSnapshot, readSnapshot } from './Snapshot.js';
+import { type BundleName, type NamespaceSnapshot, readBundleOf, readSnapshot } from './Snapshot.js';
 import type { Survey, SurveyedBundle, SurveyedNamespace, WorkListing } from './Survey.js';
 import { isDestructive, type Verdict } from './Verdict.js';
 import { listWorkDirectories } from './WorkDirectory.js';
@@ -66,7 +67,7 @@ export const openRoots =
   };
 
 export const closeRoots =
-  ({ fileSystem }: Capabilities, { state, root }: Roots): Task<void> =>
+  ({ fileSystem }: Capabilities, { state, root }: Roots): T.Task<void> =>
   async () => {
     await fileSystem.close(state)();
     await fileSystem.close(root)();
@@ -85,7 +86,7 @@ const tellSettled = (
 
 const prepareBundle =
   (inquirer: Inquirer) =>
-  (evidence: BundleEvidence): Task<Prepared> =>
+  (evidence: BundleEvidence): T.Task<Prepared> =>
   async () => {
     const { policy } = inquirer.settings;
     const open = nothingOpen();
@@ -99,7 +100,7 @@ const prepareBundle =
 /** What every policy learns of a bundle. What several ask is asked once; nothing stays open. */
 const surveyBundle =
   (inquirer: Inquirer, others: ReadonlyArray<Policy>) =>
-  (evidence: BundleEvidence): Task<SurveyedBundle> =>
+  (evidence: BundleEvidence): T.Task<SurveyedBundle> =>
   async () => {
     const { settings } = inquirer;
     const open = nothingOpen();
@@ -147,6 +148,23 @@ export const survey =
       namespaces,
     });
   };
+
+/** What the policy of the settings learns of one bundle; nobody else's shim or record is asked for. */
+export const surveyOne =
+  (capabilities: Capabilities, settings: Settings, name: BundleName) =>
+  (
+    { state }: Roots,
+    probing: Exclude<Probing, 'asked-with-log'>,
+  ): TE.TaskEither<RecoveryError, O.Option<SurveyedBundle>> =>
+    pipe(
+      readBundleOf(capabilities.fileSystem)(state, name),
+      TE.mapLeft((error): RecoveryError => ({ _tag: 'StateUnreadable', error })),
+      TE.chainTaskK(
+        O.traverse(T.ApplicativePar)((bundle: BundleEvidence) =>
+          surveyBundle(makeInquirer(capabilities, settings, state, probing, [bundle]), [])(bundle),
+        ),
+      ),
+    );
 
 const look = (
   { fileSystem, trace }: Capabilities,
@@ -237,7 +255,7 @@ const secondTryAfterMs = 1_000;
 /** A slow answer is no sign of anything: where a policy holds a bundle for it, it is asked for once more. */
 export const settleWithPatience =
   (inquirer: Inquirer) =>
-  (evidence: BundleEvidence, open: OpenShim): Task<Settled> =>
+  (evidence: BundleEvidence, open: OpenShim): T.Task<Settled> =>
   async () => {
     const first = await settle(inquirer)(evidence, open)();
     if (!isForWantOfAnswer(first) || inquirer.capabilities.interrupted()) return first;

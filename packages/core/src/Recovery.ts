@@ -8,6 +8,7 @@
  */
 import * as E from 'fp-ts/lib/Either.js';
 import { pipe } from 'fp-ts/lib/function.js';
+import * as O from 'fp-ts/lib/Option.js';
 import type { ReaderTaskEither } from 'fp-ts/lib/ReaderTaskEither.js';
 import type { Task } from 'fp-ts/lib/Task.js';
 import * as TE from 'fp-ts/lib/TaskEither.js';
@@ -17,6 +18,7 @@ import { traverse } from './Concurrency.js';
 import { withDirectory } from './BundleDirectory.js';
 import { carryOut, carryOutDisconnect, type Executor, removalOfWork } from './Execution.js';
 import { showFileError } from './FileSystem.js';
+import type { BundleEvidence } from './Evidence.js';
 import type { Plan } from './Plan.js';
 import type { Policy } from './Policy.js';
 import * as Preparation from './Preparation.js';
@@ -41,7 +43,8 @@ import {
   type StepReport,
 } from './Report.js';
 import type { Settings } from './Settings.js';
-import { planOf, type Survey, type WorkListing } from './Survey.js';
+import { evidenceFor, planOf, type Survey, type WorkListing } from './Survey.js';
+import * as Snapshot from './Snapshot.js';
 import { runsBinary } from './Step.js';
 import { makeSupervisor, type Supervisor } from './Supervision.js';
 import { viewMountTable } from './Unmounting.js';
@@ -75,6 +78,14 @@ const isHeld = (bundles: ReadonlyArray<Prepared>): ((name: B.ByteString) => bool
   return (name) => held.has(name);
 };
 
+/** Looks at something below the root directories, and closes them. */
+const withRoots = <A>(
+  settings: Settings,
+  capabilities: Capabilities,
+  use: (roots: Roots) => TE.TaskEither<RecoveryError, A>,
+): TE.TaskEither<RecoveryError, A> =>
+  TE.bracket(openRoots(capabilities, settings), use, (roots) => TE.fromTask(closeRoots(capabilities, roots)));
+
 /**
  * All that `recover` would learn, and what the other policies would ask, too, without changing anything: shims are sent
  * Connect and Pids at most, or nothing when `probe` is false, and no log pipe is opened or made.
@@ -88,14 +99,35 @@ export const survey =
     },
   ): ReaderTaskEither<Capabilities, RecoveryError, Survey> =>
   (capabilities) =>
-  async () => {
-    const roots = await openRoots(capabilities, settings)();
-    if (E.isLeft(roots)) return roots;
-    const probing = probe ? 'asked' : 'not-asked';
-    const surveyed = await Preparation.survey(capabilities, settings, others)(roots.right, probing)();
-    await closeRoots(capabilities, roots.right)();
-    return surveyed;
-  };
+    withRoots(settings, capabilities, (roots) =>
+      Preparation.survey(capabilities, settings, others)(roots, probe ? 'asked' : 'not-asked'),
+    );
+
+/** What the bundles of the settings' namespaces are called; none is looked into. */
+export const listBundles =
+  (settings: Settings): ReaderTaskEither<Capabilities, RecoveryError, ReadonlyArray<Snapshot.BundleName>> =>
+  (capabilities) =>
+    withRoots(settings, capabilities, ({ state }) =>
+      pipe(
+        Snapshot.listBundles(capabilities.fileSystem)(state, settings.namespaces),
+        TE.mapLeft((error): RecoveryError => ({ _tag: 'StateUnreadable', error })),
+      ),
+    );
+
+/** What a plan would learn of one bundle, and nothing of any other; none where no bundle of this name stands. */
+export const surveyOne =
+  (
+    settings: Settings,
+    { probe }: { readonly probe: boolean } = { probe: true },
+  ): ((name: Snapshot.BundleName) => ReaderTaskEither<Capabilities, RecoveryError, O.Option<BundleEvidence>>) =>
+  (name) =>
+  (capabilities) =>
+    pipe(
+      withRoots(settings, capabilities, (roots) =>
+        Preparation.surveyOne(capabilities, settings, name)(roots, probe ? 'asked' : 'not-asked'),
+      ),
+      TE.map(O.map(evidenceFor(settings.policy))),
+    );
 
 /** What `recover` would do, and why, as {@link survey} finds it. What the other policies ask is asked for its trace only. */
 export const plan =

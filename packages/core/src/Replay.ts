@@ -28,9 +28,9 @@ export const showReplayError = (error: ReplayError): string => {
 };
 
 /** The policy of a name, or the recorded one, as far as its questions were asked. */
-const surveyedPolicy = (
+export const surveyedPolicy = (
   { head: { policy: recorded, policies: surveyed } }: Recording,
-  wanted: PolicyName | undefined,
+  wanted?: PolicyName,
 ): E.Either<ReplayError, Policy> => {
   const name = wanted ?? recorded;
   if (!PolicyName.is(name)) return E.left({ _tag: 'PolicyUnknown', name, surveyed });

@@ -12,7 +12,7 @@ import { type Policy, PolicyName } from './Policy.js';
 import { nameOf, type Step, successPath } from './Step.js';
 import { showTimestamp } from './TaskExit.js';
 import { adviceOn } from './Advice.js';
-import { Reason, type VerdictTag } from './Verdict.js';
+import { Reason, type Verdict, type VerdictTag } from './Verdict.js';
 import { WorkDirectoryReason } from './WorkDirectory.js';
 
 /**
@@ -123,6 +123,9 @@ const verdictNames: Readonly<Record<VerdictTag, VerdictName>> = {
   Hold: 'hold',
 };
 
+/** The name by which reports call a verdict. */
+export const verdictNameOf = ({ _tag }: Verdict): VerdictName => verdictNames[_tag];
+
 /** What a step acts on, where its name does not say it. */
 const targetOf = (step: Step): { readonly target?: string } => {
   switch (step._tag) {
@@ -157,7 +160,7 @@ const detailsOf = ({ evidence: { answers, namespace }, verdict }: BundlePlan): P
 const invisible = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
 
 /** What a shim, a store or a recording says is theirs to choose: it neither begins a line nor steers a terminal. */
-const inOneLine = (sentence: string): string =>
+export const inOneLine = (sentence: string): string =>
   sentence.replace(invisible, (character) => `\\u{${character.codePointAt(0)?.toString(16) ?? ''}}`);
 
 /** One bundle's part, given what became of its steps. */
@@ -168,7 +171,7 @@ export const reportBundle =
     done: { readonly registered: boolean; readonly steps: ReadonlyArray<StepReport> },
   ): BundleReport => ({
     id: B.show(plan.evidence.id),
-    verdict: verdictNames[plan.verdict._tag],
+    verdict: verdictNameOf(plan.verdict),
     reason: plan.verdict.reason,
     explanation: inOneLine(explain(policy)(plan.evidence)(plan.verdict)),
     ...done,
@@ -178,15 +181,19 @@ export const reportBundle =
 const plannedSteps = (plan: BundlePlan): ReadonlyArray<StepReport> =>
   successPath(plan.steps).map((step) => reportStep(step, 'planned'));
 
+/** A bundle as a dry run reports it. */
+export const reportPlannedBundle =
+  (policy: Policy) =>
+  (bundle: BundlePlan): BundleReport =>
+    reportBundle(policy)(bundle, { registered: bundle.verdict._tag === 'Adopt', steps: plannedSteps(bundle) });
+
 /** A namespace as a dry run reports it: what would be done, if every step succeeded. */
 export const reportPlannedNamespace =
   (policy: Policy) =>
   (plan: NamespacePlan): NamespaceReport => ({
     name: B.show(plan.name),
     error: plan.error === null ? null : inOneLine(plan.error),
-    bundles: plan.bundles.map((bundle) =>
-      reportBundle(policy)(bundle, { registered: bundle.verdict._tag === 'Adopt', steps: plannedSteps(bundle) }),
-    ),
+    bundles: plan.bundles.map(reportPlannedBundle(policy)),
     workDirs: plan.workDirectories.map(({ name, reason }) => ({
       name: B.show(name),
       removed: reason === 'not-registered',

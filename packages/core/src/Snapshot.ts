@@ -1,8 +1,9 @@
 /** What the state directory held at one moment, read once (SPEC 1.4, 3, 4 steps 0 to 6). */
 import * as E from 'fp-ts/lib/Either.js';
+import { pipe } from 'fp-ts/lib/function.js';
 import * as O from 'fp-ts/lib/Option.js';
-import type { Task } from 'fp-ts/lib/Task.js';
-import type * as TE from 'fp-ts/lib/TaskEither.js';
+import * as T from 'fp-ts/lib/Task.js';
+import * as TE from 'fp-ts/lib/TaskEither.js';
 import type * as B from './ByteString.js';
 import type { BundleContents, BundleEvidence, LogState, Reading } from './Evidence.js';
 import {
@@ -49,7 +50,7 @@ const openingLog = (at: Location, kind: FileKind): LogState => {
 
 const readLog =
   (files: FileSystem) =>
-  (at: Location, kind: FileKind | undefined): Task<LogState> =>
+  (at: Location, kind: FileKind | undefined): T.Task<LogState> =>
   async () => {
     if (kind === undefined) return { _tag: 'Absent' };
     if (kind !== 'symlink') return openingLog(at, kind);
@@ -59,7 +60,7 @@ const readLog =
 
 const readEntries =
   (files: FileSystem) =>
-  (directory: Directory, entries: ReadonlyArray<DirectoryEntry>): Task<BundleContents> =>
+  (directory: Directory, entries: ReadonlyArray<DirectoryEntry>): T.Task<BundleContents> =>
   async () => {
     if (entries.length === 0) return { _tag: 'Empty' };
     const kinds = new Map(entries.map(({ name, kind }) => [name, kind]));
@@ -82,7 +83,7 @@ const readEntries =
 
 const readBundle =
   (files: FileSystem) =>
-  (at: Location): Task<BundleContents> =>
+  (at: Location): T.Task<BundleContents> =>
   async () => {
     const opened = await files.openDirectory(at)();
     if (E.isLeft(opened)) return { _tag: 'Unreadable', error: opened.left };
@@ -94,25 +95,53 @@ const readBundle =
     return contents;
   };
 
-const readNamespace =
+/** Opens a namespace's directory and lists it. Left: why nothing in it is looked at. */
+const listNamespace =
   (files: FileSystem) =>
-  (at: Location): Task<NamespaceSnapshot> =>
+  <A>(
+    at: Location,
+    use: (directory: Directory, entries: ReadonlyArray<DirectoryEntry>) => T.Task<A>,
+  ): TE.TaskEither<string, A> =>
   async () => {
-    const failed = (error: string): NamespaceSnapshot => ({ name: at.name, error, bundles: [] });
-    if (!isValidNamespace(at.name)) return failed('the name is not valid for a namespace; nothing in it is touched');
+    if (!isValidNamespace(at.name)) return E.left('the name is not valid for a namespace; nothing in it is touched');
     const opened = await files.openDirectory(at)();
-    if (E.isLeft(opened)) return failed(showFileError(opened.left));
+    if (E.isLeft(opened)) return E.left(showFileError(opened.left));
     const entries = await files.list(opened.right)();
-    const bundles: Array<BundleEvidence> = [];
-    for (const { name, kind } of E.isRight(entries) ? entries.right : []) {
-      const bundle: Location = { directory: opened.right, name };
-      const isDirectory = kind === 'directory';
-      const identity = isDirectory ? O.toNullable(O.fromEither(await files.status(bundle)())) : null;
-      const contents = isDirectory && !isHidden(name) ? await readBundle(files)(bundle)() : null;
-      bundles.push({ namespace: at.name, id: name, kind, identity, contents, answers: {} });
-    }
+    const outcome = E.isLeft(entries)
+      ? E.left(showFileError(entries.left))
+      : E.right(await use(opened.right, entries.right)());
     await files.close(opened.right)();
-    return E.isLeft(entries) ? failed(showFileError(entries.left)) : { name: at.name, error: null, bundles };
+    return outcome;
+  };
+
+const readEntry =
+  (files: FileSystem, namespace: B.ByteString) =>
+  (directory: Directory, { name, kind }: DirectoryEntry): T.Task<BundleEvidence> =>
+  async () => {
+    const isDirectory = kind === 'directory';
+    const bundle: Location = { directory, name };
+    const identity = isDirectory ? O.toNullable(O.fromEither(await files.status(bundle)())) : null;
+    const contents = isDirectory && !isHidden(name) ? await readBundle(files)(bundle)() : null;
+    return { namespace, id: name, kind, identity, contents, answers: {} };
+  };
+
+/** Goes to every namespace below the open state directory, or only to those named. */
+const inNamespaces =
+  (files: FileSystem) =>
+  <A>(
+    state: Directory,
+    namespaces: ReadonlyArray<B.ByteString>,
+    visit: (at: Location) => T.Task<A>,
+  ): TE.TaskEither<FileError, ReadonlyArray<A>> =>
+  async () => {
+    const entries = await files.list(state)();
+    if (E.isLeft(entries)) return entries;
+    const visited: Array<A> = [];
+    for (const { name, kind } of entries.right) {
+      const wanted = namespaces.length === 0 || namespaces.includes(name);
+      if (kind === 'directory' && !isHidden(name) && wanted) visited.push(await visit({ directory: state, name })());
+    }
+    return E.right(visited);
   };
 
 /** Reads every namespace below the open state directory, or only those named. */
@@ -122,14 +151,55 @@ export const readSnapshot =
     state: Directory,
     namespaces: ReadonlyArray<B.ByteString>,
   ): TE.TaskEither<FileError, ReadonlyArray<NamespaceSnapshot>> =>
-  async () => {
-    const entries = await files.list(state)();
-    if (E.isLeft(entries)) return entries;
-    const snapshots: Array<NamespaceSnapshot> = [];
-    for (const { name, kind } of entries.right) {
-      const wanted = namespaces.length === 0 || namespaces.includes(name);
-      if (kind === 'directory' && !isHidden(name) && wanted)
-        snapshots.push(await readNamespace(files)({ directory: state, name })());
-    }
-    return E.right(snapshots);
-  };
+    inNamespaces(files)(state, namespaces, (at) =>
+      pipe(
+        listNamespace(files)(at, (directory, entries) => async () => {
+          const bundles: Array<BundleEvidence> = [];
+          for (const entry of entries) bundles.push(await readEntry(files, at.name)(directory, entry)());
+          return bundles;
+        }),
+        TE.match(
+          (error): NamespaceSnapshot => ({ name: at.name, error, bundles: [] }),
+          (bundles): NamespaceSnapshot => ({ name: at.name, error: null, bundles }),
+        ),
+      ),
+    );
+
+/** What a bundle is called. */
+export interface BundleName {
+  readonly namespace: B.ByteString;
+  readonly id: B.ByteString;
+}
+
+/** What all bundles are called, or those of the named namespaces; none is looked into. What cannot be listed has none. */
+export const listBundles =
+  (files: FileSystem) =>
+  (state: Directory, namespaces: ReadonlyArray<B.ByteString>): TE.TaskEither<FileError, ReadonlyArray<BundleName>> =>
+    pipe(
+      inNamespaces(files)(state, namespaces, (at) =>
+        pipe(
+          listNamespace(files)(at, (_, entries) =>
+            T.of(entries.map(({ name }): BundleName => ({ namespace: at.name, id: name }))),
+          ),
+          TE.getOrElse((): T.Task<ReadonlyArray<BundleName>> => T.of([])),
+        ),
+      ),
+      TE.map((names) => names.flat()),
+    );
+
+/** One bundle, and nothing beside it; none where nothing of this name stands. */
+export const readBundleOf =
+  (files: FileSystem) =>
+  (state: Directory, { namespace, id }: BundleName): TE.TaskEither<FileError, O.Option<BundleEvidence>> =>
+    pipe(
+      inNamespaces(files)(state, [namespace], (at) =>
+        pipe(
+          listNamespace(files)(at, (directory, entries) => async () => {
+            const entry = entries.find(({ name }) => name === id);
+            return O.fromNullable(entry && (await readEntry(files, namespace)(directory, entry)()));
+          }),
+          TE.getOrElse((): T.Task<O.Option<BundleEvidence>> => T.of(O.none)),
+        ),
+      ),
+      TE.map(([found = O.none]) => found),
+    );

@@ -88,6 +88,17 @@ export const successPath = (tree: StepTree): ReadonlyArray<Step> => {
   return steps;
 };
 
+/** The ways through the tree on which exactly one step fails, and whatever follows succeeds; in order of that step. */
+export const pathsWithOneFailure = (tree: StepTree): ReadonlyArray<ReadonlyArray<Step>> => {
+  const paths: Array<ReadonlyArray<Step>> = [];
+  const before: Array<Step> = [];
+  for (let at = tree; at._tag === 'Do'; at = at.onSuccess) {
+    before.push(at.step);
+    paths.push([...before, ...successPath(at.onFailure)]);
+  }
+  return paths;
+};
+
 /** Whether a program may be run on some way through the tree. */
 export const runsBinary = (tree: StepTree): boolean =>
   tree._tag === 'Do' && (tree.step._tag === 'RunBinary' || runsBinary(tree.onSuccess) || runsBinary(tree.onFailure));

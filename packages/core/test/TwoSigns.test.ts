@@ -18,7 +18,10 @@ const outcome = (evidence: BundleEvidence, policy = careful): string => {
     : `ask ${decision.question._tag}`;
 };
 
-const processes = (shims: ReadonlyArray<number>, workload: ReadonlyArray<number>): NonNullable<Answers['processes']> => ({
+const processes = (
+  shims: ReadonlyArray<number>,
+  workload: ReadonlyArray<number>,
+): NonNullable<Answers['processes']> => ({
   _tag: 'Right',
   right: { shims, workload },
 });

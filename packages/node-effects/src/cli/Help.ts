@@ -1,6 +1,6 @@
 /** What the command says about itself. */
 
-export const commandNames = ['plan', 'recover', 'replay', 'demo'] as const;
+export const commandNames = ['plan', 'recover', 'compare', 'explain', 'replay', 'demo'] as const;
 export type CommandName = (typeof commandNames)[number];
 
 export const defaultState = '/run/containerd/io.containerd.runtime.v2.task';
@@ -13,6 +13,8 @@ Usage: shim-recovery <command> [options]
 Commands:
   plan      say what a restart would do to each bundle, and why; changes nothing
   recover   do it: take shims back, reap, clean up, remove
+  compare   say what two policies would do differently, and which choice of theirs makes the difference
+  explain   say, question by question, how what would become of one bundle is decided
   replay    say what a policy would do on a host that was recorded, on any machine
   demo      lay out a throw-away host with scripted shims, plan it and recover it
 
@@ -20,10 +22,10 @@ Options:
   -h, --help      this text; after a command, its own
   -V, --version   the version
 
-Exit codes: 0 done, 1 could not run, 2 bad usage, 3 see plan, recover and replay.
+Exit codes: 0 done, 1 could not run, 2 bad usage, 3 see plan, recover, compare and replay.
 `;
 
-const hostOptions = `Where:
+const whereOptions = `Where:
   --state DIR             state directory (default ${defaultState})
   --root DIR              root directory (default ${defaultRoot})
   --store STORE           where containers and sandboxes are recorded:
@@ -32,10 +34,13 @@ const hostOptions = `Where:
                             json:FILE          a file of your own (see docs/formats.md)
                             none               no container is known
   --namespace NS          only this namespace; may be given several times
+`;
 
-How:
-  --policy NAME           whose decisions to take: containerd-1.6, containerd-1.7 (default) or containerd-2.1
-  --concurrency N         how many bundles may wait for an answer at once (default 4096)
+const policyOption = `  --policy NAME           whose decisions to take: containerd-1.6, containerd-1.7 (default), containerd-2.1
+                          or careful, which destroys nothing that may be alive
+`;
+
+const howOptions = `  --concurrency N         how many bundles may wait for an answer at once (default 4096)
   --load-timeout T        for each answer of a shim, such as 5s or 500ms (default 5s)
   --cleanup-timeout T     for each run of a shim's binary (default 5s)
   --shutdown-timeout T    for a shim to accept its shutdown (default 3s)
@@ -48,8 +53,14 @@ What shim binaries are told:
 
 Output:
   --json                  the report as one line of JSON
-  --record FILE           also write down what is learnt, line by line, for replay; FILE must not exist yet
 `;
+
+const recordOption = `  --record FILE           also write down what is learnt, line by line, for replay; FILE must not exist yet
+`;
+
+const hostOptions = `${whereOptions}
+How:
+${policyOption}${howOptions}${recordOption}`;
 
 const plan = `shim-recovery plan: say what a restart would do to each bundle, and why. Changes nothing.
 
@@ -100,6 +111,47 @@ Usage: shim-recovery replay FILE [options]
 Exit codes: 0 done, 1 could not run, 2 bad usage, 3 see --detailed-exitcode.
 `;
 
+const compare = `shim-recovery compare: say what two policies would do differently, bundle by bundle, and which choice of theirs
+makes the difference. Changes nothing.
+
+Looks at this host as plan does, and asks each shim once for both; or, with FILE, at a host that plan --record wrote down.
+The worst comes first: what lives and is destroyed by one of them only; what is destroyed by one of them only; what cannot
+be told, as not all was asked; then other verdicts, other steps, and what differs only where a step fails.
+
+Usage: shim-recovery compare --policy NAME --policy NAME [options]
+       shim-recovery compare --policy NAME [options]           (with containerd-1.7)
+       shim-recovery compare FILE --policy NAME ... [options]
+
+${whereOptions}
+How:
+  --policy NAME           what to compare; once, with containerd-1.7 (the default of all commands), or twice
+${howOptions}  --detailed-exitcode     exit with 3 when something fares differently, or cannot be told to fare the same
+  --no-probe              do not ask shims; what depends on their answer is not known
+  -h, --help              this text
+
+With FILE only --policy, --namespace, --json and --detailed-exitcode are taken.
+
+Exit codes: 0 done, 1 could not run, 2 bad usage, 3 see --detailed-exitcode.
+`;
+
+const explain = `shim-recovery explain: say how what would become of one bundle is decided: each question, its answer, and the rule that
+followed; then the steps, and below each what follows where it fails. Changes nothing.
+
+Only the shim of this one bundle is asked. With --recording it is a bundle that plan --record wrote down, and nobody is.
+
+Usage: shim-recovery explain [NAMESPACE/]ID [options]
+
+${whereOptions}
+How:
+${policyOption}${howOptions}  --recording FILE        explain what was recorded there, by default as the recorded run decided
+  --no-probe              do not ask the shim
+  -h, --help              this text
+
+With --recording only --policy and --json are taken.
+
+Exit codes: 0 done, 1 could not run or there is no such bundle, 2 bad usage.
+`;
+
 const demo = `shim-recovery demo: lay out a throw-away host, plan it and recover it. Needs neither root nor containerd.
 
 The shims are scripted, their sockets and log pipes are real. Nothing is left behind.
@@ -118,6 +170,10 @@ export const helpText = (about: CommandName | undefined): string => {
       return plan;
     case 'recover':
       return recover;
+    case 'compare':
+      return compare;
+    case 'explain':
+      return explain;
     case 'replay':
       return replay;
     case 'demo':

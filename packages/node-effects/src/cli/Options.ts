@@ -8,6 +8,7 @@ import { defaultBounds, defaultTimeouts, type Timeouts } from '@shim-recovery/co
 import * as E from 'fp-ts/lib/Either.js';
 import { pipe } from 'fp-ts/lib/function.js';
 import * as t from 'io-ts';
+import type { TypedBundle } from './BundleChoice.js';
 import { commandNames, type CommandName, defaultRoot, defaultState } from './Help.js';
 
 /** Where containers and sandboxes are looked up. */
@@ -44,6 +45,32 @@ export interface ReplayOptions {
   readonly isDetailedExitCode: boolean;
 }
 
+/** Two policies; their order decides which one is named first. */
+export interface ComparedPolicies {
+  readonly first: Policy;
+  readonly second: Policy;
+}
+
+/** What is looked at: this host, or one that was recorded. */
+export type Source<Recorded> =
+  | { readonly _tag: 'Host'; readonly host: HostOptions; readonly isProbing: boolean }
+  | ({ readonly _tag: 'Recording'; readonly path: string } & Recorded);
+
+/** What `compare` is told. */
+export interface CompareOptions {
+  readonly policies: ComparedPolicies;
+  readonly source: Source<{ readonly namespaces: ReadonlyArray<string> }>;
+  readonly isJson: boolean;
+  readonly isDetailedExitCode: boolean;
+}
+
+/** What `explain` is told. Without a policy, the recorded one is meant. */
+export interface ExplainOptions {
+  readonly bundle: TypedBundle;
+  readonly source: Source<{ readonly policy: Policy | undefined }>;
+  readonly isJson: boolean;
+}
+
 export type Command =
   | { readonly _tag: 'Help'; readonly about: CommandName | undefined }
   | { readonly _tag: 'Version' }
@@ -61,6 +88,8 @@ export type Command =
       readonly recordPath: string | undefined;
     }
   | { readonly _tag: 'Replay'; readonly replay: ReplayOptions }
+  | { readonly _tag: 'Compare'; readonly compare: CompareOptions }
+  | { readonly _tag: 'Explain'; readonly explain: ExplainOptions }
   | { readonly _tag: 'Demo' };
 
 /** A mistake of the one who typed; one line that says what to do. */
@@ -90,6 +119,9 @@ const hostOptions = {
   record: { type: 'string' },
 } as const;
 
+/** Nothing is recorded where nothing is planned. */
+const { record: _, 'detailed-exitcode': detailedExitCode, ...askingOptions } = hostOptions;
+
 const optionsOf = {
   plan: { ...hostOptions, 'no-probe': { type: 'boolean' } },
   recover: { ...hostOptions, watch: { type: 'boolean' }, force: { type: 'boolean' } },
@@ -100,6 +132,13 @@ const optionsOf = {
     json: { type: 'boolean' },
     'detailed-exitcode': { type: 'boolean' },
   },
+  compare: {
+    ...askingOptions,
+    policy: { type: 'string', multiple: true },
+    'no-probe': { type: 'boolean' },
+    'detailed-exitcode': detailedExitCode,
+  },
+  explain: { ...askingOptions, 'no-probe': { type: 'boolean' }, recording: { type: 'string' } },
   demo: { help: { type: 'boolean', short: 'h' } },
 } as const;
 
@@ -146,8 +185,8 @@ const checkNames = (command: CommandName, args: ReadonlyArray<string>): E.Either
 
 type Values = Readonly<Record<string, unknown>>;
 
-/** The commands that take names of files besides their options. */
-const takesFiles = (command: CommandName): boolean => command === 'replay';
+/** The commands that take names besides their options: of files, or of a bundle. */
+const takesFiles = (command: CommandName): boolean => ['replay', 'compare', 'explain'].includes(command);
 
 interface Typed {
   readonly values: Values;
@@ -244,11 +283,12 @@ const parseConcurrency = (text: string | undefined): E.Either<UsageError, number
     : usage(`--concurrency ${text} is not a number from 1 to ${maxConcurrency}`);
 };
 
+const defaultPolicy = 'containerd-1.7';
+const policyNames = `it takes ${Object.keys(policies).join(', ')}`;
+
 const parsePolicy = (text: string | undefined): E.Either<UsageError, Policy> => {
-  const name = text ?? 'containerd-1.7';
-  return PolicyName.is(name)
-    ? E.right(policies[name])
-    : usage(`--policy ${name} is not known; it takes ${Object.keys(policies).join(', ')}`);
+  const name = text ?? defaultPolicy;
+  return PolicyName.is(name) ? E.right(policies[name]) : usage(`--policy ${name} is not known; ${policyNames}`);
 };
 
 const parseNamespaces = (values: Values): E.Either<UsageError, ReadonlyArray<string>> => {
@@ -347,6 +387,98 @@ const parseReplay = ({ values, files }: Typed): E.Either<UsageError, ReplayOptio
   );
 };
 
+/** What is known of a recording already, or decided by those who read it: of a host's options nothing else counts. */
+const checkRecordedOnly = (values: Values, allowed: ReadonlyArray<string>): E.Either<UsageError, void> => {
+  const other = Object.keys(values).find((name) => !['help', 'json', 'policy', ...allowed].includes(name));
+  return other === undefined
+    ? E.right(undefined)
+    : usage(`--${other} is about this host, and a recording tells of another; leave one of them out`);
+};
+
+const parseRecordingPath = (file: string): E.Either<UsageError, string> => {
+  if (file === '') return usage('the name of the recording is empty');
+  if (file === '-') return usage('a recording is read from a file, not from stdin; save it first');
+  return file.includes('\0') ? usage('the name of the recording holds a NUL byte') : E.right(path.resolve(file));
+};
+
+const parsePolicies = (values: Values): E.Either<UsageError, ComparedPolicies> => {
+  const given = values['policy'];
+  const names = t.array(t.string).is(given) ? given : [];
+  const [first, second] = names.length === 1 ? [defaultPolicy, ...names] : names;
+  if (first === undefined || second === undefined)
+    return usage(`compare needs --policy once, to compare with ${defaultPolicy}, or twice; ${policyNames}`);
+  if (names.length > 2) return usage('compare takes two policies; run it once for each pair');
+  if (first === second)
+    return usage(`${first} would be compared with itself; name another policy with --policy; ${policyNames}`);
+  return pipe(E.Do, E.apS('first', parsePolicy(first)), E.apS('second', parsePolicy(second)));
+};
+
+const parseProbed = (
+  values: Values,
+  policy?: Policy,
+): E.Either<UsageError, Extract<Source<object>, { _tag: 'Host' }>> =>
+  pipe(
+    parseHost(values),
+    E.map((host) => ({
+      _tag: 'Host',
+      host: policy === undefined ? host : { ...host, policy },
+      isProbing: !isSet(values, 'no-probe'),
+    })),
+  );
+
+const parseCompare = ({ values, files }: Typed): E.Either<UsageError, CompareOptions> => {
+  const [file, ...more] = files;
+  if (more.length > 0) return usage(`compare takes one recording, and ${JSON.stringify(more[0])} is one more`);
+  return pipe(
+    E.Do,
+    E.bind('policies', () => parsePolicies(values)),
+    E.bind('source', ({ policies: { first } }): E.Either<UsageError, CompareOptions['source']> => {
+      if (file === undefined) return parseProbed(values, first);
+      return pipe(
+        checkRecordedOnly(values, ['namespace', 'detailed-exitcode']),
+        E.map(() => ({})),
+        E.apS('path', parseRecordingPath(file)),
+        E.apS('namespaces', parseNamespaces(values)),
+        E.map((recorded) => ({ _tag: 'Recording', ...recorded })),
+      );
+    }),
+    E.map((parsed) => ({
+      ...parsed,
+      isJson: isSet(values, 'json'),
+      isDetailedExitCode: isSet(values, 'detailed-exitcode'),
+    })),
+  );
+};
+
+/** A namespace is whatever stands before the first slash: no name of a bundle has one. */
+const parseBundle = (typed: string): TypedBundle => {
+  const slash = typed.indexOf('/');
+  return slash === -1
+    ? { namespace: undefined, id: typed }
+    : { namespace: typed.slice(0, slash), id: typed.slice(slash + 1) };
+};
+
+const parseExplain = ({ values, files }: Typed): E.Either<UsageError, ExplainOptions> => {
+  const [name, ...more] = files;
+  if (name === undefined || name === '') return usage('explain needs the bundle: explain [NAMESPACE/]ID');
+  if (more.length > 0) return usage(`explain takes one bundle, and ${JSON.stringify(more[0])} is one more`);
+  const recording = textOf(values, 'recording');
+  const source = (): E.Either<UsageError, ExplainOptions['source']> =>
+    recording === undefined
+      ? parseProbed(values)
+      : pipe(
+          checkRecordedOnly(values, ['recording']),
+          E.map(() => ({})),
+          E.apS('path', parseRecordingPath(recording)),
+          E.apS('policy', values['policy'] === undefined ? E.right(undefined) : parsePolicy(textOf(values, 'policy'))),
+          E.map((recorded) => ({ _tag: 'Recording', ...recorded })),
+        );
+  return pipe(
+    source(),
+    E.map((parsed) => ({ bundle: parseBundle(name), source: parsed, isJson: isSet(values, 'json') })),
+  );
+};
+
 const parseCommand = (command: CommandName, args: ReadonlyArray<string>): E.Either<UsageError, Command> =>
   pipe(
     parseTyped(command, args),
@@ -370,6 +502,16 @@ const parseCommand = (command: CommandName, args: ReadonlyArray<string>): E.Eith
               isWatching: isSet(values, 'watch'),
               isForced: isSet(values, 'force'),
             })),
+          );
+        case 'compare':
+          return pipe(
+            parseCompare(typed),
+            E.map((compare) => ({ _tag: 'Compare', compare })),
+          );
+        case 'explain':
+          return pipe(
+            parseExplain(typed),
+            E.map((explain) => ({ _tag: 'Explain', explain })),
           );
         case 'replay':
           return pipe(

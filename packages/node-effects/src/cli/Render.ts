@@ -18,7 +18,8 @@ const marked =
     `\u001b[${code}m${text}\u001b[0m`;
 export const colourStyle: Style = { strong: marked(1), good: marked(32), bad: marked(31), faint: marked(2) };
 
-const verdictWords: Readonly<Record<VerdictName, string>> = {
+/** How a verdict is called. */
+export const verdictWords: Readonly<Record<VerdictName, string>> = {
   ignore: 'ignore',
   adopt: 'adopt',
   reap: 'reap',
@@ -27,7 +28,7 @@ const verdictWords: Readonly<Record<VerdictName, string>> = {
   hold: 'hold',
 };
 
-const verdictStyle = (style: Style, verdict: VerdictName): ((text: string) => string) => {
+export const verdictStyle = (style: Style, verdict: VerdictName): ((text: string) => string) => {
   switch (verdict) {
     case 'adopt':
       return style.good;

@@ -2,6 +2,8 @@
 /** The command `shim-recovery`. */
 import { readFileSync } from 'node:fs';
 import * as E from 'fp-ts/lib/Either.js';
+import { runCompare } from './compareCommand.js';
+import { runExplain } from './explainCommand.js';
 import { helpText } from './Help.js';
 import { type Command, parseCommandLine } from './Options.js';
 import { exitCode, runPlan } from './planCommand.js';
@@ -28,6 +30,10 @@ const runCommand = async (command: Command, terminal: Terminal): Promise<number>
       return runRecover(command.host, terminal, command);
     case 'Replay':
       return runReplay(command.replay, terminal);
+    case 'Compare':
+      return runCompare(command.compare, terminal);
+    case 'Explain':
+      return runExplain(command.explain, terminal);
     case 'Demo': {
       const { runDemo } = await import('./demoCommand.js');
       return runDemo(terminal);

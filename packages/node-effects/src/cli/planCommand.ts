@@ -23,7 +23,7 @@ export const formatReport = (options: Pick<HostOptions, 'isJson'>, terminal: Ter
 export const sayMissingNamespaces = (
   { namespaces, state }: Pick<HostOptions, 'namespaces' | 'state'>,
   terminal: Terminal,
-  report: Report,
+  report: { readonly namespaces: ReadonlyArray<Pick<Report['namespaces'][number], 'name'>> },
 ): void => {
   const names = new Set(report.namespaces.map(({ name }) => name));
   for (const name of namespaces)

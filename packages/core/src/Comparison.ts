@@ -1,0 +1,325 @@
+/**
+ * What two policies would do to the same host, and which of their choices makes the difference: pure, from what a
+ * survey learnt for both.
+ *
+ * A difference is what shows on a host where at most one step of a bundle fails; what is the same is only counted.
+ */
+import * as t from 'io-ts';
+import * as B from './ByteString.js';
+import { allChoices, Choice, choicesApart, sayChoice, withChoice } from './Choice.js';
+import type { Answers, BundleEvidence } from './Evidence.js';
+import * as Layout from './Layout.js';
+import { type BundlePlan, type NamespacePlan, stepsOf, workDirectoriesRemovedBy } from './Plan.js';
+import { type Policy, PolicyName } from './Policy.js';
+import { answerAmong, type Deliberation, deliberate } from './Deliberation.js';
+import { BundleReport, inOneLine, reportPlannedBundle } from './Report.js';
+import { pathsWithOneFailure, successPath } from './Step.js';
+import { planOf, type Survey, type SurveyedNamespace } from './Survey.js';
+import { isDestructive, type Reason, type Verdict } from './Verdict.js';
+import { WorkDirectoryReason } from './WorkDirectory.js';
+
+/** Every kind, worst first. */
+const noDifferences = {
+  'alive-destroyed': 0,
+  destroyed: 0,
+  undecided: 0,
+  verdict: 0,
+  steps: 0,
+  'after-failure': 0,
+  unmounting: 0,
+};
+
+/**
+ * - `alive-destroyed`: its shim lives, and one policy destroys what the other leaves.
+ * - `destroyed`: one policy destroys what the other leaves.
+ * - `undecided`: what one of them, or both, would do is not known, as not all was asked that they would ask.
+ * - `verdict`: both destroy it, or both leave it, in another way.
+ * - `steps`: the verdict is the same, what is done is not.
+ * - `after-failure`: the same is done, unless a step fails.
+ * - `unmounting`: the same steps, but more is unmounted.
+ */
+export const Difference = t.keyof(noDifferences, 'Difference');
+export type Difference = t.TypeOf<typeof Difference>;
+
+/** From the worst to the least. */
+export const allDifferences: ReadonlyArray<Difference> = Object.keys(noDifferences).filter(Difference.is);
+
+/**
+ * One bundle that fares differently. `choices` are those that make the difference, each by itself; where no single one
+ * does, those that have a part in it.
+ */
+export const BundleDifference = t.readonly(
+  t.type({
+    namespace: t.string,
+    id: t.string,
+    difference: Difference,
+    /** Whether its shim answered, to whichever policy asked it. */
+    alive: t.boolean,
+    choices: t.readonlyArray(Choice),
+    /** One sentence. */
+    why: t.string,
+    first: BundleReport,
+    second: BundleReport,
+  }),
+  'BundleDifference',
+);
+export type BundleDifference = t.TypeOf<typeof BundleDifference>;
+
+/** What becomes of an entry below the root directory: as in a plan, or it goes together with a bundle. */
+export const WorkDirectoryFate = t.union([WorkDirectoryReason, t.literal('with-bundle')], 'WorkDirectoryFate');
+export type WorkDirectoryFate = t.TypeOf<typeof WorkDirectoryFate>;
+
+/** A working directory that stays under one policy and goes under the other. */
+export const WorkDirectoryDifference = t.readonly(
+  t.type({ namespace: t.string, name: t.string, first: WorkDirectoryFate, second: WorkDirectoryFate }),
+  'WorkDirectoryDifference',
+);
+export type WorkDirectoryDifference = t.TypeOf<typeof WorkDirectoryDifference>;
+
+/** How many fare differently, by how; and how many the same. */
+export const ComparisonSummary = t.readonly(
+  t.type({
+    same: t.number,
+    differences: t.readonly(t.record(Difference, t.number)),
+    workDirs: t.number,
+  }),
+  'ComparisonSummary',
+);
+
+export const Comparison = t.readonly(
+  t.type({
+    schema: t.literal('shim-recovery/comparison@1'),
+    first: PolicyName,
+    second: PolicyName,
+    state: t.string,
+    root: t.string,
+    interrupted: t.boolean,
+    /** Namespaces of which something could not be looked at, and why. */
+    problems: t.readonlyArray(t.readonly(t.type({ namespace: t.string, error: t.string }))),
+    /** The worst first; among equals in the order of their names. */
+    bundles: t.readonlyArray(BundleDifference),
+    workDirs: t.readonlyArray(WorkDirectoryDifference),
+    summary: ComparisonSummary,
+  }),
+  'Comparison',
+);
+export type Comparison = t.TypeOf<typeof Comparison>;
+
+interface Pair<A> {
+  readonly first: A;
+  readonly second: A;
+}
+
+const undecidedReasons: ReadonlyArray<Reason> = ['not-probed', 'not-recorded', 'interrupted'];
+
+const isUndecided = ({ reason }: Verdict): boolean => undecidedReasons.includes(reason);
+
+/** Whether there was somebody to answer, with whatever. */
+const isAlive = ({ connection }: Answers): boolean =>
+  connection?._tag === 'Connected' || (connection?._tag === 'ConnectFailed' && connection.error._tag === 'Answered');
+
+/** What shows of a policy on a bundle, part by part; equal texts mean the same. */
+interface Outcome {
+  readonly verdict: string;
+  readonly steps: string;
+  readonly 'after-failure': string;
+  readonly unmounting: string;
+}
+
+const parts = ['verdict', 'steps', 'after-failure', 'unmounting'] as const satisfies ReadonlyArray<keyof Outcome>;
+
+const outcomeOf =
+  (policy: Policy) =>
+  ({ verdict, steps }: Pick<BundlePlan, 'verdict' | 'steps'>): Outcome => {
+    const path = successPath(steps);
+    return {
+      verdict: verdict._tag,
+      steps: JSON.stringify(path),
+      'after-failure': JSON.stringify(pathsWithOneFailure(steps)),
+      unmounting: path.some(({ _tag }) => _tag === 'UnmountRootfs') ? policy.unmounts : '',
+    };
+  };
+
+/** By question, what was answered to either. One that was answered in two ways has no answer. */
+const answersOfBoth = (...both: ReadonlyArray<Deliberation>): ReadonlyMap<string, Answers> => {
+  const answers = new Map<string, Answers>();
+  const contradicted = new Set<string>();
+  for (const { key, answers: given } of both.flatMap(({ asked }) => asked)) {
+    if (JSON.stringify(answers.get(key) ?? given) !== JSON.stringify(given)) contradicted.add(key);
+    answers.set(key, given);
+  }
+  for (const key of contradicted) answers.delete(key);
+  return answers;
+};
+
+/** What a policy that is neither of the two would do, as far as the answers to the two suffice. */
+const outcomeOfHybrid = (
+  policy: Policy,
+  evidence: BundleEvidence,
+  answers: ReadonlyMap<string, Answers>,
+): Outcome | undefined => {
+  const deliberated = deliberate(policy, (_, key) => answers.get(key))(evidence);
+  if (deliberated._tag === 'Stuck') return undefined;
+  const { verdict } = deliberated;
+  return outcomeOf(policy)({ verdict, steps: stepsOf(policy)(deliberated.evidence)(verdict) });
+};
+
+/**
+ * Which choices make a part of the outcome differ: those that turn it into the other policy's when they alone are made
+ * as that one makes them. Where none does by itself, those that change it at all; and at last all that differ.
+ */
+const choicesBehind = (
+  { first, second }: Pair<Policy>,
+  plans: Pair<BundlePlan>,
+  outcomes: Pair<Outcome>,
+  differing: ReadonlyArray<keyof Outcome>,
+): ReadonlyArray<Choice> => {
+  const { evidence } = plans.first;
+  const answers = answersOfBoth(
+    deliberate(first, answerAmong(evidence.answers))(evidence),
+    deliberate(second, answerAmong(plans.second.evidence.answers))(evidence),
+  );
+  const apart = choicesApart(first, second).map((choice) => ({
+    choice,
+    towardsSecond: outcomeOfHybrid(withChoice(choice, second)(first), evidence, answers),
+    towardsFirst: outcomeOfHybrid(withChoice(choice, first)(second), evidence, answers),
+  }));
+  const behind = new Set<Choice>();
+  for (const part of differing) {
+    const decisive = apart.filter(
+      ({ towardsFirst, towardsSecond }) =>
+        towardsSecond?.[part] === outcomes.second[part] || towardsFirst?.[part] === outcomes.first[part],
+    );
+    const involved = apart.filter(
+      ({ towardsFirst, towardsSecond }) =>
+        (towardsSecond !== undefined && towardsSecond[part] !== outcomes.first[part]) ||
+        (towardsFirst !== undefined && towardsFirst[part] !== outcomes.second[part]),
+    );
+    const some = decisive.length > 0 ? decisive : involved;
+    for (const { choice } of some.length > 0 ? some : apart) behind.add(choice);
+  }
+  return allChoices.filter((choice) => behind.has(choice));
+};
+
+const sayChoices = ({ first, second }: Pair<Policy>, choices: ReadonlyArray<Choice>): string =>
+  choices
+    .map((choice) => `${first.name} ${sayChoice(choice)(first)}; ${second.name} ${sayChoice(choice)(second)}`)
+    .join('; and ');
+
+const kindOf = (
+  { first, second }: Pair<Verdict>,
+  alive: boolean,
+  differing: ReadonlyArray<keyof Outcome>,
+): Difference | undefined => {
+  if (isUndecided(first) || isUndecided(second)) return 'undecided';
+  if (isDestructive(first) !== isDestructive(second)) return alive ? 'alive-destroyed' : 'destroyed';
+  return differing[0];
+};
+
+/** Two policies on one bundle; undefined where it fares the same. */
+const compareBundle =
+  (policies: Pair<Policy>) =>
+  (plans: Pair<BundlePlan>, answers: Readonly<Record<string, Answers>>): BundleDifference | undefined => {
+    if (choicesApart(policies.first, policies.second).length === 0) return undefined;
+    const { first, second } = plans;
+    const outcomes = { first: outcomeOf(policies.first)(first), second: outcomeOf(policies.second)(second) };
+    const differing = parts.filter((part) => outcomes.first[part] !== outcomes.second[part]);
+    const alive = Object.values(answers).some(isAlive);
+    const difference = kindOf({ first: first.verdict, second: second.verdict }, alive, differing);
+    if (difference === undefined) return undefined;
+    const reports = {
+      first: reportPlannedBundle(policies.first)(first),
+      second: reportPlannedBundle(policies.second)(second),
+    };
+    const about = { namespace: B.show(first.evidence.namespace), id: B.show(first.evidence.id), difference, alive };
+    if (difference === 'undecided') {
+      const unknown = isUndecided(first.verdict) ? 'first' : 'second';
+      return { ...about, choices: [], why: reports[unknown].explanation, ...reports };
+    }
+    const choices = choicesBehind(policies, plans, outcomes, differing[0] === 'verdict' ? ['verdict'] : differing);
+    return { ...about, choices, why: sayChoices(policies, choices), ...reports };
+  };
+
+/** What becomes of each entry below a namespace's root directory. */
+const fatesOf = (
+  root: B.ByteString,
+  { name: namespace, workDirectories, bundles }: NamespacePlan,
+): ((name: B.ByteString) => WorkDirectoryFate) => {
+  const planned = new Map(workDirectories.map(({ name, reason }) => [name, reason]));
+  const removed = new Set(bundles.flatMap(({ steps }) => workDirectoriesRemovedBy(steps)));
+  return (name) =>
+    removed.has(Layout.below(root, namespace, name)) ? 'with-bundle' : (planned.get(name) ?? 'not-registered');
+};
+
+/** Whether the entry is gone afterwards. */
+export const isRemoved = (fate: WorkDirectoryFate): boolean => fate === 'with-bundle' || fate === 'not-registered';
+
+const compareWorkDirectories = (
+  root: B.ByteString,
+  { workDirectories, name: namespace }: SurveyedNamespace,
+  plans: Pair<NamespacePlan>,
+): ReadonlyArray<WorkDirectoryDifference> => {
+  if (workDirectories._tag === 'NotListed') return [];
+  const fates = { first: fatesOf(root, plans.first), second: fatesOf(root, plans.second) };
+  return workDirectories.names
+    .map((name) => ({
+      namespace: B.show(namespace),
+      name: B.show(name),
+      first: fates.first(name),
+      second: fates.second(name),
+    }))
+    .filter(({ first, second }) => isRemoved(first) !== isRemoved(second));
+};
+
+const bySeverity = (first: BundleDifference, second: BundleDifference): number =>
+  allDifferences.indexOf(first.difference) - allDifferences.indexOf(second.difference);
+
+const countDifferences = (bundles: ReadonlyArray<BundleDifference>): Comparison['summary']['differences'] => {
+  const counts: Record<Difference, number> = { ...noDifferences };
+  for (const { difference } of bundles) counts[difference]++;
+  return counts;
+};
+
+/** What two policies would do to a host. Their order decides nothing but which one is called the first. */
+export const compare =
+  (first: Policy, second: Policy) =>
+  (survey: Survey): Comparison => {
+    const ofBundle = compareBundle({ first, second });
+    const plans = { first: planOf(first)(survey), second: planOf(second)(survey) };
+    const bundles: Array<BundleDifference> = [];
+    const workDirs: Array<WorkDirectoryDifference> = [];
+    let total = 0;
+    for (const [at, namespace] of survey.namespaces.entries()) {
+      const pair = { first: plans.first.namespaces[at], second: plans.second.namespaces[at] };
+      if (pair.first === undefined || pair.second === undefined) continue;
+      for (const [nth, { answers }] of namespace.bundles.entries()) {
+        const [one, other] = [pair.first.bundles[nth], pair.second.bundles[nth]];
+        if (one === undefined || other === undefined) continue;
+        total++;
+        const difference = ofBundle({ first: one, second: other }, answers);
+        if (difference !== undefined) bundles.push(difference);
+      }
+      workDirs.push(...compareWorkDirectories(survey.root, namespace, { first: pair.first, second: pair.second }));
+    }
+    return {
+      schema: 'shim-recovery/comparison@1',
+      first: first.name,
+      second: second.name,
+      state: B.show(survey.state),
+      root: B.show(survey.root),
+      interrupted: survey.interrupted,
+      problems: plans.first.namespaces.flatMap(({ name, error }) =>
+        error === null ? [] : [{ namespace: B.show(name), error: inOneLine(error) }],
+      ),
+      bundles: bundles.sort(bySeverity),
+      workDirs,
+      summary: {
+        same: total - bundles.length,
+        differences: countDifferences(bundles),
+        workDirs: workDirs.length,
+      },
+    };
+  };
+
+/** Whether anything fares differently, or cannot be told to fare the same: what `--detailed-exitcode` reports. */
+export const differs = ({ bundles, workDirs }: Comparison): boolean => bundles.length + workDirs.length > 0;

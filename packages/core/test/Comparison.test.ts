@@ -1,0 +1,162 @@
+import * as E from 'fp-ts/lib/Either.js';
+import * as fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import * as B from '../src/ByteString.js';
+import { allDifferences, compare, Comparison, differs, isRemoved } from '../src/Comparison.js';
+import type { BundleEvidence } from '../src/Evidence.js';
+import { containerd16, containerd17, containerd21, type Policy } from '../src/Policy.js';
+import { isDestructive } from '../src/Verdict.js';
+import { planOf } from '../src/Survey.js';
+import { anyPolicy, bundle, running } from './evidence.js';
+import { anySurvey, learntByAll, surveyOf } from './survey.js';
+
+const text = B.fromText;
+const closed = { _tag: 'Closed' } as const;
+const read = (content: string) => ({ _tag: 'Read', content: text(content) }) as const;
+const made = { bootstrap: read('{"version":2,"address":"unix:///s","protocol":"ttrpc"}') } as const;
+
+const named = (id: string, evidence: BundleEvidence): BundleEvidence => ({ ...evidence, id: text(id) });
+const dead: BundleEvidence['answers'] = { ...running, connection: { _tag: 'DialFailed', error: closed } };
+
+describe('a comparison', () => {
+  it('of a policy with itself finds no difference', () => {
+    fc.assert(
+      fc.property(anyPolicy(), anySurvey(), (policy, survey) => {
+        const comparison = compare(policy, policy)(survey);
+        expect(differs(comparison)).toBe(false);
+        expect(comparison.summary.same).toBe(survey.namespaces.flatMap(({ bundles }) => bundles).length);
+      }),
+    );
+  });
+
+  it('is the same the other way round, with the sides exchanged', () => {
+    fc.assert(
+      fc.property(anyPolicy(), anyPolicy(), anySurvey(), (one, other, survey) => {
+        const there = compare(one, other)(survey);
+        const back = compare(other, one)(survey);
+        const turned = <A extends { readonly first: unknown; readonly second: unknown }>(pair: A) => ({
+          ...pair,
+          why: '', // it names the first one first
+          first: pair.second,
+          second: pair.first,
+        });
+        expect(back.bundles.map(turned)).toEqual(there.bundles.map((difference) => ({ ...difference, why: '' })));
+        expect(back.workDirs.map(turned)).toEqual(there.workDirs.map((difference) => ({ ...difference, why: '' })));
+        expect(back.summary).toEqual(there.summary);
+      }),
+    );
+  });
+
+  it('names every bundle that one policy destroys and the other leaves, and none but those it may be unsure of more', () => {
+    fc.assert(
+      fc.property(anyPolicy(), anyPolicy(), anySurvey(), (one, other, survey) => {
+        const named = compare(one, other)(survey).bundles;
+        const [first = [], second = []] = [one, other].map((policy) =>
+          planOf(policy)(survey).namespaces.flatMap(({ bundles }) =>
+            bundles.map(({ verdict }) => isDestructive(verdict)),
+          ),
+        );
+        const apart = first.filter((destroyed, at) => destroyed !== second[at]).length;
+        const worst = named.filter(
+          ({ difference, first: a, second: b }) =>
+            difference === 'alive-destroyed' ||
+            difference === 'destroyed' ||
+            (difference === 'undecided' &&
+              [a, b].some(({ verdict }) => ['reap', 'cleanUp', 'discard'].includes(verdict))),
+        );
+        expect(worst.length).toBe(apart);
+      }),
+    );
+  });
+
+  it('has the worst on top, and says why each differs in one line', () => {
+    fc.assert(
+      fc.property(anyPolicy(), anyPolicy(), anySurvey(), (one, other, survey) => {
+        const { bundles } = compare(one, other)(survey);
+        const ranks = bundles.map(({ difference }) => allDifferences.indexOf(difference));
+        expect(ranks).toEqual([...ranks].sort((first, second) => first - second));
+        for (const { why, difference, choices } of bundles) {
+          expect(why).toMatch(/^.{5,}$/);
+          expect(choices.length > 0).toBe(difference !== 'undecided');
+        }
+      }),
+    );
+  });
+
+  it('travels as JSON', () => {
+    fc.assert(
+      fc.property(anyPolicy(), anyPolicy(), anySurvey(), (one, other, survey) => {
+        const comparison = compare(one, other)(survey);
+        expect(Comparison.decode(JSON.parse(JSON.stringify(comparison)))).toEqual(E.right(comparison));
+      }),
+    );
+  });
+});
+
+describe('why two policies differ', () => {
+  const difference = (one: Policy, other: Policy, evidence: BundleEvidence) => {
+    const [found] = compare(one, other)(surveyOf([learntByAll(evidence)])).bundles;
+    return found && [found.difference, ...found.choices].join(' ');
+  };
+
+  it.each<readonly [string, Policy, Policy, BundleEvidence, string | undefined]>([
+    [
+      'a shim without processes',
+      containerd16,
+      containerd17,
+      bundle({}, { ...running, pids: E.right([]) }),
+      'alive-destroyed reapsLeakedShims',
+    ],
+    ['a shim with processes', containerd16, containerd17, bundle({}, running), undefined],
+    ['an address that is not written down anew', containerd17, containerd21, bundle({}, running), 'steps bootstrap'],
+    [
+      'nothing but an address of JSON',
+      containerd16,
+      containerd17,
+      bundle({ address: read('{"version":3}') }, running),
+      'alive-destroyed bootstrap',
+    ],
+    ['a bundle that nobody owns', containerd17, containerd21, bundle({ _tag: 'Empty' }), 'unmounting unmounts'],
+    ['a dead shim', containerd17, containerd21, bundle(made, dead), 'after-failure removesAfterFailedCleanUp unmounts'],
+    [
+      'no address',
+      containerd17,
+      containerd21,
+      bundle({ address: { _tag: 'Absent' } }, dead),
+      'steps logOpened removesAfterFailedCleanUp unmounts',
+    ],
+    [
+      'a shim that nobody asked',
+      containerd17,
+      containerd21,
+      bundle({}, { ...running, connection: { _tag: 'NotProbed' } }),
+      'undecided',
+    ],
+  ])('%s', (_, one, other, evidence, expected) => {
+    expect(difference(one, other, evidence)).toBe(expected);
+  });
+
+  it('follows the shim that each of them asked', () => {
+    const listed = bundle({
+      address: read('unix:///old'),
+      bootstrap: read('{"version":2,"address":"unix:///new","protocol":"ttrpc"}'),
+    });
+    const survey = surveyOf([{ evidence: listed, answers: { 'containerd-1.7': dead, 'containerd-2.1': running } }]);
+    expect(compare(containerd17, containerd21)(survey).bundles).toMatchObject([
+      { difference: 'alive-destroyed', alive: true, choices: ['bootstrap'] },
+    ]);
+  });
+});
+
+describe('working directories', () => {
+  it('fare differently where their bundle is destroyed by one policy only', () => {
+    const leaked = bundle({}, { ...running, pids: E.right([]) });
+    const survey = surveyOf([learntByAll(leaked), learntByAll(named('db', bundle({}, running)))], {
+      names: ['web', 'db', 'old'],
+    });
+    const { workDirs, summary } = compare(containerd16, containerd17)(survey);
+    expect(workDirs).toEqual([{ namespace: 'default', name: 'web', first: 'registered', second: 'with-bundle' }]);
+    expect(summary).toMatchObject({ same: 1, workDirs: 1, differences: { 'alive-destroyed': 1 } });
+    expect(isRemoved('held')).toBe(false);
+  });
+});

@@ -1,0 +1,82 @@
+/** `shim-recovery explain`: one bundle's way through the decisions, on this host or on a recorded one. Changes nothing. */
+import { explainBundle } from '@shim-recovery/core/Explanation';
+import type { BundleEvidence } from '@shim-recovery/core/Evidence';
+import type { Policy } from '@shim-recovery/core/Policy';
+import { showRecoveryError } from '@shim-recovery/core/Preparation';
+import { surveyOf } from '@shim-recovery/core/Recording';
+import { listBundles, surveyOne } from '@shim-recovery/core/Recovery';
+import { showReplayError, surveyedPolicy } from '@shim-recovery/core/Replay';
+import { evidenceFor } from '@shim-recovery/core/Survey';
+import * as E from 'fp-ts/lib/Either.js';
+import { pipe } from 'fp-ts/lib/function.js';
+import * as O from 'fp-ts/lib/Option.js';
+import { chooseBundle, showBundleName } from './BundleChoice.js';
+import { askHost } from './Asking.js';
+import type { ExplainOptions } from './Options.js';
+import { exitCode, refuse } from './planCommand.js';
+import { readRecording, sayIncomplete } from './RecordedHost.js';
+import { renderExplanation } from './RenderExplanation.js';
+import type { Terminal } from './Terminal.js';
+
+const print = async (
+  { isJson }: ExplainOptions,
+  terminal: Terminal,
+  policy: Policy,
+  evidence: BundleEvidence,
+): Promise<number> => {
+  const explanation = explainBundle(policy)(evidence);
+  await terminal.print(isJson ? `${JSON.stringify(explanation)}\n` : renderExplanation(terminal.style)(explanation));
+  return exitCode.done;
+};
+
+const explainRecorded = async (
+  options: ExplainOptions,
+  terminal: Terminal,
+  { path, policy }: { readonly path: string; readonly policy: Policy | undefined },
+): Promise<number> => {
+  const read = pipe(
+    E.Do,
+    E.bind('recording', () => readRecording(path)),
+    E.bind('chosen', ({ recording }) => pipe(surveyedPolicy(recording, policy?.name), E.mapLeft(showReplayError))),
+    E.mapLeft((why) => `the recording ${path} cannot be explained: ${why}`),
+    E.bind('evidence', ({ recording, chosen }) => {
+      const bundles = surveyOf(recording).namespaces.flatMap((namespace) => namespace.bundles);
+      return pipe(
+        chooseBundle(
+          bundles.map(({ evidence }) => evidence),
+          options.bundle,
+          path,
+        ),
+        E.chain((name) =>
+          pipe(
+            bundles.find(({ evidence }) => evidence.namespace === name.namespace && evidence.id === name.id),
+            E.fromNullable(`${showBundleName(name)} is gone`),
+          ),
+        ),
+        E.map(evidenceFor(chosen)),
+      );
+    }),
+  );
+  if (E.isLeft(read)) return refuse(terminal, read.left);
+  const { recording, chosen, evidence } = read.right;
+  sayIncomplete(path, terminal, recording);
+  return print(options, terminal, chosen, evidence);
+};
+
+/** Runs the command; the exit code. */
+export const runExplain = async (options: ExplainOptions, terminal: Terminal): Promise<number> => {
+  const { source, bundle } = options;
+  if (source._tag === 'Recording') return explainRecorded(options, terminal, source);
+  return askHost(source.host, terminal, async (settings, capabilities) => {
+    const names = await listBundles(settings)(capabilities)();
+    if (E.isLeft(names)) return refuse(terminal, showRecoveryError(names.left));
+    const chosen = chooseBundle(names.right, bundle, source.host.state);
+    if (E.isLeft(chosen)) return refuse(terminal, chosen.left);
+    const surveyed = await surveyOne(settings, { probe: source.isProbing })(chosen.right)(capabilities)();
+    if (E.isLeft(surveyed)) return refuse(terminal, showRecoveryError(surveyed.left));
+    if (O.isNone(surveyed.right))
+      return refuse(terminal, `${showBundleName(chosen.right)} went while it was looked for`);
+    terminal.clearProgress();
+    return print(options, terminal, settings.policy, surveyed.right.value);
+  });
+};
