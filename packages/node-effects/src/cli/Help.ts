@@ -36,8 +36,8 @@ const whereOptions = `Where:
   --namespace NS          only this namespace; may be given several times
 `;
 
-const policyOption = `  --policy NAME           whose decisions to take: containerd-1.6, containerd-1.7 (default), containerd-2.1
-                          or careful, which destroys nothing that may be alive
+const policyOption = `  --policy NAME           containerd-1.6, containerd-1.7 (default), containerd-2.1 or careful: whose decisions to take,
+                          or ours, which destroys nothing that may be alive
 `;
 
 const howOptions = `  --concurrency N         how many bundles may wait for an answer at once (default 4096)
@@ -58,9 +58,14 @@ Output:
 const recordOption = `  --record FILE           also write down what is learnt, line by line, for replay; FILE must not exist yet
 `;
 
+const carefulOptions = `  --orphans WHAT          with careful: hold (default) or reap containers that run without their shim
+  --may-destroy SHARE     do nothing when more than this share of the bundles would be destroyed, and more than four
+                          (default 0.5 for careful, 1 for the others)
+`;
+
 const hostOptions = `${whereOptions}
 How:
-${policyOption}${howOptions}${recordOption}`;
+${policyOption}${carefulOptions}${howOptions}${recordOption}`;
 
 const plan = `shim-recovery plan: say what a restart would do to each bundle, and why. Changes nothing.
 

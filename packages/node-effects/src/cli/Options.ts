@@ -105,6 +105,8 @@ const hostOptions = {
   root: { type: 'string' },
   store: { type: 'string' },
   policy: { type: 'string' },
+  orphans: { type: 'string' },
+  'may-destroy': { type: 'string' },
   namespace: { type: 'string', multiple: true },
   concurrency: { type: 'string' },
   'load-timeout': { type: 'string' },
@@ -120,7 +122,13 @@ const hostOptions = {
 } as const;
 
 /** Nothing is recorded where nothing is planned. */
-const { record: _, 'detailed-exitcode': detailedExitCode, ...askingOptions } = hostOptions;
+const {
+  record: _record,
+  orphans: _orphans,
+  'may-destroy': _mayDestroy,
+  'detailed-exitcode': detailedExitCode,
+  ...askingOptions
+} = hostOptions;
 
 const optionsOf = {
   plan: { ...hostOptions, 'no-probe': { type: 'boolean' } },
@@ -291,6 +299,27 @@ const parsePolicy = (text: string | undefined): E.Either<UsageError, Policy> => 
   return PolicyName.is(name) ? E.right(policies[name]) : usage(`--policy ${name} is not known; ${policyNames}`);
 };
 
+/** What becomes of a container that runs without its shim: a question only to a policy that looks for it. */
+const withOrphans =
+  (text: string | undefined) =>
+  (policy: Policy): E.Either<UsageError, Policy> => {
+    if (text === undefined) return E.right(policy);
+    if (policy.death !== 'two-signs')
+      return usage(`--orphans says nothing to ${policy.name}; it is for --policy careful`);
+    if (text !== 'hold' && text !== 'reap') return usage(`--orphans takes hold or reap, not ${text}`);
+    return E.right({ ...policy, orphans: text === 'reap' ? 'reaped' : 'held' });
+  };
+
+const withBrake =
+  (text: string | undefined) =>
+  (policy: Policy): E.Either<UsageError, Policy> => {
+    if (text === undefined) return E.right(policy);
+    const mayDestroy = /^(?:0(?:\.\d+)?|1(?:\.0+)?)$/.test(text) ? Number(text) : Number.NaN;
+    return Number.isNaN(mayDestroy)
+      ? usage(`--may-destroy takes a share from 0 to 1, such as 0.5, not ${text}`)
+      : E.right({ ...policy, mayDestroy });
+  };
+
 const parseNamespaces = (values: Values): E.Either<UsageError, ReadonlyArray<string>> => {
   const given = values['namespace'];
   const names = t.array(t.string).is(given) ? given : [];
@@ -327,7 +356,13 @@ const parseHost = (values: Values): E.Either<UsageError, HostOptions> =>
     E.bind('root', () => parsePath(values, 'root', defaultRoot)),
     E.chainFirst(checkApart),
     E.bind('store', ({ root }) => parseStore(textOf(values, 'store'), root)),
-    E.bind('policy', () => parsePolicy(textOf(values, 'policy'))),
+    E.bind('policy', () =>
+      pipe(
+        parsePolicy(textOf(values, 'policy')),
+        E.chain(withOrphans(textOf(values, 'orphans'))),
+        E.chain(withBrake(textOf(values, 'may-destroy'))),
+      ),
+    ),
     E.bind('namespaces', () => parseNamespaces(values)),
     E.bind('waiting', () => parseConcurrency(textOf(values, 'concurrency'))),
     E.bind('timeouts', () => parseTimeouts(values)),

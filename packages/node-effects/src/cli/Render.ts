@@ -61,7 +61,9 @@ const stepLines = (style: Style, steps: ReadonlyArray<StepReport>): ReadonlyArra
 
 const bundleLines = (style: Style, width: number, bundle: BundleReport): ReadonlyArray<string> => [
   `  ${bundle.id.padEnd(width)}  ${verdictStyle(style, bundle.verdict)(verdictWords[bundle.verdict].padEnd(8))}  ${bundle.explanation}`,
-  ...stepLines(style, bundle.steps).map((line) => `  ${' '.repeat(width)}            ${line}`),
+  ...[...(bundle.advice === undefined ? [] : [bundle.advice]), ...stepLines(style, bundle.steps)].map(
+    (line) => `  ${' '.repeat(width)}            ${line}`,
+  ),
 ];
 
 const workDirLines = (style: Style, command: Report['command'], namespace: NamespaceReport): ReadonlyArray<string> => {
