@@ -1,6 +1,6 @@
 /** What a comparison foretells of two daemons, beside what these daemons were seen to leave behind. */
-import { compare, type Comparison, differs } from '@shim-recovery/core/Comparison';
-import { containerd16, containerd17, containerd21, type Policy, policies } from '@shim-recovery/core/Policy';
+import { compare, type Comparison } from '@shim-recovery/core/Comparison';
+import { containerd16, containerd17, containerd21, type Policy } from '@shim-recovery/core/Policy';
 import * as Recovery from '@shim-recovery/core/Recovery';
 import * as E from 'fp-ts/lib/Either.js';
 import { describe, expect, it } from 'vitest';
@@ -27,21 +27,49 @@ const compared = async (first: Policy, second: Policy, set: string): Promise<Com
 const leftBy = (policy: Policy, { then }: RecordedCase): ReadonlyArray<string> =>
   then[policy.name].map(({ state, work }) => JSON.stringify({ state, work }));
 
+const nameOf = ({ namespace, id }: Comparison['bundles'][number]): string => `${namespace}/${id}`;
+
 describe.each([
   [containerd16, containerd17],
   [containerd17, containerd21],
   [containerd16, containerd21],
-])('$name and the other', (first, second) => {
-  it.each(worlds.map(({ set, cases }) => [set, cases] as const))('%s', async (set, cases) => {
-    const comparison = await compared(first, second, set);
-    const named = new Set([
-      ...comparison.bundles.map(({ namespace, id }) => `${namespace}/${id}`),
-      ...comparison.workDirs.map(({ namespace, name }) => `${namespace}/${name}`),
-    ]);
-    const apart = cases
-      .filter((recorded) => !leftBy(first, recorded).some((left) => leftBy(second, recorded).includes(left)))
-      .map(({ given }) => `${given.ns}/${given.id}`);
-    console.log(first.name, second.name, set, cases.length, 'apart', apart.length, 'named', comparison.bundles.length, JSON.stringify(comparison.summary.differences));
-    expect(apart.filter((name) => !named.has(name))).toEqual([]);
+])('the comparison of $name and the next', (first, second) => {
+  it.each(worlds.map(({ set, cases }) => [set, cases] as const))(
+    'of the %s world names all that they left otherwise, and what it says that one alone destroys is so',
+    async (set, cases) => {
+      const { bundles, workDirs } = await compared(first, second, set);
+      const leftOtherwise = cases
+        .filter((recorded) => !leftBy(first, recorded).some((left) => leftBy(second, recorded).includes(left)))
+        .map(({ given }) => `${given.ns}/${given.id}`);
+      const named = new Set([...bundles.map(nameOf), ...workDirs.map(({ namespace, name }) => `${namespace}/${name}`)]);
+      expect(leftOtherwise.filter((name) => !named.has(name))).toEqual([]);
+      const destroyedByOne = bundles.filter(({ difference }) => difference.endsWith('destroyed')).map(nameOf);
+      expect(destroyedByOne.length).toBeGreaterThan(0);
+      expect(destroyedByOne.filter((name) => !leftOtherwise.includes(name))).toEqual([]);
+    },
+  );
+});
+
+describe('what an upgrade from containerd 1.7 to 2.1 does', () => {
+  it('to a live task whose address is JSON: its shim is given up, as 2.1 takes that for the address itself (H23)', async () => {
+    const { bundles } = await compared(containerd17, containerd21, 'hand');
+    const found = bundles.find(({ id }) => id === 'address-json-v2');
+    expect(found).toMatchObject({
+      difference: 'alive-destroyed',
+      alive: true,
+      choices: ['bootstrap'],
+      first: { verdict: 'adopt', reason: 'task-running' },
+      second: { verdict: 'cleanUp', reason: 'address-unsupported' },
+    });
+    expect(found?.why).toMatch(/^containerd-1\.7 reads from address .*; containerd-2\.1 reads from bootstrap\.json /);
+  });
+
+  it('to an ordinary live task: its address is written down as bootstrap.json, and nothing else', async () => {
+    const { bundles } = await compared(containerd17, containerd21, 'hand');
+    const found = bundles.find(({ id }) => id === 'live');
+    expect(found).toMatchObject({ difference: 'steps', choices: ['bootstrap'] });
+    const [before, after] = [found?.first, found?.second].map((side) => side?.steps.map(({ step }) => step));
+    expect(before).toEqual(['open-log-pipe', 'register']);
+    expect(after).toEqual(['open-log-pipe', 'write-bootstrap', 'register']);
   });
 });
