@@ -150,6 +150,10 @@ describe('a recording that was cut off', () => {
     });
   });
 
+  it('is not complete where something was begun after its end', () => {
+    expect(parsed(`${recorded}{"_tag":`)).toMatchObject({ isComplete: false, bundles: { length: 3 } });
+  });
+
   it('may end with what a crash of the machine left there', () => {
     expect(parsed(`${lines.slice(0, 3).join('\n')}\n\0\0\0\0`)).toMatchObject({ isComplete: false });
   });

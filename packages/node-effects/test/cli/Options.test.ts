@@ -45,9 +45,19 @@ const sampleValues: Readonly<Record<string, string>> = {
   FILE: '/usr/bin/daemon',
 };
 
+/** What some commands cannot do without. */
+const neededBy: Readonly<Record<string, ReadonlyArray<string>>> = {
+  replay: ['/srv/recording'],
+  compare: ['--policy', 'containerd-2.1'],
+  explain: ['web'],
+};
+
+/** Options that exclude all that tell of this host. */
+const excludesHost = ['--recording'];
+
 describe.each(commandNames)('the help of %s', (name) => {
   const documented = documentedIn(helpText(name));
-  const file = name === 'replay' ? ['/srv/recording'] : [];
+  const file = neededBy[name] ?? [];
   const typed = ({ name: option, value }: Documented): ReadonlyArray<string> => {
     if (value === undefined) return [option];
     // No two directories may be the same one.
@@ -63,11 +73,8 @@ describe.each(commandNames)('the help of %s', (name) => {
       if (option.value !== undefined) expect(mistake(name, option.name)).toMatch(/argument missing|see shim-recovery/);
       else expect(mistake(name, `${option.name}=x`)).toMatch(/does not take an argument/);
     }
-    expect(
-      E.isRight(
-        parseCommandLine([name, ...file, ...documented.filter((option) => option.name !== '--help').flatMap(typed)]),
-      ),
-    ).toBe(true);
+    const together = documented.filter((option) => !['--help', ...excludesHost].includes(option.name));
+    expect(E.isRight(parseCommandLine([name, ...file, ...together.flatMap(typed)]))).toBe(true);
   });
 
   test('names every option that is accepted, and no other', () => {
@@ -210,8 +217,32 @@ test('where plan and recover record', () => {
   }
 });
 
+const pair = ['--policy', 'containerd-1.7', '--policy', 'containerd-2.1'];
+
+test('one policy is compared with the default one, two with each other', () => {
+  const compared = (...args: ReadonlyArray<string>): ReadonlyArray<string> => {
+    const command = right(parseCommandLine(['compare', ...args]));
+    if (command._tag !== 'Compare') return expect.fail(`it is ${command._tag}`);
+    return [command.compare.policies.first.name, command.compare.policies.second.name];
+  };
+  expect(compared('--policy', 'containerd-2.1')).toEqual(['containerd-1.7', 'containerd-2.1']);
+  expect(compared('a', '--policy', 'containerd-2.1', '--policy', 'containerd-1.6')).toEqual([
+    'containerd-2.1',
+    'containerd-1.6',
+  ]);
+});
+
+test('a bundle is named with or without its namespace, on this host or a recorded one', () => {
+  expect(right(parseCommandLine(['explain', 'k8s.io/web']))).toMatchObject({
+    explain: { bundle: { namespace: 'k8s.io', id: 'web' }, source: { _tag: 'Host', isProbing: true } },
+  });
+  expect(right(parseCommandLine(['explain', 'web', '--recording', 'a']))).toMatchObject({
+    explain: { bundle: { id: 'web' }, source: { _tag: 'Recording', path: path.resolve('a'), policy: undefined } },
+  });
+});
+
 test.each<readonly [ReadonlyArray<string>, RegExp]>([
-  [[], /^a command is missing; it takes plan, recover, replay, demo$/],
+  [[], /^a command is missing; it takes plan, recover, compare, explain, replay, demo$/],
   [['pln'], /^there is no command pln; did you mean plan\?; see shim-recovery --help$/],
   [['destroy'], /^there is no command destroy; see/],
   [['__proto__'], /^there is no command __proto__/],
@@ -250,6 +281,23 @@ test.each<readonly [ReadonlyArray<string>, RegExp]>([
   [['replay', 'a', '--policy', 'toString'], /^--policy toString is not known/],
   [['replay', 'a', '--namespace', 'bad..ns'], /^--namespace "bad..ns" is not valid/],
   [['replay', 'a', '--state', '/b'], /^replay has no option --state;/],
+  [['compare'], /^compare needs --policy once, to compare with containerd-1\.7, or twice; it takes containerd-1\.6, /],
+  [['compare', ...pair, '--policy', 'containerd-1.6'], /^compare takes two policies; run it once for each pair$/],
+  [['compare', '--policy', 'containerd-1.7'], /^containerd-1\.7 would be compared with itself; name another policy/],
+  [['compare', '--policy', 'toString'], /^--policy toString is not known/],
+  [['compare', 'a', 'b', ...pair], /^compare takes one recording, and "b" is one more$/],
+  [['compare', '-', ...pair], /^a recording is read from a file, not from stdin; save it first$/],
+  [['compare', '', ...pair], /^the name of the recording is empty$/],
+  [['compare', 'a\0b', ...pair], /^the name of the recording holds a NUL byte$/],
+  [['compare', 'a', '--state', '/b', ...pair], /^--state is about this host, and a recording tells of another;/],
+  [['compare', '--record', 'a', ...pair], /^compare has no option --record;/],
+  [['explain'], /^explain needs the bundle: explain \[NAMESPACE\/\]ID$/],
+  [['explain', ''], /^explain needs the bundle/],
+  [['explain', 'a', 'b'], /^explain takes one bundle, and "b" is one more$/],
+  [['explain', 'a', '--recording', '-'], /^a recording is read from a file/],
+  [['explain', 'a', '--recording', 'b', '--no-probe'], /^--no-probe is about this host/],
+  [['explain', 'a', '--recording', 'b', '--policy', 'toString'], /^--policy toString is not known/],
+  [['explain', 'a', '--detailed-exitcode'], /^explain has no option --detailed-exitcode;/],
 ])('%j is a mistake', (args, message) => {
   expect(mistake(...args)).toMatch(message);
 });

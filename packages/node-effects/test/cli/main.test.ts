@@ -40,7 +40,7 @@ describe.concurrent('about itself', { timeout: testTimeoutMs }, () => {
   });
 
   test.each<readonly [ReadonlyArray<string>, RegExp]>([
-    [[], /a command is missing; it takes plan, recover, replay, demo/],
+    [[], /a command is missing; it takes plan, recover, compare, explain, replay, demo/],
     [['pln'], /did you mean plan\?/],
     [['recover', '--forse'], /did you mean --force\?/],
     [['plan', '--namespace', 'bad..ns'], /--namespace "bad..ns" is not valid/],

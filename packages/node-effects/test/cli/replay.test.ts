@@ -152,6 +152,18 @@ describe.concurrent('recover --record', { timeout }, () => {
   });
 });
 
+test('where a recording ends early, nobody knows that nothing would be destroyed', { timeout }, async () => {
+  await withHost(async (host) => {
+    await host.addBundle('alive', { shim: running });
+    const file = recordingIn(host);
+    await run(['plan', '--record', file, ...host.args]);
+    expect((await run(['replay', '--detailed-exitcode', file])).code).toBe(0);
+    fs.truncateSync(file, fs.statSync(file).size - 2);
+    expect((await run(['replay', '--detailed-exitcode', file])).code).toBe(3);
+    expect((await run(['replay', file])).code).toBe(0);
+  });
+});
+
 describe.concurrent('a recording that cannot be written', { timeout }, () => {
   test.each<readonly [string, (host: Host, file: string) => string, RegExp]>([
     [

@@ -1,0 +1,137 @@
+/** `explain`: one bundle's way through the decisions, on this host and on a recorded one. */
+import * as fs from 'node:fs';
+import * as path from 'node:path';
+import { Explanation } from '@shim-recovery/core/Explanation';
+import { describe, expect, test } from 'vitest';
+import { right } from '../temporary.js';
+import { dead, type Host, type Run, run, running, withHost } from './host.js';
+
+/** Generous: other tests run at the same time. */
+const timeout = 30_000;
+
+const explanationOf = ({ stdout, stderr }: Run): Explanation => {
+  expect(stderr).toBe('');
+  return right(Explanation.decode(JSON.parse(stdout)));
+};
+
+const addNamespace = ({ state, root }: Host, namespace: string): void => {
+  for (const directory of [state, root]) fs.mkdirSync(path.join(directory, namespace));
+};
+
+describe.concurrent('explain', { timeout }, () => {
+  test('asks the shim of that bundle and no other, and changes nothing', async () => {
+    await withHost(async (host) => {
+      for (const id of ['web', 'db', 'cache']) await host.addBundle(id, { shim: running });
+      const before = host.fingerprint();
+      const explanation = explanationOf(await run(['explain', 'web', '--json', ...host.args]));
+      expect(host.fingerprint()).toEqual(before);
+      expect(['web', 'db', 'cache'].map(host.callsTo)).toEqual([2, 0, 0]);
+      expect(explanation).toMatchObject({ namespace: 'default', id: 'web', verdict: 'adopt', reason: 'task-running' });
+    });
+  });
+
+  test('says for people each question with its answer and the rule, then the steps', async () => {
+    await withHost(async (host) => {
+      await host.addBundle('cache', { shim: dead });
+      const { stdout, stderr, code } = await run(['explain', 'default/cache', ...host.args]);
+      expect({ stderr, code }).toEqual({ stderr: '', code: 0 });
+      const lines = stdout.split('\n');
+      expect(lines.slice(0, 3)).toEqual([
+        'default/cache, as containerd-1.7 decides',
+        '  what stands there? a directory → step 2: its name decides next',
+        '  is it hidden? no → step 4: it is listed',
+      ]);
+      expect(stdout).toMatch(
+        /\n {2}does the shim answer at .*cache\.sock\? no: .*\(ECONNREFUSED\) → step 9: .* counts as dead: its binary cleans up\n\nclean up \(dial-failed\): the shim cannot be reached: /,
+      );
+      expect(stdout).toMatch(
+        /\n {2}run-binary .*\/shim\n {4}if that fails:\n {6}left as it then is, and reported as failed\n {2}unmount-rootfs\n/,
+      );
+    });
+  });
+
+  test('takes another policy', async () => {
+    await withHost(async (host) => {
+      await host.addBundle('leaked', { shim: { ...running, pids: { ok: { pids: [] } } } });
+      const verdictOf = async (...args: ReadonlyArray<string>): Promise<string> =>
+        explanationOf(await run(['explain', 'leaked', '--json', ...args, ...host.args])).verdict;
+      expect(await verdictOf()).toBe('reap');
+      expect(await verdictOf('--policy', 'containerd-1.6')).toBe('adopt');
+      expect(await verdictOf('--no-probe')).toBe('hold');
+    });
+  });
+
+  test('explains what is no bundle, and what has a name of any bytes', async () => {
+    await withHost(async (host) => {
+      fs.writeFileSync(path.join(host.state, 'default', 'file'), 'x');
+      host.addRawBundle(Buffer.from([0x77, 0xff, 0x0a]), { address: 'unix:///nonexistent' });
+      expect(explanationOf(await run(['explain', 'file', '--json', ...host.args])).reason).toBe('not-a-directory');
+      const strange = explanationOf(await run(['explain', 'w\\xff\\x0a', '--json', ...host.args]));
+      expect(strange).toMatchObject({ id: 'w\\xff\\x0a', reason: 'container-not-found' });
+    });
+  });
+
+  test('names what there is when the bundle is not there', async () => {
+    await withHost(async (host) => {
+      expect(await run(['explain', 'web', ...host.args])).toMatchObject({
+        code: 1,
+        stdout: '',
+        stderr: `shim-recovery: there is no bundle web in ${host.state}, nor any other\n`,
+      });
+      for (let nth = 10; nth < 22; nth++) await host.addBundle(`left-${nth}`);
+      await host.addBundle('web-1', { shim: running });
+      const { stderr, code } = await run(['explain', 'web', ...host.args]);
+      expect(code).toBe(1);
+      expect(stderr).toBe(
+        `shim-recovery: there is no bundle web in ${host.state}; there are default/web-1, ${Array.from({ length: 9 }, (_, nth) => `default/left-${10 + nth}`).join(', ')} and 3 more\n`,
+      );
+      expect(host.callsTo('web-1')).toBe(0);
+    });
+  });
+
+  test('wants the namespace where several have such a bundle', async () => {
+    await withHost(async (host) => {
+      await host.addBundle('web', { shim: running });
+      addNamespace(host, 'k8s.io');
+      fs.mkdirSync(path.join(host.state, 'k8s.io', 'web'));
+      expect(await run(['explain', 'web', ...host.args])).toMatchObject({
+        code: 1,
+        stderr: `shim-recovery: web stands in several namespaces of ${host.state}; name one of them: default/web, k8s.io/web\n`,
+      });
+      expect(host.callsTo('web')).toBe(0);
+      for (const args of [['k8s.io/web'], ['web', '--namespace', 'k8s.io']])
+        expect(explanationOf(await run(['explain', ...args, '--json', ...host.args])).reason).toBe('empty');
+    });
+  });
+});
+
+describe.concurrent('explain --recording', { timeout }, () => {
+  test('explains as on the host itself, by default as the recorded run decided', async () => {
+    await withHost(async (host) => {
+      await host.addBundle('web', { shim: { ...running, pids: { ok: { pids: [] } } } });
+      const file = path.join(host.base, 'recording');
+      await run(['plan', '--record', file, '--policy', 'containerd-1.6', ...host.args]);
+      const there = await run(['explain', 'web', '--policy', 'containerd-1.6', ...host.args]);
+      const other = await run(['explain', 'web', '--policy', 'containerd-2.1', ...host.args]);
+      fs.rmSync(host.state, { recursive: true });
+      expect(await run(['explain', 'web', '--recording', file])).toEqual(there);
+      expect(await run(['explain', 'web', '--recording', file, '--policy', 'containerd-2.1'])).toEqual(other);
+      const missing = await run(['explain', 'wbe', '--recording', file]);
+      expect(missing).toMatchObject({
+        code: 1,
+        stdout: '',
+        stderr: `shim-recovery: there is no bundle wbe in ${file}; there is default/web\n`,
+      });
+    });
+  });
+
+  test('refuses what is no recording', async () => {
+    await withHost(async (host) => {
+      const ended = await run(['explain', 'web', '--recording', host.store]);
+      expect(ended).toMatchObject({ code: 1, stdout: '' });
+      expect(ended.stderr).toMatch(
+        /^shim-recovery: the recording .* cannot be explained: it is no recording: [^\n]*\n$/,
+      );
+    });
+  });
+});
