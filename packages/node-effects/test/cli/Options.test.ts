@@ -38,7 +38,9 @@ const sampleValues: Readonly<Record<string, string>> = {
   DIR: '/srv/state',
   STORE: 'json:/srv/store.json',
   NS: 'k8s.io',
-  NAME: 'containerd-1.7',
+  NAME: 'careful',
+  WHAT: 'reap',
+  SHARE: '0.25',
   N: '16',
   T: '500ms',
   SOCKET: '/run/daemon.sock',
@@ -51,6 +53,9 @@ const neededBy: Readonly<Record<string, ReadonlyArray<string>>> = {
   compare: ['--policy', 'containerd-2.1'],
   explain: ['web'],
 };
+
+/** What some options say nothing without. */
+const neededWith: Readonly<Record<string, ReadonlyArray<string>>> = { '--orphans': ['--policy', 'careful'] };
 
 /** Options that exclude all that tell of this host. */
 const excludesHost = ['--recording'];
@@ -67,7 +72,7 @@ describe.each(commandNames)('the help of %s', (name) => {
   test('names options that are all accepted, with a value where one is shown', () => {
     for (const option of documented) {
       const tag = option.name === '--help' ? 'Help' : undefined;
-      const command = right(parseCommandLine([name, ...file, ...typed(option)]));
+      const command = right(parseCommandLine([name, ...file, ...(neededWith[option.name] ?? []), ...typed(option)]));
       expect(command._tag.toLowerCase()).toBe(tag?.toLowerCase() ?? name);
       if (option.short !== undefined) expect(parseCommandLine([name, option.short])).toEqual(E.right(command));
       if (option.value !== undefined) expect(mistake(name, option.name)).toMatch(/argument missing|see shim-recovery/);
@@ -153,6 +158,21 @@ test.each<readonly [string, HostOptions['store']]>([
 describe('--policy', () => {
   test.each(Object.values(policies))('$name is meant as it is', (policy) => {
     expect(hostOf('--policy', policy.name).policy).toBe(policy);
+  });
+
+  test('says what becomes of orphans, and how much may be destroyed', () => {
+    expect(hostOf('--policy', 'careful', '--orphans', 'reap').policy).toEqual({
+      ...policies.careful,
+      orphans: 'reaped',
+    });
+    expect(hostOf('--policy', 'careful', '--orphans', 'hold').policy).toEqual(policies.careful);
+    expect(hostOf('--may-destroy', '0.25').policy.mayDestroy).toBe(0.25);
+    expect(mistake('plan', '--orphans', 'reap')).toBe(
+      '--orphans says nothing to containerd-1.7; it is for --policy careful',
+    );
+    expect(mistake('plan', '--policy', 'careful', '--orphans', 'kill')).toBe('--orphans takes hold or reap, not kill');
+    for (const share of ['2', '-0.1', 'all', '0x1', ''])
+      expect(mistake('plan', `--may-destroy=${share}`)).toMatch(/may-destroy/);
   });
 
   test.each(['plan', 'recover'] as const)('is told in the help of %s, with every name and the default', (name) => {

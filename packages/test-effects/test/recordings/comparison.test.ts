@@ -1,11 +1,11 @@
 /** What a comparison foretells of two daemons, beside what these daemons were seen to leave behind. */
 import { compare, type Comparison } from '@shim-recovery/core/Comparison';
-import { containerd16, containerd17, containerd21, type Policy } from '@shim-recovery/core/Policy';
+import { containerd17, containerd21, policies, type Policy } from '@shim-recovery/core/Policy';
 import * as Recovery from '@shim-recovery/core/Recovery';
 import * as E from 'fp-ts/lib/Either.js';
 import { describe, expect, it } from 'vitest';
 import { layWorld } from '../../src/LaidWorld.js';
-import { loadRecordings, type RecordedCase, toWorld, worldsOf } from '../../src/Recordings.js';
+import { type Daemon, loadRecordings, type RecordedCase, toWorld, worldsOf } from '../../src/Recordings.js';
 
 const orFail = <L, A>(outcome: E.Either<L, A>): A => {
   if (E.isLeft(outcome)) throw new Error(JSON.stringify(outcome.left));
@@ -24,20 +24,20 @@ const compared = async (first: Policy, second: Policy, set: string): Promise<Com
 };
 
 /** What was left of the two directories, in each of the runs. */
-const leftBy = (policy: Policy, { then }: RecordedCase): ReadonlyArray<string> =>
-  then[policy.name].map(({ state, work }) => JSON.stringify({ state, work }));
+const leftBy = (daemon: Daemon, { then }: RecordedCase): ReadonlyArray<string> =>
+  then[daemon].map(({ state, work }) => JSON.stringify({ state, work }));
 
 const nameOf = ({ namespace, id }: Comparison['bundles'][number]): string => `${namespace}/${id}`;
 
-describe.each([
-  [containerd16, containerd17],
-  [containerd17, containerd21],
-  [containerd16, containerd21],
-])('the comparison of $name and the next', (first, second) => {
+describe.each<[Daemon, Daemon]>([
+  ['containerd-1.6', 'containerd-1.7'],
+  ['containerd-1.7', 'containerd-2.1'],
+  ['containerd-1.6', 'containerd-2.1'],
+])('the comparison of %s and %s', (first, second) => {
   it.each(worlds.map(({ set, cases }) => [set, cases] as const))(
     'of the %s world names all that they left otherwise, and what it says that one alone destroys is so',
     async (set, cases) => {
-      const { bundles, workDirs } = await compared(first, second, set);
+      const { bundles, workDirs } = await compared(policies[first], policies[second], set);
       const leftOtherwise = cases
         .filter((recorded) => !leftBy(first, recorded).some((left) => leftBy(second, recorded).includes(left)))
         .map(({ given }) => `${given.ns}/${given.id}`);
