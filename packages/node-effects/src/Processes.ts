@@ -29,11 +29,16 @@ const readBootedMs = (): E.Either<ProcessesError, number> =>
     }),
   );
 
-/** Field 22 of `/proc/PID/stat`; the second one, the program's name, may hold anything, and ends with the last `)`. */
+/**
+ * Field 22 of `/proc/PID/stat`; the second one, the program's name, may hold anything, and ends with the last `)`.
+ * Undefined for a zombie, which is dead, and only waits for its parent to notice.
+ */
 const startedTicks = (stat: Buffer): number | undefined => {
   const text = stat.toString('latin1');
-  const ticks = text.slice(text.lastIndexOf(')') + 2).split(' ')[19];
-  return ticks === undefined || !/^\d+$/.test(ticks) ? undefined : Number(ticks);
+  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
+  const [state = ''] = fields;
+  const ticks = fields[19];
+  return ticks === undefined || !/^\d+$/.test(ticks) || /^[ZX]/.test(state) ? undefined : Number(ticks);
 };
 
 const wordsOf = (commandLine: Buffer): ReadonlyArray<B.ByteString> =>

@@ -2,30 +2,14 @@
  * The whole way, with Debian's containerd and runc: containers run, the daemon is killed, six things happen to them,
  * and the command takes back what is left.
  */
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
 import type { Report } from '@shim-recovery/core/Report';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { command, shimRecovery, verdicts } from './command.js';
 import { type Container, type Host, isAlive, kill, makeHost, missing, mountsBelow, until } from './containerd.js';
-
-const command = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
-
-interface Ended {
-  readonly code: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-const shimRecovery = (host: Host, ...args: ReadonlyArray<string>): Promise<Ended> =>
-  new Promise((resolve) => {
-    const options = ['--state', host.state, '--root', host.root, '--address', host.socket];
-    const child = execFile(process.execPath, [command, ...args, ...options], (_, stdout, stderr) =>
-      resolve({ code: child.exitCode, stdout, stderr }),
-    );
-  });
 
 /** Everything below a directory, one line an entry: kind, mode, size, times, link text. Looking does not change it. */
 const tree = (directory: string): ReadonlyArray<string> =>
@@ -34,11 +18,6 @@ const tree = (directory: string): ReadonlyArray<string> =>
     const { mode, size, mtimeMs, ino } = fs.lstatSync(file);
     return [file, mode, size, mtimeMs, ino, entry.isSymbolicLink() ? fs.readlinkSync(file) : ''].join(' ');
   });
-
-const verdicts = (report: Report): Readonly<Record<string, string>> =>
-  Object.fromEntries(
-    report.namespaces.flatMap(({ bundles }) => bundles.map(({ id, verdict, reason }) => [id, `${verdict} ${reason}`])),
-  );
 
 const expected = {
   alive: 'adopt task-running',

@@ -1,0 +1,120 @@
+/**
+ * The same six containers under `careful`: what the reference loses is taken back or held, what is dead goes without a
+ * trace, and the daemon, started again, has all that lives.
+ */
+import * as fs from 'node:fs';
+import * as path from 'node:path';
+import { Report } from '@shim-recovery/core/Report';
+import * as E from 'fp-ts/lib/Either.js';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type Container, type Host, isAlive, kill, makeHost, missing, mountsBelow, until } from './containerd.js';
+import { shimRecovery, verdicts } from './command.js';
+
+const expected = {
+  alive: 'adopt task-running',
+  'both-killed': 'cleanUp dial-failed',
+  exited: 'adopt task-exited',
+  moved: 'adopt task-running',
+  'shim-killed': 'hold orphan-workload',
+  stopped: 'hold shim-unresponsive',
+};
+
+const because = missing();
+const required = process.env['SHIM_RECOVERY_REQUIRE_E2E'] === '1';
+
+describe('careful recovery of a host whose containerd was killed', () => {
+  let host: Host;
+  const containers = new Map<string, Container>();
+  const of = (id: string): Container => containers.get(id) ?? expect.fail(`no container ${id}`);
+  const left = (id: string): ReadonlyArray<string> =>
+    [of(id).bundle, of(id).workDirectory].filter((directory) => fs.existsSync(directory));
+  const mounted = (id: string): boolean =>
+    mountsBelow(host.base).some((point) => point.startsWith(`${of(id).bundle}/`));
+  const shimBinaryPath = (id: string): string => path.join(of(id).bundle, 'shim-binary-path');
+  let program = '';
+
+  const run = async (
+    ...args: ReadonlyArray<string>
+  ): Promise<{ readonly code: number | null; readonly report: Report }> => {
+    const { code, stdout } = await shimRecovery(host, ...args, '--policy', 'careful', '--json', '--load-timeout', '1s');
+    const report = Report.decode(JSON.parse(stdout));
+    return E.isRight(report) ? { code, report: report.right } : expect.fail(stdout);
+  };
+
+  beforeAll(async () => {
+    if (because !== undefined) {
+      if (required) throw new Error(because);
+      return;
+    }
+    host = await makeHost();
+    await host.start();
+    for (const id of Object.keys(expected)) containers.set(id, await host.runContainer(id));
+    await host.killDaemon();
+    await kill(of('exited').taskPid);
+    await kill(of('shim-killed').shimPid);
+    await kill(of('both-killed').shimPid);
+    await kill(of('both-killed').taskPid);
+    program = fs.readFileSync(shimBinaryPath('moved'), 'utf8');
+    fs.writeFileSync(shimBinaryPath('moved'), '/nowhere/containerd-shim-runc-v2');
+    process.kill(of('stopped').shimPid, 'SIGSTOP');
+  }, 60_000);
+
+  afterAll(async () => {
+    await host?.cleanUp();
+  }, 60_000);
+
+  const step = (name: string, body: () => Promise<void>): void =>
+    it(name, async (context) => (because === undefined ? body() : context.skip(because)), 60_000);
+
+  step('plan foretells it', async () => {
+    expect(verdicts((await run('plan')).report)).toEqual(expected);
+  });
+
+  step('recover takes back or holds whatever lives, and says how the one that exited ended', async () => {
+    const { code, report } = await run('recover');
+    expect(verdicts(report)).toEqual(expected);
+    expect(code).toBe(3);
+    const bundles = new Map(report.namespaces.flatMap((namespace) => namespace.bundles).map((one) => [one.id, one]));
+    expect(bundles.get('exited')).toMatchObject({ exitStatus: 137 });
+    expect(bundles.get('shim-killed')?.pids).toContain(of('shim-killed').taskPid);
+    expect(bundles.get('shim-killed')?.advice).toContain('--orphans reap');
+    for (const id of ['alive', 'moved', 'shim-killed', 'stopped']) {
+      expect(isAlive(of(id).taskPid), id).toBe(true);
+      expect(mounted(id), id).toBe(true);
+      expect(left(id), id).toHaveLength(2);
+    }
+    expect(left('exited')).toHaveLength(2);
+  });
+
+  step('the dead one is gone, with its mounts, its processes and its directories', async () => {
+    expect(left('both-killed')).toEqual([]);
+    expect(mounted('both-killed')).toBe(false);
+    expect((await host.runcState()).has('both-killed')).toBe(false);
+  });
+
+  step('a second run changes nothing', async () => {
+    const { 'both-killed': _, ...rest } = expected;
+    expect(verdicts((await run('recover')).report)).toEqual(rest);
+  });
+
+  step('the orphan is cleaned up where that is asked for', async () => {
+    expect(verdicts((await run('recover', '--orphans', 'reap')).report)).toMatchObject({
+      'shim-killed': 'cleanUp orphan-reaped',
+    });
+    await until('the process to end', () => (isAlive(of('shim-killed').taskPid) ? undefined : true));
+    expect(left('shim-killed')).toEqual([]);
+    expect(mounted('shim-killed')).toBe(false);
+  });
+
+  step('containerd, started again, takes back what lives, and the exit can still be collected', async () => {
+    process.kill(of('stopped').shimPid, 'SIGCONT');
+    fs.writeFileSync(shimBinaryPath('moved'), program);
+    await host.start();
+    const tasks = await host.ctr('tasks', 'list');
+    for (const id of ['alive', 'moved', 'stopped'])
+      expect(tasks).toMatch(new RegExp(`^${id} +${of(id).taskPid} +RUNNING`, 'm'));
+    expect(tasks).toMatch(/^exited +\d+ +STOPPED/m);
+    expect(tasks).not.toContain('killed');
+    await host.killDaemon();
+  });
+});

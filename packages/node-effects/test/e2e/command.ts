@@ -1,0 +1,27 @@
+/** The command on a host whose daemon was killed, and what it says. */
+import { execFile } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import type { Report } from '@shim-recovery/core/Report';
+import type { Host } from './containerd.js';
+
+export const command = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
+
+interface Ended {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export const shimRecovery = (host: Host, ...args: ReadonlyArray<string>): Promise<Ended> =>
+  new Promise((resolve) => {
+    const options = ['--state', host.state, '--root', host.root, '--address', host.socket];
+    const child = execFile(process.execPath, [command, ...args, ...options], (_, stdout, stderr) =>
+      resolve({ code: child.exitCode, stdout, stderr }),
+    );
+  });
+
+/** By id, as `adopt task-running`. */
+export const verdicts = (report: Report): Readonly<Record<string, string>> =>
+  Object.fromEntries(
+    report.namespaces.flatMap(({ bundles }) => bundles.map(({ id, verdict, reason }) => [id, `${verdict} ${reason}`])),
+  );
