@@ -47,9 +47,16 @@ const isEnded = ({ laid: { machine } }: Subject['simulated'], key: EntryKey): bo
   machine.shimBinary.runs().some((run) => sameKey(run, key)) ||
   machine.shims.calls().some((call) => sameKey(call, key) && /\/(?:Delete|Shutdown)$/.test(call.call));
 
-const isShared = ({ world }: Subject['simulated'], start: Start): boolean => {
+/** Whether its shim was told to end for the sake of another task that has it, too. */
+const isEndedWithAnother = ({ world, laid: { machine } }: Subject['simulated'], start: Start): boolean => {
   const owner = shimOwner(world)(start);
-  return owner !== undefined && world.entries.some((other) => other !== start && shimOwner(world)(other) === owner);
+  const others = world.entries.filter((other) => other !== start && shimOwner(world)(other) === owner);
+  return (
+    owner !== undefined &&
+    machine.shims
+      .calls()
+      .some((call) => call.call.endsWith('/Shutdown') && others.some((other) => sameKey(call, keyOf(other))))
+  );
 };
 
 const lost = (simulated: Subject['simulated'], start: Start): Violations => {
@@ -66,11 +73,13 @@ const lost = (simulated: Subject['simulated'], start: Start): Violations => {
   ];
   if (what.length === 0) return [];
   const reasons = [...new Set(runs.flatMap(({ settled }) => settled.get(keyText(start)) ?? []))];
+  const failedSteps = runs.flatMap((run) => run.failedSteps.get(keyText(start)) ?? []);
   const hazard = [
     ...reasons.flatMap((reason) => hazardOf(reason) ?? []),
-    ...(isShared(simulated, start) ? (['H18'] as const) : []),
-    ...(runs.some((run) => run.lost.includes(keyText(start))) ? (['H26'] as const) : []),
     ...(reasons.includes('hidden') ? (['H20'] as const) : []),
+    ...(failedSteps.includes('write-bootstrap') ? (['L3'] as const) : []),
+    ...(isEndedWithAnother(simulated, start) ? (['H18'] as const) : []),
+    ...(runs.some((run) => run.lost.includes(keyText(start))) ? (['H26'] as const) : []),
   ][0];
   return [violation(`${keyText(start)} is alive and ${what.join(', ')} (${reasons.join(', ')})`, hazard)];
 };
