@@ -259,7 +259,7 @@ const compareWorkDirectories = (
   { workDirectories, name: namespace }: SurveyedNamespace,
   plans: Pair<NamespacePlan>,
 ): ReadonlyArray<WorkDirectoryDifference> => {
-  if (workDirectories._tag === 'NotListed') return [];
+  if (workDirectories._tag !== 'Listed') return [];
   const fates = { first: fatesOf(root, plans.first), second: fatesOf(root, plans.second) };
   return workDirectories.names
     .map((name) => ({

@@ -10,7 +10,7 @@ import type * as B from './ByteString.js';
 import type { Capabilities } from './Capabilities.js';
 import { traverse } from './Concurrency.js';
 import type { Answers, BundleEvidence } from './Evidence.js';
-import { type Directory, FileError, showFileError } from './FileSystem.js';
+import { type Directory, FileError, isAbsent, showFileError } from './FileSystem.js';
 import { type Inquirer, nothingOpen, type OpenShim, type Probing, release, type Settled, settle } from './Inquiry.js';
 import { type BundlePlan, stepsOf } from './Plan.js';
 import type { Policy } from './Policy.js';
@@ -20,7 +20,7 @@ import { shimAddress } from './ShimAddress.js';
 import { type BundleName, type NamespaceSnapshot, readBundleOf, readSnapshot } from './Snapshot.js';
 import type { Survey, SurveyedBundle, SurveyedNamespace, WorkListing } from './Survey.js';
 import { isDestructive, type Verdict } from './Verdict.js';
-import { listWorkDirectories } from './WorkDirectory.js';
+import { leftAsTheyAre, listWorkDirectories } from './WorkDirectory.js';
 
 /** Why nothing at all was done: one of the two root directories cannot be read, or too much would be destroyed. */
 export const RecoveryError = t.union(
@@ -114,9 +114,13 @@ const surveyBundle =
     return tellSettled(inquirer, settled, answers);
   };
 
-const listing = ({ error }: NamespaceSnapshot, names: E.Either<string, ReadonlyArray<B.ByteString>>): WorkListing => {
+const listing = (
+  { error }: NamespaceSnapshot,
+  names: E.Either<FileError, ReadonlyArray<B.ByteString>>,
+): WorkListing => {
   if (error !== null) return { _tag: 'NotListed', error };
-  return E.isLeft(names) ? { _tag: 'NotListed', error: names.left } : { _tag: 'Listed', names: names.right };
+  if (E.isRight(names)) return { _tag: 'Listed', names: names.right };
+  return { _tag: isAbsent(names.left) ? 'Absent' : 'NotListed', error: leftAsTheyAre(names.left) };
 };
 
 /** Looks at everything and asks what the policy of the settings, and the others, want to know; changes nothing. */
@@ -133,10 +137,7 @@ export const survey =
     const namespaces: Array<SurveyedNamespace> = [];
     for (const namespace of snapshot.right) {
       const { name, error } = namespace;
-      const names =
-        error === null
-          ? await listWorkDirectories({ ...capabilities, root, policy: settings.policy }, name)()
-          : E.right([]);
+      const names = error === null ? await listWorkDirectories({ ...capabilities, root }, name)() : E.right([]);
       const about = { name, error, workDirectories: listing(namespace, names) };
       capabilities.trace.tell({ _tag: 'NamespaceSurveyed', namespace: about })();
       namespaces.push({ ...about, bundles: takeAsMany(queue, namespace.bundles) });

@@ -19,10 +19,11 @@ export const SurveyedBundle = t.readonly(
 );
 export type SurveyedBundle = t.TypeOf<typeof SurveyedBundle>;
 
-/** The names of the entries below a namespace's root directory; or why they are not known. */
+/** The names of the entries below a namespace's root directory; or that there is no such directory, or why they are not known. */
 export const WorkListing = t.union(
   [
     t.readonly(t.type({ _tag: t.literal('Listed'), names: t.readonlyArray(B.ByteString) })),
+    t.readonly(t.type({ _tag: t.literal('Absent'), error: t.string })),
     t.readonly(t.type({ _tag: t.literal('NotListed'), error: t.string })),
   ],
   'WorkListing',
@@ -63,6 +64,15 @@ const verdictOn =
     return decision._tag === 'Settle' ? decision.verdict : because(unanswered);
   };
 
+/** Where a policy only removes what nobody owns, a directory that is not there is an empty one. */
+const workDirectoriesSeenBy = (
+  { workDirectories }: Policy,
+  listing: WorkListing,
+): Exclude<WorkListing, { readonly _tag: 'Absent' }> => {
+  if (listing._tag !== 'Absent') return listing;
+  return workDirectories === 'unowned' ? { _tag: 'Listed', names: [] } : { _tag: 'NotListed', error: listing.error };
+};
+
 const planNamespace =
   (policy: Policy, { root, interrupted }: Survey) =>
   (namespace: SurveyedNamespace): NamespacePlan => {
@@ -71,7 +81,7 @@ const planNamespace =
       const verdict = verdictOn(policy, interrupted ? 'interrupted' : 'not-recorded')(evidence);
       return { evidence, verdict, steps: stepsOf(policy)(evidence)(verdict) };
     });
-    const { workDirectories } = namespace;
+    const workDirectories = workDirectoriesSeenBy(policy, namespace.workDirectories);
     return {
       name: namespace.name,
       error: workDirectories._tag === 'Listed' ? null : workDirectories.error,

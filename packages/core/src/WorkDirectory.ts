@@ -47,7 +47,9 @@ export interface WorkDirectoryOutcome {
   readonly error?: string;
 }
 
-const leftAsTheyAre = (error: FileError): string => `working directories are left as they are: ${showFileError(error)}`;
+/** Why nothing is done to them. */
+export const leftAsTheyAre = (error: FileError): string =>
+  `working directories are left as they are: ${showFileError(error)}`;
 
 /** Uses the namespace's own directory. Where the policy only removes what nobody owns, it need not be there. */
 const inNamespace = <A>(
@@ -83,9 +85,15 @@ export interface WorkDirectories {
 
 /** The names of a namespace's entries. */
 export const listWorkDirectories = (
-  where: WorkDirectories,
+  { fileSystem, root }: Omit<WorkDirectories, 'policy'>,
   namespace: B.ByteString,
-): TE.TaskEither<string, ReadonlyArray<B.ByteString>> => inNamespace(where, namespace, [], names(where.fileSystem));
+): TE.TaskEither<FileError, ReadonlyArray<B.ByteString>> =>
+  withDirectory(fileSystem)(fileSystem.openDirectory({ directory: root, name: namespace }), (directory) =>
+    pipe(
+      fileSystem.list(directory),
+      TE.map((entries) => entries.map(({ name }) => name)),
+    ),
+  );
 
 /** How a working directory is removed. */
 export type Remove = (at: Location) => TE.TaskEither<FileError, void>;

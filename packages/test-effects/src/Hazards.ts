@@ -10,6 +10,7 @@ const sentences = {
   H9: 'nobody knew the runtime of the container, so the bundle was removed without asking its shim',
   H10: 'the program that cleans up failed after the shim had been told to end, and the bundle stays',
   H11: 'it was moved behind a dot, where no later run looks',
+  H14: '`rootfs` is a symlink, and what is mounted where it leads was unmounted',
   H18: 'its shim is shared, and was told to end with another task',
   H20: 'the bundle stays but is not registered, so its working directory was removed',
   H22: 'the bundle has no address that could be read, which counted as the death of its shim',
@@ -18,6 +19,7 @@ const sentences = {
   H30: 'the text of `work` leads elsewhere, and was trusted',
   L1: 'the log could not be opened, which counted as the death of the shim',
   L2: 'the bundle could not be read, so it was removed',
+  L3: '`bootstrap.json` could not be written, which counted as the death of the shim',
 } as const;
 
 export const Hazard = t.keyof(sentences, 'Hazard');

@@ -39,16 +39,22 @@ export const allProperties: ReadonlyArray<Property> = [
  * By policy and property, the hazards that are the policy's own choice: only what falls under one of them may violate
  * the property. A property that is not named holds.
  */
-const sameAsReference = new Map<Property, ReadonlyArray<Hazard>>([
-  [convergence, ['H10', 'H11', 'H30']],
-  [containment, ['H30']],
-  [alive, ['H1', 'H4', 'H5', 'H8', 'H9', 'H18', 'H20', 'H22', 'H24', 'H26', 'L1', 'L2']],
-]);
-
 export const brokenBy: Readonly<Record<PolicyName, ReadonlyMap<Property, ReadonlyArray<Hazard>>>> = {
-  'containerd-1.6': sameAsReference,
-  'containerd-1.7': sameAsReference,
-  'containerd-2.1': sameAsReference,
+  'containerd-1.6': new Map([
+    [convergence, ['H11', 'H30']],
+    [containment, ['H30']],
+    [alive, ['H4', 'H5', 'H8', 'H9', 'H20', 'H22', 'H24', 'L1', 'L2']],
+  ]),
+  'containerd-1.7': new Map([
+    [convergence, ['H10', 'H11', 'H30']],
+    [containment, ['H30']],
+    [alive, ['H1', 'H4', 'H5', 'H8', 'H9', 'H18', 'H20', 'H22', 'H24', 'H26', 'L1', 'L2']],
+  ]),
+  'containerd-2.1': new Map([
+    [convergence, ['H11', 'H30']],
+    [containment, ['H14', 'H30']],
+    [alive, ['H1', 'H4', 'H5', 'H8', 'H9', 'H18', 'H20', 'H22', 'H24', 'H26', 'L1', 'L2', 'L3']],
+  ]),
   careful: new Map(),
 };
 

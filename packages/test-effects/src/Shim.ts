@@ -114,9 +114,14 @@ const isPlain = (reply: Reply<unknown>): boolean => reply !== 'die' && !hasTurns
 export const isSteady = ({ connect, pids, state = 'hang', del, shutdown, diesAfterMs }: ShimScript): boolean =>
   diesAfterMs === undefined && [connect, pids, state, del, shutdown].every(isPlain);
 
+/** Whether it may end without having been told to. */
+const canDie = ({ connect, pids, del, shutdown, diesAfterMs }: ShimScript): boolean =>
+  diesAfterMs !== undefined || [connect, pids, del, shutdown].some((reply) => JSON.stringify(reply).includes('"die"'));
+
 /** The processes that it tells of whenever it is asked; 0 where it does not always tell the same, or does not live. */
-export const listedProcesses = ({ mode, pids, diesAfterMs }: ShimScript): number => {
-  if (mode === 'refuse' || diesAfterMs !== undefined || hasTurns(pids)) return 0;
+export const listedProcesses = (script: ShimScript): number => {
+  const { mode, pids } = script;
+  if (mode === 'refuse' || canDie(script) || hasTurns(pids)) return 0;
   const { reply } = replyAt(pids, 0);
   return typeof reply === 'object' && 'ok' in reply ? reply.ok.pids.length : 0;
 };

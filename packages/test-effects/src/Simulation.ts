@@ -10,13 +10,14 @@ import { containerd17, type Policy } from '@shim-recovery/core/Policy';
 import type { Report } from '@shim-recovery/core/Report';
 import type { Reason } from '@shim-recovery/core/Verdict';
 import type { Settings } from '@shim-recovery/core/Settings';
+import type { TraceEvent } from '@shim-recovery/core/Trace';
 import * as E from 'fp-ts/lib/Either.js';
 import { type Effect, type Fault, type Interception, intercept } from './Effect.js';
 import { type LaidWorld, layWorld, registeredBy } from './LaidWorld.js';
 import type { Listing } from './Outcome.js';
 import { calm, disturbedRuns, interventionOf, movesBefore, type Schedule } from './Schedule.js';
 import { makeMove, type Move } from './Moves.js';
-import { keyText, type Start, type World } from './World.js';
+import { type EntryKey, keyText, type Start, type World } from './World.js';
 import { bundlePath } from './WorldTree.js';
 
 /** One run of the program: to its end, or to its crash. */
@@ -33,6 +34,8 @@ export interface SimulatedRun {
   readonly lost: ReadonlyArray<string>;
   /** Why each bundle got its verdict, by `namespace/id`. */
   readonly settled: ReadonlyMap<string, Reason>;
+  /** The steps that failed, by `namespace/id`. */
+  readonly failedSteps: ReadonlyMap<string, ReadonlyArray<string>>;
   /** The bundles that somebody made anew during the run, and whether all of each still stands. */
   readonly recreated: ReadonlyArray<{ readonly bundle: string; readonly isWhole: boolean }>;
 }
@@ -90,6 +93,22 @@ interface RunOnce {
   readonly registered: ReadonlyArray<string>;
 }
 
+const showKey = ({ namespace, id }: EntryKey): string => `${B.show(namespace)}/${B.show(id)}`;
+
+/** What a run told of itself. */
+const heard = (told: ReadonlyArray<TraceEvent>): Pick<SimulatedRun, 'settled' | 'failedSteps' | 'lost'> => {
+  const settled = new Map<string, Reason>();
+  const failedSteps = new Map<string, ReadonlyArray<string>>();
+  const lost: Array<string> = [];
+  for (const event of told) {
+    if (event._tag === 'BundleSettled') settled.set(showKey(event), event.verdict.reason);
+    if (event._tag === 'StepTaken' && event.report.outcome === 'failed')
+      failedSteps.set(showKey(event), [...(failedSteps.get(showKey(event)) ?? []), event.report.step]);
+    if (event._tag === 'ShimDisconnected' && event.registered) lost.push(showKey(event));
+  }
+  return { settled, failedSteps, lost };
+};
+
 /** Runs the program once, through an interception. A crash leaves nothing of the process behind. */
 const runOnce = async (laid: LaidWorld, settings: Settings, interception: Interception): Promise<RunOnce> => {
   const { machine } = laid;
@@ -104,22 +123,7 @@ const runOnce = async (laid: LaidWorld, settings: Settings, interception: Interc
     effects: interception.effects(),
     injected: interception.injected(),
     events: eventSink.published().slice(eventsBefore),
-    settled: new Map(
-      trace
-        .told()
-        .slice(toldBefore)
-        .flatMap((event) =>
-          event._tag === 'BundleSettled'
-            ? [[`${B.show(event.namespace)}/${B.show(event.id)}`, event.verdict.reason] as const]
-            : [],
-        ),
-    ),
-    lost: trace
-      .told()
-      .slice(toldBefore)
-      .flatMap((event) =>
-        event._tag === 'ShimDisconnected' && event.registered ? [`${B.show(event.namespace)}/${B.show(event.id)}`] : [],
-      ),
+    ...heard(trace.told().slice(toldBefore)),
   });
   const crashed = (): RunOnce => {
     shims.hangUp();
@@ -133,7 +137,7 @@ const runOnce = async (laid: LaidWorld, settings: Settings, interception: Interc
     .sleep(watchMs)()
     .then(() => recovered.settled().then(() => true));
   if ((await Promise.race([watched, interception.crashed])) === undefined) return crashed();
-  const registered = registeredBy(recovered).map(({ namespace, id }) => `${B.show(namespace)}/${B.show(id)}`);
+  const registered = registeredBy(recovered).map(showKey);
   const connections = shims.openConnections();
   const stopped = await Promise.race([recovered.stop().then(() => true), interception.crashed]);
   if (stopped === undefined) return crashed();

@@ -1,4 +1,5 @@
 /** What many simulations met, added up: numbers only, so that several processes can count and one adds up. */
+import type { Policy } from '@shim-recovery/core/Policy';
 import { allReasons, type Reason } from '@shim-recovery/core/Verdict';
 import type { Examined } from './Case.js';
 
@@ -56,19 +57,14 @@ export const add = (first: Tally, second: Tally): Tally => ({
 /** What one simulation met. */
 export const count = ({ simulated: { runs }, found }: Examined): Tally => {
   const injected = runs.flatMap((run) => run.injected);
-  const bundles = runs.flatMap(({ ending }) =>
-    ending._tag === 'Ended' ? ending.report.namespaces.flatMap((namespace) => namespace.bundles) : [],
-  );
   return {
     worlds: 1,
     runs: runs.length,
     effects: runs.reduce((sum, { effects }) => sum + effects.length, 0),
     faults: injected.length,
     crashes: runs.filter(({ ending }) => ending._tag === 'Crashed').length,
-    reasons: countsOf(bundles.map(({ reason }) => reason)),
-    failedSteps: countsOf(
-      bundles.flatMap(({ steps }) => steps.flatMap(({ step, outcome }) => (outcome === 'failed' ? [step] : []))),
-    ),
+    reasons: countsOf(runs.flatMap(({ settled }) => [...settled.values()])),
+    failedSteps: countsOf(runs.flatMap(({ failedSteps }) => [...failedSteps.values()].flat())),
     failedCalls: countsOf(injected.map(([{ capability, operation }]) => `${capability} ${operation}`)),
     hazards: countsOf([
       ...new Set(
@@ -78,28 +74,80 @@ export const count = ({ simulated: { runs }, found }: Examined): Tally => {
   };
 };
 
-/** Reasons that no simulated world can bring about: nobody asks the program to stop, and every shim is asked. */
-const unreachableReasons: ReadonlyArray<Reason> = ['interrupted', 'not-probed', 'not-recorded'];
+/**
+ * Whether a simulated world can bring a reason about under this policy. Nobody asks the program to stop there, and every
+ * shim is asked.
+ */
+const isReachable = (policy: Policy, reason: Reason): boolean => {
+  const { reapsLeakedShims, failedPidsCountAsNone, death } = policy;
+  switch (reason) {
+    case 'interrupted':
+    case 'not-probed':
+    case 'not-recorded':
+    case 'older-than-boot': // no imaginary machine was started anew
+    case 'orphan-reaped': // that is asked for by people
+      return false;
+    case 'hidden':
+    case 'unreadable':
+    case 'container-unknown':
+    case 'address-unsupported':
+    case 'log-unusable':
+    case 'connect-failed':
+      return death === 'one-sign';
+    case 'task-exited':
+    case 'pids-unanswered':
+    case 'leftover':
+    case 'leftover-in-use':
+    case 'bundle-unreadable':
+    case 'container-unanswered':
+    case 'address-unknown':
+    case 'shim-unresponsive':
+    case 'shim-unreachable':
+    case 'shim-shared':
+    case 'no-container':
+    case 'task-disputed':
+    case 'orphan-workload':
+    case 'processes-unknown':
+      return death === 'two-signs';
+    case 'shim-answers':
+      return !reapsLeakedShims;
+    case 'task-running':
+    case 'sandbox-recorded':
+    case 'sandbox-unknown':
+    case 'no-processes':
+    case 'task-not-found':
+      return reapsLeakedShims;
+    case 'pids-failed':
+      return reapsLeakedShims && failedPidsCountAsNone;
+    default:
+      return true;
+  }
+};
 
-/** The steps that can fail; closing never does. */
-const failingSteps: ReadonlyArray<string> = [
-  'open-log-pipe',
-  'call-delete',
-  'call-shutdown',
+/** The steps that can fail under this policy; closing never does. */
+const failingSteps = ({ bootstrap, logOpened, reapsLeakedShims, unmounts }: Policy): ReadonlyArray<string> => [
+  ...(bootstrap === 'bootstrap' ? ['write-bootstrap'] : []),
+  // Whoever opens it only after dialling has opened it before the first step.
+  ...(logOpened === 'after-dial' ? [] : ['open-log-pipe']),
+  ...(reapsLeakedShims ? ['call-delete', 'call-shutdown'] : []),
   'run-binary',
-  'unmount-rootfs',
-  'remove-rootfs',
+  ...(unmounts === 'bundle'
+    ? ['unmount-bundle', 'remove-leftover']
+    : ['unmount-rootfs', 'remove-rootfs', 'remove-work-directory']),
   'remove-bundle',
-  'remove-work-directory',
   'publish-exit',
   'publish-delete',
 ];
 
-/** What was never met, though it can be: reasons, failed steps, and hazards of the given properties. */
-export const missing = ({ reasons, failedSteps }: Tally): ReadonlyArray<string> => [
-  ...allReasons.filter((reason) => reasons[reason] === undefined && !unreachableReasons.includes(reason)),
-  ...failingSteps.filter((step) => failedSteps[step] === undefined).map((step) => `${step} failed`),
-];
+/** What was never met under this policy, though it can be: reasons and failed steps. */
+export const missing =
+  (policy: Policy) =>
+  ({ reasons, failedSteps }: Tally): ReadonlyArray<string> => [
+    ...allReasons.filter((reason) => isReachable(policy, reason) && reasons[reason] === undefined),
+    ...failingSteps(policy)
+      .filter((step) => failedSteps[step] === undefined)
+      .map((step) => `${step} failed`),
+  ];
 
 const list = (counts: Counts): string =>
   Object.entries(counts)
@@ -108,16 +156,18 @@ const list = (counts: Counts): string =>
     .join(', ');
 
 /** For people. */
-export const show = (tally: Tally): string =>
-  [
-    `worlds    ${tally.worlds}`,
-    `runs      ${tally.runs}`,
-    `effects   ${tally.effects}`,
-    `faults    ${tally.faults}: ${list(tally.failedCalls)}`,
-    `crashes   ${tally.crashes}`,
-    `reasons   ${list(tally.reasons)}`,
-    `failures  ${list(tally.failedSteps)}`,
-    `hazards   ${list(tally.hazards)}`,
-    `missing   ${missing(tally).join(', ') || 'nothing'}`,
-    '',
-  ].join('\n');
+export const show =
+  (policy: Policy) =>
+  (tally: Tally): string =>
+    [
+      `worlds    ${tally.worlds}`,
+      `runs      ${tally.runs}`,
+      `effects   ${tally.effects}`,
+      `faults    ${tally.faults}: ${list(tally.failedCalls)}`,
+      `crashes   ${tally.crashes}`,
+      `reasons   ${list(tally.reasons)}`,
+      `failures  ${list(tally.failedSteps)}`,
+      `hazards   ${list(tally.hazards)}`,
+      `missing   ${missing(policy)(tally).join(', ') || 'nothing'}`,
+      '',
+    ].join('\n');

@@ -30,6 +30,7 @@ export const BundleStart = t.exact(
       none: null,
       nonempty: null,
       symlink: null,
+      'symlink-tmpfs': null,
       tmpfs: null,
       'tmpfs-nested': null,
       'tmpfs-stacked': null,

@@ -36,6 +36,7 @@ export const rootDirectory = ({ base }: Places): string => `${base}/root/${taskD
 export const bundlePath = (places: Places, { ns, id }: Start): string => `${stateDirectory(places)}/${ns}/${id}`;
 export const workPath = (places: Places, { ns, id }: Start): string => `${rootDirectory(places)}/${ns}/${id}`;
 export const elsewherePath = ({ base }: Places, { id }: Start): string => `${base}/outside/elsewhere-${id}`;
+export const volumePath = ({ base }: Places, { id }: Start): string => `${base}/outside/volume-${id}`;
 
 /** The same names with a dot before them: where leftovers of interrupted removals stand. */
 export const hiddenBundlePath = (places: Places, { ns, id }: Start): string => `${stateDirectory(places)}/${ns}/.${id}`;
@@ -76,7 +77,9 @@ const makeWork = (places: Places, start: Start, work: BundleStart['work']): Read
   }
 };
 
-const makeRootfs = ({ base }: Places, rootfs: string, kind: BundleStart['rootfs']): ReadonlyArray<Making> => {
+const makeRootfs = (places: Places, start: Start, kind: BundleStart['rootfs']): ReadonlyArray<Making> => {
+  const rootfs = `${bundlePath(places, start)}/rootfs`;
+  const volume = volumePath(places, start);
   switch (kind) {
     case 'empty':
       return [directory(rootfs)];
@@ -85,7 +88,9 @@ const makeRootfs = ({ base }: Places, rootfs: string, kind: BundleStart['rootfs'
     case 'nonempty':
       return folderWithFile(rootfs, 'data');
     case 'symlink':
-      return [symlink(rootfs, `${base}/outside/rf`)];
+      return [symlink(rootfs, `${places.base}/outside/rf`)];
+    case 'symlink-tmpfs':
+      return [symlink(rootfs, volume), tmpfs(volume), file(`${volume}/inside`)];
     case 'tmpfs':
       return [tmpfs(rootfs), file(`${rootfs}/inside`)];
     case 'tmpfs-nested':
@@ -129,7 +134,7 @@ const makeBundle = (places: Places, start: Start): ReadonlyArray<Making> => {
           file(`${bundle}/${name}`, resolvePlaceholders(places, start)(text)),
         ),
         ...makeWork(places, start, work),
-        ...makeRootfs(places, `${bundle}/rootfs`, rootfs),
+        ...makeRootfs(places, start, rootfs),
         ...makeLog(`${bundle}/log`, log),
       ];
     }

@@ -9,11 +9,11 @@ const reach = 90;
 
 const anywhere = (runs: number) => ({ run: fc.nat(runs - 1), at: fc.nat(reach) });
 
-/** Somebody does not answer, or not well, all through a run. */
+/** Somebody does not answer, or not well, all through a run or from some call on. */
 const standingFault = (runs: number): fc.Arbitrary<ScheduledFault> =>
   fc.record({
     run: fc.nat(runs - 1),
-    at: fc.constant(0),
+    at: fc.oneof(fc.constant(0), fc.nat(reach)),
     fault: fc.constantFrom(...otherFaults),
     when: fc.constantFrom('instead' as const, 'after' as const),
     lasts: fc.constant(true),

@@ -1,6 +1,6 @@
 /** Random starting worlds: what no test machine has, in all combinations. Mostly ordinary, so that oddities meet. */
 import * as fc from 'fast-check';
-import { dead, isSteady, leaked, type PlainReply, type Reply, running, ShimScript } from '../Shim.js';
+import { dead, exited, isSteady, leaked, type PlainReply, type Reply, running, ShimScript } from '../Shim.js';
 import { type BundleStart, ordinary, type Start, type World } from '../World.js';
 
 /** The usual, but for one time in so many. Shrinks to the usual. */
@@ -35,12 +35,12 @@ const reply = <A>(ok: fc.Arbitrary<A>): fc.Arbitrary<Reply<A>> =>
 export const shimScript = (): fc.Arbitrary<ShimScript> =>
   fc
     .tuple(
-      fc.constantFrom(running, running, leaked, dead),
+      fc.constantFrom(running, running, leaked, dead, exited),
       sometimes(fc.record({ connect: reply(fc.constantFrom({ task: 900 }, { task: 0 })) }), 3),
       sometimes(fc.record({ pids: reply(fc.constantFrom({ pids: [900] }, { pids: [900, 901] }, { pids: [] })) }), 3),
       sometimes(fc.record({ del: reply(fc.constant({ pid: 900, status: 137 })) }), 3),
       sometimes(fc.record({ shutdown: reply<Record<string, never>>(fc.constant({})) }), 3),
-      sometimes(fc.record({ diesAfterMs: fc.constantFrom(1_000, 10_000) }), 8),
+      sometimes(fc.record({ diesAfterMs: fc.constantFrom(1_000, 10_000) }), 5),
     )
     .map(([usual, connect, pids, del, shutdown, dies]) => ({
       ...usual,
@@ -77,14 +77,37 @@ const addresses = [
   '',
 ] as const;
 
+const bootstrap = '{"version":3,"address":"unix://$SOCK","protocol":"ttrpc"}';
+
+const oddBootstraps = [
+  '{"version":2,"address":"unix://$SOCK","protocol":"ttrpc"}',
+  '{"version":2,"address":"$SOCK","protocol":"grpc"}',
+  '{"version":3,"address":"$SOCK","protocol":"grpc"}',
+  '{"version":4,"address":"unix://$SOCK","protocol":"ttrpc"}',
+  '{"version":3,"address":"unix://$SOCK","protocol":"smtp"}',
+  '{"version":3,"address":"unix://$S',
+  '',
+] as const;
+
+/** What says where the shim is: `address`, as 1.x writes it, beside it what 2.x makes of it, or only what 2.x writes. */
+const whereabouts = (): fc.Arbitrary<{ readonly address?: string; readonly 'bootstrap.json'?: string }> => {
+  const address = fc.record({ address: mostly<string>('unix://$SOCK', fc.constantFrom(...addresses), 5) });
+  const bootstrapJson = fc.record({
+    'bootstrap.json': mostly<string>(bootstrap, fc.constantFrom(...oddBootstraps), 2),
+  });
+  return fc.oneof(
+    { withCrossShrink: true },
+    { weight: 24, arbitrary: address },
+    { weight: 4, arbitrary: fc.tuple(address, bootstrapJson).map(([old, young]) => ({ ...old, ...young })) },
+    { weight: 4, arbitrary: bootstrapJson },
+    { weight: 1, arbitrary: fc.constant({}) },
+  );
+};
+
 const files = (): fc.Arbitrary<BundleStart['files']> =>
   fc
     .record({
-      address: mostly<string | undefined>(
-        'unix://$SOCK',
-        fc.option(fc.constantFrom(...addresses), { nil: undefined }),
-        5,
-      ),
+      where: whereabouts(),
       'shim-binary-path': mostly<string | undefined>(
         '$BIN/shim-ok',
         fc.option(fc.constantFrom(...programs), { nil: undefined, freq: 3 }),
@@ -93,8 +116,10 @@ const files = (): fc.Arbitrary<BundleStart['files']> =>
       'config.json': fc.option(fc.constant('{}'), { nil: undefined }),
       'sub/dir/file': mostly<string | undefined>(undefined, fc.constant('x'), 10),
     })
-    .map((present) =>
-      Object.fromEntries(Object.entries(present).flatMap(([name, text]) => (text === undefined ? [] : [[name, text]]))),
+    .map(({ where, ...present }) =>
+      Object.fromEntries(
+        Object.entries({ ...where, ...present }).flatMap(([name, text]) => (text === undefined ? [] : [[name, text]])),
+      ),
     );
 
 /** A bundle with something in it. Shrinks to an ordinary one. */
@@ -104,7 +129,17 @@ export const bundleStart = (): fc.Arbitrary<BundleStart> =>
     work: mostly<BundleStart['work']>(ordinary.work, fc.constantFrom('none', 'dangling', 'elsewhere', 'dir'), 4),
     rootfs: mostly<BundleStart['rootfs']>(
       ordinary.rootfs,
-      fc.constantFrom('none', 'nonempty', 'symlink', 'tmpfs', 'tmpfs', 'tmpfs-nested', 'tmpfs-stacked', 'tmpfs-busy'),
+      fc.constantFrom(
+        'none',
+        'nonempty',
+        'symlink',
+        'symlink-tmpfs',
+        'tmpfs',
+        'tmpfs',
+        'tmpfs-nested',
+        'tmpfs-stacked',
+        'tmpfs-busy',
+      ),
       2,
     ),
     log: mostly<BundleStart['log']>(ordinary.log, fc.constantFrom('none', 'file', 'dir'), 8),
@@ -112,10 +147,10 @@ export const bundleStart = (): fc.Arbitrary<BundleStart> =>
 
 const listsNone = ({ pids }: ShimScript): boolean => JSON.stringify(pids) === JSON.stringify(leaked.pids);
 
-/** Only a shim that lives and does not answer well can have a process that it does not tell of. */
+/** Only a shim that does not answer well, or is gone, can have left a process that it does not tell of. */
 const plausible = ({ processes, ...entry }: Omit<Start, 'ns' | 'id'>): Omit<Start, 'ns' | 'id'> => {
   const { shim } = entry;
-  const isSilent = ShimScript.is(shim) && shim.mode === 'serve' && isSteady(shim) && !listsNone(shim);
+  const isSilent = ShimScript.is(shim) && isSteady(shim) && !listsNone(shim);
   return isSilent && processes !== undefined ? { ...entry, processes } : entry;
 };
 
@@ -128,14 +163,14 @@ const entry = (): fc.Arbitrary<Omit<Start, 'ns' | 'id'>> =>
         { weight: 1, arbitrary: fc.constantFrom('empty' as const, 'file' as const, 'symlink' as const) },
       ),
       fc.option(shimScript(), { freq: 6 }),
-      sometimes(fc.constant({ processes: 1 }), 3),
+      sometimes(fc.constant({ processes: 1 }), 2),
       sometimes(
         fc.record({
           container: fc.constantFrom('$BIN/shim-ok', 'io.containerd.fake.v1', 'io.containerd.nosuch.v9', ''),
         }),
         2,
       ),
-      sometimes(fc.constant({ sandbox: true as const }), 6),
+      sometimes(fc.constant({ sandbox: true as const }), 3),
       sometimes(fc.constant({ hiddenTwin: true as const }), 12),
       sometimes(fc.constant({ hiddenWorkTwin: true as const }), 12),
     )
@@ -166,10 +201,10 @@ export const start = (ns: string, id: string): fc.Arbitrary<Start> =>
     .oneof({ weight: 9, arbitrary: entry() }, { weight: 1, arbitrary: staleWork() })
     .map((rest) => ({ ns, id, ...rest }));
 
-/** The same entry with the shim of an earlier one. */
+/** The same entry with the shim of an earlier one. Only that one may be a sandbox, as in a pod. */
 const share = (sharing: Start, earlier: ReadonlyArray<Start>): Start => {
   const owner = earlier.find(({ ns, shim }) => ns === sharing.ns && shim !== undefined && !('of' in shim));
-  const { processes: _, ...rest } = sharing;
+  const { processes: _, sandbox: __, ...rest } = sharing;
   return owner === undefined || sharing.shim === undefined ? sharing : { ...rest, shim: { of: owner.id } };
 };
 
@@ -180,7 +215,7 @@ export const world = ({ maxEntries }: { readonly maxEntries: number }): fc.Arbit
       fc.record({
         ns: mostly('ns1', fc.constant('ns2'), 3),
         isHidden: mostly(false, fc.constant(true), 20),
-        isSharing: mostly(false, fc.constant(true), 6),
+        isSharing: mostly(false, fc.constant(true), 4),
         rest: start('', ''),
       }),
       { minLength: 1, maxLength: maxEntries },

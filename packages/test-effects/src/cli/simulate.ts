@@ -169,7 +169,9 @@ const runAll = async (options: Options): Promise<number> => {
   const { tally, failure, isInterrupted = false } = await (isSingle ? runHere : runThere)(options);
   if (process.stderr.isTTY) process.stderr.write('\r\u001b[K');
   const seconds = (performance.now() - startedMs) / 1000;
-  process.stdout.write(`policy    ${options.policy}\nseed      ${options.seed}\n${Tally.show(tally)}`);
+  process.stdout.write(
+    `policy    ${options.policy}\nseed      ${options.seed}\n${Tally.show(policies[options.policy])(tally)}`,
+  );
   process.stdout.write(
     `speed     ${Math.round(tally.runs / seconds)} runs a second, ${Math.round(seconds)} s in all\n`,
   );

@@ -1,7 +1,7 @@
 import type { Reason } from '@shim-recovery/core/Verdict';
 import type { Hazard } from '../Hazards.js';
 import { isEnded } from '../LaidWorld.js';
-import { keyOf, keyText, processesOf, shimOwner, type Start } from '../World.js';
+import { keyOf, keyText, processesOf, sameKey, shimOwner, type Start } from '../World.js';
 import { bundlePath, workPath } from '../WorldTree.js';
 import { type Property, type Subject, type Violations, violation } from './Property.js';
 
@@ -60,9 +60,16 @@ const hazardOf = (reason: Reason): Hazard | undefined => {
   }
 };
 
-const isShared = ({ world }: Subject['simulated'], start: Start): boolean => {
+/** Whether its shim was told to end for the sake of another task that has it, too. */
+const isEndedWithAnother = ({ world, laid: { machine } }: Subject['simulated'], start: Start): boolean => {
   const owner = shimOwner(world)(start);
-  return owner !== undefined && world.entries.some((other) => other !== start && shimOwner(world)(other) === owner);
+  const others = world.entries.filter((other) => other !== start && shimOwner(world)(other) === owner);
+  return (
+    owner !== undefined &&
+    machine.shims
+      .calls()
+      .some((call) => call.call.endsWith('/Shutdown') && others.some((other) => sameKey(call, keyOf(other))))
+  );
 };
 
 const lost = (simulated: Subject['simulated'], start: Start): Violations => {
@@ -79,11 +86,13 @@ const lost = (simulated: Subject['simulated'], start: Start): Violations => {
   ];
   if (what.length === 0) return [];
   const reasons = [...new Set(runs.flatMap(({ settled }) => settled.get(keyText(start)) ?? []))];
+  const failedSteps = runs.flatMap((run) => run.failedSteps.get(keyText(start)) ?? []);
   const hazard = [
     ...reasons.flatMap((reason) => hazardOf(reason) ?? []),
-    ...(isShared(simulated, start) ? (['H18'] as const) : []),
-    ...(runs.some((run) => run.lost.includes(keyText(start))) ? (['H26'] as const) : []),
     ...(reasons.includes('hidden') ? (['H20'] as const) : []),
+    ...(failedSteps.includes('write-bootstrap') ? (['L3'] as const) : []),
+    ...(isEndedWithAnother(simulated, start) ? (['H18'] as const) : []),
+    ...(runs.some((run) => run.lost.includes(keyText(start))) ? (['H26'] as const) : []),
   ][0];
   return [violation(`${keyText(start)} is alive and ${what.join(', ')} (${reasons.join(', ')})`, hazard)];
 };

@@ -1,12 +1,18 @@
-/** A few thousand random cases: the tests of each file run beside those of the others. */
-import { containerd17 } from '@shim-recovery/core/Policy';
-import { expect } from 'vitest';
+/** Thousands of random cases: the tests of each file run beside those of the others. */
+import { policies, type PolicyName } from '@shim-recovery/core/Policy';
+import { expect, it } from 'vitest';
 import { run, showFailure } from '../../src/Campaign.js';
-import type { Tally } from '../../src/Tally.js';
+import { missing } from '../../src/Tally.js';
 
-/** Gives what was met, having found nothing that the policy is not known for. */
-export const simulateThousands = async (seed: number, cases: number): Promise<Tally> => {
-  const { tally, failure } = await run({ policy: containerd17, seed, cases });
-  expect(failure === undefined ? '' : showFailure(failure)).toBe('');
-  return tally;
-};
+/** Nothing is found that the policy is not known for, and all is met that can be. */
+export const testThousands = (
+  name: PolicyName,
+  { seed, cases }: { readonly seed: number; readonly cases: number },
+): void =>
+  it(`${cases.toLocaleString('en')} random worlds with faults, crashes and meddlers (${name})`, async () => {
+    const policy = policies[name];
+    const { tally, failure } = await run({ policy, seed, cases });
+    expect(failure === undefined ? '' : showFailure(failure)).toBe('');
+    expect(tally.worlds).toBe(cases);
+    expect(missing(policy)(tally)).toEqual([]);
+  }, 120_000);

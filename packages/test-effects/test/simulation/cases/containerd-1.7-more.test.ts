@@ -1,0 +1,3 @@
+import { testThousands } from '../thousands.js';
+
+testThousands('containerd-1.7', { seed: 200_000, cases: 5_000 });

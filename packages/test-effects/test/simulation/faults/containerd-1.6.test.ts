@@ -1,0 +1,3 @@
+import { testFaults } from '../faults.js';
+
+testFaults('containerd-1.6');
