@@ -45,8 +45,8 @@ export type Difference = t.TypeOf<typeof Difference>;
 export const allDifferences: ReadonlyArray<Difference> = Object.keys(noDifferences).filter(Difference.is);
 
 /**
- * One bundle that fares differently. `choices` are those that make the difference, each by itself; where no single one
- * does, those that have a part in it.
+ * One bundle that fares differently. `choices` are those that change what becomes of it when they alone are made as the
+ * other policy makes them; where none does by itself, all that the policies make differently.
  */
 export const BundleDifference = t.readonly(
   t.type({
@@ -165,8 +165,8 @@ const outcomeOfHybrid = (
 };
 
 /**
- * Which choices make a part of the outcome differ: those that turn it into the other policy's when they alone are made
- * as that one makes them. Where none does by itself, those that change it at all; and at last all that differ.
+ * Which choices make a part of the outcome differ: those that change it when they alone are made as the other policy
+ * makes them. Where none does, all that differ.
  */
 const choicesBehind = (
   { first, second }: Pair<Policy>,
@@ -186,16 +186,11 @@ const choicesBehind = (
   }));
   const behind = new Set<Choice>();
   for (const part of differing) {
-    const decisive = apart.filter(
-      ({ towardsFirst, towardsSecond }) =>
-        towardsSecond?.[part] === outcomes.second[part] || towardsFirst?.[part] === outcomes.first[part],
-    );
-    const involved = apart.filter(
+    const some = apart.filter(
       ({ towardsFirst, towardsSecond }) =>
         (towardsSecond !== undefined && towardsSecond[part] !== outcomes.first[part]) ||
         (towardsFirst !== undefined && towardsFirst[part] !== outcomes.second[part]),
     );
-    const some = decisive.length > 0 ? decisive : involved;
     for (const { choice } of some.length > 0 ? some : apart) behind.add(choice);
   }
   return allChoices.filter((choice) => behind.has(choice));

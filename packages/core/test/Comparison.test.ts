@@ -83,6 +83,13 @@ describe('a comparison', () => {
     );
   });
 
+  it('has what is destroyed above what is done otherwise, wherever they stand', () => {
+    const changed = named('a', bundle({}, running));
+    const destroyed = named('b', bundle({ ...made, address: { _tag: 'Absent' } }, running));
+    const { bundles } = compare(containerd17, containerd21)(surveyOf([changed, destroyed].map(learntByAll)));
+    expect(bundles.map(({ id, difference }) => `${id} ${difference}`)).toEqual(['b alive-destroyed', 'a steps']);
+  });
+
   it('travels as JSON', () => {
     fc.assert(
       fc.property(anyPolicy(), anyPolicy(), anySurvey(), (one, other, survey) => {
@@ -134,6 +141,22 @@ describe('why two policies differ', () => {
     ],
   ])('%s', (_, one, other, evidence, expected) => {
     expect(difference(one, other, evidence)).toBe(expected);
+  });
+
+  it('keeps apart what two shims say of the same task', () => {
+    const listed = bundle({
+      address: read('unix:///old'),
+      bootstrap: read('{"version":2,"address":"unix:///new","protocol":"ttrpc"}'),
+    });
+    const leaked = { ...running, pids: E.right([]) };
+    const survey = surveyOf([{ evidence: listed, answers: { 'containerd-1.7': running, 'containerd-2.1': leaked } }]);
+    expect(
+      compare({ ...containerd21, name: 'containerd-1.7', bootstrap: 'address' }, containerd21)(survey),
+    ).toMatchObject({
+      bundles: [{ difference: 'alive-destroyed', choices: ['bootstrap'] }],
+    });
+    const apart = compare(containerd17, { ...containerd21, sandboxRecords: 'root' })(survey).bundles;
+    expect(apart.map(({ choices }) => choices)).toEqual([['bootstrap']]);
   });
 
   it('follows the shim that each of them asked', () => {
