@@ -36,12 +36,16 @@ describe('a comparison', () => {
         const back = compare(other, one)(survey);
         const turned = <A extends { readonly first: unknown; readonly second: unknown }>(pair: A) => ({
           ...pair,
-          why: '', // it names the first one first
           first: pair.second,
           second: pair.first,
         });
-        expect(back.bundles.map(turned)).toEqual(there.bundles.map((difference) => ({ ...difference, why: '' })));
-        expect(back.workDirs.map(turned)).toEqual(there.workDirs.map((difference) => ({ ...difference, why: '' })));
+        // Why they differ is said of the first one first.
+        const unsaid = ({ parts, ...rest }: Comparison['bundles'][number]) => ({
+          ...rest,
+          parts: parts.map((part) => ({ ...part, why: part.why.length })),
+        });
+        expect(back.bundles.map(turned).map(unsaid)).toEqual(there.bundles.map(unsaid));
+        expect(back.workDirs.map(turned)).toEqual(there.workDirs);
         expect(back.summary).toEqual(there.summary);
       }),
     );
@@ -75,8 +79,9 @@ describe('a comparison', () => {
         const { bundles } = compare(one, other)(survey);
         const ranks = bundles.map(({ difference }) => allDifferences.indexOf(difference));
         expect(ranks).toEqual([...ranks].sort((first, second) => first - second));
-        for (const { why, difference, choices } of bundles) {
-          expect(why).toMatch(/^.{5,}$/);
+        for (const { why, difference, choices } of bundles.flatMap(({ parts }) => parts)) {
+          for (const sentence of why) expect(sentence).toMatch(/^.{5,}$/);
+          expect(why.length).toBeGreaterThan(0);
           expect(choices.length > 0).toBe(difference !== 'undecided');
         }
       }),
@@ -103,7 +108,7 @@ describe('a comparison', () => {
 describe('why two policies differ', () => {
   const difference = (one: Policy, other: Policy, evidence: BundleEvidence) => {
     const [found] = compare(one, other)(surveyOf([learntByAll(evidence)])).bundles;
-    return found && [found.difference, ...found.choices].join(' ');
+    return found && found.parts.map(({ difference, choices }) => [difference, ...choices].join(' ')).join(', ');
   };
 
   it.each<readonly [string, Policy, Policy, BundleEvidence, string | undefined]>([
@@ -124,13 +129,19 @@ describe('why two policies differ', () => {
       'alive-destroyed bootstrap',
     ],
     ['a bundle that nobody owns', containerd17, containerd21, bundle({ _tag: 'Empty' }), 'unmounting unmounts'],
-    ['a dead shim', containerd17, containerd21, bundle(made, dead), 'after-failure removesAfterFailedCleanUp unmounts'],
+    [
+      'a dead shim',
+      containerd17,
+      containerd21,
+      bundle(made, dead),
+      'after-failure removesAfterFailedCleanUp, unmounting unmounts',
+    ],
     [
       'no address',
       containerd17,
       containerd21,
       bundle({ address: { _tag: 'Absent' } }, dead),
-      'steps logOpened removesAfterFailedCleanUp unmounts',
+      'steps logOpened, after-failure removesAfterFailedCleanUp, unmounting unmounts',
     ],
     [
       'a shim that nobody asked',
@@ -153,10 +164,10 @@ describe('why two policies differ', () => {
     expect(
       compare({ ...containerd21, name: 'containerd-1.7', bootstrap: 'address' }, containerd21)(survey),
     ).toMatchObject({
-      bundles: [{ difference: 'alive-destroyed', choices: ['bootstrap'] }],
+      bundles: [{ difference: 'alive-destroyed', parts: [{ choices: ['bootstrap'] }] }],
     });
     const apart = compare(containerd17, { ...containerd21, sandboxRecords: 'root' })(survey).bundles;
-    expect(apart.map(({ choices }) => choices)).toEqual([['bootstrap']]);
+    expect(apart).toMatchObject([{ parts: [{ choices: ['bootstrap'] }] }]);
   });
 
   it('follows the shim that each of them asked', () => {
@@ -166,7 +177,7 @@ describe('why two policies differ', () => {
     });
     const survey = surveyOf([{ evidence: listed, answers: { 'containerd-1.7': dead, 'containerd-2.1': running } }]);
     expect(compare(containerd17, containerd21)(survey).bundles).toMatchObject([
-      { difference: 'alive-destroyed', alive: true, choices: ['bootstrap'] },
+      { difference: 'alive-destroyed', alive: true, parts: [{ choices: ['bootstrap'] }] },
     ]);
   });
 });
