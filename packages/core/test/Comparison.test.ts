@@ -48,6 +48,7 @@ describe('a comparison', () => {
         expect(back.workDirs.map(turned)).toEqual(there.workDirs);
         expect(back.summary).toEqual(there.summary);
       }),
+      { numRuns: 500 },
     );
   });
 
