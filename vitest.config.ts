@@ -14,6 +14,8 @@ export default defineConfig({
   ssr: { resolve: { conditions } },
   test: {
     maxWorkers: '100%',
+    // Shared machines stall for seconds at a time.
+    testTimeout: 60_000,
     projects: ['core', 'node-effects', 'test-effects'].map(project),
     reporters: ['default', new PlainReporter()],
     coverage: { provider: 'v8', include: ['packages/*/src/**/*.ts'], exclude: ['**/gen/**'] },

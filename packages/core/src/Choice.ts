@@ -6,11 +6,10 @@ import type { Policy } from './Policy.js';
 const sayings: Readonly<Record<Exclude<keyof Policy, 'name'>, (policy: Policy) => string>> = {
   bootstrap: ({ bootstrap }) =>
     ({
-      'address-text': 'takes all of address for where the shim listens',
-      address: 'reads from address where the shim listens, as text or as JSON of version 2',
-      bootstrap:
-        'reads from bootstrap.json where the shim listens, and where that is missing makes it of the text of address',
-      either: 'reads from bootstrap.json or address where the shim listens, whichever can be understood',
+      'address-text': 'takes all of address for the address',
+      address: 'reads the address from address',
+      bootstrap: 'reads it from bootstrap.json, which it makes of address where it is missing',
+      either: 'reads it from bootstrap.json or address, whichever can be understood',
     })[bootstrap],
   logOpened: ({ logOpened }) =>
     ({

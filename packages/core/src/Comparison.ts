@@ -6,7 +6,7 @@
  */
 import * as t from 'io-ts';
 import * as B from './ByteString.js';
-import { allChoices, Choice, choicesApart, sayChoice, withChoice } from './Choice.js';
+import { Choice, choicesApart, sayChoice, withChoice } from './Choice.js';
 import type { Answers, BundleEvidence } from './Evidence.js';
 import * as Layout from './Layout.js';
 import { type BundlePlan, type NamespacePlan, stepsOf, workDirectoriesRemovedBy } from './Plan.js';
@@ -45,8 +45,18 @@ export type Difference = t.TypeOf<typeof Difference>;
 export const allDifferences: ReadonlyArray<Difference> = Object.keys(noDifferences).filter(Difference.is);
 
 /**
- * One bundle that fares differently. `choices` are those that make the difference, each by itself; where no single one
- * does, those that have a part in it.
+ * One way in which a bundle fares differently. `choices` are those that change it when they alone are made as the other
+ * policy makes them; where none does by itself, all that the policies make differently. `why` says of each what both do.
+ */
+export const DifferingPart = t.readonly(
+  t.type({ difference: Difference, choices: t.readonlyArray(Choice), why: t.readonlyArray(t.string) }),
+  'DifferingPart',
+);
+export type DifferingPart = t.TypeOf<typeof DifferingPart>;
+
+/**
+ * One bundle that fares differently; `difference` is the worst of its parts. A lesser part names only choices that no
+ * worse one names.
  */
 export const BundleDifference = t.readonly(
   t.type({
@@ -55,9 +65,7 @@ export const BundleDifference = t.readonly(
     difference: Difference,
     /** Whether its shim answered, to whichever policy asked it. */
     alive: t.boolean,
-    choices: t.readonlyArray(Choice),
-    /** One sentence. */
-    why: t.string,
+    parts: t.readonlyArray(DifferingPart),
     first: BundleReport,
     second: BundleReport,
   }),
@@ -126,7 +134,8 @@ interface Outcome {
   readonly unmounting: string;
 }
 
-const parts = ['verdict', 'steps', 'after-failure', 'unmounting'] as const satisfies ReadonlyArray<keyof Outcome>;
+const lesserParts = ['steps', 'after-failure', 'unmounting'] as const;
+const parts: ReadonlyArray<keyof Outcome> = ['verdict', ...lesserParts];
 
 const outcomeOf =
   (policy: Policy) =>
@@ -165,15 +174,14 @@ const outcomeOfHybrid = (
 };
 
 /**
- * Which choices make a part of the outcome differ: those that turn it into the other policy's when they alone are made
- * as that one makes them. Where none does by itself, those that change it at all; and at last all that differ.
+ * Which choices make a part of the outcome differ: those that change it when they alone are made as the other policy
+ * makes them. Where none does, all that differ.
  */
 const choicesBehind = (
   { first, second }: Pair<Policy>,
   plans: Pair<BundlePlan>,
   outcomes: Pair<Outcome>,
-  differing: ReadonlyArray<keyof Outcome>,
-): ReadonlyArray<Choice> => {
+): ((part: keyof Outcome) => ReadonlyArray<Choice>) => {
   const { evidence } = plans.first;
   const answers = answersOfBoth(
     deliberate(first, answerAmong(evidence.answers))(evidence),
@@ -184,27 +192,35 @@ const choicesBehind = (
     towardsSecond: outcomeOfHybrid(withChoice(choice, second)(first), evidence, answers),
     towardsFirst: outcomeOfHybrid(withChoice(choice, first)(second), evidence, answers),
   }));
-  const behind = new Set<Choice>();
-  for (const part of differing) {
-    const decisive = apart.filter(
-      ({ towardsFirst, towardsSecond }) =>
-        towardsSecond?.[part] === outcomes.second[part] || towardsFirst?.[part] === outcomes.first[part],
-    );
-    const involved = apart.filter(
+  return (part) => {
+    const behind = apart.filter(
       ({ towardsFirst, towardsSecond }) =>
         (towardsSecond !== undefined && towardsSecond[part] !== outcomes.first[part]) ||
         (towardsFirst !== undefined && towardsFirst[part] !== outcomes.second[part]),
     );
-    const some = decisive.length > 0 ? decisive : involved;
-    for (const { choice } of some.length > 0 ? some : apart) behind.add(choice);
-  }
-  return allChoices.filter((choice) => behind.has(choice));
+    return (behind.length > 0 ? behind : apart).map(({ choice }) => choice);
+  };
 };
 
-const sayChoices = ({ first, second }: Pair<Policy>, choices: ReadonlyArray<Choice>): string =>
-  choices
-    .map((choice) => `${first.name} ${sayChoice(choice)(first)}; ${second.name} ${sayChoice(choice)(second)}`)
-    .join('; and ');
+const sayBoth =
+  ({ first, second }: Pair<Policy>) =>
+  (choice: Choice): string =>
+    `${first.name} ${sayChoice(choice)(first)}; ${second.name} ${sayChoice(choice)(second)}`;
+
+/** The parts below the verdict, each with what is to be blamed for it beyond what is blamed already. */
+const partsOf = (
+  policies: Pair<Policy>,
+  differing: ReadonlyArray<Exclude<keyof Outcome, 'verdict'>>,
+  behind: (part: keyof Outcome) => ReadonlyArray<Choice>,
+): ReadonlyArray<DifferingPart> => {
+  const blamed = new Set<Choice>();
+  return differing.flatMap((difference): ReadonlyArray<DifferingPart> => {
+    const choices = behind(difference).filter((choice) => !blamed.has(choice));
+    if (choices.length === 0) return [];
+    for (const choice of choices) blamed.add(choice);
+    return [{ difference, choices, why: choices.map(sayBoth(policies)) }];
+  });
+};
 
 const kindOf = (
   { first, second }: Pair<Verdict>,
@@ -233,11 +249,22 @@ const compareBundle =
     };
     const about = { namespace: B.show(first.evidence.namespace), id: B.show(first.evidence.id), difference, alive };
     if (difference === 'undecided') {
-      const unknown = isUndecided(first.verdict) ? 'first' : 'second';
-      return { ...about, choices: [], why: reports[unknown].explanation, ...reports };
+      const { explanation } = isUndecided(first.verdict) ? reports.first : reports.second;
+      return { ...about, parts: [{ difference, choices: [], why: [explanation] }], ...reports };
     }
-    const choices = choicesBehind(policies, plans, outcomes, differing[0] === 'verdict' ? ['verdict'] : differing);
-    return { ...about, choices, why: sayChoices(policies, choices), ...reports };
+    const behind = choicesBehind(policies, plans, outcomes);
+    if (!differing.includes('verdict'))
+      return {
+        ...about,
+        parts: partsOf(
+          policies,
+          lesserParts.filter((part) => differing.includes(part)),
+          behind,
+        ),
+        ...reports,
+      };
+    const choices = behind('verdict');
+    return { ...about, parts: [{ difference, choices, why: choices.map(sayBoth(policies)) }], ...reports };
   };
 
 /** What becomes of each entry below a namespace's root directory. */

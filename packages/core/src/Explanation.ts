@@ -5,7 +5,7 @@
 import * as E from 'fp-ts/lib/Either.js';
 import * as t from 'io-ts';
 import * as B from './ByteString.js';
-import { type ShimTarget, showBootstrapError } from './Bootstrap.js';
+import { showBootstrapError, showSocket } from './Bootstrap.js';
 import { explain, readingProblem } from './Decision.js';
 import { showProcessesError } from './Processes.js';
 import { isExhaustion, type Question } from './Question.js';
@@ -138,9 +138,6 @@ const lookAtRuntime = ({ shimBinaryPath: reading }: Listed): Look => {
   return look(question, `none: ${readingProblem('shim-binary-path', reading)}`, next, ...exhausted);
 };
 
-const showSocket = ({ socket }: ShimTarget): string =>
-  socket._tag === 'Path' ? B.show(socket.path) : `the abstract socket ${B.show(socket.name)}`;
-
 const lookAtAddress = (policy: Policy, contents: Listed): Look => {
   const question = 'where does its shim listen?';
   const address = shimAddress(policy)(contents);
@@ -162,7 +159,7 @@ const lookAtAddress = (policy: Policy, contents: Listed): Look => {
       return look(question, showBootstrapError(address.error), next, 'address-unsupported', 'address-unknown');
     case 'Target': {
       const written = address.migrated === undefined ? '' : '; bootstrap.json is made of it';
-      return look(question, `${showSocket(address.target)}, over ${address.target.protocol}${written}`, next);
+      return look(question, `${showSocket(address.target.socket)}, over ${address.target.protocol}${written}`, next);
     }
   }
 };
@@ -287,7 +284,7 @@ const lookAtAnswer = (policy: Policy, question: Question, answers: Answers): Loo
       };
     case 'Connection':
       return {
-        question: `does the shim answer at ${showSocket(question.target)}?`,
+        question: `does the shim answer at ${showSocket(question.target.socket)}?`,
         ...heardOfConnection(connection),
         next: policy.reapsLeakedShims ? rule('11', 'it is found out what it has') : ruleOf['shim-answers'],
       };

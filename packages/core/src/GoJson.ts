@@ -95,10 +95,13 @@ const membersOf = (text: string): Document['members'] => {
   return members;
 };
 
+/** What every JSON begins with. An ordinary address does not, and a look costs less than a parser that throws. */
+const jsonStart = /^[ \t\n\r]*[[{"\-0-9tfn]/;
+
 /** Left: not JSON at all, and nothing of it counts. */
 export const parseDocument = (content: B.ByteString): E.Either<'SyntaxError', Document> => {
   const text = B.toText(content);
-  if (isTooDeep(text) || E.isLeft(parse(text))) return E.left('SyntaxError');
+  if (!jsonStart.test(text) || isTooDeep(text) || E.isLeft(parse(text))) return E.left('SyntaxError');
   const start = text[skipSpace(text, 0)];
   if (start === '{') return E.right({ mistyped: false, members: membersOf(text) });
   return E.right({ mistyped: start !== 'n', members: [] });

@@ -36,14 +36,19 @@ describe('a comparison', () => {
         const back = compare(other, one)(survey);
         const turned = <A extends { readonly first: unknown; readonly second: unknown }>(pair: A) => ({
           ...pair,
-          why: '', // it names the first one first
           first: pair.second,
           second: pair.first,
         });
-        expect(back.bundles.map(turned)).toEqual(there.bundles.map((difference) => ({ ...difference, why: '' })));
-        expect(back.workDirs.map(turned)).toEqual(there.workDirs.map((difference) => ({ ...difference, why: '' })));
+        // Why they differ is said of the first one first.
+        const unsaid = ({ parts, ...rest }: Comparison['bundles'][number]) => ({
+          ...rest,
+          parts: parts.map((part) => ({ ...part, why: part.why.length })),
+        });
+        expect(back.bundles.map(turned).map(unsaid)).toEqual(there.bundles.map(unsaid));
+        expect(back.workDirs.map(turned)).toEqual(there.workDirs);
         expect(back.summary).toEqual(there.summary);
       }),
+      { numRuns: 500 },
     );
   });
 
@@ -75,12 +80,20 @@ describe('a comparison', () => {
         const { bundles } = compare(one, other)(survey);
         const ranks = bundles.map(({ difference }) => allDifferences.indexOf(difference));
         expect(ranks).toEqual([...ranks].sort((first, second) => first - second));
-        for (const { why, difference, choices } of bundles) {
-          expect(why).toMatch(/^.{5,}$/);
+        for (const { why, difference, choices } of bundles.flatMap(({ parts }) => parts)) {
+          for (const sentence of why) expect(sentence).toMatch(/^.{5,}$/);
+          expect(why.length).toBeGreaterThan(0);
           expect(choices.length > 0).toBe(difference !== 'undecided');
         }
       }),
     );
+  });
+
+  it('has what is destroyed above what is done otherwise, wherever they stand', () => {
+    const changed = named('a', bundle({}, running));
+    const destroyed = named('b', bundle({ ...made, address: { _tag: 'Absent' } }, running));
+    const { bundles } = compare(containerd17, containerd21)(surveyOf([changed, destroyed].map(learntByAll)));
+    expect(bundles.map(({ id, difference }) => `${id} ${difference}`)).toEqual(['b alive-destroyed', 'a steps']);
   });
 
   it('travels as JSON', () => {
@@ -96,7 +109,7 @@ describe('a comparison', () => {
 describe('why two policies differ', () => {
   const difference = (one: Policy, other: Policy, evidence: BundleEvidence) => {
     const [found] = compare(one, other)(surveyOf([learntByAll(evidence)])).bundles;
-    return found && [found.difference, ...found.choices].join(' ');
+    return found && found.parts.map(({ difference, choices }) => [difference, ...choices].join(' ')).join(', ');
   };
 
   it.each<readonly [string, Policy, Policy, BundleEvidence, string | undefined]>([
@@ -117,13 +130,19 @@ describe('why two policies differ', () => {
       'alive-destroyed bootstrap',
     ],
     ['a bundle that nobody owns', containerd17, containerd21, bundle({ _tag: 'Empty' }), 'unmounting unmounts'],
-    ['a dead shim', containerd17, containerd21, bundle(made, dead), 'after-failure removesAfterFailedCleanUp unmounts'],
+    [
+      'a dead shim',
+      containerd17,
+      containerd21,
+      bundle(made, dead),
+      'after-failure removesAfterFailedCleanUp, unmounting unmounts',
+    ],
     [
       'no address',
       containerd17,
       containerd21,
       bundle({ address: { _tag: 'Absent' } }, dead),
-      'steps logOpened removesAfterFailedCleanUp unmounts',
+      'steps logOpened, after-failure removesAfterFailedCleanUp, unmounting unmounts',
     ],
     [
       'a shim that nobody asked',
@@ -136,6 +155,22 @@ describe('why two policies differ', () => {
     expect(difference(one, other, evidence)).toBe(expected);
   });
 
+  it('keeps apart what two shims say of the same task', () => {
+    const listed = bundle({
+      address: read('unix:///old'),
+      bootstrap: read('{"version":2,"address":"unix:///new","protocol":"ttrpc"}'),
+    });
+    const leaked = { ...running, pids: E.right([]) };
+    const survey = surveyOf([{ evidence: listed, answers: { 'containerd-1.7': running, 'containerd-2.1': leaked } }]);
+    expect(
+      compare({ ...containerd21, name: 'containerd-1.7', bootstrap: 'address' }, containerd21)(survey),
+    ).toMatchObject({
+      bundles: [{ difference: 'alive-destroyed', parts: [{ choices: ['bootstrap'] }] }],
+    });
+    const apart = compare(containerd17, { ...containerd21, sandboxRecords: 'root' })(survey).bundles;
+    expect(apart).toMatchObject([{ parts: [{ choices: ['bootstrap'] }] }]);
+  });
+
   it('follows the shim that each of them asked', () => {
     const listed = bundle({
       address: read('unix:///old'),
@@ -143,7 +178,7 @@ describe('why two policies differ', () => {
     });
     const survey = surveyOf([{ evidence: listed, answers: { 'containerd-1.7': dead, 'containerd-2.1': running } }]);
     expect(compare(containerd17, containerd21)(survey).bundles).toMatchObject([
-      { difference: 'alive-destroyed', alive: true, choices: ['bootstrap'] },
+      { difference: 'alive-destroyed', alive: true, parts: [{ choices: ['bootstrap'] }] },
     ]);
   });
 });

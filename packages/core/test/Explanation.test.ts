@@ -30,8 +30,9 @@ describe('an explanation', () => {
   it('has everything in one line, whatever a shim said', () => {
     fc.assert(
       fc.property(anyPolicy(), anyEvidence(), fc.string(), (policy, evidence, said) => {
-        const noisy = withAnswers({ pids: E.left(answered(13, `no\n\u001b${said}`)) })(evidence);
-        for (const { question, answer, rule } of explainBundle(policy)(noisy).rows) {
+        const noise: BundleEvidence['answers'] = { ...running, pids: E.left(answered(13, `no\n\u001b${said}`)) };
+        const noisy = [withAnswers(noise)(evidence), bundle({}, noise)];
+        for (const { question, answer, rule } of noisy.flatMap((each) => explainBundle(policy)(each).rows)) {
           expect(question).toMatch(/^[^\n].*\?$/);
           expect(answer).toMatch(/^[^\p{Cc}]+$/u);
           expect(rule.text).toMatch(/^.{5,}$/);

@@ -14,9 +14,9 @@ const titles: Readonly<Record<Difference, string>> = {
   destroyed: 'destroyed by one of them only',
   undecided: 'not known, as not all was asked',
   verdict: 'another verdict',
-  steps: 'the same verdict, other steps',
-  'after-failure': 'the same steps, unless one fails',
-  unmounting: 'the same steps, other mounts',
+  steps: 'other steps',
+  'after-failure': 'other steps where one fails',
+  unmounting: 'other mounts unmounted',
 };
 
 type Policies = Pick<Comparison, 'first' | 'second'>;
@@ -37,25 +37,33 @@ const stepLines = ({ first, second }: Policies, difference: BundleDifference): R
   return lines.length === 0 ? [`${first}: ${firsts.join(', ')}`, `${second}: ${seconds.join(', ')}`] : lines;
 };
 
-/** What is said below the name of a bundle. */
-const bodyOf = (style: Style, policies: Policies, difference: BundleDifference): ReadonlyArray<string> => {
+/** A part of a bundle's difference. */
+type Part = BundleDifference['parts'][number];
+
+/** What is said of a part below the name of its bundle. */
+const bodyOf = (
+  style: Style,
+  policies: Policies,
+  bundle: BundleDifference,
+  { difference, why }: Part,
+): ReadonlyArray<string> => {
   const width = Math.max(policies.first.length, policies.second.length);
-  const why = style.faint(`why: ${difference.why}`);
-  switch (difference.difference) {
+  const whys = why.map((sentence) => style.faint(`why: ${sentence}`));
+  switch (difference) {
     case 'alive-destroyed':
     case 'destroyed':
     case 'undecided':
     case 'verdict':
       return [
-        sideLine(style, width, policies.first, difference.first),
-        sideLine(style, width, policies.second, difference.second),
-        ...(difference.difference === 'undecided' ? [] : [why]),
+        sideLine(style, width, policies.first, bundle.first),
+        sideLine(style, width, policies.second, bundle.second),
+        ...(difference === 'undecided' ? [] : whys),
       ];
     case 'steps':
-      return [...stepLines(policies, difference), why];
+      return [...stepLines(policies, bundle), ...whys];
     case 'after-failure':
     case 'unmounting':
-      return [why];
+      return whys;
   }
 };
 
@@ -68,37 +76,35 @@ const showNames = (names: ReadonlyArray<string>): string => {
     : `${names.slice(0, shownNames).join(', ')} and ${more} more (--json names them all)`;
 };
 
-/** The bundles of which the same is to be said, by what is said. */
+/** The names of which the same is to be said, by what is said. */
 const groupBy = (
-  bundles: ReadonlyArray<BundleDifference>,
-  say: (difference: BundleDifference) => ReadonlyArray<string>,
+  said: ReadonlyArray<{ readonly name: string; readonly body: ReadonlyArray<string> }>,
 ): ReadonlyArray<readonly [string, ReadonlyArray<string>]> => {
   const groups = new Map<string, Array<string>>();
-  for (const difference of bundles) {
-    const body = say(difference)
-      .map((line) => `    ${line}`)
-      .join('\n');
-    const names = groups.get(body) ?? [];
-    groups.set(body, names);
-    names.push(`${difference.namespace}/${difference.id}`);
+  for (const { name, body } of said) {
+    const text = body.map((line) => `    ${line}`).join('\n');
+    const names = groups.get(text) ?? [];
+    groups.set(text, names);
+    names.push(name);
   }
   return [...groups];
 };
 
+/** All of which a part differs in this way: what differs in several stands in several sections. */
 const sectionLines =
   (style: Style, comparison: Comparison) =>
   (kind: Difference): ReadonlyArray<string> => {
-    const bundles = comparison.bundles.filter(({ difference }) => difference === kind);
-    if (bundles.length === 0) return [];
+    const said = comparison.bundles.flatMap((bundle) =>
+      bundle.parts
+        .filter(({ difference }) => difference === kind)
+        .map((part) => ({
+          name: `${bundle.namespace}/${bundle.id}`,
+          body: bodyOf(style, comparison, bundle, part),
+        })),
+    );
+    if (said.length === 0) return [];
     const mark = kind === 'alive-destroyed' || kind === 'destroyed' ? style.bad : style.strong;
-    return [
-      mark(titles[kind]),
-      ...groupBy(bundles, (difference) => bodyOf(style, comparison, difference)).flatMap(([body, names]) => [
-        `  ${showNames(names)}`,
-        body,
-      ]),
-      '',
-    ];
+    return [mark(titles[kind]), ...groupBy(said).flatMap(([body, names]) => [`  ${showNames(names)}`, body]), ''];
   };
 
 /** Those of which the bundles above do not tell already. */

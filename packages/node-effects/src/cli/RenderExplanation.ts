@@ -1,4 +1,4 @@
-/** An explanation as people read it: one line for each question, then the steps as a tree. */
+/** An explanation as people read it: one line for each question, then the steps. */
 import type { ExplainedPath, ExplainedStep, Explanation, ExplanationRow } from '@shim-recovery/core/Explanation';
 import { showStep, type Style, verdictStyle, verdictWords } from './Render.js';
 
@@ -9,21 +9,19 @@ const rowLine =
     return `  ${question} ${style.strong(answer)} ${style.faint(`→ ${step}${rule.text}`)}`;
   };
 
-const endLine = ({ succeeds }: ExplainedPath): string =>
-  succeeds ? 'done' : 'left as it then is, and reported as failed';
+const pathText = ({ steps, succeeds }: ExplainedPath): string =>
+  [
+    ...steps.map((step) => showStep({ ...step, outcome: 'planned' })),
+    ...(succeeds ? [] : [steps.length === 0 ? 'nothing more, and it is reported' : 'and it is reported']),
+  ].join(', ');
 
-const failureLines = (style: Style, { onFailure }: ExplainedStep, indent: string): ReadonlyArray<string> => {
-  if (onFailure === null) return [];
-  return [style.faint(`${indent}  if that fails:`), ...pathLines(style, onFailure, `${indent}    `)];
-};
-
-const pathLines = (style: Style, path: ExplainedPath, indent: string): ReadonlyArray<string> => [
-  ...path.steps.flatMap((step) => [
-    `${indent}${showStep({ ...step, outcome: 'planned' })}`,
-    ...failureLines(style, step, indent),
-  ]),
-  ...(path.succeeds && path.steps.length > 0 ? [] : [style.faint(`${indent}${endLine(path)}`)]),
-];
+/** A step; and below it what follows its failure, if nothing else fails. */
+const stepLines =
+  (style: Style) =>
+  ({ onFailure, ...step }: ExplainedStep): ReadonlyArray<string> => [
+    `  ${showStep({ ...step, outcome: 'planned' })}`,
+    ...(onFailure === null ? [] : [style.faint(`    if it fails: ${pathText(onFailure)}`)]),
+  ];
 
 /** The whole explanation. */
 export const renderExplanation =
@@ -35,7 +33,7 @@ export const renderExplanation =
       ...rows.map(rowLine(style)),
       '',
       `${verdictStyle(style, verdict)(verdictWords[verdict])} (${reason}): ${explanation.explanation}`,
-      ...(path.steps.length === 0 ? ['  nothing is done'] : pathLines(style, path, '  ')),
+      ...(path.steps.length === 0 ? ['  nothing is done'] : path.steps.flatMap(stepLines(style))),
       '',
     ].join('\n');
   };

@@ -45,7 +45,7 @@ describe.concurrent('explain', { timeout }, () => {
         /\n {2}does the shim answer at .*cache\.sock\? no: .*\(ECONNREFUSED\) → step 9: .* counts as dead: its binary cleans up\n\nclean up \(dial-failed\): the shim cannot be reached: /,
       );
       expect(stdout).toMatch(
-        /\n {2}run-binary .*\/shim\n {4}if that fails:\n {6}left as it then is, and reported as failed\n {2}unmount-rootfs\n/,
+        /\n {2}run-binary .*\/shim\n {4}if it fails: nothing more, and it is reported\n {2}unmount-rootfs\n/,
       );
     });
   });

@@ -171,7 +171,7 @@ describe.concurrent('a recording that cannot be written', { timeout }, () => {
       (_, file) => (fs.writeFileSync(file, 'mine'), file),
       /exists already, .* --record that does/,
     ],
-    ['through a dangling link', (_, file) => (fs.symlinkSync('/nonexistent', file), file), /exists already/],
+    ['through a dangling link', (_, file) => (fs.symlinkSync('nowhere', file), file), /exists already/],
     ['on a device', () => '/dev/null', /exists already/],
     ['in a directory that is not there', (_, file) => `${file}/x`, /the recording .* cannot be made: ENOENT/],
     ['below a file', ({ store }) => `${store}/x`, /the recording .* cannot be made: ENOTDIR/],

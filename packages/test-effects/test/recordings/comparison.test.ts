@@ -57,17 +57,19 @@ describe('what an upgrade from containerd 1.7 to 2.1 does', () => {
     expect(found).toMatchObject({
       difference: 'alive-destroyed',
       alive: true,
-      choices: ['bootstrap'],
+      parts: [{ choices: ['bootstrap'] }],
       first: { verdict: 'adopt', reason: 'task-running' },
       second: { verdict: 'cleanUp', reason: 'address-unsupported' },
     });
-    expect(found?.why).toMatch(/^containerd-1\.7 reads from address .*; containerd-2\.1 reads from bootstrap\.json /);
+    expect(found?.parts[0]?.why).toEqual([
+      'containerd-1.7 reads the address from address; containerd-2.1 reads it from bootstrap.json, which it makes of address where it is missing',
+    ]);
   });
 
   it('to an ordinary live task: its address is written down as bootstrap.json, and nothing else', async () => {
     const { bundles } = await compared(containerd17, containerd21, 'hand');
     const found = bundles.find(({ id }) => id === 'live');
-    expect(found).toMatchObject({ difference: 'steps', choices: ['bootstrap'] });
+    expect(found).toMatchObject({ difference: 'steps', parts: [{ choices: ['bootstrap'] }] });
     const [before, after] = [found?.first, found?.second].map((side) => side?.steps.map(({ step }) => step));
     expect(before).toEqual(['open-log-pipe', 'register']);
     expect(after).toEqual(['open-log-pipe', 'write-bootstrap', 'register']);
