@@ -88,7 +88,7 @@ const withRoots = <A>(
 
 /**
  * All that `recover` would learn, and what the other policies would ask, too, without changing anything: shims are sent
- * Connect and Pids at most, or nothing when `probe` is false, and no log pipe is opened or made.
+ * Connect, Pids and State at most, or nothing when `probe` is false, and no log pipe is opened or made.
  */
 export const survey =
   (
