@@ -21,7 +21,7 @@ import {
 } from './linux.js';
 
 const hold = (laws: ReadonlyArray<Law>, skipped?: string): void => {
-  it.for(laws.map((law) => [law.name, law] as const))('%s', { timeout: 120_000 }, async ([, law], context) => {
+  it.for(laws.map((law) => [law.name, law] as const))('%s', { timeout: 300_000 }, async ([, law], context) => {
     if (skipped !== undefined) return context.skip(skipped);
     expect(await law.violations()).toEqual([]);
   });

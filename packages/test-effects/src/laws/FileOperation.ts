@@ -78,7 +78,7 @@ const one: fc.Arbitrary<Operation> = fc.oneof(
   { weight: 1, arbitrary: fc.record({ do: fc.constant('fifo' as const), ...at }) },
   { weight: 4, arbitrary: fc.record({ do: fc.constant('openDirectory' as const), ...at }) },
   {
-    weight: 2,
+    weight: 1,
     arbitrary: fc.record({
       do: fc.constant('createFile' as const),
       ...at,
