@@ -8,10 +8,10 @@ import * as E from 'fp-ts/lib/Either.js';
 import type * as B from './ByteString.js';
 import { showBootstrapError } from './Bootstrap.js';
 import * as Bytes from './ByteString.js';
-import type { Answers, BundleEvidence, Reading } from './Evidence.js';
+import { type Answers, belongingPids, type BundleEvidence, type Reading } from './Evidence.js';
 import { type FileError, isExhaustionCode, showFileError } from './FileSystem.js';
 import { showProcessesError } from './Processes.js';
-import { ask, type Decision, isExhaustion, type Listed, settle } from './Question.js';
+import { ask, askShim, type Decision, isExhaustion, type Listed, settle } from './Question.js';
 import { decideByTwoSigns } from './TwoSigns.js';
 import { isHidden } from './Identifier.js';
 import type { Policy } from './Policy.js';
@@ -85,11 +85,7 @@ const decideConnection =
     if (address._tag === 'Unsupported') return settle('address-unsupported');
     switch (answers.connection?._tag) {
       case undefined:
-        return ask({
-          _tag: 'Connection',
-          target: address.target,
-          ...(address.fallback === undefined ? {} : { fallback: address.fallback }),
-        });
+        return askShim(address);
       case 'NotProbed':
         return settle('not-probed');
       case 'LogFailed':
@@ -244,8 +240,8 @@ const shimProblem = (answer: Answers['pids'] | Answers['state']): string =>
 
 const exitStatusOf = ({ state }: Answers): number => (state?._tag === 'Right' ? state.right.exit.exitStatus : 0);
 
-const pidList = ({ processes }: Answers): string => {
-  const pids = processes?._tag === 'Right' ? [...processes.right.shims, ...processes.right.workload] : [];
+const pidList = (answers: Answers): string => {
+  const pids = belongingPids(answers);
   return `${pids.length === 1 ? 'process' : 'processes'} ${pids.join(', ')}`;
 };
 

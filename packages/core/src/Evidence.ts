@@ -114,6 +114,10 @@ export const withAnswers =
   (answers: Answers) =>
   (evidence: BundleEvidence): BundleEvidence => ({ ...evidence, answers: { ...evidence.answers, ...answers } });
 
+/** All processes that belong to the bundle, as far as they were looked for. */
+export const belongingPids = ({ processes }: Answers): ReadonlyArray<number> =>
+  processes?._tag === 'Right' ? [...processes.right.shims, ...processes.right.workload] : [];
+
 /** The text of the bundle's `work` symlink, where it could be read. */
 export const workOf = (evidence: BundleEvidence): B.ByteString | undefined =>
   evidence.contents?._tag === 'Listed' && evidence.contents.work._tag === 'Read'

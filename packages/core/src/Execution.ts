@@ -146,19 +146,20 @@ const unmountRootfs = (executor: Executor, { evidence }: Subject): Outcome => {
   }
 };
 
-/** Where an entry of the state directory really is: what the mount table calls it (H13). No symlink in it is followed. */
+/** Where an entry below a root directory really is: what the mount table calls it (H13). No symlink in it is followed. */
 const mountPath = (
-  { capabilities: { mounts }, state }: Executor,
+  { capabilities: { mounts } }: Executor,
+  { path: root }: Directory,
   ...names: ReadonlyArray<B.ByteString>
 ): TE.TaskEither<FileError, B.ByteString> =>
   pipe(
-    mounts.resolve(state.path),
+    mounts.resolve(root),
     TE.map((path) => Layout.below(path, ...names)),
   );
 
 const unmountBundle = (executor: Executor, { evidence: { namespace, id } }: Pick<Subject, 'evidence'>): Outcome =>
   pipe(
-    mountPath(executor, namespace, id),
+    mountPath(executor, executor.state, namespace, id),
     TE.mapLeft(showFileError),
     TE.chain(flow(unmountInside({ ...executor.capabilities, view: executor.mountTable }), silently(showMountError))),
   );
@@ -181,14 +182,10 @@ const refuseMountedAt = (
 export const removalOfWork =
   (executor: Executor, root: Directory, namespace: B.ByteString): WorkRemoval =>
   (at) => {
-    const { fileSystem, mounts } = executor.capabilities;
+    const { fileSystem } = executor.capabilities;
     if (executor.settings.policy.unmounts !== 'bundle') return Removal.removeRecursively(fileSystem)(at);
-    const path = pipe(
-      mounts.resolve(root.path),
-      TE.map((real) => Layout.below(real, namespace, at.name)),
-    );
     return pipe(
-      refuseMountedAt(executor, path),
+      refuseMountedAt(executor, mountPath(executor, root, namespace, at.name)),
       TE.chain(() => Removal.removeWithinMount(fileSystem)(at)),
     );
   };
@@ -199,7 +196,7 @@ const refuseChanged =
   (at) =>
     pipe(
       Removal.refuseReplaced(executor.capabilities.fileSystem, evidence.identity)(at),
-      TE.chain(() => refuseMountedAt(executor, mountPath(executor, evidence.namespace, at.name))),
+      TE.chain(() => refuseMountedAt(executor, mountPath(executor, executor.state, evidence.namespace, at.name))),
     );
 
 const removeBundle = (executor: Executor, subject: Subject): Outcome => {

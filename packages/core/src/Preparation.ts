@@ -17,7 +17,7 @@ import type { Policy } from './Policy.js';
 import { makeResolver } from './RuntimeName.js';
 import type { Settings } from './Settings.js';
 import { shimAddress } from './ShimAddress.js';
-import { type BundleName, type NamespaceSnapshot, readBundleOf, readSnapshot } from './Snapshot.js';
+import { type NamespaceSnapshot, readBundleOf, readSnapshot } from './Snapshot.js';
 import type { Survey, SurveyedBundle, SurveyedNamespace, WorkListing } from './Survey.js';
 import { isDestructive, type Verdict } from './Verdict.js';
 import { leftAsTheyAre, listWorkDirectories } from './WorkDirectory.js';
@@ -152,7 +152,7 @@ export const survey =
 
 /** What the policy of the settings learns of one bundle; nobody else's shim or record is asked for. */
 export const surveyOne =
-  (capabilities: Capabilities, settings: Settings, name: BundleName) =>
+  (capabilities: Capabilities, settings: Settings, name: BundleKey) =>
   (
     { state }: Roots,
     probing: Exclude<Probing, 'asked-with-log'>,

@@ -26,6 +26,16 @@ export type Decision =
   | { readonly _tag: 'Settle'; readonly verdict: Verdict };
 
 export const ask = (question: Question): Decision => ({ _tag: 'Ask', question });
+
+/** Whether the shim answers where it should listen. */
+export const askShim = ({
+  target,
+  fallback,
+}: {
+  readonly target: ShimTarget;
+  readonly fallback?: ShimTarget;
+}): Decision => ask({ _tag: 'Connection', target, ...(fallback === undefined ? {} : { fallback }) });
+
 export const settle = (reason: Reason): Decision => ({ _tag: 'Settle', verdict: because(reason) });
 
 export type Listed = Extract<BundleContents, { readonly _tag: 'Listed' }>;

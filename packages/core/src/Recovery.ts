@@ -15,9 +15,8 @@ import * as TE from 'fp-ts/lib/TaskEither.js';
 import * as B from './ByteString.js';
 import type { Capabilities } from './Capabilities.js';
 import { traverse } from './Concurrency.js';
-import { withDirectory } from './BundleDirectory.js';
+import { type BundleKey, withDirectory } from './BundleDirectory.js';
 import { carryOut, carryOutDisconnect, type Executor, removalOfWork } from './Execution.js';
-import { showFileError } from './FileSystem.js';
 import type { BundleEvidence } from './Evidence.js';
 import type { Plan } from './Plan.js';
 import type { Policy } from './Policy.js';
@@ -48,7 +47,7 @@ import * as Snapshot from './Snapshot.js';
 import { runsBinary } from './Step.js';
 import { makeSupervisor, type Supervisor } from './Supervision.js';
 import { viewMountTable } from './Unmounting.js';
-import { removeWorkDirectories, type WorkDirectoryOutcome } from './WorkDirectory.js';
+import { leftAsTheyAre, removeWorkDirectories, type WorkDirectoryOutcome } from './WorkDirectory.js';
 
 /** A plan, and the same as a report. */
 export interface Planned {
@@ -105,7 +104,7 @@ export const survey =
 
 /** What the bundles of the settings' namespaces are called; none is looked into. */
 export const listBundles =
-  (settings: Settings): ReaderTaskEither<Capabilities, RecoveryError, ReadonlyArray<Snapshot.BundleName>> =>
+  (settings: Settings): ReaderTaskEither<Capabilities, RecoveryError, ReadonlyArray<BundleKey>> =>
   (capabilities) =>
     withRoots(settings, capabilities, ({ state }) =>
       pipe(
@@ -119,7 +118,7 @@ export const surveyOne =
   (
     settings: Settings,
     { probe }: { readonly probe: boolean } = { probe: true },
-  ): ((name: Snapshot.BundleName) => ReaderTaskEither<Capabilities, RecoveryError, O.Option<BundleEvidence>>) =>
+  ): ((name: BundleKey) => ReaderTaskEither<Capabilities, RecoveryError, O.Option<BundleEvidence>>) =>
   (name) =>
   (capabilities) =>
     pipe(
@@ -198,10 +197,7 @@ const standing = ({ capabilities, settings, state }: Executor, namespace: B.Byte
           capabilities.fileSystem.openDirectory({ directory: state, name: namespace }),
           capabilities.fileSystem.list,
         ),
-        TE.bimap(
-          (error) => `working directories are left as they are: ${showFileError(error)}`,
-          (entries): ReadonlySet<B.ByteString> => new Set(entries.map(({ name }) => name)),
-        ),
+        TE.bimap(leftAsTheyAre, (entries): ReadonlySet<B.ByteString> => new Set(entries.map(({ name }) => name))),
       )
     : TE.right<string, ReadonlySet<B.ByteString>>(new Set());
 

@@ -7,6 +7,7 @@
 import * as t from 'io-ts';
 import * as B from './ByteString.js';
 import { explain } from './Decision.js';
+import { belongingPids } from './Evidence.js';
 import type { BundlePlan, NamespacePlan, Plan } from './Plan.js';
 import { type Policy, PolicyName } from './Policy.js';
 import { nameOf, type Step, successPath } from './Step.js';
@@ -146,9 +147,9 @@ export const reportStep = (
 ): StepReport => ({ step: nameOf(step), outcome, ...targetOf(step), ...more });
 
 const detailsOf = ({ evidence: { answers, namespace }, verdict }: BundlePlan): Partial<BundleReport> => {
-  const { state, processes } = answers;
+  const { state } = answers;
   const exit = state?._tag === 'Right' && state.right.status === 'stopped' ? state.right.exit : undefined;
-  const pids = processes?._tag === 'Right' ? [...processes.right.shims, ...processes.right.workload] : [];
+  const pids = belongingPids(answers);
   const advice = adviceOn(verdict.reason, B.show(namespace));
   return {
     ...(exit === undefined ? {} : { exitStatus: exit.exitStatus, exitedAt: showTimestamp(exit.exitedAt) }),

@@ -4,6 +4,7 @@ import { pipe } from 'fp-ts/lib/function.js';
 import * as O from 'fp-ts/lib/Option.js';
 import * as T from 'fp-ts/lib/Task.js';
 import * as TE from 'fp-ts/lib/TaskEither.js';
+import type { BundleKey } from './BundleDirectory.js';
 import type * as B from './ByteString.js';
 import type { BundleContents, BundleEvidence, LogState, Reading } from './Evidence.js';
 import {
@@ -165,23 +166,17 @@ export const readSnapshot =
       ),
     );
 
-/** What a bundle is called. */
-export interface BundleName {
-  readonly namespace: B.ByteString;
-  readonly id: B.ByteString;
-}
-
 /** What all bundles are called, or those of the named namespaces; none is looked into. What cannot be listed has none. */
 export const listBundles =
   (files: FileSystem) =>
-  (state: Directory, namespaces: ReadonlyArray<B.ByteString>): TE.TaskEither<FileError, ReadonlyArray<BundleName>> =>
+  (state: Directory, namespaces: ReadonlyArray<B.ByteString>): TE.TaskEither<FileError, ReadonlyArray<BundleKey>> =>
     pipe(
       inNamespaces(files)(state, namespaces, (at) =>
         pipe(
           listNamespace(files)(at, (_, entries) =>
-            T.of(entries.map(({ name }): BundleName => ({ namespace: at.name, id: name }))),
+            T.of(entries.map(({ name }): BundleKey => ({ namespace: at.name, id: name }))),
           ),
-          TE.getOrElse((): T.Task<ReadonlyArray<BundleName>> => T.of([])),
+          TE.getOrElse((): T.Task<ReadonlyArray<BundleKey>> => T.of([])),
         ),
       ),
       TE.map((names) => names.flat()),
@@ -190,7 +185,7 @@ export const listBundles =
 /** One bundle, and nothing beside it; none where nothing of this name stands. */
 export const readBundleOf =
   (files: FileSystem) =>
-  (state: Directory, { namespace, id }: BundleName): TE.TaskEither<FileError, O.Option<BundleEvidence>> =>
+  (state: Directory, { namespace, id }: BundleKey): TE.TaskEither<FileError, O.Option<BundleEvidence>> =>
     pipe(
       inNamespaces(files)(state, [namespace], (at) =>
         pipe(

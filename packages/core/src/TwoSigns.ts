@@ -4,7 +4,7 @@
  */
 import * as E from 'fp-ts/lib/Either.js';
 import type * as B from './ByteString.js';
-import { ask, type Decision, isExhaustion, type Listed, settle } from './Question.js';
+import { ask, askShim, type Decision, isExhaustion, type Listed, settle } from './Question.js';
 import type { Answers, BundleEvidence } from './Evidence.js';
 import { isHidden } from './Identifier.js';
 import type { Policy } from './Policy.js';
@@ -89,11 +89,7 @@ const decideConnection =
     const { connection } = answers;
     switch (connection?._tag) {
       case undefined:
-        return ask({
-          _tag: 'Connection',
-          target: address.target,
-          ...(address.fallback === undefined ? {} : { fallback: address.fallback }),
-        });
+        return askShim(address);
       case 'NotProbed':
         return settle('not-probed');
       case 'LogFailed':

@@ -6,6 +6,7 @@ import { type FileError, pathOf, systemError } from '@shim-recovery/core/FileSys
 import { entry } from '@shim-recovery/core/Layout';
 import type { LogPipe, LogPipes } from '@shim-recovery/core/LogPipes';
 import * as E from 'fp-ts/lib/Either.js';
+import { errnoIn } from './Errno.js';
 import { kernelPath } from './FileSystem.js';
 import { mkfifo } from './Native.js';
 
@@ -21,10 +22,7 @@ const O_PATH = 0o10000000;
 const { O_NONBLOCK, O_RDWR } = fs.constants;
 const fifoMode = 0o700;
 
-const codeOf = (error: unknown): string =>
-  error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'UNKNOWN';
-
-const errnoOf = <A>(action: () => A): E.Either<string, A> => E.tryCatch(action, codeOf);
+const errnoOf = <A>(action: () => A): E.Either<string, A> => E.tryCatch(action, errnoIn);
 
 /** Takes hold of what `log` leads to; makes the FIFO when nothing is there. A dangling symlink stays one: `ENOENT`. */
 const hold = (path: Buffer): E.Either<string, number> => {

@@ -4,19 +4,17 @@ import * as B from '@shim-recovery/core/ByteString';
 import type { Processes, ProcessesError, ProcessInfo } from '@shim-recovery/core/Processes';
 import * as E from 'fp-ts/lib/Either.js';
 import { pipe } from 'fp-ts/lib/function.js';
+import { errnoIn } from './Errno.js';
 
 /** The kernel counts what it tells of processes in hundredths of a second, on every machine that Linux runs on. */
 const ticksPerSecond = 100;
-
-const codeOf = (error: unknown): string =>
-  error instanceof Error && 'code' in error ? String(error.code) : String(error);
 
 const unreadable = (reason: string): ProcessesError => ({ _tag: 'ProcessesUnreadable', reason });
 
 const read = (path: string): E.Either<ProcessesError, Buffer> =>
   E.tryCatch(
     () => fs.readFileSync(path),
-    (error) => unreadable(`cannot read ${path}: ${codeOf(error)}`),
+    (error) => unreadable(`cannot read ${path}: ${errnoIn(error)}`),
   );
 
 /** The line `btime` of `/proc/stat`. */
@@ -78,7 +76,7 @@ export const linuxProcesses: Processes = {
       E.bind('names', () =>
         E.tryCatch(
           () => fs.readdirSync('/proc'),
-          (error) => unreadable(`cannot list /proc: ${codeOf(error)}`),
+          (error) => unreadable(`cannot list /proc: ${errnoIn(error)}`),
         ),
       ),
       E.map(({ bootedMs, names }) =>

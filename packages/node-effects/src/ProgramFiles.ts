@@ -4,9 +4,7 @@ import * as B from '@shim-recovery/core/ByteString';
 import { systemError } from '@shim-recovery/core/FileSystem';
 import type { ProgramFiles } from '@shim-recovery/core/ProgramFiles';
 import * as E from 'fp-ts/lib/Either.js';
-
-const codeOf = (error: unknown): string =>
-  error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'UNKNOWN';
+import { errnoIn } from './Errno.js';
 
 export const linuxProgramFiles: ProgramFiles = {
   look: (path) => async () => {
@@ -15,9 +13,9 @@ export const linuxProgramFiles: ProgramFiles = {
     return E.tryCatch(
       () => ({
         isDirectory: fs.statSync(bytes).isDirectory(),
-        executable: E.isRight(E.tryCatch(() => fs.accessSync(bytes, fs.constants.X_OK), codeOf)),
+        executable: E.isRight(E.tryCatch(() => fs.accessSync(bytes, fs.constants.X_OK), errnoIn)),
       }),
-      (error) => systemError('stat', path, codeOf(error)),
+      (error) => systemError('stat', path, errnoIn(error)),
     );
   },
 };

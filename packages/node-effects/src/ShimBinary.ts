@@ -14,6 +14,7 @@ import {
 import type { TaskExitInfo } from '@shim-recovery/core/TaskExit';
 import * as E from 'fp-ts/lib/Either.js';
 import type { IO } from 'fp-ts/lib/IO.js';
+import { errnoIn } from './Errno.js';
 import { descriptorPath } from './FileSystem.js';
 import { decode, showMalformedMessage } from './protobuf/Message.js';
 import { DeleteResponse } from './protobuf/TaskMessages.js';
@@ -44,9 +45,6 @@ interface Run {
   readonly stdout: Buffer;
   readonly stderr: Buffer;
 }
-
-const errnoIn = (error: unknown): string =>
-  error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'UNKNOWN';
 
 const errnoOf = <A>(action: () => A): E.Either<string, A> => E.tryCatch(action, errnoIn);
 

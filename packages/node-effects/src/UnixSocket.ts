@@ -7,6 +7,7 @@ import * as B from '@shim-recovery/core/ByteString';
 import type { ShimError } from '@shim-recovery/core/ShimConnector';
 import * as E from 'fp-ts/lib/Either.js';
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
+import { errnoIn } from './Errno.js';
 
 /** The longest name that the kernel's address has room for, beside the NUL before an abstract name or after a path. */
 export const maxSocketNameBytes = 107;
@@ -34,9 +35,6 @@ type Connection = E.Either<ShimError, Socket>;
 const dialFailed = (name: SocketName, code: string): Connection =>
   E.left({ _tag: 'DialFailed', code, message: `cannot connect to ${showSocket(name)}` });
 
-const codeOf = (error: unknown): string =>
-  error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'UNKNOWN';
-
 const outcomeOf = ({ name, timeoutMs }: Connecting, socket: Socket): Promise<Connection> =>
   new Promise((resolve) => {
     const settle = (connection: Connection): void => {
@@ -49,7 +47,7 @@ const outcomeOf = ({ name, timeoutMs }: Connecting, socket: Socket): Promise<Con
       Math.min(timeoutMs, longestTimerMs),
     );
     socket.once('connect', () => settle(E.right(socket)));
-    socket.on('error', (error) => settle(dialFailed(name, codeOf(error))));
+    socket.on('error', (error) => settle(dialFailed(name, errnoIn(error))));
   });
 
 /**
@@ -61,7 +59,7 @@ const connectPath = async (connecting: Connecting, path: B.ByteString): Promise<
   // Node 20 cuts off a longer path, and connects to whatever the shorter one names.
   if (path === '' || path.length > maxSocketNameBytes || path.includes('\0')) return dialFailed(name, 'EINVAL');
   if (B.isText(path)) return outcomeOf(connecting, connect({ path: B.toText(path) }));
-  const held = E.tryCatch(() => openSync(Buffer.from(B.toBytes(path)), openPathOnly), codeOf);
+  const held = E.tryCatch(() => openSync(Buffer.from(B.toBytes(path)), openPathOnly), errnoIn);
   if (E.isLeft(held)) return dialFailed(name, held.left);
   const outcome = await outcomeOf(connecting, connect({ path: `/proc/self/fd/${held.right}` }));
   closeSync(held.right);

@@ -3,6 +3,7 @@ import * as fs from 'node:fs';
 import type { ContainerStore, SandboxStore } from '@shim-recovery/core/Stores';
 import * as E from 'fp-ts/lib/Either.js';
 import type { IO } from 'fp-ts/lib/IO.js';
+import { errnoIn } from '../Errno.js';
 import { flock } from '../Native.js';
 import { openBolt } from './Bolt.js';
 import { showBoltError } from './BoltError.js';
@@ -31,9 +32,6 @@ export interface MetadataStore {
   /** Gives the lock and the file back. */
   readonly close: IO<void>;
 }
-
-const codeOf = (error: unknown): string =>
-  error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'UNKNOWN';
 
 /** Who holds a lock on the file, by the kernel's list of locks: `1: FLOCK ADVISORY WRITE <pid> <major>:<minor>:<inode> …`. */
 const holderOf = (descriptor: number): number | undefined => {
@@ -89,7 +87,7 @@ export const openMetadataStore = (
   { locking }: { readonly locking: Locking },
 ): E.Either<MetadataStoreError, MetadataStore> => {
   const { O_RDONLY, O_NONBLOCK } = fs.constants;
-  const descriptor = E.tryCatch(() => fs.openSync(path, O_RDONLY | O_NONBLOCK), codeOf);
+  const descriptor = E.tryCatch(() => fs.openSync(path, O_RDONLY | O_NONBLOCK), errnoIn);
   if (E.isLeft(descriptor)) return E.left({ _tag: 'CannotOpen', path, code: descriptor.left });
   const close = (): void => fs.closeSync(descriptor.right);
   const kind = fs.fstatSync(descriptor.right);

@@ -1,6 +1,6 @@
 /** Which bundle is meant by what was typed. */
 import * as B from '@shim-recovery/core/ByteString';
-import type { BundleName } from '@shim-recovery/core/Snapshot';
+import type { BundleKey } from '@shim-recovery/core/BundleDirectory';
 import * as E from 'fp-ts/lib/Either.js';
 
 /** What was typed: `NAMESPACE/ID` or `ID`. */
@@ -11,17 +11,17 @@ export interface TypedBundle {
 
 const shownNames = 10;
 
-export const showBundleName = ({ namespace, id }: BundleName): string => `${B.show(namespace)}/${B.show(id)}`;
+export const showBundleKey = ({ namespace, id }: BundleKey): string => `${B.show(namespace)}/${B.show(id)}`;
 
-const list = (names: ReadonlyArray<BundleName>): string => {
+const list = (names: ReadonlyArray<BundleKey>): string => {
   const more = names.length - shownNames;
-  const shown = names.slice(0, shownNames).map(showBundleName).join(', ');
+  const shown = names.slice(0, shownNames).map(showBundleKey).join(', ');
   return more > 0 ? `${shown} and ${more} more` : shown;
 };
 
 /** Those that begin with what was typed first, then those of that name in part; most likely one of them is meant. */
-const likelyFirst = (names: ReadonlyArray<BundleName>, { id }: TypedBundle): ReadonlyArray<BundleName> => {
-  const likeness = (name: BundleName): number => {
+const likelyFirst = (names: ReadonlyArray<BundleKey>, { id }: TypedBundle): ReadonlyArray<BundleKey> => {
+  const likeness = (name: BundleKey): number => {
     const shown = B.show(name.id);
     if (shown.startsWith(id)) return 0;
     return shown.includes(id) || id.includes(shown) ? 1 : 2;
@@ -30,7 +30,7 @@ const likelyFirst = (names: ReadonlyArray<BundleName>, { id }: TypedBundle): Rea
 };
 
 /** A name is typed as it is shown; where none is shown so, as it is. */
-const named = (names: ReadonlyArray<BundleName>, { namespace, id }: TypedBundle): ReadonlyArray<BundleName> => {
+const named = (names: ReadonlyArray<BundleKey>, { namespace, id }: TypedBundle): ReadonlyArray<BundleKey> => {
   const inNamespace = names.filter((name) => namespace === undefined || B.show(name.namespace) === namespace);
   const shown = inNamespace.filter((name) => B.show(name.id) === id);
   return shown.length > 0 ? shown : inNamespace.filter((name) => name.id === B.fromText(id));
@@ -38,10 +38,10 @@ const named = (names: ReadonlyArray<BundleName>, { namespace, id }: TypedBundle)
 
 /** The one bundle of this name. Left: what there is instead, in one line. */
 export const chooseBundle = (
-  names: ReadonlyArray<BundleName>,
+  names: ReadonlyArray<BundleKey>,
   typed: TypedBundle,
   where: string,
-): E.Either<string, BundleName> => {
+): E.Either<string, BundleKey> => {
   const text = typed.namespace === undefined ? typed.id : `${typed.namespace}/${typed.id}`;
   const [found, ...more] = named(names, typed);
   if (found === undefined)

@@ -10,7 +10,7 @@ import { evidenceFor } from '@shim-recovery/core/Survey';
 import * as E from 'fp-ts/lib/Either.js';
 import { pipe } from 'fp-ts/lib/function.js';
 import * as O from 'fp-ts/lib/Option.js';
-import { chooseBundle, showBundleName } from './BundleChoice.js';
+import { chooseBundle, showBundleKey } from './BundleChoice.js';
 import { askHost } from './Asking.js';
 import type { ExplainOptions } from './Options.js';
 import { exitCode, refuse } from './planCommand.js';
@@ -50,7 +50,7 @@ const explainRecorded = async (
         E.chain((name) =>
           pipe(
             bundles.find(({ evidence }) => evidence.namespace === name.namespace && evidence.id === name.id),
-            E.fromNullable(`${showBundleName(name)} is gone`),
+            E.fromNullable(`${showBundleKey(name)} is gone`),
           ),
         ),
         E.map(evidenceFor(chosen)),
@@ -75,7 +75,7 @@ export const runExplain = async (options: ExplainOptions, terminal: Terminal): P
     const surveyed = await surveyOne(settings, { probe: source.isProbing })(chosen.right)(capabilities)();
     if (E.isLeft(surveyed)) return refuse(terminal, showRecoveryError(surveyed.left));
     if (O.isNone(surveyed.right))
-      return refuse(terminal, `${showBundleName(chosen.right)} went while it was looked for`);
+      return refuse(terminal, `${showBundleKey(chosen.right)} went while it was looked for`);
     terminal.clearProgress();
     return print(options, terminal, settings.policy, surveyed.right.value);
   });

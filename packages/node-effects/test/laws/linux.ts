@@ -16,7 +16,7 @@ import { systemClock } from '../../src/Clock.js';
 import { ListContainerMessage, StoreGetRequest } from '../../src/containerd/ApiMessages.js';
 import { openContainerdStore } from '../../src/containerd/ContainerdStore.js';
 import { linuxFileSystem } from '../../src/FileSystem.js';
-import { linuxCapabilities, linuxSettings } from '../../src/interpreter.js';
+import { linuxCapabilities } from '../../src/interpreter.js';
 import { openJsonStore } from '../../src/JsonStore.js';
 import { linuxMounts } from '../../src/Mounts.js';
 import { decode, encode } from '../../src/protobuf/Message.js';
@@ -25,7 +25,7 @@ import { makeShimConnector } from '../../src/ShimConnector.js';
 import { writeMetadata } from '../bolt/writer.js';
 import { answers, failsWith, grpcServer, stream, unary } from '../containerd/grpcServer.js';
 import { listReal, makeReal, unmountBelow } from '../realTree.js';
-import { hurriedClock, layRealWorld } from '../recordings/layRealWorld.js';
+import { hurriedClock, layRealWorld, realSettings } from '../recordings/layRealWorld.js';
 import { isRoot, right } from '../temporary.js';
 
 const emptyDirectory = (): string => fs.realpathSync(fs.mkdtempSync(path.join(os.tmpdir(), 'sr-law-')));
@@ -188,18 +188,9 @@ export const layOnLinux =
     const laid = await layRealWorld(world, policy);
     const { stores, close } = right(openMetadataStore(laid.store, { locking: 'shared' }));
     const before = laid.list();
-    const settings = linuxSettings({
-      state: laid.state,
-      root: laid.root,
-      programSearch: {
-        workingDirectory: B.fromText('/'),
-        path: B.fromText(`${laid.places.programs}:${process.env['PATH'] ?? ''}`),
-        executableDirectory: B.fromText('/usr/bin'),
-      },
-    });
     return {
       capabilities: { ...linuxCapabilities({ store: stores, daemon }), clock: hurriedClock },
-      settings: { ...settings, policy, timeouts: { loadMs: 1_500, cleanUpMs: 1_500, shutdownMs: 1_500 } },
+      settings: realSettings(laid, policy),
       places: laid.places,
       list: async () => laid.list(),
       observe: async (registered) => laid.observe(before, registered),

@@ -2,7 +2,6 @@
 import * as B from '@shim-recovery/core/ByteString';
 import { policies, type Policy } from '@shim-recovery/core/Policy';
 import * as Recovery from '@shim-recovery/core/Recovery';
-import type { Settings } from '@shim-recovery/core/Settings';
 import { registeredBy } from '@shim-recovery/test-effects/LaidWorld';
 import { matches, outcomeOf } from '@shim-recovery/test-effects/Outcome';
 import {
@@ -19,8 +18,8 @@ import * as E from 'fp-ts/lib/Either.js';
 import { describe, expect, it } from 'vitest';
 import { openMetadataStore } from '../../src/bolt/MetadataStore.js';
 import { openDirectories } from '../../src/FileSystem.js';
-import { linuxCapabilities, linuxSettings } from '../../src/interpreter.js';
-import { hurriedClock, layRealWorld, type RealWorld } from './layRealWorld.js';
+import { linuxCapabilities } from '../../src/interpreter.js';
+import { hurriedClock, layRealWorld, realSettings, type RealWorld } from './layRealWorld.js';
 
 const orFail = <L, A>(outcome: E.Either<L, A>): A => {
   if (E.isLeft(outcome)) throw new Error(JSON.stringify(outcome.left));
@@ -35,21 +34,6 @@ const daemon = {
   publishBinary: B.fromText('/usr/bin/containerd'),
   debug: false,
 };
-
-/** The recordings' daemon had its programs first on its PATH; it waited five seconds for those that never answer. */
-const settingsFor = (laid: RealWorld, policy: Policy): Settings => ({
-  ...linuxSettings({
-    state: laid.state,
-    root: laid.root,
-    programSearch: {
-      workingDirectory: B.fromText('/'),
-      path: B.fromText(`${laid.places.programs}:${process.env['PATH'] ?? ''}`),
-      executableDirectory: B.fromText('/usr/bin'),
-    },
-  }),
-  policy,
-  timeouts: { loadMs: 1_500, cleanUpMs: 1_500, shutdownMs: 1_500 },
-});
 
 /** What a dry run asks of shims: nothing but this. */
 const askedBy: Readonly<Record<Daemon, ReadonlyArray<string>>> = {
@@ -72,7 +56,7 @@ const recovered = async (world: World, policy: Policy): Promise<Run> => {
     const before = laid.list();
     const store = orFail(openMetadataStore(laid.store, { locking: 'exclusive' }));
     const capabilities = { ...linuxCapabilities({ store: store.stores, daemon }), clock: hurriedClock };
-    const run = orFail(await Recovery.recover(settingsFor(laid, policy))(capabilities)());
+    const run = orFail(await Recovery.recover(realSettings(laid, policy))(capabilities)());
     await run.settled();
     const observation = laid.observe(before, registeredBy(run));
     await run.stop();
@@ -93,7 +77,7 @@ const asked = async (world: World, policy: Policy): Promise<Run['asked']> => {
   try {
     const before = laid.list();
     const store = orFail(openMetadataStore(laid.store, { locking: 'shared' }));
-    orFail(await Recovery.plan(settingsFor(laid, policy))(linuxCapabilities({ store: store.stores, daemon }))());
+    orFail(await Recovery.plan(realSettings(laid, policy))(linuxCapabilities({ store: store.stores, daemon }))());
     store.close();
     const { after, calls, binaryRuns } = laid.observe(before, []);
     expect(after).toEqual(before);

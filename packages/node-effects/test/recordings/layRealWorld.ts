@@ -5,6 +5,7 @@ import * as path from 'node:path';
 import * as B from '@shim-recovery/core/ByteString';
 import type { Clock } from '@shim-recovery/core/Clock';
 import type { Policy } from '@shim-recovery/core/Policy';
+import type { Settings } from '@shim-recovery/core/Settings';
 import type { Listing, Observation } from '@shim-recovery/test-effects/Outcome';
 import { type EntryKey, scriptOf, shimOwner, type World } from '@shim-recovery/test-effects/World';
 import {
@@ -18,6 +19,7 @@ import {
 } from '@shim-recovery/test-effects/WorldTree';
 import * as E from 'fp-ts/lib/Either.js';
 import { systemClock } from '../../src/Clock.js';
+import { linuxSettings } from '../../src/interpreter.js';
 import { type ScriptedShim, startScriptedShim } from '../../src/ScriptedShim.js';
 import { listReal, makeReal, unmountBelow } from '../realTree.js';
 import { writeMetadata } from '../bolt/writer.js';
@@ -149,3 +151,18 @@ export const layRealWorld = async (
     cleanUp,
   };
 };
+
+/** The recordings' daemon had its programs first on its PATH; it waited five seconds for those that never answer. */
+export const realSettings = (laid: RealWorld, policy: Policy): Settings => ({
+  ...linuxSettings({
+    state: laid.state,
+    root: laid.root,
+    programSearch: {
+      workingDirectory: B.fromText('/'),
+      path: B.fromText(`${laid.places.programs}:${process.env['PATH'] ?? ''}`),
+      executableDirectory: B.fromText('/usr/bin'),
+    },
+  }),
+  policy,
+  timeouts: { loadMs: 1_500, cleanUpMs: 1_500, shutdownMs: 1_500 },
+});
