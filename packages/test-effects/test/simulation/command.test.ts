@@ -4,8 +4,9 @@ import * as fs from 'node:fs';
 import * as os from 'node:os';
 import * as path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import * as E from 'fp-ts/lib/Either.js';
 import { describe, expect, it } from 'vitest';
-import { counterexamplesFile } from '../../src/Counterexamples.js';
+import { loadCounterexamples } from '../../src/Counterexamples.js';
 
 const command = fileURLToPath(new URL('../../dist/cli/simulate.js', import.meta.url));
 
@@ -57,8 +58,9 @@ describe('pnpm simulate', { timeout: 60_000 }, () => {
     const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'sr-case-'));
     try {
       const file = path.join(directory, 'case.json');
-      const [first]: ReadonlyArray<unknown> = JSON.parse(fs.readFileSync(counterexamplesFile, 'utf8'));
-      fs.writeFileSync(file, JSON.stringify(first));
+      const loaded = loadCounterexamples();
+      const shown = E.isRight(loaded) ? loaded.right.find(({ hazard }) => hazard === 'H10') : undefined;
+      fs.writeFileSync(file, JSON.stringify(shown));
       const { status, stdout } = simulate('--case', file);
       expect(status).toBe(1);
       expect(stdout).toMatch(/run 0: Crashed[^]*3 convergence: left over: .*\(H10\)/);
