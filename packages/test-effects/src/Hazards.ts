@@ -20,6 +20,7 @@ const sentences = {
   L1: 'the log could not be opened, which counted as the death of the shim',
   L2: 'the bundle could not be read, so it was removed',
   L3: '`bootstrap.json` could not be written, which counted as the death of the shim',
+  L4: 'the program that cleans up failed after the shim of a registered task had ended, and the bundle stays until the next run',
 } as const;
 
 export const Hazard = t.keyof(sentences, 'Hazard');

@@ -51,7 +51,8 @@ export const brokenBy: Readonly<Record<PolicyName, ReadonlyMap<Property, Readonl
     [alive, ['H1', 'H4', 'H5', 'H8', 'H9', 'H18', 'H20', 'H22', 'H24', 'H26', 'L1', 'L2']],
   ]),
   'containerd-2.1': new Map([
-    [convergence, ['H11', 'H30']],
+    [convergence, ['H11', 'H30', 'L4']],
+    [settling, ['L4']],
     [containment, ['H14', 'H30']],
     [alive, ['H1', 'H4', 'H5', 'H8', 'H9', 'H18', 'H20', 'H22', 'H24', 'H26', 'L1', 'L2', 'L3']],
   ]),

@@ -103,6 +103,7 @@ describe('a shim', () => {
     expect(isSteady({ ...running, pids: { turns: ['hang'] } })).toBe(false);
     expect(isSteady({ ...running, del: 'die' })).toBe(false);
     expect(listedProcesses({ ...running, diesAfterMs: 1 })).toBe(0);
+    expect(listedProcesses({ ...running, connect: { turns: [{ ok: { task: 900 } }, 'die'] } })).toBe(0);
   });
 });
 

@@ -1,8 +1,9 @@
-import { type EndState, showEnd, simulate } from '../Simulation.js';
+import { type EndState, showEnd, simulate, type Simulated } from '../Simulation.js';
 import { isSteady } from '../Shim.js';
 import { scriptOf, type Start, type World } from '../World.js';
 import { bundlePath, hiddenBundlePath, type Places } from '../WorldTree.js';
-import { type Property, type Subject, type Violation, type Violations, violation } from './Property.js';
+import { type Property, type Violation, type Violations, violation } from './Property.js';
+import { isLeftToNextRun } from './Unfinished.js';
 
 /** Whether two recoveries of it can be compared: no shim behaves otherwise because it was asked more often, or later. */
 export const isComparable = (world: World): boolean =>
@@ -18,13 +19,8 @@ const ownerOf = (world: World, places: Places, line: string): Start | undefined 
     (start) => isAtOrBelow(bundlePath(places, start), line) || isAtOrBelow(hiddenBundlePath(places, start), line),
   );
 
-/** Where it ended. */
-export type Ended = Pick<Subject['simulated'], 'world'> & {
-  readonly laid: Pick<Subject['simulated']['laid'], 'places'>;
-};
-
 /** What is left over in the end that is not when nothing goes wrong, and the hazard that tells why. */
-const leftOver = ({ world, laid: { places } }: Ended, crashed: EndState, line: string): Violation | undefined => {
+const leftOver = ({ world, laid: { places } }: Simulated, crashed: EndState, line: string): Violation => {
   const what = `left over: ${line}`;
   if (line.startsWith(`${places.base}/outside/`)) return violation(what, 'H30');
   const owner = ownerOf(world, places, line);
@@ -34,19 +30,26 @@ const leftOver = ({ world, laid: { places } }: Ended, crashed: EndState, line: s
   return hasShim ? violation(what) : violation(what, 'H10');
 };
 
-/** How one end differs from another. */
-export const differences = (simulated: Ended, calm: EndState, crashed: EndState): Violations => [
-  ...crashed.entries
-    .filter((line) => !calm.entries.includes(line))
-    .flatMap((line) => leftOver(simulated, crashed, line) ?? []),
-  ...calm.entries.filter((line) => !crashed.entries.includes(line)).map((line) => violation(`missing: ${line}`)),
-  ...crashed.registered.filter((key) => !calm.registered.includes(key)).map((key) => violation(`registered: ${key}`)),
-  ...calm.registered
-    .filter((key) => !crashed.registered.includes(key))
-    .map((key) => violation(`not registered: ${key}`)),
-  ...calm.shims.filter((shim) => !crashed.shims.includes(shim)).map((shim) => violation(`ended: ${shim}`)),
-  ...crashed.shims.filter((shim) => !calm.shims.includes(shim)).map((shim) => violation(`not ended: ${shim}`)),
-];
+/** What is not there in the end though it is when nothing goes wrong. */
+const missing = ({ world, laid: { places }, runs }: Simulated, line: string): Violation =>
+  violation(`missing: ${line}`, isLeftToNextRun({ world, places, runs })(line) ? 'L4' : undefined);
+
+/** How an end after crashes differs from that of the same world when it was left alone. */
+export const differences = (undisturbed: Simulated, crashed: EndState): Violations => {
+  const calm = undisturbed.end;
+  return [
+    ...crashed.entries
+      .filter((line) => !calm.entries.includes(line))
+      .map((line) => leftOver(undisturbed, crashed, line)),
+    ...calm.entries.filter((line) => !crashed.entries.includes(line)).map((line) => missing(undisturbed, line)),
+    ...crashed.registered.filter((key) => !calm.registered.includes(key)).map((key) => violation(`registered: ${key}`)),
+    ...calm.registered
+      .filter((key) => !crashed.registered.includes(key))
+      .map((key) => violation(`not registered: ${key}`)),
+    ...calm.shims.filter((shim) => !crashed.shims.includes(shim)).map((shim) => violation(`ended: ${shim}`)),
+    ...crashed.shims.filter((shim) => !calm.shims.includes(shim)).map((shim) => violation(`not ended: ${shim}`)),
+  ];
+};
 
 export const convergence: Property = {
   number: 3,
@@ -57,7 +60,7 @@ export const convergence: Property = {
     const { world, end } = simulated;
     const isAboutCrashes = crashes.length > 0 && faults.length === 0 && moves.length === 0;
     if (!isAboutCrashes || !isComparable(world)) return [];
-    const calm = await simulate(world, undefined, policy, 1);
-    return showEnd(calm.end) === showEnd(end) ? [] : differences(simulated, calm.end, end);
+    const undisturbed = await simulate(world, undefined, policy, 1);
+    return showEnd(undisturbed.end) === showEnd(end) ? [] : differences(undisturbed, end);
   },
 };

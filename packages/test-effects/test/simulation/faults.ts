@@ -1,40 +1,12 @@
 /** Every fault at every call, once and from there on: what a recovery promises holds whatever fails. */
 import { policies, type Policy, type PolicyName } from '@shim-recovery/core/Policy';
 import { describe, expect, it } from 'vitest';
-import { examine } from '../../src/Case.js';
-import { allFaults, type Effect, type Fault, faultsOf } from '../../src/Effect.js';
-import { allMoves } from '../../src/Moves.js';
-import { alive, connections, containment, events, type Property, settling, showFound } from '../../src/Properties.js';
-import { calm, type Schedule } from '../../src/Schedule.js';
+import { allFaults, type Effect, faultsOf } from '../../src/Effect.js';
+import { alive, connections, containment, events, settling } from '../../src/Properties.js';
+import { calm } from '../../src/Schedule.js';
 import { simulate } from '../../src/Simulation.js';
-import { type SmallWorld, someWorlds } from './recorded.js';
-
-type Injected = readonly [Effect, Fault];
-
-/** What is found under each schedule, but for what the policy is known for. */
-const findAll = async (
-  policy: Policy,
-  worlds: ReadonlyArray<SmallWorld>,
-  schedulesOf: (effect: Effect) => ReadonlyArray<Schedule>,
-  properties: ReadonlyArray<Property>,
-): Promise<{ readonly unknown: ReadonlyArray<string>; readonly injected: ReadonlyArray<Injected> }> => {
-  const unknown: Array<string> = [];
-  const injected: Array<Injected> = [];
-  for (const { name, world } of worlds) {
-    const [run] = (await simulate(world, calm, policy, 1)).runs;
-    for (const schedule of (run?.effects ?? []).flatMap(schedulesOf)) {
-      const { found, simulated } = await examine({ world, schedule }, policy, properties);
-      injected.push(...simulated.runs.flatMap((one) => one.injected));
-      for (const one of found)
-        if (!one.isKnown) unknown.push(`${name}, ${JSON.stringify(schedule)}: ${showFound(one)}`);
-    }
-  }
-  return { unknown, injected };
-};
-
-/** So many of each, in turn, so that every call meets some, and every kind of call meets all. */
-const rotating = <A>(all: ReadonlyArray<A>, number: number, oneIn: number): ReadonlyArray<A> =>
-  all.filter((_, index) => index % oneIn === number % oneIn);
+import { findAll, rotating } from './everyCall.js';
+import { someWorlds } from './recorded.js';
 
 const kindOf = ({ capability, operation }: Effect): string => `${capability} ${operation}`;
 
@@ -63,8 +35,10 @@ const everyKind = ({ bootstrap, reapsLeakedShims, unmounts }: Policy): ReadonlyA
     : []),
 ];
 
-const testEveryCall = (policy: Policy): void => {
-  describe(`a fault at every call of 50 recorded worlds (${policy.name})`, () => {
+export const testFaults = (name: PolicyName): void => {
+  describe(`a fault at every call of 50 recorded worlds (${name})`, () => {
+    const policy = policies[name];
+
     it.each([
       ['once', false, 3],
       ['and at every call after it', true, 6],
@@ -117,25 +91,4 @@ const testEveryCall = (policy: Policy): void => {
       expect(unknown).toEqual([]);
     }, 60_000);
   });
-};
-
-const testMeddlers = (policy: Policy): void => {
-  describe(`somebody else who meddles (${policy.name})`, () => {
-    it('with any move before any call: nothing outside is touched, and nothing that was made anew', async () => {
-      const worlds = someWorlds(200).filter(({ world }) => world.entries.some(({ bundle }) => bundle !== undefined));
-      const { unknown } = await findAll(
-        policy,
-        worlds,
-        ({ number }) =>
-          rotating(allMoves, number, 10).map((move) => ({ ...calm, moves: [{ run: 0, at: number, entry: 0, move }] })),
-        [connections, events, containment, alive],
-      );
-      expect(unknown).toEqual([]);
-    }, 120_000);
-  });
-};
-
-export const testFaults = (name: PolicyName): void => {
-  testEveryCall(policies[name]);
-  testMeddlers(policies[name]);
 };

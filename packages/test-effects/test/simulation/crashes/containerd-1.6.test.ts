@@ -1,3 +1,3 @@
 import { testCrashes } from '../crashes.js';
 
-testCrashes('containerd-1.6');
+testCrashes('containerd-1.6', { met: ['H11', 'H30'] });

@@ -1,3 +1,3 @@
 import { testCrashes } from '../crashes.js';
 
-testCrashes('containerd-2.1');
+testCrashes('containerd-2.1', { met: ['H11', 'H30'] });

@@ -1,0 +1,3 @@
+import { testMeddlers } from '../meddlers.js';
+
+testMeddlers('containerd-1.7');
