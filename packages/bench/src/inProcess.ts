@@ -1,0 +1,39 @@
+/** One recovery in a process that is warm: `node inProcess.js STATE ROOT STORE`; prints what it cost as JSON. */
+import { monitorEventLoopDelay, performance } from 'node:perf_hooks';
+import { linuxCapabilities, linuxSettings, daemonProgramSearch } from '@shim-recovery/node-effects/interpreter';
+import { openJsonStore } from '@shim-recovery/node-effects/JsonStore';
+import * as B from '@shim-recovery/core/ByteString';
+import * as Recovery from '@shim-recovery/core/Recovery';
+import * as E from 'fp-ts/lib/Either.js';
+
+const [state = '', root = '', store = ''] = process.argv.slice(2);
+
+const opened = openJsonStore(store);
+if (E.isLeft(opened)) throw new Error(opened.left);
+const publishBinary = '/usr/bin/containerd';
+const capabilities = linuxCapabilities({
+  store: opened.right,
+  daemon: {
+    address: B.fromText('/nowhere/containerd.sock'),
+    ttrpcAddress: B.fromText('/nowhere/containerd.sock.ttrpc'),
+    publishBinary: B.fromText(publishBinary),
+    debug: false,
+  },
+});
+const settings = linuxSettings({ state, root, programSearch: daemonProgramSearch(publishBinary) });
+
+const delay = monitorEventLoopDelay({ resolution: 1 });
+// The monitor counts from its first tick.
+await new Promise((resolve) => setTimeout(resolve, 20));
+delay.reset();
+delay.enable();
+const started = performance.now();
+const outcome = await Recovery.recover(settings)(capabilities)();
+const ms = performance.now() - started;
+await new Promise((resolve) => setTimeout(resolve, 5));
+delay.disable();
+if (E.isLeft(outcome)) throw new Error(JSON.stringify(outcome.left));
+process.stdout.write(
+  `${JSON.stringify({ ms, loopDelayMs: delay.max / 1e6, peakKiB: process.resourceUsage().maxRSS, summary: outcome.right.report.summary })}\n`,
+);
+process.exit(0);
