@@ -22,13 +22,13 @@ export const placesIn = (base: string): Places => ({
   program: path.join(base, 'shim'),
 });
 
-export const idOf = (index: number): string => `b${String(index).padStart(5, '0')}`;
+const idOf = (index: number): string => `b${String(index).padStart(5, '0')}`;
 const bundleOf = ({ state }: Places, index: number): string => path.join(state, namespace, idOf(index));
 const workOf = ({ root }: Places, index: number): string => path.join(root, namespace, idOf(index));
 export const socketOf = ({ sockets }: Places, index: number): string => path.join(sockets, idOf(index));
 
 /** How the shims of a kind behave; absent where nobody listens. */
-export type Shims = { readonly afterMs: number } | 'hang';
+type Shims = { readonly afterMs: number } | 'hang';
 
 export interface Kind {
   readonly name: string;

@@ -7,6 +7,7 @@ import type { MountError, Mounts } from '@shim-recovery/core/Mounts';
 import * as E from 'fp-ts/lib/Either.js';
 import type { Task } from 'fp-ts/lib/Task.js';
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
+import { atMost } from './AtMost.js';
 import { UMOUNT_NOFOLLOW, umount2, unavailable } from './Native.js';
 
 const mountTable = '/proc/self/mountinfo';
@@ -60,9 +61,16 @@ const holdParent = (path: B.ByteString): E.Either<string, { readonly descriptor:
   }, codeOf);
 };
 
-const unmount =
-  (path: B.ByteString): TaskEither<MountError, void> =>
-  async () => {
+/**
+ * How many unmounts are under way at once, each with a descriptor and a thread. The native library takes up to 64; one
+ * that hangs takes up a place for as long.
+ */
+const maxUnmounts = 32;
+
+const inTurn = atMost(maxUnmounts);
+
+const unmount = (path: B.ByteString): TaskEither<MountError, void> =>
+  inTurn(async () => {
     const reason = unavailable();
     if (reason !== undefined) return E.left({ _tag: 'Unsupported', reason });
     const parent = holdParent(path);
@@ -71,7 +79,7 @@ const unmount =
     const outcome = await umount2(Buffer.from(`/proc/self/fd/${descriptor}/${name}`, 'latin1'), UMOUNT_NOFOLLOW)();
     fs.closeSync(descriptor);
     return E.isLeft(outcome) ? E.left({ _tag: 'UnmountRefused', path, code: outcome.left }) : outcome;
-  };
+  });
 
 const isFuse =
   (path: B.ByteString): Task<boolean> =>

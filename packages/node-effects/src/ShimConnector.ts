@@ -1,29 +1,12 @@
 /** Dials shims over ttrpc or gRPC, whichever the bundle's address asks for (SPEC 9). */
 import type { ShimConnector } from '@shim-recovery/core/ShimConnector';
-import type { Task } from 'fp-ts/lib/Task.js';
+import { atMost } from './AtMost.js';
 
 /**
  * How many dials over ttrpc are under way at once. Far more would only fill the backlogs of shared shims. A unix socket
  * connects or fails at once, so that nobody waits long; a dial's own time-out starts when its turn comes.
  */
 const maxDials = 64;
-
-/** Lets no more than `limit` tasks run at once; the others wait for their turn, in order. */
-export const atMost = (limit: number): (<A>(task: Task<A>) => Task<A>) => {
-  const waiting: Array<() => void> = [];
-  let running = 0;
-  return (task) => async () => {
-    if (running < limit) running += 1;
-    else await new Promise<void>((resolve) => waiting.push(resolve));
-    try {
-      return await task();
-    } finally {
-      const next = waiting.shift();
-      if (next === undefined) running -= 1;
-      else next();
-    }
-  };
-};
 
 /** A connector with its own bound. Both protocols are loaded when first needed: most runs need one, or none. */
 export const makeShimConnector = (): ShimConnector => {

@@ -55,6 +55,15 @@ describe('unmount', () => {
     expect(await unmount(victim)).toBe('ok');
   });
 
+  it('takes any number at once', async (context) => {
+    if (!isRoot) return context.skip(needsRoot);
+    const points = Array.from({ length: 200 }, fresh);
+    const script = points.map((point) => `mount -t tmpfs -o size=4k tmpfs ${point}`).join('\n');
+    execFileSync('sh', ['-e'], { input: script });
+    expect(new Set(await Promise.all(points.map(unmount)))).toEqual(new Set(['ok']));
+    expect(points.filter(isMounted)).toEqual([]);
+  });
+
   it('takes no path that is not absolute, or climbs', async () => {
     for (const path of ['', '/', 'relative', '/a/../b', '/a/..']) expect(await unmount(path)).toBe('EINVAL');
   });

@@ -19,7 +19,8 @@ import * as fc from 'fast-check';
 import * as E from 'fp-ts/lib/Either.js';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { startScriptedShim } from '../src/ScriptedShim.js';
-import { atMost, makeShimConnector } from '../src/ShimConnector.js';
+import { atMost } from '../src/AtMost.js';
+import { makeShimConnector } from '../src/ShimConnector.js';
 import { connectUnix } from '../src/UnixSocket.js';
 import { answer, id, rawShim, temporaryDirectory } from './ttrpc/rawShim.js';
 
