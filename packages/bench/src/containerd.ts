@@ -4,6 +4,18 @@ import * as fs from 'node:fs';
 import * as path from 'node:path';
 import type { Places } from './Kinds.js';
 
+export interface Containerd {
+  readonly program: string;
+  readonly version: string;
+}
+
+/** The program, or undefined where it cannot be run. */
+export const findContainerd = (program: string): Containerd | undefined => {
+  const { status, stdout } = spawnSync(program, ['--version'], { encoding: 'utf8' });
+  const version = /\b\d+\.\d+\.\d+/.exec(stdout)?.[0];
+  return status !== 0 || version === undefined ? undefined : { program, version };
+};
+
 const configuration = (base: string): string => `version = 2
 root = "${base}/lib"
 state = "${base}/run"
@@ -14,24 +26,20 @@ disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.snapshotter.v1.b
   address = "${base}/c.sock.ttrpc"
 `;
 
-/** Its version, or undefined where none is installed. */
-export const containerdVersion = (): string | undefined => {
-  const { status, stdout } = spawnSync('containerd', ['--version'], { encoding: 'utf8' });
-  return status === 0 ? stdout.trim().split(' ')[2] : undefined;
+/** The moment that a line of its log tells, in milliseconds, with the fraction that `Date` cuts off. */
+const momentOf = (line: string): number => {
+  const [, seconds = '', fraction = '0'] = /time="([^".]+)(?:\.(\d+))?[^"]*"/.exec(line) ?? [];
+  return Date.parse(`${seconds}Z`) + Number(`0.${fraction}`) * 1_000;
 };
 
-const timeOf = (line: string): number => Date.parse(/time="([^"]+)"/.exec(line)?.[1] ?? '');
-/** The fraction of a second, which `Date` cuts to milliseconds. */
-const millisecondsOf = (line: string): number => {
-  const fraction = Number(`0.${/\.(\d+)/.exec(/time="([^"]+)"/.exec(line)?.[1] ?? '')?.[1] ?? '0'}`);
-  return Math.floor(timeOf(line) / 1_000) * 1_000 + fraction * 1_000;
-};
+/** The plugins that load the tasks: 1.x has one, 2.x loads shims first. */
+const loading = /io\.containerd\.(runtime\.v2\.(task|shim)|shim\.v1\.manager)/;
 
 /** Milliseconds of its load phase; it is ended as soon as it says that it has started. */
-export const loadPhase = async (places: Places): Promise<number> => {
+export const loadPhase = async ({ program }: Containerd, places: Places): Promise<number> => {
   const file = path.join(places.base, 'config.toml');
   fs.writeFileSync(file, configuration(places.base));
-  const daemon = spawn('containerd', ['--config', file], { stdio: ['ignore', 'ignore', 'pipe'] });
+  const daemon = spawn(program, ['--config', file], { stdio: ['ignore', 'ignore', 'pipe'] });
   const ended = new Promise<void>((resolve) => daemon.once('close', () => resolve()));
   let log = '';
   const booted = new Promise<void>((resolve) => {
@@ -44,8 +52,11 @@ export const loadPhase = async (places: Places): Promise<number> => {
   daemon.kill('SIGKILL');
   await ended;
   const lines = log.split('\n').filter((line) => line.includes('loading plugin'));
-  const at = lines.findIndex((line) => line.includes('io.containerd.runtime.v2.task'));
-  const [from, to] = [lines[at], lines[at + 1]];
-  if (from === undefined || to === undefined) throw new Error(`containerd loaded no tasks: ${log.slice(-2_000)}`);
-  return millisecondsOf(to) - millisecondsOf(from);
+  let total: number | undefined;
+  for (const [at, line] of lines.entries()) {
+    const next = lines[at + 1];
+    if (loading.test(line) && next !== undefined) total = (total ?? 0) + momentOf(next) - momentOf(line);
+  }
+  if (total === undefined) throw new Error(`containerd loaded no tasks: ${log.slice(-2_000)}`);
+  return total;
 };

@@ -3,9 +3,19 @@ import { performance } from 'node:perf_hooks';
 import { kinds, placesIn } from './Kinds.js';
 
 const [name = '', base = '', size = '0'] = process.argv.slice(2);
-const floor = kinds.find((kind) => kind.name === name)?.floor;
+const { floor, floorAtOnce = 1 } = kinds.find((kind) => kind.name === name) ?? {};
 if (floor === undefined) throw new Error(`${name} has no floor`);
 const places = placesIn(base);
+const indices = Array.from({ length: Number(size) }, (_, index) => index).values();
+
+const one = async (): Promise<void> => {
+  for (const index of indices) {
+    const waiting = floor(places, index);
+    if (waiting !== undefined) await waiting;
+  }
+};
+
 const started = performance.now();
-for (let index = 0; index < Number(size); index += 1) floor(places, index);
+await Promise.all(Array.from({ length: floorAtOnce }, one));
 process.stdout.write(`${JSON.stringify({ ms: performance.now() - started })}\n`);
+process.exit(0);

@@ -1,32 +1,68 @@
-/** A process that is all the shims of a world: `node shims.js BASE SIZE AFTER_MS|hang`; says `ready`, ends with its stdin. */
+/**
+ * A process that is all the shims of a world: `node shims.js BASE SIZE AFTER_MS|hang`; says `ready`, ends with its stdin.
+ * It answers with bytes that were made beforehand: what is measured is the one who asks.
+ */
 import * as fs from 'node:fs';
-import { startScriptedShim } from '@shim-recovery/node-effects/ScriptedShim';
-import * as E from 'fp-ts/lib/Either.js';
+import * as net from 'node:net';
 import { placesIn, socketOf } from './Kinds.js';
 
 const [base = '', size = '0', behaviour = '0'] = process.argv.slice(2);
 const places = placesIn(base);
+const afterMs = Number(behaviour);
 
-const late = <A>(ok: A) => ({ afterMs: Number(behaviour), reply: { ok } });
+const headerBytes = 10;
+const responseType = 2;
 
-const script =
-  behaviour === 'hang'
-    ? ({ mode: 'serve', connect: 'hang', pids: 'hang', del: 'hang', shutdown: 'hang' } as const)
-    : ({
-        mode: 'serve',
-        connect: late({ task: 900 }),
-        pids: late({ pids: [900] }),
-        del: late({ pid: 900 }),
-        shutdown: late({}),
-      } as const);
+/** A response frame of stream 0 that holds this payload; neither is longer than one byte can say. */
+const responseWith = (payload: ReadonlyArray<number>): Buffer => {
+  const message = payload.length === 0 ? [] : [0x12, payload.length, ...payload];
+  return Buffer.from([0, 0, 0, message.length, 0, 0, 0, 0, responseType, 0, ...message]);
+};
+
+const pid = [0x84, 0x07];
+/** By the name of the method: shim and task are process 900, and so is the task's only one. */
+const responses = new Map([
+  ['Connect', responseWith([0x08, ...pid, 0x10, ...pid])],
+  ['Pids', responseWith([0x0a, 1 + pid.length, 0x08, ...pid])],
+]);
+const nothing = responseWith([]);
+
+const answer = (request: Buffer): Buffer => {
+  const text = request.toString('latin1', headerBytes);
+  const [, response = nothing] = [...responses].find(([method]) => text.includes(method)) ?? [];
+  const answered = Buffer.from(response);
+  request.copy(answered, 4, 4, 8);
+  return answered;
+};
+
+const serve = (socket: net.Socket): void => {
+  let received = Buffer.alloc(0);
+  socket.on('error', () => socket.destroy());
+  socket.on('data', (chunk) => {
+    received = received.length === 0 ? chunk : Buffer.concat([received, chunk]);
+    while (received.length >= headerBytes) {
+      const end = headerBytes + received.readUInt32BE(0);
+      if (received.length < end) return;
+      const response = answer(received.subarray(0, end));
+      received = received.subarray(end);
+      if (behaviour === 'hang') continue;
+      if (afterMs === 0) socket.write(response);
+      else setTimeout(() => socket.write(response), afterMs);
+    }
+  });
+};
 
 fs.mkdirSync(places.sockets, { recursive: true });
-for (let index = 0; index < Number(size); index += 1) {
-  const started = await startScriptedShim({ socketPath: socketOf(places, index), script })();
-  if (E.isLeft(started)) {
-    process.stderr.write(`${JSON.stringify(started.left)}\n`);
-    process.exit(1);
-  }
-}
+const listening = Array.from(
+  { length: Number(size) },
+  (_, index) =>
+    new Promise<void>((resolve, reject) =>
+      net
+        .createServer(serve)
+        .once('error', reject)
+        .listen({ path: socketOf(places, index), backlog: 128 }, resolve),
+    ),
+);
+await Promise.all(listening);
 process.stdin.resume().on('end', () => process.exit(0));
 process.stdout.write('ready\n');

@@ -1,6 +1,5 @@
 /** How a shim is reached: the contents of a bundle's `address` file, decoded (SPEC 9.2, 9.3, 9.5). */
 import * as E from 'fp-ts/lib/Either.js';
-import { pipe } from 'fp-ts/lib/function.js';
 import * as t from 'io-ts';
 import * as B from './ByteString.js';
 import { integerField, parseDocument, stringField } from './GoJson.js';
@@ -88,6 +87,12 @@ export type OtherSchemes = 'abstract' | 'refused';
 
 const serviceOf = (version: number): string => `containerd.task.v${version}.Task`;
 
+const ttrpcTarget = (
+  version: number,
+  socket: E.Either<BootstrapError, SocketName>,
+): E.Either<BootstrapError, ShimTarget> =>
+  E.isLeft(socket) ? socket : E.right({ protocol: 'ttrpc', service: serviceOf(version), socket: socket.right });
+
 /**
  * Where these parameters lead. gRPC takes the address literally, so `unix:///x` is a relative path there (SPEC 9.7); and
  * it is of version 3, whatever it says, but for daemons that know versions.
@@ -100,10 +105,7 @@ export const targetOf = (
     case 'ttrpc':
       return schemes === 'refused' && /^(?!unix:)[^/]*:\/\//.test(address)
         ? E.left({ _tag: 'UnsupportedProtocol', protocol: address })
-        : pipe(
-            ttrpcSocket(address),
-            E.map((socket) => ({ protocol: 'ttrpc', service: serviceOf(version), socket })),
-          );
+        : ttrpcTarget(version, ttrpcSocket(address));
     case 'grpc':
       return schemes === 'refused' && version < 3
         ? E.left({ _tag: 'UnsupportedProtocol', protocol })

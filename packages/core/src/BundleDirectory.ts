@@ -1,10 +1,17 @@
 /** Getting at a bundle's directory, one open directory at a time, for as long as it is needed. */
 import * as E from 'fp-ts/lib/Either.js';
-import { pipe } from 'fp-ts/lib/function.js';
-import * as TE from 'fp-ts/lib/TaskEither.js';
+import type { Task } from 'fp-ts/lib/Task.js';
+import type * as TE from 'fp-ts/lib/TaskEither.js';
 import type * as B from './ByteString.js';
-import type { Directory, FileError, FileStatus, FileSystem, Location } from './FileSystem.js';
-import { refuseReplaced } from './Removal.js';
+import {
+  type Directory,
+  type FileError,
+  type FileStatus,
+  type FileSystem,
+  type Location,
+  pathOf,
+} from './FileSystem.js';
+import { isExpected } from './Removal.js';
 
 /** Whose bundle. */
 export interface BundleKey {
@@ -27,29 +34,85 @@ export const withDirectory =
     return outcome;
   };
 
+/**
+ * The directories of the namespaces, each opened when it is first needed and kept open for whoever needs it next: many
+ * steps are taken in each, and all of them in the same one.
+ */
+export interface Namespaces {
+  readonly use: (
+    name: B.ByteString,
+  ) => <L, A>(use: (directory: Directory) => TE.TaskEither<L, A>) => TE.TaskEither<L | FileError, A>;
+  /** Gives back what nobody uses at the moment. */
+  readonly closeIdle: Task<void>;
+}
+
+/** How many stay open that nobody uses. */
+const maxIdleNamespaces = 16;
+
+interface OpenNamespace {
+  readonly directory: Directory;
+  users: number;
+}
+
+export const makeNamespaces = (files: FileSystem, state: Directory): Namespaces => {
+  const open = new Map<B.ByteString, OpenNamespace>();
+
+  const acquire = async (name: B.ByteString): Promise<E.Either<FileError, OpenNamespace>> => {
+    for (;;) {
+      const known = open.get(name);
+      if (known !== undefined) {
+        known.users++;
+        return E.right(known);
+      }
+      const opened = await files.openDirectory({ directory: state, name })();
+      if (E.isLeft(opened)) return opened;
+      // Somebody else may have opened it meanwhile.
+      if (open.has(name)) await files.close(opened.right)();
+      else open.set(name, { directory: opened.right, users: 0 });
+    }
+  };
+
+  const close = async (name: B.ByteString, { directory }: OpenNamespace): Promise<void> => {
+    open.delete(name);
+    await files.close(directory)();
+  };
+
+  return {
+    use: (name) => (use) => async () => {
+      const namespace = await acquire(name);
+      if (E.isLeft(namespace)) return namespace;
+      try {
+        return await use(namespace.right.directory)();
+      } finally {
+        namespace.right.users--;
+        if (namespace.right.users === 0 && open.size > maxIdleNamespaces) await close(name, namespace.right);
+      }
+    },
+    closeIdle: async () => {
+      for (const [name, namespace] of open) if (namespace.users === 0) await close(name, namespace);
+    },
+  };
+};
+
 /** Where the bundle stands: its namespace's directory, opened, and its id in it. */
 export const withLocation =
-  (files: FileSystem, state: Directory) =>
+  (namespaces: Namespaces) =>
   <L, A>({ namespace, id }: BundleKey, use: (at: Location) => TE.TaskEither<L, A>): TE.TaskEither<L | FileError, A> =>
-    withDirectory(files)(files.openDirectory({ directory: state, name: namespace }), (directory) =>
-      use({ directory, name: id }),
-    );
+    namespaces.use(namespace)((directory) => use({ directory, name: id }));
 
-/**
- * The bundle's own directory, opened. It is refused when it is another one than was looked at; asked only once it is
- * open, so that nothing that comes to stand under its name later is touched.
- */
+/** The bundle's own directory, opened. It is refused when it is another one than was looked at. */
 export const withBundle =
-  (files: FileSystem, state: Directory) =>
+  (files: FileSystem, namespaces: Namespaces) =>
   <L, A>(
     bundle: BundleKey & { readonly identity: FileStatus | null },
     use: (directory: Directory) => TE.TaskEither<L, A>,
   ): TE.TaskEither<L | FileError, A> =>
-    withLocation(files, state)(bundle, (at) =>
-      withDirectory(files)(files.openDirectory(at), (directory) =>
-        pipe(
-          refuseReplaced(files, bundle.identity)(at),
-          TE.chainW(() => use(directory)),
-        ),
-      ),
+    withLocation(namespaces)(bundle, (at) =>
+      withDirectory(files)(files.openDirectory(at), (directory) => async (): Promise<E.Either<L | FileError, A>> => {
+        const status = await files.identify(directory)();
+        if (E.isLeft(status)) return status;
+        return isExpected(bundle.identity, status.right)
+          ? use(directory)()
+          : E.left({ _tag: 'Replaced', path: pathOf(at) });
+      }),
     );

@@ -5,8 +5,6 @@
  * compare, serve as map keys and travel through JSON exactly and cheaply. They become readable text in one place only,
  * {@link show}, when a person is to read them.
  */
-import * as E from 'fp-ts/lib/Either.js';
-import { pipe } from 'fp-ts/lib/function.js';
 import * as Ord_ from 'fp-ts/lib/Ord.js';
 import * as t from 'io-ts';
 
@@ -24,11 +22,11 @@ export const ByteString = t.brand(
 );
 export type ByteString = t.TypeOf<typeof ByteString>;
 
-const trusted = (text: string): ByteString =>
-  pipe(
-    ByteString.decode(text),
-    E.getOrElse((): ByteString => fromText(text)),
-  );
+/** The codec's own check, without the codec: this runs for every name and every path. */
+const isByteString = (text: string): text is ByteString => everyCharacterIsAByte.test(text);
+
+/** From text in which every character stands for a byte already, as a Latin-1 decoder makes it; any other as UTF-8. */
+export const fromLatin1 = (text: string): ByteString => (isByteString(text) ? text : fromText(text));
 
 /** From raw bytes, as read from a file or a directory. */
 export const fromBytes = (bytes: Uint8Array): ByteString => {
@@ -36,7 +34,7 @@ export const fromBytes = (bytes: Uint8Array): ByteString => {
   for (let start = 0; start < bytes.length; start += 8192) {
     text += String.fromCharCode(...bytes.subarray(start, start + 8192));
   }
-  return trusted(text);
+  return fromLatin1(text);
 };
 
 /** The bytes themselves, one per character. */
@@ -68,7 +66,7 @@ export const fromText = (text: string): ByteString => {
         0x80 | (point & 0x3f),
       );
   }
-  return trusted(encoded);
+  return fromLatin1(encoded);
 };
 
 const escapeByte = (byte: number): string => `\\x${byte.toString(16).padStart(2, '0')}`;
@@ -97,6 +95,9 @@ const sequenceAt = (text: string, at: number): { readonly point: number; readonl
   return valid ? { point, length } : undefined;
 };
 
+/** What is shown as it is, as nearly all is. */
+const plain = /^[ -[\]-~]*$/;
+
 /** Characters that could move a terminal's cursor, reorder the line or hide: shown as code points instead. */
 const isDeceptive = (point: number): boolean =>
   point < 0x20 ||
@@ -117,6 +118,7 @@ const isDeceptive = (point: number): boolean =>
  * B.show(B.fromBytes(Uint8Array.of(0x61, 0x0a, 0xff))) // 'a\\x0a\\xff'
  */
 export const show = (text: ByteString): string => {
+  if (plain.test(text)) return text;
   let shown = '';
   for (let at = 0; at < text.length; ) {
     const sequence = sequenceAt(text, at);
@@ -157,14 +159,14 @@ export const isText = (text: ByteString): boolean => {
 };
 
 /** Joins pieces byte by byte. */
-export const concat = (...pieces: ReadonlyArray<ByteString>): ByteString => trusted(pieces.join(''));
+export const concat = (...pieces: ReadonlyArray<ByteString>): ByteString => fromLatin1(pieces.join(''));
 
 /** A part of it, by byte positions. */
-export const slice = (text: ByteString, start: number, end?: number): ByteString => trusted(text.slice(start, end));
+export const slice = (text: ByteString, start: number, end?: number): ByteString => fromLatin1(text.slice(start, end));
 
 /** Splits at every occurrence of a separator. */
 export const split = (text: ByteString, separator: string): ReadonlyArray<ByteString> =>
-  text.split(separator).map(trusted);
+  text.split(separator).map(fromLatin1);
 
 /** Byte-wise order: the order in which the reference lists a directory (SPEC 1.4). */
 export const Ord: Ord_.Ord<ByteString> = Ord_.fromCompare((first, second) => {
@@ -172,4 +174,4 @@ export const Ord: Ord_.Ord<ByteString> = Ord_.fromCompare((first, second) => {
   return first < second ? -1 : 1;
 });
 
-export const empty: ByteString = trusted('');
+export const empty: ByteString = fromLatin1('');

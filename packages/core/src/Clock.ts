@@ -9,4 +9,9 @@ export interface Clock {
   readonly elapsedMs: IO<number>;
   /** Completes after so many milliseconds. */
   readonly sleep: (ms: number) => Task<void>;
+  /**
+   * Asked between any two small pieces of work: what to wait for, so that whoever shares this process has their turn, or
+   * undefined as long as this one has not lasted for long.
+   */
+  readonly breathe: IO<Promise<void> | undefined>;
 }

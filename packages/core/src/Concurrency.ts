@@ -1,19 +1,67 @@
 /** Doing many things at once, but never more than a bound. */
 import type { Task } from 'fp-ts/lib/Task.js';
+import type { Clock } from './Clock.js';
+
+/** Lets no more than `limit` tasks run at once; the others wait for their turn, in order. Below one counts as one. */
+export const atMost = (limit: number): (<A>(task: Task<A>) => Task<A>) => {
+  const waiting: Array<() => void> = [];
+  let free = Math.max(1, limit);
+  return (task) => async () => {
+    if (free > 0) free -= 1;
+    else await new Promise<void>((resolve) => waiting.push(resolve));
+    try {
+      return await task();
+    } finally {
+      const next = waiting.shift();
+      if (next === undefined) free += 1;
+      else next();
+    }
+  };
+};
+
+const anInstant = Promise.resolve();
 
 /**
  * Runs the task of every item, at most `limit` at a time, started in order; the results are in the items' order.
- * A `limit` below one counts as one.
+ *
+ * It breathes before each is started, if only for an instant. So items whose tasks wait for nobody run nearly one after
+ * the other, and hold little at a time; only those that wait pile up, to `limit`.
  */
 export const traverse =
-  <A, C>(limit: number, f: (item: A) => Task<C>) =>
+  <A, C>({ limit, breathe }: { readonly limit: number } & Pick<Clock, 'breathe'>, f: (item: A) => Task<C>) =>
   (items: ReadonlyArray<A>): Task<ReadonlyArray<C>> =>
   async () => {
     const results: Array<C> = [];
-    const queue = items.entries();
-    const work = async (): Promise<void> => {
-      for (const [index, item] of queue) results[index] = await f(item)();
+    let defect: Promise<void> | undefined;
+    let underWay = 0;
+    let oneEnded = (): void => undefined;
+    const start = (index: number, item: A): void => {
+      underWay++;
+      const running = f(item)().then((result) => {
+        results[index] = result;
+      });
+      const end = (): void => {
+        underWay--;
+        oneEnded();
+      };
+      void running.then(end, () => {
+        defect ??= running;
+        end();
+      });
     };
-    await Promise.all(Array.from({ length: Math.min(Math.max(1, limit), items.length) }, work));
+    const untilNoMoreThan = async (most: number): Promise<void> => {
+      while (underWay > most)
+        await new Promise<void>((resolve) => {
+          oneEnded = resolve;
+        });
+    };
+    for (const [index, item] of items.entries()) {
+      await (breathe() ?? anInstant);
+      if (underWay >= Math.max(1, limit)) await untilNoMoreThan(Math.max(1, limit) - 1);
+      if (defect !== undefined) break;
+      start(index, item);
+    }
+    await untilNoMoreThan(0);
+    await defect;
     return results;
   };

@@ -1,14 +1,14 @@
 /** Carrying out a tree of steps, one bundle at a time, over the capabilities. */
 import * as E from 'fp-ts/lib/Either.js';
-import { flow, pipe } from 'fp-ts/lib/function.js';
 import type { IO } from 'fp-ts/lib/IO.js';
 import type { Task } from 'fp-ts/lib/Task.js';
-import * as TE from 'fp-ts/lib/TaskEither.js';
-import { withBundle, withLocation } from './BundleDirectory.js';
+import type * as TE from 'fp-ts/lib/TaskEither.js';
+import { type Namespaces, withBundle, withLocation } from './BundleDirectory.js';
 import type * as B from './ByteString.js';
 import type { Capabilities } from './Capabilities.js';
+import type { atMost } from './Concurrency.js';
 import type { BundleEvidence } from './Evidence.js';
-import type { TaskEvent } from './EventSink.js';
+import type { EventError, TaskEvent } from './EventSink.js';
 import { type Directory, FileError, isAbsent, showFileError, systemError } from './FileSystem.js';
 import { nothingOpen, type OpenShim, openLogPipe } from './Inquiry.js';
 import { makeInquirer, settleWithPatience } from './Preparation.js';
@@ -31,6 +31,9 @@ export interface Executor {
   readonly capabilities: Capabilities;
   readonly settings: Settings;
   readonly state: Directory;
+  readonly namespaces: Namespaces;
+  /** Lets so many programs run at once as the bounds allow; the others wait for their turn. */
+  readonly inTurn: ReturnType<typeof atMost>;
   readonly registry: Registry;
   readonly mountTable: MountTableView;
   /** Told of every connection that stays open behind a bundle's steps, so that its end is noticed. */
@@ -45,32 +48,51 @@ interface Subject {
   exit: TaskExitInfo | undefined;
 }
 
-/** Left: what failed, as a sentence. Right: a remark, where there is one. */
+/**
+ * Left: what failed, as a sentence. Right: a remark, where there is one. Written as plain functions that await, since
+ * each is taken for every bundle: to put a pipeline together costs several times what most steps do.
+ */
 type Outcome = TE.TaskEither<string, string | undefined>;
 
-const done: Outcome = TE.right(undefined);
+const done = E.right(undefined);
 
-const silently = <L>(show: (error: L) => string): ((task: TE.TaskEither<L, void>) => Outcome) =>
-  TE.bimap(show, () => undefined);
+/** In words. */
+const told =
+  <L>(show: (error: L) => string) =>
+  (outcome: E.Either<L, unknown>): E.Either<string, undefined> =>
+    E.isLeft(outcome) ? E.left(show(outcome.left)) : done;
+
+/** That there is nothing (any more) is fine. */
+const unlessAbsent = <A>(outcome: E.Either<FileError, A>): E.Either<FileError, A | undefined> =>
+  E.isLeft(outcome) && isAbsent(outcome.left) ? done : outcome;
 
 /** SPEC 2.5: what the reference publishes for a task of which its binary said nothing. */
 const unknownExit = (nowMs: number): TaskExitInfo => ({ pid: 0, exitStatus: 255, exitedAt: timestampFromMs(nowMs) });
 
 /** K2: that the shim knows no such task, or has gone, does not stop its reaping. */
-const forgiveGone = (error: ShimError): Outcome =>
-  isTaskNotFound(error) || error._tag === 'Closed' ? TE.right(showShimError(error)) : TE.left(showShimError(error));
+const forgiveGone = (error: ShimError): E.Either<string, string> =>
+  isTaskNotFound(error) || error._tag === 'Closed' ? E.right(showShimError(error)) : E.left(showShimError(error));
+
+/** K4: that the shim hung up instead of answering is no failure. */
+const forgiveClosed = (error: ShimError): E.Either<string, undefined> =>
+  error._tag === 'Closed' ? done : E.left(showShimError(error));
 
 const publish =
   (executor: Executor, subject: Subject) =>
-  (event: TaskEvent['_tag'], known: boolean): Outcome => {
+  (event: TaskEvent['_tag'], known: boolean): Outcome =>
+  async () => {
     const { clock, eventSink } = executor.capabilities;
     const nowMs = clock.nowMs();
     const { namespace, id } = subject.evidence;
     const exit = (known ? subject.exit : undefined) ?? unknownExit(nowMs);
-    return pipe(
-      eventSink.publish({ _tag: event, namespace, id, exit, publishedAt: timestampFromMs(nowMs) }),
-      silently((error) => error.reason),
-    );
+    const published = await eventSink.publish({
+      _tag: event,
+      namespace,
+      id,
+      exit,
+      publishedAt: timestampFromMs(nowMs),
+    })();
+    return told(({ reason }: EventError) => reason)(published);
   };
 
 const register =
@@ -84,99 +106,111 @@ const register =
     return E.right(undefined);
   };
 
-const removeRootfs = (executor: Executor, { evidence }: Subject): Outcome =>
-  pipe(
-    withBundle(executor.capabilities.fileSystem, executor.state)(evidence, (directory) =>
-      Removal.remove(executor.capabilities.fileSystem)({ directory, name: Layout.entry.rootfs }),
-    ),
-    TE.orElse((error) => (isAbsent(error) ? TE.right(undefined) : TE.left(error))), // D3
-    silently(showFileError),
-  );
+const removeRootfs =
+  (executor: Executor, { evidence }: Subject): Outcome =>
+  async () => {
+    const { fileSystem } = executor.capabilities;
+    const removed = await withBundle(fileSystem, executor.namespaces)(evidence, (directory) =>
+      Removal.remove(fileSystem)({ directory, name: Layout.entry.rootfs }),
+    )();
+    return told(showFileError)(unlessAbsent(removed)); // D3
+  };
 
 const runBinary =
   (executor: Executor, subject: Subject) =>
   (step: Extract<Step, { readonly _tag: 'RunBinary' }>): Outcome =>
-    pipe(
-      withBundle(executor.capabilities.fileSystem, executor.state)(subject.evidence, (bundle) =>
-        executor.capabilities.shimBinary.delete({
-          program: step.program,
-          namespace: subject.evidence.namespace,
-          id: subject.evidence.id,
-          bundle,
-          timeoutMs: executor.settings.timeouts.cleanUpMs,
-        }),
-      ),
-      TE.bimap(
-        (error) => (FileError.is(error) ? showFileError(error) : showBinaryError(error)),
-        (exit) => {
-          subject.exit = exit;
-          return `pid ${exit.pid}, exit status ${exit.exitStatus}`;
-        },
-      ),
-    );
+  async () => {
+    const { evidence } = subject;
+    const exit = await withBundle(executor.capabilities.fileSystem, executor.namespaces)(evidence, (bundle) =>
+      executor.capabilities.shimBinary.delete({
+        program: step.program,
+        namespace: evidence.namespace,
+        id: evidence.id,
+        bundle,
+        timeoutMs: executor.settings.timeouts.cleanUpMs,
+      }),
+    )();
+    if (E.isLeft(exit)) return E.left(FileError.is(exit.left) ? showFileError(exit.left) : showBinaryError(exit.left));
+    subject.exit = exit.right;
+    return E.right(`pid ${exit.right.pid}, exit status ${exit.right.exitStatus}`);
+  };
 
 /** For what acts on paths: nothing, unless the bundle is still the one that was looked at, or gone. */
-const unlessReplaced = ({ capabilities: { fileSystem }, state }: Executor, { evidence }: Subject): Outcome =>
-  pipe(
-    withLocation(fileSystem, state)(evidence, Removal.refuseReplaced(fileSystem, evidence.identity)),
-    TE.orElse((error) => (isAbsent(error) ? TE.right(undefined) : TE.left(error))),
-    silently(showFileError),
-  );
+const refuseReplaced = async (executor: Executor, { evidence }: Subject): Promise<E.Either<string, undefined>> => {
+  const check = Removal.refuseReplaced(executor.capabilities.fileSystem, evidence.identity);
+  return told(showFileError)(unlessAbsent(await withLocation(executor.namespaces)(evidence, check)()));
+};
 
 /** What a policy unmounts for a bundle. */
-const unmountRootfs = (executor: Executor, { evidence }: Subject): Outcome => {
-  const { capabilities, settings, state } = executor;
-  const rootfs = Layout.below(state.path, evidence.namespace, evidence.id, Layout.entry.rootfs);
-  const below = flow(unmountBelow({ ...capabilities, view: executor.mountTable }), silently(showMountError));
-  switch (settings.policy.unmounts) {
-    case 'rootfs':
-      return pipe(rootfs, unmountAll(capabilities), silently(showMountError));
-    case 'rootfs-and-below':
-      return below(rootfs);
-    case 'target-and-below':
-      return pipe(
-        capabilities.mounts.resolve(rootfs),
-        TE.matchE(
-          (error) => (isAbsent(error) ? done : TE.left(showFileError(error))),
-          (target) => below(target),
-        ),
-      );
-    case 'bundle':
-      return unmountBundle(executor, { evidence });
-  }
+const unmountRootfs =
+  (executor: Executor, subject: Subject): Outcome =>
+  async () => {
+    const { capabilities, settings, state } = executor;
+    const { namespace, id } = subject.evidence;
+    const rootfs = Layout.below(state.path, namespace, id, Layout.entry.rootfs);
+    switch (settings.policy.unmounts) {
+      case 'rootfs': {
+        const refused = await refuseReplaced(executor, subject);
+        return E.isLeft(refused) ? refused : told(showMountError)(await unmountAll(capabilities)(rootfs)());
+      }
+      case 'rootfs-and-below':
+        return unmountAtAndBelow(executor, subject, rootfs);
+      case 'target-and-below': {
+        const target = await capabilities.mounts.resolve(rootfs)();
+        if (E.isLeft(target)) return told(showFileError)(unlessAbsent(target));
+        return unmountAtAndBelow(executor, subject, target.right);
+      }
+      case 'bundle':
+        return unmountBundle(executor, subject)();
+    }
+  };
+
+/** Most often nothing is mounted there, and then it does not matter whose it is. */
+const unmountAtAndBelow = async (
+  executor: Executor,
+  subject: Subject,
+  path: B.ByteString,
+): Promise<E.Either<string, undefined>> => {
+  const points = await executor.mountTable.pointsBelow(path)();
+  if (E.isRight(points) && points.right.length === 0) return done;
+  const refused = await refuseReplaced(executor, subject);
+  if (E.isLeft(refused)) return refused;
+  const unmount = unmountBelow({ ...executor.capabilities, view: executor.mountTable });
+  return told(showMountError)(await unmount(path)());
 };
 
 /** Where an entry below a root directory really is: what the mount table calls it (H13). No symlink in it is followed. */
-const mountPath = (
-  { capabilities: { mounts } }: Executor,
-  { path: root }: Directory,
-  ...names: ReadonlyArray<B.ByteString>
-): TE.TaskEither<FileError, B.ByteString> =>
-  pipe(
-    mounts.resolve(root),
-    TE.map((path) => Layout.below(path, ...names)),
-  );
+const mountPath =
+  (
+    { capabilities: { mounts } }: Executor,
+    { path: root }: Directory,
+    ...names: ReadonlyArray<B.ByteString>
+  ): TE.TaskEither<FileError, B.ByteString> =>
+  async () => {
+    const path = await mounts.resolve(root)();
+    return E.isLeft(path) ? path : E.right(Layout.below(path.right, ...names));
+  };
 
-const unmountBundle = (executor: Executor, { evidence: { namespace, id } }: Pick<Subject, 'evidence'>): Outcome =>
-  pipe(
-    mountPath(executor, executor.state, namespace, id),
-    TE.mapLeft(showFileError),
-    TE.chain(flow(unmountInside({ ...executor.capabilities, view: executor.mountTable }), silently(showMountError))),
-  );
+const unmountBundle =
+  (executor: Executor, subject: Subject): Outcome =>
+  async () => {
+    const { namespace, id } = subject.evidence;
+    const refused = await refuseReplaced(executor, subject);
+    if (E.isLeft(refused)) return refused;
+    const path = await mountPath(executor, executor.state, namespace, id)();
+    if (E.isLeft(path)) return told(showFileError)(path);
+    const unmount = unmountInside({ ...executor.capabilities, view: executor.mountTable });
+    return told(showMountError)(await unmount(path.right)());
+  };
 
-const refuseMountedAt = (
-  executor: Executor,
-  path: TE.TaskEither<FileError, B.ByteString>,
-): TE.TaskEither<FileError, void> =>
-  pipe(
-    path,
-    TE.chain((resolved) =>
-      pipe(
-        refuseMounted(executor.capabilities.mounts)(resolved),
-        TE.mapLeft((): FileError => systemError('remove', resolved, 'EBUSY')),
-      ),
-    ),
-  );
+const refuseMountedAt =
+  (executor: Executor, path: TE.TaskEither<FileError, B.ByteString>): TE.TaskEither<FileError, void> =>
+  async () => {
+    const resolved = await path();
+    if (E.isLeft(resolved)) return resolved;
+    const refused = await refuseMounted(executor.capabilities.mounts)(resolved.right)();
+    return E.isLeft(refused) ? E.left(systemError('remove', resolved.right, 'EBUSY')) : refused;
+  };
 
 /** How a working directory that nobody owns is removed. */
 export const removalOfWork =
@@ -184,122 +218,121 @@ export const removalOfWork =
   (at) => {
     const { fileSystem } = executor.capabilities;
     if (executor.settings.policy.unmounts !== 'bundle') return Removal.removeRecursively(fileSystem)(at);
-    return pipe(
-      refuseMountedAt(executor, mountPath(executor, root, namespace, at.name)),
-      TE.chain(() => Removal.removeWithinMount(fileSystem)(at)),
-    );
+    return async () => {
+      const refused = await refuseMountedAt(executor, mountPath(executor, root, namespace, at.name))();
+      return E.isLeft(refused) ? refused : Removal.removeWithinMount(fileSystem)(at)();
+    };
   };
 
 /** Refuses to remove what is another one than was looked at, or what something is mounted in. */
 const refuseChanged =
   (executor: Executor, { evidence }: Subject): Removal.Check =>
   (at) =>
-    pipe(
-      Removal.refuseReplaced(executor.capabilities.fileSystem, evidence.identity)(at),
-      TE.chain(() => refuseMountedAt(executor, mountPath(executor, executor.state, evidence.namespace, at.name))),
-    );
+  async () => {
+    const refused = await Removal.refuseReplaced(executor.capabilities.fileSystem, evidence.identity)(at)();
+    if (E.isLeft(refused)) return refused;
+    return refuseMountedAt(executor, mountPath(executor, executor.state, evidence.namespace, at.name))();
+  };
 
-const removeBundle = (executor: Executor, subject: Subject): Outcome => {
-  const { fileSystem } = executor.capabilities;
-  const { unmounts } = executor.settings.policy;
-  const removal =
-    unmounts === 'bundle'
-      ? Removal.deleteAtomically(fileSystem, refuseChanged(executor, subject), Removal.removeWithinMount)
-      : Removal.deleteAtomically(fileSystem, Removal.refuseReplaced(fileSystem, subject.evidence.identity));
-  return pipe(withLocation(fileSystem, executor.state)(subject.evidence, removal), silently(showFileError));
-};
+const removeBundle =
+  (executor: Executor, subject: Subject): Outcome =>
+  async () => {
+    const { fileSystem } = executor.capabilities;
+    const removal =
+      executor.settings.policy.unmounts === 'bundle'
+        ? Removal.deleteAtomically(fileSystem, refuseChanged(executor, subject), Removal.removeWithinMount)
+        : Removal.deleteAtomically(fileSystem, Removal.refuseReplaced(fileSystem, subject.evidence.identity));
+    return told(showFileError)(await withLocation(executor.namespaces)(subject.evidence, removal)());
+  };
+
+const removeWorkDirectory =
+  (executor: Executor, subject: Subject, path: B.ByteString): Outcome =>
+  async () => {
+    const refused = await refuseReplaced(executor, subject);
+    if (E.isLeft(refused)) return refused;
+    return told(showFileError)(await Removal.deletePathAtomically(executor.capabilities.fileSystem)(path)());
+  };
 
 /** Made beside its name and moved there, so that nobody ever finds a part of it; a leftover of an earlier try goes. */
 const writeBootstrap =
   (executor: Executor, { evidence }: Subject) =>
-  (content: B.ByteString): Outcome => {
+  (content: B.ByteString): Outcome =>
+  async () => {
     const { fileSystem } = executor.capabilities;
-    return pipe(
-      withBundle(fileSystem, executor.state)(evidence, (directory) => {
-        const aside = { directory, name: Layout.entry.newBootstrap };
-        return pipe(
-          fileSystem.unlink(aside),
-          TE.orElse((error) => (isAbsent(error) ? TE.right(undefined) : TE.left(error))),
-          TE.chain(() => fileSystem.createFile(aside, content)),
-          TE.chain(() => fileSystem.rename(aside, { directory, name: Layout.entry.bootstrap })),
-        );
-      }),
-      silently(showFileError),
-    );
+    const written = await withBundle(fileSystem, executor.namespaces)(evidence, (directory) => async () => {
+      const aside = { directory, name: Layout.entry.newBootstrap };
+      const cleared = unlessAbsent(await fileSystem.unlink(aside)());
+      if (E.isLeft(cleared)) return cleared;
+      const created = await fileSystem.createFile(aside, content)();
+      return E.isLeft(created) ? created : fileSystem.rename(aside, { directory, name: Layout.entry.bootstrap })();
+    })();
+    return told(showFileError)(written);
+  };
+
+const callDelete =
+  (executor: Executor, { evidence: { id }, open }: Subject): Outcome =>
+  async () => {
+    const deleted = await open.session?.delete({ id, timeoutMs: executor.settings.timeouts.loadMs })();
+    if (deleted === undefined) return forgiveGone({ _tag: 'Closed' });
+    return E.isLeft(deleted) ? forgiveGone(deleted.left) : done;
+  };
+
+const callShutdown =
+  (executor: Executor, { evidence: { id }, open }: Subject): Outcome =>
+  async () => {
+    const accepted = await open.session?.shutdown({ id, timeoutMs: executor.settings.timeouts.shutdownMs })();
+    return accepted !== undefined && E.isLeft(accepted) ? forgiveClosed(accepted.left) : done;
   };
 
 const take =
   (executor: Executor, subject: Subject) =>
   (step: Step): Outcome => {
-    const { capabilities, settings } = executor;
     const { evidence, open } = subject;
-    const { id } = evidence;
     switch (step._tag) {
       case 'WriteBootstrap':
         return writeBootstrap(executor, subject)(step.content);
       case 'OpenLogPipe':
-        return pipe(openLogPipe(executor)(evidence, open), silently(showFileError));
+        return async () => told(showFileError)(await openLogPipe(executor)(evidence, open)());
       case 'Register':
         return register(executor, subject);
       case 'CallDelete':
-        return pipe(
-          open.session?.delete({ id, timeoutMs: settings.timeouts.loadMs }) ?? TE.left<ShimError>({ _tag: 'Closed' }),
-          TE.matchE(forgiveGone, () => done),
-        );
+        return callDelete(executor, subject);
       case 'CallShutdown':
-        return pipe(
-          open.session?.shutdown({ id, timeoutMs: settings.timeouts.shutdownMs }) ??
-            TE.left<ShimError>({ _tag: 'Closed' }),
-          TE.matchE(
-            (error) => (error._tag === 'Closed' ? done : TE.left(showShimError(error))), // K4
-            () => done,
-          ),
-        );
+        return callShutdown(executor, subject);
       case 'CloseConnection':
-        return TE.fromTask(async () => {
+        return async () => {
           await open.session?.close();
           open.session = undefined;
-          return undefined;
-        });
+          return done;
+        };
       case 'CloseLogPipe':
-        return TE.fromTask(async () => {
+        return async () => {
           await open.logPipe?.close();
           open.logPipe = undefined;
-          return undefined;
-        });
+          return done;
+        };
       case 'RunBinary':
         return runBinary(executor, subject)(step);
       case 'UnmountRootfs':
-        return pipe(
-          unlessReplaced(executor, subject),
-          TE.chain(() => unmountRootfs(executor, subject)),
-        );
+        return unmountRootfs(executor, subject);
       case 'RemoveRootfs':
         return removeRootfs(executor, subject);
       case 'UnmountBundle':
-        return pipe(
-          unlessReplaced(executor, subject),
-          TE.chain(() => unmountBundle(executor, subject)),
-        );
+        return unmountBundle(executor, subject);
       case 'RemoveBundle':
       case 'RemoveLeftover':
         return removeBundle(executor, subject);
       case 'RemoveWorkDirectory':
-        return pipe(
-          unlessReplaced(executor, subject),
-          TE.chain(() =>
-            pipe(Removal.deletePathAtomically(capabilities.fileSystem)(step.path), silently(showFileError)),
-          ),
-        );
+        return removeWorkDirectory(executor, subject, step.path);
       case 'PublishExit':
         return publish(executor, subject)('TaskExit', step.known);
       case 'PublishDelete':
         return publish(executor, subject)('TaskDelete', step.known);
       case 'Unregister':
-        return TE.fromIO(() => {
+        return async () => {
           if (subject.instance !== undefined) executor.registry.remove(subject.instance)();
-          return undefined;
-        });
+          return done;
+        };
     }
   };
 
@@ -310,14 +343,17 @@ const walk =
     const { capabilities } = executor;
     const { namespace, id } = subject.evidence;
     for (let at = tree; at._tag === 'Do'; ) {
-      if (interrupted()) {
-        records.push(...successPath(at).map((step) => reportStep(step, 'left')));
+      const { step } = at;
+      const unlessInterrupted = async (): Promise<'interrupted' | E.Either<string, string | undefined>> =>
+        interrupted() ? 'interrupted' : take(executor, subject)(step)();
+      const outcome = await (step._tag === 'RunBinary' ? executor.inTurn(unlessInterrupted) : unlessInterrupted)();
+      if (outcome === 'interrupted') {
+        records.push(...successPath(at).map((left) => reportStep(left, 'left')));
         return;
       }
-      const outcome = await take(executor, subject)(at.step)();
       const report = E.isLeft(outcome)
-        ? reportStep(at.step, 'failed', { error: outcome.left })
-        : reportStep(at.step, 'done', outcome.right === undefined ? {} : { detail: outcome.right });
+        ? reportStep(step, 'failed', { error: outcome.left })
+        : reportStep(step, 'done', outcome.right === undefined ? {} : { detail: outcome.right });
       records.push(report);
       capabilities.trace.tell({ _tag: 'StepTaken', namespace, id, report })();
       at = E.isLeft(outcome) ? at.onFailure : at.onSuccess;
@@ -352,10 +388,10 @@ const endingOf =
   (executor: Executor) =>
   (instance: Instance, open: OpenShim): Task<{ readonly ending: Ending; readonly evidence: BundleEvidence }> =>
   async () => {
-    const { capabilities, settings, state } = executor;
+    const { capabilities, settings, namespaces } = executor;
     const { evidence } = instance;
     if (settings.policy.disconnect === 'death') return { ending: 'dead', evidence };
-    const inquirer = makeInquirer(capabilities, settings, state, 'asked-with-log', [evidence]);
+    const inquirer = makeInquirer(capabilities, settings, namespaces, 'asked-with-log', [evidence]);
     const settled = await settleWithPatience(inquirer)({ ...evidence, answers: {} }, open)();
     const { reason, _tag } = settled.verdict;
     // Only one that says more than that it is there: whoever hangs up at every question would be asked for ever.

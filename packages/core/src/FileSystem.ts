@@ -83,6 +83,8 @@ export interface FileSystem {
   readonly readSmallFile: (at: Location, maxBytes: number) => TaskEither<FileError, B.ByteString>;
   /** The text of a symlink. */
   readonly readLink: (at: Location) => TaskEither<FileError, B.ByteString>;
+  /** What an open directory itself is, whatever stands under its name by now (`fstat`). */
+  readonly identify: (directory: Directory) => TaskEither<FileError, FileStatus>;
   /** What the name itself is (`lstat`). */
   readonly status: (at: Location) => TaskEither<FileError, FileStatus>;
   /** What the name leads to, following symlinks (`stat`). Looks only; nothing is opened. */

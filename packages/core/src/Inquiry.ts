@@ -1,7 +1,7 @@
 /** Getting the questions of a decision answered, until it is settled (SPEC 8, 10). */
 import * as E from 'fp-ts/lib/Either.js';
 import { pipe } from 'fp-ts/lib/function.js';
-import * as T from 'fp-ts/lib/Task.js';
+import type * as T from 'fp-ts/lib/Task.js';
 import type { ShimTarget } from './Bootstrap.js';
 import * as B from './ByteString.js';
 import type { Capabilities } from './Capabilities.js';
@@ -10,15 +10,15 @@ import type { Policy } from './Policy.js';
 import { type BundleProcesses, belongingTo, type InitPid, type Processes, type ProcessesError } from './Processes.js';
 import type { Question } from './Question.js';
 import { type Answers, type BundleEvidence, type ConnectionAnswer, withAnswers } from './Evidence.js';
-import { type Directory, type FileError, isAbsent, showFileError } from './FileSystem.js';
+import { type FileError, isAbsent, showFileError } from './FileSystem.js';
 import { isHidden } from './Identifier.js';
 import * as Layout from './Layout.js';
 import type { LogPipe } from './LogPipes.js';
 import type { makeResolver } from './RuntimeName.js';
 import type { Settings } from './Settings.js';
-import type { ShimSession } from './ShimConnector.js';
+import type { ShimError, ShimSession } from './ShimConnector.js';
 import { because, type Verdict } from './Verdict.js';
-import { type BundleKey, withBundle } from './BundleDirectory.js';
+import { type BundleKey, type Namespaces, withBundle } from './BundleDirectory.js';
 import * as TE from 'fp-ts/lib/TaskEither.js';
 
 /** What asking left open for one bundle; steps use it, and close it. */
@@ -55,7 +55,7 @@ export type Probing =
 export interface Inquirer {
   readonly capabilities: Capabilities;
   readonly settings: Settings;
-  readonly state: Directory;
+  readonly namespaces: Namespaces;
   readonly resolve: ReturnType<typeof makeResolver>;
   readonly probing: Probing;
   /** Every process, read once for all bundles. */
@@ -81,11 +81,11 @@ export interface Settled {
 
 /** Opens a bundle's log pipe, unless it is open already. */
 export const openLogPipe =
-  ({ capabilities, state }: Pick<Inquirer, 'capabilities' | 'state'>) =>
+  ({ capabilities, namespaces }: Pick<Inquirer, 'capabilities' | 'namespaces'>) =>
   (evidence: BundleEvidence, open: OpenShim): TE.TaskEither<FileError, void> =>
   async () => {
     if (open.logPipe !== undefined) return E.right(undefined);
-    const opened = await withBundle(capabilities.fileSystem, state)(evidence, (bundle) =>
+    const opened = await withBundle(capabilities.fileSystem, namespaces)(evidence, (bundle) =>
       capabilities.logPipes.open({ bundle, namespace: evidence.namespace, id: evidence.id }),
     )();
     if (E.isLeft(opened)) return opened;
@@ -151,10 +151,10 @@ const connect =
 
 /** What a bundle's `init.pid` says: nothing where there is none, or no number in it. */
 const readInitPid =
-  ({ capabilities: { fileSystem }, state }: Inquirer) =>
+  ({ capabilities: { fileSystem }, namespaces }: Inquirer) =>
   (evidence: BundleEvidence): TE.TaskEither<ProcessesError, InitPid | undefined> =>
     pipe(
-      withBundle(fileSystem, state)(evidence, (directory) => {
+      withBundle(fileSystem, namespaces)(evidence, (directory) => {
         const at = { directory, name: Layout.entry.initPid };
         return pipe(
           fileSystem.readSmallFile(at, Layout.maxSmallFileBytes),
@@ -216,65 +216,55 @@ const findSharers =
     ];
   };
 
+/** What is asked of a connection that has gone meanwhile. */
+const closed: E.Either<ShimError, never> = E.left({ _tag: 'Closed' });
+
 const answer =
   (inquirer: Inquirer) =>
   (evidence: BundleEvidence, open: OpenShim) =>
-  (question: Question): T.Task<Answers> => {
+  (question: Question): T.Task<Answers> =>
+  async () => {
     const { capabilities, settings } = inquirer;
+    const call = { id: evidence.id, timeoutMs: settings.timeouts.loadMs };
     switch (question._tag) {
       case 'Container':
-        return pipe(
-          capabilities.containerStore.container(evidence),
-          T.map((container) => ({ container })),
-        );
+        return { container: await capabilities.containerStore.container(evidence)() };
       case 'Program':
-        return pipe(
-          inquirer.resolve(question.runtime, question.names),
-          T.map((program) => ({ program })),
-        );
+        return { program: await inquirer.resolve(question.runtime, question.names)() };
       case 'Connection':
-        return pipe(
-          connect(inquirer)(evidence, open, question),
-          T.map((connection) => ({ connection })),
-        );
+        return { connection: await connect(inquirer)(evidence, open, question)() };
       case 'Sandbox':
-        return pipe(
-          capabilities.sandboxStore.sandbox({ ...evidence, records: question.records }),
-          T.map((sandbox) => ({ sandbox })),
-        );
+        return { sandbox: await capabilities.sandboxStore.sandbox({ ...evidence, records: question.records })() };
       case 'Pids':
-        return pipe(
-          open.session?.pids({ id: evidence.id, timeoutMs: settings.timeouts.loadMs }) ??
-            T.of(E.left({ _tag: 'Closed' })),
-          T.map((pids) => ({ pids })),
-        );
+        return { pids: (await open.session?.pids(call)()) ?? closed };
       case 'State':
-        return pipe(
-          open.session?.state({ id: evidence.id, timeoutMs: settings.timeouts.loadMs }) ??
-            T.of(E.left({ _tag: 'Closed' })),
-          T.map((state) => ({ state })),
-        );
+        return { state: (await open.session?.state(call)()) ?? closed };
       case 'Boot':
-        return pipe(
-          capabilities.processes.bootedMs,
-          T.map((bootedMs) => ({ bootedMs })),
-        );
+        return { bootedMs: await capabilities.processes.bootedMs() };
       case 'Processes':
-        return pipe(
-          findProcesses(inquirer)(evidence),
-          T.map((processes) => ({ processes })),
-        );
+        return { processes: await findProcesses(inquirer)(evidence)() };
       case 'Sharers':
-        return pipe(
-          findSharers(inquirer)(evidence),
-          T.map((sharers) => ({ sharers })),
-        );
+        return { sharers: await findSharers(inquirer)(evidence)() };
     }
   };
 
 /** What a shim says about its task depends on which shim was asked. */
-export const keyOf = (question: Question, shim: string): string =>
-  `${JSON.stringify(question)}${question._tag === 'Pids' || question._tag === 'State' ? shim : ''}`;
+export const keyOf = (question: Question, shim: string): string => {
+  switch (question._tag) {
+    case 'Pids':
+    case 'State':
+      return `${question._tag}${shim}`;
+    case 'Container':
+    case 'Boot':
+    case 'Processes':
+    case 'Sharers':
+      return question._tag;
+    case 'Program':
+    case 'Connection':
+    case 'Sandbox':
+      return JSON.stringify(question);
+  }
+};
 
 /** Asks until the bundle is settled. When the run is interrupted meanwhile, it is held. */
 export const settle =

@@ -64,16 +64,45 @@ export const parse = (table: B.ByteString): E.Either<MountError, ReadonlyArray<M
   return E.right(mounts);
 };
 
+/** A place where something is mounted, and its rank in the kernel's order. */
+interface MountPoint {
+  readonly path: B.ByteString;
+  readonly rank: number;
+}
+
+/** All of them, each place once, in byte-wise order: what stands below a path stands together. */
+export type MountPoints = ReadonlyArray<MountPoint>;
+
+export const mountPointsOf = (mounts: ReadonlyArray<Mount>): MountPoints =>
+  [...new Set(mounts.map(({ mountPoint }) => mountPoint))]
+    .map((path, rank): MountPoint => ({ path, rank }))
+    .sort((first, second) => B.Ord.compare(first.path, second.path));
+
+/** The first index whose path does not come before `text`. */
+const firstFrom = (points: MountPoints, text: string): number => {
+  let low = 0;
+  let high = points.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((points[middle]?.path ?? '') < text) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+};
+
 /**
- * The mount points at or below a path, each once, longest first: the order in which the reference unmounts. The path
- * is compared as it is written; a symlink in it makes it match nothing (H13).
+ * The mount points at or below a path, longest first, and those of one length in the kernel's order: as the reference
+ * unmounts them. The path is compared as it is written; a symlink in it makes it match nothing (H13).
  */
 export const mountPointsBelow =
   (path: B.ByteString) =>
-  (mounts: ReadonlyArray<Mount>): ReadonlyArray<B.ByteString> => {
+  (points: MountPoints): ReadonlyArray<B.ByteString> => {
     const prefix = `${path}/`;
-    const points = new Set(
-      mounts.map((mount) => mount.mountPoint).filter((mountPoint) => `${mountPoint}/`.startsWith(prefix)),
-    );
-    return [...points].sort((first, second) => second.length - first.length);
+    const start = firstFrom(points, prefix);
+    let end = start;
+    while (points[end]?.path.startsWith(prefix) === true) end++;
+    const itself = points[firstFrom(points, path)];
+    return [...points.slice(start, end), ...(itself?.path === path ? [itself] : [])]
+      .sort((first, second) => second.path.length - first.path.length || first.rank - second.rank)
+      .map((point) => point.path);
   };

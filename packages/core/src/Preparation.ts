@@ -5,7 +5,7 @@ import * as O from 'fp-ts/lib/Option.js';
 import * as T from 'fp-ts/lib/Task.js';
 import * as TE from 'fp-ts/lib/TaskEither.js';
 import * as t from 'io-ts';
-import type { BundleKey } from './BundleDirectory.js';
+import { type BundleKey, makeNamespaces, type Namespaces } from './BundleDirectory.js';
 import type * as B from './ByteString.js';
 import type { Capabilities } from './Capabilities.js';
 import { traverse } from './Concurrency.js';
@@ -39,6 +39,8 @@ export type RecoveryError = t.TypeOf<typeof RecoveryError>;
 export interface Roots {
   readonly state: Directory;
   readonly root: Directory;
+  /** Those below the state directory. */
+  readonly namespaces: Namespaces;
 }
 
 /** A bundle that was decided on, with what asking left open. */
@@ -61,14 +63,16 @@ export const openRoots =
     const state = await fileSystem.openPath(settings.state)();
     if (E.isLeft(state)) return E.left({ _tag: 'StateUnreadable', error: state.left });
     const root = await fileSystem.openPath(settings.root)();
-    if (E.isRight(root)) return E.right({ state: state.right, root: root.right });
+    if (E.isRight(root))
+      return E.right({ state: state.right, root: root.right, namespaces: makeNamespaces(fileSystem, state.right) });
     await fileSystem.close(state.right)();
     return E.left({ _tag: 'RootUnreadable', error: root.left });
   };
 
 export const closeRoots =
-  ({ fileSystem }: Capabilities, { state, root }: Roots): T.Task<void> =>
+  ({ fileSystem }: Capabilities, { state, root, namespaces }: Roots): T.Task<void> =>
   async () => {
+    await namespaces.closeIdle();
     await fileSystem.close(state)();
     await fileSystem.close(root)();
   };
@@ -126,13 +130,16 @@ const listing = (
 /** Looks at everything and asks what the policy of the settings, and the others, want to know; changes nothing. */
 export const survey =
   (capabilities: Capabilities, settings: Settings, others: ReadonlyArray<Policy>) =>
-  ({ state, root }: Roots, probing: Exclude<Probing, 'asked-with-log'>): TE.TaskEither<RecoveryError, Survey> =>
+  (
+    { state, root, namespaces: open }: Roots,
+    probing: Exclude<Probing, 'asked-with-log'>,
+  ): TE.TaskEither<RecoveryError, Survey> =>
   async () => {
     const snapshot = await look(capabilities, settings, state)();
     if (E.isLeft(snapshot)) return snapshot;
     const found = snapshot.right.flatMap(({ bundles }) => bundles);
-    const inquirer = makeInquirer(capabilities, settings, state, probing, found);
-    const surveyed = await traverse(settings.bounds.waiting, surveyBundle(inquirer, others))(found)();
+    const inquirer = makeInquirer(capabilities, settings, open, probing, found);
+    const surveyed = await traverse(waiting(capabilities, settings), surveyBundle(inquirer, others))(found)();
     const queue = surveyed.values();
     const namespaces: Array<SurveyedNamespace> = [];
     for (const namespace of snapshot.right) {
@@ -154,7 +161,7 @@ export const survey =
 export const surveyOne =
   (capabilities: Capabilities, settings: Settings, name: BundleKey) =>
   (
-    { state }: Roots,
+    { state, namespaces }: Roots,
     probing: Exclude<Probing, 'asked-with-log'>,
   ): TE.TaskEither<RecoveryError, O.Option<SurveyedBundle>> =>
     pipe(
@@ -162,18 +169,20 @@ export const surveyOne =
       TE.mapLeft((error): RecoveryError => ({ _tag: 'StateUnreadable', error })),
       TE.chainTaskK(
         O.traverse(T.ApplicativePar)((bundle: BundleEvidence) =>
-          surveyBundle(makeInquirer(capabilities, settings, state, probing, [bundle]), [])(bundle),
+          surveyBundle(makeInquirer(capabilities, settings, namespaces, probing, [bundle]), [])(bundle),
         ),
       ),
     );
 
+const waiting = ({ clock: { breathe } }: Capabilities, { bounds }: Settings) => ({ limit: bounds.waiting, breathe });
+
 const look = (
-  { fileSystem, trace }: Capabilities,
+  { fileSystem, clock, trace }: Capabilities,
   { namespaces }: Settings,
   state: Directory,
 ): TE.TaskEither<RecoveryError, ReadonlyArray<NamespaceSnapshot>> =>
   pipe(
-    readSnapshot(fileSystem)(state, namespaces),
+    readSnapshot(fileSystem, clock)(state, namespaces),
     TE.bimap(
       (error) => ({ _tag: 'StateUnreadable' as const, error }),
       (snapshot) => {
@@ -190,7 +199,7 @@ const textOf = ({ namespace, id }: BundleKey): string => `${namespace}/${id}`;
 export const makeInquirer = (
   capabilities: Capabilities,
   settings: Settings,
-  state: Directory,
+  namespaces: Namespaces,
   probing: Probing,
   bundles: ReadonlyArray<BundleEvidence>,
 ): Inquirer => {
@@ -199,7 +208,7 @@ export const makeInquirer = (
   return {
     capabilities,
     settings,
-    state,
+    namespaces,
     resolve: makeResolver(capabilities.programFiles, settings.programSearch),
     probing,
     processes: () => (processes ??= capabilities.processes.list()),
@@ -275,13 +284,13 @@ const takeAsMany = <A>(queue: Iterator<A>, items: ReadonlyArray<unknown>): Reado
 /** Decides on every bundle; those that wait for a shim do not hold up the others. */
 export const prepare =
   (capabilities: Capabilities, settings: Settings) =>
-  ({ state }: Roots): TE.TaskEither<RecoveryError, ReadonlyArray<PreparedNamespace>> =>
+  ({ state, namespaces }: Roots): TE.TaskEither<RecoveryError, ReadonlyArray<PreparedNamespace>> =>
   async () => {
     const snapshot = await look(capabilities, settings, state)();
     if (E.isLeft(snapshot)) return snapshot;
     const found = snapshot.right.flatMap(({ bundles }) => bundles);
-    const inquirer = makeInquirer(capabilities, settings, state, 'asked-with-log', found);
-    const prepared = await traverse(settings.bounds.waiting, prepareBundle(inquirer))(found)();
+    const inquirer = makeInquirer(capabilities, settings, namespaces, 'asked-with-log', found);
+    const prepared = await traverse(waiting(capabilities, settings), prepareBundle(inquirer))(found)();
     const queue = prepared.values();
     return E.right(
       snapshot.right.map(({ name, error, bundles }) => ({

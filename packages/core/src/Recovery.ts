@@ -14,8 +14,8 @@ import type { Task } from 'fp-ts/lib/Task.js';
 import * as TE from 'fp-ts/lib/TaskEither.js';
 import * as B from './ByteString.js';
 import type { Capabilities } from './Capabilities.js';
-import { traverse } from './Concurrency.js';
-import { type BundleKey, withDirectory } from './BundleDirectory.js';
+import { atMost, traverse } from './Concurrency.js';
+import type { BundleKey } from './BundleDirectory.js';
 import { carryOut, carryOutDisconnect, type Executor, removalOfWork } from './Execution.js';
 import type { BundleEvidence } from './Evidence.js';
 import type { Plan } from './Plan.js';
@@ -32,8 +32,9 @@ import {
   type Roots,
 } from './Preparation.js';
 import { release } from './Inquiry.js';
-import { type InstanceKey, makeRegistry, type Registry } from './Registry.js';
+import { makeRegistry, type Registry } from './Registry.js';
 import {
+  type BundleReport,
   makeReport,
   type NamespaceReport,
   type Report,
@@ -44,7 +45,7 @@ import {
 import type { Settings } from './Settings.js';
 import { evidenceFor, planOf, type Survey, type WorkListing } from './Survey.js';
 import * as Snapshot from './Snapshot.js';
-import { runsBinary } from './Step.js';
+import { asksShim } from './Step.js';
 import { makeSupervisor, type Supervisor } from './Supervision.js';
 import { viewMountTable } from './Unmounting.js';
 import { leftAsTheyAre, removeWorkDirectories, type WorkDirectoryOutcome } from './WorkDirectory.js';
@@ -148,27 +149,27 @@ export const plan =
 
 /** What became of each bundle's steps, gathered while they are taken. */
 interface Records {
-  readonly of: (key: InstanceKey) => Array<StepReport>;
+  readonly of: (evidence: BundleEvidence) => Array<StepReport>;
 }
 
 const makeRecords = (): Records => {
-  const records = new Map<string, Array<StepReport>>();
+  const records = new Map<BundleEvidence, Array<StepReport>>();
   return {
-    of: ({ namespace, id }) => {
-      const key = `${namespace}/${id}`;
-      const list = records.get(key) ?? [];
-      records.set(key, list);
+    of: (evidence) => {
+      const list = records.get(evidence) ?? [];
+      records.set(evidence, list);
       return list;
     },
   };
 };
 
-/** Every bundle's steps: many at once, but those that run a program only as many as the processor has use for. */
+/** Every bundle's steps: many at once where shims are waited for, and else only as many as there is use for. */
 const carryOutAll =
   (executor: Executor, records: Records) =>
   (bundles: ReadonlyArray<Prepared>): Task<void> =>
   async () => {
     const { capabilities, settings } = executor;
+    const { breathe } = capabilities.clock;
     const one =
       ({ plan: { evidence, steps }, open }: Prepared): Task<void> =>
       async () => {
@@ -178,25 +179,22 @@ const carryOutAll =
       };
     const isLeftover = ({ plan: { verdict } }: Prepared): boolean => verdict.reason === 'leftover';
     // First, and one by one in their order: each is moved behind one more dot, where none must stand any more (H11).
-    await traverse(1, one)(bundles.filter(isLeftover))();
+    await traverse({ limit: 1, breathe }, one)(bundles.filter(isLeftover))();
     const rest = bundles.filter((bundle) => !isLeftover(bundle));
-    const [withBinary, others] = [true, false].map((runs) =>
-      rest.filter(({ plan: { steps } }) => runsBinary(steps) === runs),
+    const [asking, others] = [true, false].map((asks) =>
+      rest.filter(({ plan: { steps } }) => asksShim(steps) === asks),
     );
     await Promise.all([
-      traverse(settings.bounds.binaries, one)(withBinary ?? [])(),
-      traverse(settings.bounds.waiting, one)(others ?? [])(),
+      traverse({ limit: settings.bounds.waiting, breathe }, one)(asking ?? [])(),
+      traverse({ limit: settings.bounds.files, breathe }, one)(others ?? [])(),
     ]);
   };
 
 /** The names that still stand in a namespace's state directory, where the policy keeps what belongs to them (H20). */
-const standing = ({ capabilities, settings, state }: Executor, namespace: B.ByteString) =>
+const standing = ({ capabilities, settings, namespaces }: Executor, namespace: B.ByteString) =>
   settings.policy.keepsWorkOfWhatStays
     ? pipe(
-        withDirectory(capabilities.fileSystem)(
-          capabilities.fileSystem.openDirectory({ directory: state, name: namespace }),
-          capabilities.fileSystem.list,
-        ),
+        namespaces.use(namespace)(capabilities.fileSystem.list),
         TE.bimap(leftAsTheyAre, (entries): ReadonlySet<B.ByteString> => new Set(entries.map(({ name }) => name))),
       )
     : TE.right<string, ReadonlySet<B.ByteString>>(new Set());
@@ -240,15 +238,21 @@ const finishNamespace =
       ? { _tag: 'NotListed', error: removed.left }
       : { _tag: 'Listed', names: removed.right.map((entry) => entry.name) };
     capabilities.trace.tell({ _tag: 'NamespaceSurveyed', namespace: { name, error, workDirectories } })();
-    return {
-      name: B.show(name),
-      error: E.isLeft(removed) ? removed.left : null,
-      bundles: bundles.map(({ plan: bundle }) =>
+    const reports: Array<BundleReport> = [];
+    for (const { plan: bundle } of bundles) {
+      const others = capabilities.clock.breathe();
+      if (others !== undefined) await others;
+      reports.push(
         reportBundle(executor.settings.policy)(bundle, {
           registered: registry.get(bundle.evidence)() !== undefined,
           steps: [...records.of(bundle.evidence)],
         }),
-      ),
+      );
+    }
+    return {
+      name: B.show(name),
+      error: E.isLeft(removed) ? removed.left : null,
+      bundles: reports,
       workDirs: E.isRight(removed) ? removed.right.map((entry) => ({ ...entry, name: B.show(entry.name) })) : [],
     };
   };
@@ -292,6 +296,8 @@ export const recover =
       capabilities,
       settings,
       state: roots.right.state,
+      namespaces: roots.right.namespaces,
+      inTurn: atMost(settings.bounds.binaries),
       registry,
       mountTable: viewMountTable(mounts),
       watch: supervisor.watch,
@@ -301,6 +307,7 @@ export const recover =
     const namespaces: Array<NamespaceReport> = [];
     for (const namespace of prepared.right)
       namespaces.push(await finishNamespace(executor, records, roots.right)(namespace)());
+    await roots.right.namespaces.closeIdle();
 
     const { state, root, policy } = settings;
     return E.right({

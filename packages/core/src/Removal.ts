@@ -4,6 +4,7 @@ import type * as TE from 'fp-ts/lib/TaskEither.js';
 import * as B from './ByteString.js';
 import {
   codeOf,
+  type Directory,
   type FileError,
   type FileStatus,
   type FileSystem,
@@ -34,49 +35,73 @@ export const rename =
     return files.rename(from, to)();
   };
 
-/** Removes a file, a symlink (not its target) or an empty directory: unlink, else rmdir. */
+/**
+ * Removes a file, a symlink (not its target) or an empty directory: what the reference does with unlink, else rmdir.
+ * Most often it is a directory, and a call that fails costs more than one that succeeds: so that is tried first.
+ */
 export const remove =
   (files: FileSystem) =>
   (at: Location): TE.TaskEither<FileError, void> =>
   async () => {
-    const unlinked = await files.unlink(at)();
-    if (E.isRight(unlinked)) return unlinked;
     const removed = await files.removeDirectory(at)();
-    return E.isLeft(removed) && codeOf(removed.left) === 'ENOTDIR' ? unlinked : removed;
+    return E.isLeft(removed) && codeOf(removed.left) === 'ENOTDIR' ? files.unlink(at)() : removed;
   };
 
-const mayBeDirectory = (error: FileError): boolean => ['EISDIR', 'EPERM', 'EACCES'].includes(codeOf(error));
-
 /** Everything in an open directory; goes on after an error, and returns the first. */
-const removeEntries =
+const removeEntries = async (
+  files: FileSystem,
+  device: string | undefined,
+  directory: Directory,
+): Promise<E.Either<FileError, void>> => {
+  const entries = await files.list(directory)();
+  if (E.isLeft(entries)) return entries;
+  let outcome = done;
+  for (const { name, kind } of entries.right) {
+    const at: Location = { directory, name };
+    const removed = await (kind === 'directory' ? removeDirectoryTree(files, device) : removeOther(files, device))(
+      at,
+    )();
+    if (E.isRight(outcome)) outcome = removed;
+  }
+  return outcome;
+};
+
+/** What seemed to be no directory. It may have become one meanwhile. */
+const removeOther =
   (files: FileSystem, device: string | undefined) =>
   (at: Location): TE.TaskEither<FileError, void> =>
   async () => {
-    const opened = await files.openDirectory(at)();
-    if (E.isLeft(opened)) return opened;
-    const entries = await files.list(opened.right)();
-    let outcome: E.Either<FileError, void> = E.isLeft(entries) ? entries : done;
-    for (const { name } of E.isRight(entries) ? entries.right : []) {
-      const removed = await removeTree(files, device)({ directory: opened.right, name })();
-      if (E.isRight(outcome)) outcome = removed;
-    }
-    await files.close(opened.right)();
-    return outcome;
+    const unlinked = unlessAbsent(await files.unlink(at)());
+    return E.isLeft(unlinked) && codeOf(unlinked.left) === 'EISDIR'
+      ? removeDirectoryTree(files, device)(at)()
+      : unlinked;
   };
 
 /** Where `device` is given, a directory on another one is not entered: something is mounted there. */
-const removeTree =
+const mayEnter = async (
+  files: FileSystem,
+  device: string | undefined,
+  at: Location,
+): Promise<E.Either<FileError, void>> => {
+  if (device === undefined) return done;
+  const status = await files.status(at)();
+  if (E.isLeft(status)) return status;
+  return status.right.device === device ? done : E.left(systemError('enter', pathOf(at), 'EXDEV'));
+};
+
+const isNoDirectory = (error: FileError): boolean => ['ENOTDIR', 'ELOOP'].includes(codeOf(error));
+
+/** What seemed to be a directory, with all below it. */
+const removeDirectoryTree =
   (files: FileSystem, device?: string) =>
   (at: Location): TE.TaskEither<FileError, void> =>
   async () => {
-    const unlinked = unlessAbsent(await files.unlink(at)());
-    if (E.isRight(unlinked) || !mayBeDirectory(unlinked.left)) return unlinked;
-    const status = await files.status(at)();
-    if (E.isLeft(status)) return unlessAbsent(status);
-    if (status.right.kind !== 'directory') return unlinked;
-    if (device !== undefined && status.right.device !== device)
-      return E.left(systemError('enter', pathOf(at), 'EXDEV'));
-    const emptied = unlessAbsent(await removeEntries(files, device)(at)());
+    const allowed = await mayEnter(files, device, at);
+    if (E.isLeft(allowed)) return unlessAbsent(allowed);
+    const opened = await files.openDirectory(at)();
+    if (E.isLeft(opened) && isNoDirectory(opened.left)) return unlessAbsent(await files.unlink(at)());
+    const emptied = E.isLeft(opened) ? opened : await removeEntries(files, device, opened.right);
+    if (E.isRight(opened)) await files.close(opened.right)();
     const removed = unlessAbsent(await files.removeDirectory(at)());
     return E.isLeft(removed) && E.isLeft(emptied) ? emptied : removed;
   };
@@ -89,10 +114,7 @@ const removeTree =
 export const removeRecursively =
   (files: FileSystem) =>
   (at: Location): TE.TaskEither<FileError, void> =>
-  async () => {
-    const removed = unlessAbsent(await remove(files)(at)());
-    return E.isRight(removed) ? removed : removeTree(files)(at)();
-  };
+    removeDirectoryTree(files)(at);
 
 /** The same within one mount: what is mounted below it stays, with all that leads there, and `EXDEV` says so (H12). */
 export const removeWithinMount =
@@ -101,7 +123,7 @@ export const removeWithinMount =
   async () => {
     const status = await files.status(at)();
     if (E.isLeft(status)) return unlessAbsent(status);
-    return removeTree(files, status.right.device)(at)();
+    return removeDirectoryTree(files, status.right.device)(at)();
   };
 
 /** Whether what stands at a name may be touched. */
@@ -109,16 +131,18 @@ export type Check = (at: Location) => TE.TaskEither<FileError, void>;
 
 const anything: Check = () => async () => done;
 
-/** Refuses what is something else than `expected`; null is what nobody knows. Nothing there is fine. */
+/** Whether it is what was looked at before; null is what nobody knows. */
+export const isExpected = (expected: FileStatus | null, status: FileStatus): boolean =>
+  expected !== null && isSameFile(status, expected);
+
+/** Refuses what is something else than `expected`. Nothing there is fine. */
 export const refuseReplaced =
   (files: FileSystem, expected: FileStatus | null): Check =>
   (at) =>
   async () => {
     const status = await files.status(at)();
     if (E.isLeft(status)) return isAbsent(status.left) ? done : status;
-    return expected !== null && isSameFile(status.right, expected)
-      ? done
-      : E.left({ _tag: 'Replaced', path: pathOf(at) });
+    return isExpected(expected, status.right) ? done : E.left({ _tag: 'Replaced', path: pathOf(at) });
   };
 
 /**

@@ -158,11 +158,14 @@ const detailsOf = ({ evidence: { answers, namespace }, verdict }: BundlePlan): P
   };
 };
 
+const plain = /^[ -~]*$/;
 const invisible = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
 
 /** What a shim, a store or a recording says is theirs to choose: it neither begins a line nor steers a terminal. */
 export const inOneLine = (sentence: string): string =>
-  sentence.replace(invisible, (character) => `\\u{${character.codePointAt(0)?.toString(16) ?? ''}}`);
+  plain.test(sentence)
+    ? sentence
+    : sentence.replace(invisible, (character) => `\\u{${character.codePointAt(0)?.toString(16) ?? ''}}`);
 
 /** One bundle's part, given what became of its steps. */
 export const reportBundle =

@@ -17,8 +17,10 @@ export interface Timeouts {
 export interface Bounds {
   /** Bundles that wait for a store or a shim. Waiting costs little, so that many silent shims cost one time-out. */
   readonly waiting: number;
-  /** Bundles whose shim's binary may run: work for the processor. */
+  /** Shims' binaries that run: work for the processor. */
   readonly binaries: number;
+  /** Bundles that are worked on without asking a shim: each has a few directories open, or waits for an unmount. */
+  readonly files: number;
 }
 
 export interface Settings {
@@ -37,7 +39,7 @@ export interface Settings {
 export const defaultTimeouts: Timeouts = { loadMs: 5_000, cleanUpMs: 5_000, shutdownMs: 3_000 };
 
 /** Bounds that suit a machine of two cores. */
-export const defaultBounds: Bounds = { waiting: 4_096, binaries: 2 };
+export const defaultBounds: Bounds = { waiting: 4_096, binaries: 2, files: 32 };
 
 /** Settings with the reference's policy, time-outs and bounds. */
 export const settingsFor = (about: Pick<Settings, 'state' | 'root' | 'programSearch'>): Settings => ({

@@ -1,6 +1,5 @@
 /** Where a policy's daemon would look for a bundle's shim, from what the bundle holds (SPEC 9.1 to 9.6). */
 import * as E from 'fp-ts/lib/Either.js';
-import { pipe } from 'fp-ts/lib/function.js';
 import {
   type BootstrapError,
   type BootstrapParameters,
@@ -37,21 +36,16 @@ const fromParameters = (
   parsed: E.Either<BootstrapError, BootstrapParameters>,
   migrated: { readonly migrated?: B.ByteString } = {},
   schemes: OtherSchemes = 'refused',
-): ShimAddress =>
-  pipe(
-    parsed,
-    E.bindTo('parameters'),
-    E.bind('target', ({ parameters }) => targetOf(parameters, schemes)),
-    E.match(
-      (error): ShimAddress => ({ _tag: 'Unsupported', error, ...migrated }),
-      ({ parameters, target }) => {
-        // Downgraded in memory only, one version at a time, and only over ttrpc is there an older one (SPEC 9.6).
-        const older = parameters.version < 3 ? undefined : targetOf({ ...parameters, version: 2 }, schemes);
-        const fallback = older !== undefined && E.isRight(older) ? { fallback: older.right } : {};
-        return { _tag: 'Target', target, ...fallback, ...migrated };
-      },
-    ),
-  );
+): ShimAddress => {
+  if (E.isLeft(parsed)) return { _tag: 'Unsupported', error: parsed.left, ...migrated };
+  const parameters = parsed.right;
+  const target = targetOf(parameters, schemes);
+  if (E.isLeft(target)) return { _tag: 'Unsupported', error: target.left, ...migrated };
+  // Downgraded in memory only, one version at a time, and only over ttrpc is there an older one (SPEC 9.6).
+  const older = parameters.version < 3 ? undefined : targetOf({ ...parameters, version: 2 }, schemes);
+  const fallback = older !== undefined && E.isRight(older) ? { fallback: older.right } : {};
+  return { _tag: 'Target', target: target.right, ...fallback, ...migrated };
+};
 
 /** What 2.x writes where it finds only an `address`: its text as it stands, never decoded (H23). */
 const migration = (address: B.ByteString): B.ByteString =>
@@ -79,14 +73,9 @@ const fromAddress = (
   parse: (content: B.ByteString) => ReturnType<typeof parseBootstrap>,
 ): ShimAddress => {
   if (address._tag !== 'Read') return { _tag: 'Unreadable', file: 'address', reading: address };
-  return pipe(
-    parse(address.content),
-    E.chain((parameters) => targetOf(parameters)),
-    E.match(
-      (error): ShimAddress => ({ _tag: 'Unsupported', error }),
-      (target) => ({ _tag: 'Target', target }),
-    ),
-  );
+  const parameters = parse(address.content);
+  const target = E.isLeft(parameters) ? parameters : targetOf(parameters.right);
+  return E.isLeft(target) ? { _tag: 'Unsupported', error: target.left } : { _tag: 'Target', target: target.right };
 };
 
 /** Where the shim is, as far as the bundle says it to this daemon. */

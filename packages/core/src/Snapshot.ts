@@ -6,6 +6,7 @@ import * as T from 'fp-ts/lib/Task.js';
 import * as TE from 'fp-ts/lib/TaskEither.js';
 import type { BundleKey } from './BundleDirectory.js';
 import type * as B from './ByteString.js';
+import type { Clock } from './Clock.js';
 import type { BundleContents, BundleEvidence, LogState, Reading } from './Evidence.js';
 import {
   type Directory,
@@ -82,18 +83,23 @@ const readEntries =
     };
   };
 
+const orNull = <A>(outcome: E.Either<FileError, A>): A | null => (E.isRight(outcome) ? outcome.right : null);
+
+/** Which directory it is, and what it holds; both of the very one that was opened. */
 const readBundle =
   (files: FileSystem) =>
-  (at: Location): T.Task<BundleContents> =>
+  (at: Location): T.Task<Pick<BundleEvidence, 'identity' | 'contents'>> =>
   async () => {
     const opened = await files.openDirectory(at)();
-    if (E.isLeft(opened)) return { _tag: 'Unreadable', error: opened.left };
+    if (E.isLeft(opened))
+      return { identity: orNull(await files.status(at)()), contents: { _tag: 'Unreadable', error: opened.left } };
+    const identity = orNull(await files.identify(opened.right)());
     const entries = await files.list(opened.right)();
     const contents: BundleContents = E.isLeft(entries)
       ? { _tag: 'Unreadable', error: entries.left }
       : await readEntries(files)(opened.right, entries.right)();
     await files.close(opened.right)();
-    return contents;
+    return { identity, contents };
   };
 
 /** Opens a namespace's directory and lists it. Left: why nothing in it is looked at. */
@@ -119,11 +125,11 @@ const readEntry =
   (files: FileSystem, namespace: B.ByteString) =>
   (directory: Directory, { name, kind }: DirectoryEntry): T.Task<BundleEvidence> =>
   async () => {
-    const isDirectory = kind === 'directory';
+    const about = { namespace, id: name, kind, identity: null, contents: null, answers: {} };
+    if (kind !== 'directory') return about;
     const bundle: Location = { directory, name };
-    const identity = isDirectory ? O.toNullable(O.fromEither(await files.status(bundle)())) : null;
-    const contents = isDirectory && !isHidden(name) ? await readBundle(files)(bundle)() : null;
-    return { namespace, id: name, kind, identity, contents, answers: {} };
+    if (isHidden(name)) return { ...about, identity: orNull(await files.status(bundle)()) };
+    return { ...about, ...(await readBundle(files)(bundle)()) };
   };
 
 /** Goes to every namespace below the open state directory, or only to those named. */
@@ -147,7 +153,7 @@ const inNamespaces =
 
 /** Reads every namespace below the open state directory, or only those named. */
 export const readSnapshot =
-  (files: FileSystem) =>
+  (files: FileSystem, { breathe }: Pick<Clock, 'breathe'>) =>
   (
     state: Directory,
     namespaces: ReadonlyArray<B.ByteString>,
@@ -156,7 +162,11 @@ export const readSnapshot =
       pipe(
         listNamespace(files)(at, (directory, entries) => async () => {
           const bundles: Array<BundleEvidence> = [];
-          for (const entry of entries) bundles.push(await readEntry(files, at.name)(directory, entry)());
+          for (const entry of entries) {
+            const others = breathe();
+            if (others !== undefined) await others;
+            bundles.push(await readEntry(files, at.name)(directory, entry)());
+          }
           return bundles;
         }),
         TE.match(

@@ -99,9 +99,15 @@ export const pathsWithOneFailure = (tree: StepTree): ReadonlyArray<ReadonlyArray
   return paths;
 };
 
-/** Whether a program may be run on some way through the tree. */
-export const runsBinary = (tree: StepTree): boolean =>
-  tree._tag === 'Do' && (tree.step._tag === 'RunBinary' || runsBinary(tree.onSuccess) || runsBinary(tree.onFailure));
+/** Whether a shim is asked something on the way on which nothing fails. */
+export const asksShim = (tree: StepTree): boolean =>
+  tree._tag === 'Do' && (tree.step._tag === 'CallDelete' || asksShim(tree.onSuccess));
+
+const names = new Map<Step['_tag'], string>();
 
 /** The kebab-case name by which reports call a step. */
-export const nameOf = (step: Step): string => step._tag.replace(/(?<=[a-z])[A-Z]/g, '-$&').toLowerCase();
+export const nameOf = ({ _tag }: Step): string => {
+  const name = names.get(_tag) ?? _tag.replace(/(?<=[a-z])[A-Z]/g, '-$&').toLowerCase();
+  names.set(_tag, name);
+  return name;
+};

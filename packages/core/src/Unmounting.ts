@@ -59,16 +59,16 @@ export interface MountTableView {
 }
 
 export const viewMountTable = (mounts: Mounts): MountTableView => {
-  let table: Promise<E.Either<MountError, ReadonlyArray<MountTable.Mount>>> | undefined;
+  let table: Promise<E.Either<MountError, MountTable.MountPoints>> | undefined;
   const gone = new Set<B.ByteString>();
-  const read = pipe(mounts.read, TE.chainEitherK(MountTable.parse));
+  const read = pipe(mounts.read, TE.chainEitherK(MountTable.parse), TE.map(MountTable.mountPointsOf));
   return {
-    pointsBelow: (path) =>
-      pipe(
-        (): Promise<E.Either<MountError, ReadonlyArray<MountTable.Mount>>> => (table ??= read()),
-        TE.map(MountTable.mountPointsBelow(path)),
-        TE.map((points) => points.filter((point) => !gone.has(point))),
-      ),
+    pointsBelow: (path) => async () => {
+      const points = await (table ??= read());
+      return E.isLeft(points)
+        ? points
+        : E.right(MountTable.mountPointsBelow(path)(points.right).filter((point) => !gone.has(point)));
+    },
     forget: (path) => {
       gone.add(path);
     },
@@ -82,14 +82,13 @@ export const viewMountTable = (mounts: Mounts): MountTableView => {
 export const unmountInside =
   (needs: Needs & { readonly view: MountTableView }) =>
   (path: B.ByteString): TE.TaskEither<MountError, void> =>
-    pipe(
-      needs.view.pointsBelow(path),
-      TE.chainTaskK((points) => async () => {
-        for (const point of points.filter((one) => one !== path))
-          if (E.isRight(await unmountAll(needs)(point)())) needs.view.forget(point);
-      }),
-      TE.chain(() => refuseMounted(needs.mounts)(path)),
-    );
+  async () => {
+    const points = await needs.view.pointsBelow(path)();
+    if (E.isLeft(points)) return points;
+    for (const point of points.right.filter((one) => one !== path))
+      if (E.isRight(await unmountAll(needs)(point)())) needs.view.forget(point);
+    return refuseMounted(needs.mounts)(path)();
+  };
 
 /** Refuses a path at or below which something is mounted, by the table as it is now. */
 export const refuseMounted =
@@ -111,14 +110,13 @@ export const refuseMounted =
 export const unmountBelow =
   (needs: Needs & { readonly view: MountTableView }) =>
   (path: B.ByteString): TE.TaskEither<MountError, void> =>
-    pipe(
-      needs.view.pointsBelow(path),
-      TE.chain((points) => async () => {
-        let last: E.Either<MountError, void> = E.right(undefined);
-        for (const point of points) {
-          last = await unmountAll(needs)(point)();
-          if (E.isRight(last)) needs.view.forget(point);
-        }
-        return last;
-      }),
-    );
+  async () => {
+    const points = await needs.view.pointsBelow(path)();
+    if (E.isLeft(points)) return points;
+    let last: E.Either<MountError, void> = E.right(undefined);
+    for (const point of points.right) {
+      last = await unmountAll(needs)(point)();
+      if (E.isRight(last)) needs.view.forget(point);
+    }
+    return last;
+  };

@@ -6,6 +6,7 @@ import * as TE from 'fp-ts/lib/TaskEither.js';
 import * as t from 'io-ts';
 import type * as B from './ByteString.js';
 import { withDirectory } from './BundleDirectory.js';
+import type { Clock } from './Clock.js';
 import {
   type Directory,
   type FileError,
@@ -81,11 +82,12 @@ export interface WorkDirectories {
   readonly fileSystem: FileSystem;
   readonly root: Directory;
   readonly policy: Policy;
+  readonly clock: Pick<Clock, 'breathe'>;
 }
 
 /** The names of a namespace's entries. */
 export const listWorkDirectories = (
-  { fileSystem, root }: Omit<WorkDirectories, 'policy'>,
+  { fileSystem, root }: Pick<WorkDirectories, 'fileSystem' | 'root'>,
   namespace: B.ByteString,
 ): TE.TaskEither<FileError, ReadonlyArray<B.ByteString>> =>
   withDirectory(fileSystem)(fileSystem.openDirectory({ directory: root, name: namespace }), (directory) =>
@@ -122,6 +124,8 @@ export const removeWorkDirectories = (
       TE.chainTaskK((entries) => async () => {
         const outcomes: Array<WorkDirectoryOutcome> = [];
         for (const name of entries) {
+          const others = where.clock.breathe();
+          if (others !== undefined) await others;
           const reason = decideWorkDirectory(ownerOf(name));
           outcomes.push(
             reason === 'not-registered'

@@ -1,6 +1,8 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { traverse } from '../src/Concurrency.js';
+import { atMost, traverse } from '../src/Concurrency.js';
+
+const breathe = (): undefined => undefined;
 
 describe('traverse', () => {
   it('never runs more at once than the bound, and keeps the order of the results', async () => {
@@ -13,7 +15,7 @@ describe('traverse', () => {
           let running = 0;
           let most = 0;
           const double = scheduler.scheduleFunction(async (item: number) => item * 2);
-          const results = traverse(limit, (item: number) => async () => {
+          const results = traverse({ limit, breathe }, (item: number) => async () => {
             most = Math.max(most, ++running);
             const result = await double(item);
             running--;
@@ -28,6 +30,55 @@ describe('traverse', () => {
   });
 
   it('takes a bound below one as one', async () => {
-    expect(await traverse(0, (item: number) => async () => item)([1, 2])()).toEqual([1, 2]);
+    expect(await traverse({ limit: 0, breathe }, (item: number) => async () => item)([1, 2])()).toEqual([1, 2]);
+  });
+
+  it('runs what waits for nobody nearly one after the other', async () => {
+    let running = 0;
+    let most = 0;
+    await traverse({ limit: 1_000, breathe }, () => async () => {
+      most = Math.max(most, ++running);
+      await Promise.resolve();
+      running--;
+    })(Array.from({ length: 1_000 }))();
+    expect(most).toBeLessThan(10);
+  });
+
+  it('hands a defect on, once all that had begun has ended', async () => {
+    const ended: Array<number> = [];
+    const outcome = traverse({ limit: 3, breathe }, (item: number) => async () => {
+      if (item === 1) throw new Error('a defect');
+      await new Promise((resolve) => setImmediate(resolve));
+      ended.push(item);
+    })([0, 1, 2, 3, 4, 5, 6, 7]);
+    await expect(outcome()).rejects.toThrow('a defect');
+    expect(ended).toContain(0);
+    expect(ended).not.toContain(7);
+  });
+});
+
+describe('atMost', () => {
+  it('never more than the limit run at once, all of them run, and in order', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.integer({ min: 1, max: 5 }), fc.nat(30), fc.scheduler(), async (limit, count, scheduler) => {
+        const inTurn = atMost(limit);
+        const started: Array<number> = [];
+        let running = 0;
+        let mostRunning = 0;
+        const tasks = Array.from({ length: count }, (_, index) =>
+          inTurn(async () => {
+            started.push(index);
+            running += 1;
+            mostRunning = Math.max(mostRunning, running);
+            await scheduler.schedule(Promise.resolve());
+            running -= 1;
+            return index;
+          })(),
+        );
+        await scheduler.waitFor(Promise.all(tasks));
+        expect(await Promise.all(tasks)).toEqual(started);
+        expect(mostRunning).toBe(Math.min(limit, count));
+      }),
+    );
   });
 });

@@ -1,9 +1,9 @@
 import * as E from 'fp-ts/lib/Either.js';
-import { pipe } from 'fp-ts/lib/function.js';
+import { flow, pipe } from 'fp-ts/lib/function.js';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import * as B from '../src/ByteString.js';
-import { mountPointsBelow, parse } from '../src/MountTable.js';
+import { mountPointsBelow, mountPointsOf, parse } from '../src/MountTable.js';
 
 const escape = (path: string): string =>
   path.replace(/[ \t\n\\]/g, (character) => `\\${character.charCodeAt(0).toString(8).padStart(3, '0')}`);
@@ -51,7 +51,7 @@ describe('mountPointsBelow', () => {
   const below = (path: string, ...mountPoints: ReadonlyArray<string>): ReadonlyArray<B.ByteString> =>
     pipe(
       parse(table(...mountPoints.map((point) => line(point)))),
-      E.match(() => [], mountPointsBelow(B.fromText(path))),
+      E.match(() => [], flow(mountPointsOf, mountPointsBelow(B.fromText(path)))),
     );
 
   it('finds the path and what is below it, deepest first, each once, and no neighbour', () => {
@@ -60,6 +60,26 @@ describe('mountPointsBelow', () => {
       '/b/rootfs/n',
       '/b/rootfs',
     ]);
+  });
+
+  it("keeps the kernel's order among those of one length, of which the last one counts", () => {
+    expect(below('/b', '/b/z', '/b/a', '/b/m', '/b/long')).toEqual(['/b/long', '/b/z', '/b/a', '/b/m']);
+  });
+
+  it('finds exactly those that begin with the path, whatever they are called', () => {
+    const name = fc.constantFrom('a', 'b', 'a-', 'a b', 'ab', 'a0', '\u00ff');
+    const path = fc.array(name, { minLength: 1, maxLength: 3 }).map((names) => `/${names.join('/')}`);
+    fc.assert(
+      fc.property(fc.array(path, { maxLength: 12 }), path, (points, at) => {
+        const known = new Set(points.map(B.fromText));
+        const isAtOrBelow = (point: string): boolean => `${point}/`.startsWith(`${B.fromText(at)}/`);
+        const found = mountPointsBelow(B.fromText(at))(
+          mountPointsOf([...known].map((mountPoint) => ({ mountPoint, fsType: B.fromText('tmpfs') }))),
+        );
+        expect(new Set(found)).toEqual(new Set([...known].filter(isAtOrBelow)));
+        expect(found.map(({ length }) => length)).toEqual(found.map(({ length }) => length).toSorted((a, b) => b - a));
+      }),
+    );
   });
 
   it('compares the text as it stands (H13)', () => {

@@ -41,18 +41,32 @@ export const openDirectories = (): number => openCount;
 
 /** Whether `/proc` is what it must be, for descriptors to be reached through it. */
 export const checkProc = (): E.Either<string, void> => {
-  const status = attempt('stat', B.fromText('/proc'), () => fs.statfsSync('/proc'));
+  const status = attempt(
+    'stat',
+    () => B.fromText('/proc'),
+    () => fs.statfsSync('/proc'),
+  );
   return E.isRight(status) && status.right.type === procMagic
     ? E.right(undefined)
     : E.left('/proc is not mounted; open directories cannot be used without it');
 };
 
-/** Makes a call that throws, and turns what it throws into a value. */
-const attempt = <A>(operation: string, path: B.ByteString, action: () => A): E.Either<FileError, A> =>
-  E.tryCatch(action, (error) => {
+/**
+ * Makes a call that throws, and turns what it throws into a value. Nobody sees where it was thrown, and to find that out
+ * costs several times the call.
+ */
+const attempt = <A>(operation: string, path: () => B.ByteString, action: () => A): E.Either<FileError, A> => {
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = 0;
+  try {
+    return E.right(action());
+  } catch (error) {
     const code = error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : '';
-    return systemError(operation, path, code === '' ? 'UNKNOWN' : code);
-  });
+    return E.left(systemError(operation, path(), code === '' ? 'UNKNOWN' : code));
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit;
+  }
+};
 
 const isOneName = (name: B.ByteString): boolean =>
   name !== '' && name !== '.' && name !== '..' && !name.includes('/') && !name.includes('\0');
@@ -63,24 +77,47 @@ export const descriptorPath = (directory: Directory): E.Either<FileError, string
     ? E.right(`/proc/self/fd/${directory.descriptor}`)
     : E.left(systemError('use', directory.path, 'EBADF'));
 
-/** The bytes of the path by which the kernel finds an entry, for system calls outside this module. */
-export const kernelPath = (at: Location): E.Either<FileError, Buffer> => {
+const isAscii = (text: string): boolean => /^[\u0000-\u007f]*$/.test(text);
+
+/**
+ * The path by which the kernel finds an entry, for the calls of this and other modules: text where that is the same in
+ * every encoding, which costs less, and bytes otherwise.
+ */
+export const kernelPath = (at: Location): E.Either<FileError, string | Buffer> => {
   const directory = descriptorPath(at.directory);
   if (E.isLeft(directory)) return directory;
-  return isOneName(at.name)
-    ? E.right(Buffer.from(`${directory.right}/${at.name}`, 'latin1'))
-    : E.left(systemError('use', pathOf(at), 'EINVAL'));
+  if (!isOneName(at.name)) return E.left(systemError('use', pathOf(at), 'EINVAL'));
+  const path = `${directory.right}/${at.name}`;
+  return E.right(isAscii(at.name) ? path : Buffer.from(path, 'latin1'));
 };
 
 const onEntry =
-  <A>(operation: string, action: (path: Buffer) => A) =>
+  <A>(operation: string, action: (path: string | Buffer) => A) =>
   (at: Location): TaskEither<FileError, A> =>
   async () => {
     const path = kernelPath(at);
-    return E.isLeft(path) ? path : attempt(operation, pathOf(at), () => action(path.right));
+    if (E.isLeft(path)) return path;
+    return attempt(
+      operation,
+      () => pathOf(at),
+      () => action(path.right),
+    );
   };
 
-const kindOf = (status: fs.Dirent<Buffer> | fs.BigIntStats): FileKind => {
+/** What the name itself is. That nothing is there is no exception: it is what many ask for. */
+const statusAt =
+  (at: Location): TaskEither<FileError, FileStatus> =>
+  async () => {
+    const status = await lookAt(at)();
+    if (E.isLeft(status)) return status;
+    return status.right === undefined
+      ? E.left(systemError('stat', pathOf(at), 'ENOENT'))
+      : E.right(statusOf(status.right));
+  };
+
+const lookAt = onEntry('stat', (path) => fs.lstatSync(path, { bigint: true, throwIfNoEntry: false }));
+
+const kindOf = (status: fs.Dirent | fs.BigIntStats): FileKind => {
   if (status.isDirectory()) return 'directory';
   if (status.isFile()) return 'file';
   if (status.isSymbolicLink()) return 'symlink';
@@ -96,16 +133,20 @@ const statusOf = (status: fs.BigIntStats): FileStatus => ({
   bornNs: String(status.birthtimeNs),
 });
 
-const open = (path: Buffer, shown: B.ByteString, flags: number): E.Either<FileError, Directory> => {
-  const descriptor = attempt('open', shown, () => fs.openSync(path, O_RDONLY | O_DIRECTORY | O_NONBLOCK | flags));
+const open = (path: string | Buffer, shown: B.ByteString, flags: number): E.Either<FileError, Directory> => {
+  const descriptor = attempt(
+    'open',
+    () => shown,
+    () => fs.openSync(path, O_RDONLY | O_DIRECTORY | O_NONBLOCK | flags),
+  );
   if (E.isLeft(descriptor)) return descriptor;
   openCount++;
   return E.right(new OpenDirectory(shown, descriptor.right));
 };
 
 /** Where the type of an entry was not told, it is looked at; one that vanished meanwhile is left out (SPEC 1.4). */
-const entryOf = (directory: string, dirent: fs.Dirent<Buffer>): DirectoryEntry | undefined => {
-  const name = B.fromBytes(dirent.name);
+const entryOf = (directory: string, dirent: fs.Dirent): DirectoryEntry | undefined => {
+  const name = B.fromLatin1(dirent.name);
   const told =
     dirent.isDirectory() ||
     dirent.isFile() ||
@@ -116,7 +157,11 @@ const entryOf = (directory: string, dirent: fs.Dirent<Buffer>): DirectoryEntry |
     dirent.isCharacterDevice();
   if (told) return { name, kind: kindOf(dirent) };
   const path = Buffer.from(`${directory}/${name}`, 'latin1');
-  const status = attempt('stat', name, () => fs.lstatSync(path, { bigint: true }));
+  const status = attempt(
+    'stat',
+    () => name,
+    () => fs.lstatSync(path, { bigint: true }),
+  );
   return E.isLeft(status) ? undefined : { name, kind: kindOf(status.right) };
 };
 
@@ -124,38 +169,49 @@ const list = (directory: Directory): TaskEither<FileError, ReadonlyArray<Directo
   return async () => {
     const path = descriptorPath(directory);
     if (E.isLeft(path)) return path;
-    return attempt('list', directory.path, () =>
-      fs
-        .readdirSync(`${path.right}/.`, { encoding: 'buffer', withFileTypes: true })
-        .sort((first, second) => Buffer.compare(first.name, second.name))
-        .flatMap((dirent) => entryOf(path.right, dirent) ?? []),
+    return attempt(
+      'list',
+      () => directory.path,
+      () => {
+        const entries: Array<DirectoryEntry> = [];
+        for (const dirent of fs.readdirSync(`${path.right}/.`, { encoding: 'latin1', withFileTypes: true })) {
+          const entry = entryOf(path.right, dirent);
+          if (entry !== undefined) entries.push(entry);
+        }
+        return entries.sort((first, second) => B.Ord.compare(first.name, second.name));
+      },
     );
   };
 };
 
+/** What is read before it is copied: nothing is awaited in between. */
+let buffer = Buffer.allocUnsafe(64 * 1024 + 1);
+
 /** Reads at most `maxBytes`, and one more to notice a file that is longer, or grows. */
-const readUpTo = (descriptor: number, maxBytes: number): Buffer | undefined => {
-  const buffer = Buffer.allocUnsafe(maxBytes + 1);
+const readUpTo = (descriptor: number, maxBytes: number): B.ByteString | undefined => {
+  if (buffer.length <= maxBytes) buffer = Buffer.allocUnsafe(maxBytes + 1);
   let length = 0;
   while (length <= maxBytes) {
-    const read = fs.readSync(descriptor, buffer, length, buffer.length - length, null);
-    if (read === 0) return buffer.subarray(0, length);
+    const read = fs.readSync(descriptor, buffer, length, maxBytes + 1 - length, null);
+    if (read === 0) return B.fromLatin1(buffer.toString('latin1', 0, length));
     length += read;
   }
   return undefined;
 };
 
-const readOpened = (descriptor: number, path: B.ByteString, maxBytes: number): E.Either<FileError, B.ByteString> => {
+const readOpened = (
+  descriptor: number,
+  path: () => B.ByteString,
+  maxBytes: number,
+): E.Either<FileError, B.ByteString> => {
   const status = attempt('read', path, () => fs.fstatSync(descriptor, { bigint: true }));
   if (E.isLeft(status)) return status;
   const kind = kindOf(status.right);
-  if (kind !== 'file') return E.left({ _tag: 'NotRegularFile', path, kind });
-  if (status.right.size > maxBytes) return E.left({ _tag: 'TooLarge', path, maxBytes });
+  if (kind !== 'file') return E.left({ _tag: 'NotRegularFile', path: path(), kind });
+  if (status.right.size > maxBytes) return E.left({ _tag: 'TooLarge', path: path(), maxBytes });
   const content = attempt('read', path, () => readUpTo(descriptor, maxBytes));
   if (E.isLeft(content)) return content;
-  return content.right === undefined
-    ? E.left({ _tag: 'TooLarge', path, maxBytes })
-    : E.right(B.fromBytes(content.right));
+  return content.right === undefined ? E.left({ _tag: 'TooLarge', path: path(), maxBytes }) : E.right(content.right);
 };
 
 const readSmallFile =
@@ -163,7 +219,7 @@ const readSmallFile =
   async () => {
     const descriptor = await onEntry('read', (path) => fs.openSync(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK))(at)();
     if (E.isLeft(descriptor)) return E.left(await refuseUnopened(at, descriptor.left));
-    const content = readOpened(descriptor.right, pathOf(at), maxBytes);
+    const content = readOpened(descriptor.right, () => pathOf(at), maxBytes);
     fs.closeSync(descriptor.right);
     return content;
   };
@@ -185,10 +241,14 @@ const createFile =
     const flags = O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW;
     const descriptor = await onEntry('create', (path) => fs.openSync(path, flags, 0o644))(at)();
     if (E.isLeft(descriptor)) return descriptor;
-    const written = attempt('write', pathOf(at), () => {
-      fs.writeFileSync(descriptor.right, B.toBytes(content));
-      fs.fsyncSync(descriptor.right);
-    });
+    const written = attempt(
+      'write',
+      () => pathOf(at),
+      () => {
+        fs.writeFileSync(descriptor.right, B.toBytes(content));
+        fs.fsyncSync(descriptor.right);
+      },
+    );
     fs.closeSync(descriptor.right);
     if (E.isLeft(written)) await linuxFileSystem.unlink(at)();
     return written;
@@ -208,8 +268,17 @@ export const linuxFileSystem: FileSystem = {
   },
   list,
   readSmallFile,
-  readLink: onEntry('read', (path) => B.fromBytes(fs.readlinkSync(path, { encoding: 'buffer' }))),
-  status: onEntry('stat', (path) => statusOf(fs.lstatSync(path, { bigint: true }))),
+  identify: (directory) => async () => {
+    const { descriptor } = directory instanceof OpenDirectory ? directory : { descriptor: undefined };
+    if (descriptor === undefined) return E.left(systemError('use', directory.path, 'EBADF'));
+    return attempt(
+      'stat',
+      () => directory.path,
+      () => statusOf(fs.fstatSync(descriptor, { bigint: true })),
+    );
+  },
+  readLink: onEntry('read', (path) => B.fromLatin1(fs.readlinkSync(path, { encoding: 'latin1' }))),
+  status: statusAt,
   resolvedStatus: onEntry('stat', (path) => statusOf(fs.statSync(path, { bigint: true }))),
   createFile,
   rename: (from, to) => async () => {

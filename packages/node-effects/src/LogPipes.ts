@@ -25,10 +25,10 @@ const fifoMode = 0o700;
 const errnoOf = <A>(action: () => A): E.Either<string, A> => E.tryCatch(action, errnoIn);
 
 /** Takes hold of what `log` leads to; makes the FIFO when nothing is there. A dangling symlink stays one: `ENOENT`. */
-const hold = (path: Buffer): E.Either<string, number> => {
+const hold = (path: string | Buffer): E.Either<string, number> => {
   const held = errnoOf(() => fs.openSync(path, O_PATH));
   if (E.isRight(held) || held.left !== 'ENOENT') return held;
-  const made = mkfifo(path, fifoMode);
+  const made = mkfifo(typeof path === 'string' ? Buffer.from(path) : path, fifoMode);
   if (E.isLeft(made) && made.left !== 'EEXIST') return made;
   return errnoOf(() => fs.openSync(path, O_PATH));
 };

@@ -2,12 +2,12 @@
 import { execFile } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as B from '@shim-recovery/core/ByteString';
+import { atMost } from '@shim-recovery/core/Concurrency';
 import { type FileError, systemError } from '@shim-recovery/core/FileSystem';
 import type { MountError, Mounts } from '@shim-recovery/core/Mounts';
 import * as E from 'fp-ts/lib/Either.js';
 import type { Task } from 'fp-ts/lib/Task.js';
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
-import { atMost } from './AtMost.js';
 import { UMOUNT_NOFOLLOW, umount2, unavailable } from './Native.js';
 
 const mountTable = '/proc/self/mountinfo';

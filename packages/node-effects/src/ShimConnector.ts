@@ -1,6 +1,6 @@
 /** Dials shims over ttrpc or gRPC, whichever the bundle's address asks for (SPEC 9). */
+import { atMost } from '@shim-recovery/core/Concurrency';
 import type { ShimConnector } from '@shim-recovery/core/ShimConnector';
-import { atMost } from './AtMost.js';
 
 /**
  * How many dials over ttrpc are under way at once. Far more would only fill the backlogs of shared shims. A unix socket

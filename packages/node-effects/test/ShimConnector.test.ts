@@ -15,11 +15,9 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { SocketName } from '@shim-recovery/core/Bootstrap';
 import * as B from '@shim-recovery/core/ByteString';
-import * as fc from 'fast-check';
 import * as E from 'fp-ts/lib/Either.js';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { startScriptedShim } from '../src/ScriptedShim.js';
-import { atMost } from '../src/AtMost.js';
 import { makeShimConnector } from '../src/ShimConnector.js';
 import { connectUnix } from '../src/UnixSocket.js';
 import { answer, id, rawShim, temporaryDirectory } from './ttrpc/rawShim.js';
@@ -244,31 +242,5 @@ describe('a full backlog', () => {
     const connected = await connectUnix([10, 60_000])({ name: pathName(path), timeoutMs: 100 })();
     expect(connected).toMatchObject(failedWith('EAGAIN'));
     expect(performance.now() - startMs).toBeLessThan(2_000);
-  });
-});
-
-describe('atMost', () => {
-  test('never more than the limit run at once, all of them run, and in order', async () => {
-    await fc.assert(
-      fc.asyncProperty(fc.integer({ min: 1, max: 5 }), fc.nat(30), fc.scheduler(), async (limit, count, scheduler) => {
-        const inTurn = atMost(limit);
-        const started: Array<number> = [];
-        let running = 0;
-        let mostRunning = 0;
-        const tasks = Array.from({ length: count }, (_, index) =>
-          inTurn(async () => {
-            started.push(index);
-            running += 1;
-            mostRunning = Math.max(mostRunning, running);
-            await scheduler.schedule(Promise.resolve());
-            running -= 1;
-            return index;
-          })(),
-        );
-        await scheduler.waitFor(Promise.all(tasks));
-        expect(await Promise.all(tasks)).toEqual(started);
-        expect(mostRunning).toBe(Math.min(limit, count));
-      }),
-    );
   });
 });

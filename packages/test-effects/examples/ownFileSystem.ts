@@ -112,6 +112,12 @@ export const ownFileSystem = (pathOfDirectory: PathOfDirectory): FileSystem => {
               .map((entry) => ({ name: B.fromBytes(entry.name), kind: kindOf(entry) })),
           )
         : E.left(systemError('list', directory.path, 'EBADF')),
+    identify: (directory) => async () => {
+      const { descriptor } = isOpen(directory) ? directory : { descriptor: undefined };
+      return descriptor === undefined
+        ? E.left(systemError('stat', directory.path, 'EBADF'))
+        : attempt('stat', directory.path, () => statusOf(fs.fstatSync(descriptor, { bigint: true })));
+    },
     readSmallFile: (at, maxBytes) => async () => {
       const opened = await on('read', (path) => fs.openSync(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK))(at)();
       if (E.isLeft(opened))

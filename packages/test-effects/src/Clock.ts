@@ -71,6 +71,7 @@ export const makeClock = (startMs: number = defaultStartMs): VirtualClock => {
     nowMs: () => startMs + elapsedMs,
     elapsedMs: () => elapsedMs,
     sleep: (ms) => () => timer(ms).elapsed,
+    breathe: () => undefined,
     timer,
   };
 };

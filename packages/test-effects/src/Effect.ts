@@ -326,6 +326,12 @@ export const intercept = (capabilities: Capabilities, intervene: (effect: Effect
             fileFault('list', directory.path),
             fileSystem.list(directory),
           ),
+        identify: (directory: Directory) =>
+          either(
+            { capability: 'fileSystem', operation: 'stat', subject: B.show(directory.path), isMutation: false },
+            fileFault('stat', directory.path),
+            fileSystem.identify(directory),
+          ),
         readSmallFile: (at, maxBytes) =>
           onFile('read', false, (location) => fileSystem.readSmallFile(location, maxBytes))(at),
         readLink: onFile('read link', false, fileSystem.readLink),

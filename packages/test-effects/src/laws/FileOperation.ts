@@ -16,6 +16,7 @@ export type Operation =
         | 'openDirectory'
         | 'close'
         | 'list'
+        | 'identify'
         | 'readSmallFile'
         | 'readLink'
         | 'status'
@@ -93,6 +94,7 @@ const one: fc.Arbitrary<Operation> = fc.oneof(
       do: fc.constantFrom(
         'close',
         'list',
+        'identify',
         'readSmallFile',
         'readLink',
         'status',

@@ -148,6 +148,12 @@ const compare = async (area: FileArea, operations: ReadonlyArray<Operation>): Pr
           (files, side) => files.list(handle[side]),
           (entries) => entries,
         );
+      case 'identify':
+        return onBoth(
+          (files, side) => files.identify(handle[side]),
+          ({ kind }) => kind,
+          remember,
+        );
       case 'readSmallFile':
         return onBoth((files, side) => files.readSmallFile(at(side), maxBytes), B.show);
       case 'readLink':
@@ -235,6 +241,7 @@ const removedWhileOpen: ReadonlyArray<Operation> = [
   { do: 'rename', in: 0, name: 'f', to: 1, toName: 'f' },
   { do: 'createFile', in: 1, name: 'f', content: 'x' },
   { do: 'list', in: 1, name: '' },
+  { do: 'identify', in: 1, name: '' },
 ];
 
 /** The open base, and one name in it. */

@@ -43,7 +43,11 @@ export const replay: Property = {
   isCostly: true,
   check: async ({ policy, simulated: { world } }) => {
     const together = await planned(world, (settings) => ({ ...settings, policy }));
-    const inTurn = await planned(world, (settings) => ({ ...settings, policy, bounds: { waiting: 1, binaries: 1 } }));
+    const inTurn = await planned(world, (settings) => ({
+      ...settings,
+      policy,
+      bounds: { waiting: 1, binaries: 1, files: 1 },
+    }));
     const reordered = together.flatMap((bundle, index) =>
       !isOrderless(world) || JSON.stringify(bundle) === JSON.stringify(inTurn[index])
         ? []

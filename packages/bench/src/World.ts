@@ -1,0 +1,50 @@
+/** A world that is measured: laid anew for every run, and taken away again. */
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import * as fs from 'node:fs';
+import * as path from 'node:path';
+import { bundleOf, type Kind, namespace, type Places } from './Kinds.js';
+
+export const lay = (kind: Kind, places: Places, size: number): void => {
+  fs.writeFileSync(places.program, '#!/bin/sh\nexit 0\n', { mode: 0o755 });
+  fs.writeFileSync(path.join(places.base, 'store.json'), '{"schema":"shim-recovery/store@1","namespaces":{}}');
+  fs.mkdirSync(path.join(places.state, namespace), { recursive: true });
+  fs.mkdirSync(path.join(places.root, namespace), { recursive: true });
+  const bundles = Array.from({ length: size }, (_, index) => bundleOf(places, index));
+  for (const index of bundles.keys()) kind.lay(places, index);
+  if (kind.has === 'mounts')
+    execFileSync('sh', ['-e'], {
+      input: bundles.map((bundle) => `mount -t tmpfs -o size=4k tmpfs ${bundle}/rootfs\n`).join(''),
+    });
+  if (kind.has === 'logs')
+    execFileSync('xargs', ['mkfifo', '-m', '0700'], { input: bundles.map((bundle) => `${bundle}/log\n`).join('') });
+};
+
+/** Unmounts what is mounted below, and takes the world away, but for its sockets. */
+export const takeAway = ({ base }: Places): void => {
+  const points = fs
+    .readFileSync('/proc/self/mountinfo', 'utf8')
+    .split('\n')
+    .map((line) => line.split(' ')[4] ?? '')
+    .filter((point) => point.startsWith(`${base}/`));
+  if (points.length > 0) execFileSync('xargs', ['umount', '-l'], { input: points.join('\n') });
+  for (const name of ['run', 'lib', 'store.json', 'shim'])
+    fs.rmSync(path.join(base, name), { recursive: true, force: true });
+};
+
+const shims = path.join(import.meta.dirname, 'shims.js');
+
+/** The shims of a kind, once all of them listen; undefined where it has none. */
+export const startShims = async (
+  { shims: behaviour }: Kind,
+  { base }: Places,
+  size: number,
+): Promise<ChildProcess | undefined> => {
+  if (behaviour === undefined) return undefined;
+  const args = [shims, base, String(size), behaviour === 'hang' ? 'hang' : String(behaviour.afterMs)];
+  const child = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'inherit'] });
+  await new Promise<void>((resolve, reject) => {
+    child.stdout.once('data', () => resolve());
+    child.once('exit', (code) => reject(new Error(`the shims ended with ${code}`)));
+  });
+  return child;
+};
