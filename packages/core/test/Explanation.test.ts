@@ -5,7 +5,7 @@ import * as B from '../src/ByteString.js';
 import { decide } from '../src/Decision.js';
 import { type BundleEvidence, withAnswers } from '../src/Evidence.js';
 import { explainBundle, type ExplainedPath, Explanation } from '../src/Explanation.js';
-import { containerd16, containerd17, containerd21, type Policy } from '../src/Policy.js';
+import { careful, containerd16, containerd17, containerd21, type Policy } from '../src/Policy.js';
 import { ruleOf } from '../src/Rule.js';
 import { answered } from '../src/ShimConnector.js';
 import { anyEvidence, anyPolicy, bundle, fileError, running } from './evidence.js';
@@ -39,6 +39,12 @@ describe('an explanation', () => {
         }
       }),
     );
+  });
+
+  it('does not say of what is hidden what it holds: nobody looked into it', () => {
+    const hidden = { ...bundle({}, {}), id: B.fromText('.web') };
+    const questions = explainBundle(careful)(hidden).rows.map(({ question }) => question);
+    expect(questions).toEqual(['what stands there?', 'is it hidden?', 'which processes belong to it?']);
   });
 
   it('asks nothing twice', () => {
