@@ -35,6 +35,8 @@ const momentOf = (line: string): number => {
 /** The plugins that load the tasks: 1.x has one, 2.x loads shims first. */
 const loading = /io\.containerd\.(runtime\.v2\.(task|shim)|shim\.v1\.manager)/;
 
+const maxLoadMs = 120_000;
+
 /** Milliseconds of its load phase; it is ended as soon as it says that it has started. */
 export const loadPhase = async ({ program }: Containerd, places: Places): Promise<number> => {
   const file = path.join(places.base, 'config.toml');
@@ -48,7 +50,9 @@ export const loadPhase = async ({ program }: Containerd, places: Places): Promis
       if (log.includes('successfully booted')) resolve();
     });
   });
+  const tooLate = setTimeout(() => daemon.kill('SIGKILL'), maxLoadMs);
   await Promise.race([booted, ended]);
+  clearTimeout(tooLate);
   daemon.kill('SIGKILL');
   await ended;
   const lines = log.split('\n').filter((line) => line.includes('loading plugin'));

@@ -4,17 +4,21 @@ import type { Clock } from './Clock.js';
 
 /** Lets no more than `limit` tasks run at once; the others wait for their turn, in order. Below one counts as one. */
 export const atMost = (limit: number): (<A>(task: Task<A>) => Task<A>) => {
-  const waiting: Array<() => void> = [];
+  // A set keeps the order in which it was filled, and gives up its first for the same price however many wait.
+  const waiting = new Set<() => void>();
   let free = Math.max(1, limit);
   return (task) => async () => {
     if (free > 0) free -= 1;
-    else await new Promise<void>((resolve) => waiting.push(resolve));
+    else await new Promise<void>((resolve) => waiting.add(resolve));
     try {
       return await task();
     } finally {
-      const next = waiting.shift();
+      const [next] = waiting;
       if (next === undefined) free += 1;
-      else next();
+      else {
+        waiting.delete(next);
+        next();
+      }
     }
   };
 };

@@ -43,14 +43,63 @@ const openHeld = (held: number): E.Either<string, number | null> => {
   return errnoOf(() => fs.openSync(`/proc/self/fd/${held}`, O_RDWR | O_NONBLOCK));
 };
 
-/** Reads by events: an idle pipe costs nothing, and of a flooded one only so much is read before others have their turn. */
-const openPipe = (descriptor: number): E.Either<string, Socket> => {
-  const pipe = errnoOf(() => new Socket({ fd: descriptor, readable: true, writable: false }));
-  if (E.isLeft(pipe)) fs.closeSync(descriptor);
-  return pipe;
+/**
+ * How long a log that was opened is only held: there is room in it for 64 KiB. What is closed by then, as everything is
+ * after a quick recovery, never needs a reader, which costs more than the pipe itself.
+ */
+const readAfterMs = 100;
+
+/** How many readers are made in one turn. */
+const readersInTurn = 64;
+
+const waiting = new Set<() => void>();
+
+const startSome = (): void => {
+  let started = 0;
+  for (const start of waiting) {
+    if (started++ === readersInTurn) {
+      setImmediate(startSome);
+      return;
+    }
+    waiting.delete(start);
+    start();
+  }
+};
+
+const startLater = (start: () => void): void => {
+  if (waiting.size === 0) setTimeout(startSome, readAfterMs).unref();
+  waiting.add(start);
 };
 
 const unread: LogPipe = { close: async () => undefined };
+
+/** Reads by events: an idle pipe costs nothing, and of a flooded one only so much is read before others have their turn. */
+const readFrom = (descriptor: number, sink: (bytes: Buffer) => void): LogPipe => {
+  let reader: Socket | undefined;
+  let isClosed = false;
+  const start = (): void => {
+    const pipe = errnoOf(() => new Socket({ fd: descriptor, readable: true, writable: false }));
+    if (E.isLeft(pipe)) return; // it stays open, so that the shim can write until it is full
+    reader = pipe.right;
+    reader.unref();
+    reader.on('data', sink);
+    // Reading fails only when the pipe is being closed, and then nobody waits for it any more.
+    reader.on('error', () => pipe.right.destroy());
+  };
+  startLater(start);
+  return {
+    close: async () => {
+      if (isClosed) return;
+      isClosed = true;
+      waiting.delete(start);
+      if (reader === undefined) return fs.closeSync(descriptor);
+      const ended = new Promise((resolve) => reader?.once('close', resolve));
+      if (reader.closed) return;
+      reader.destroy();
+      await ended;
+    },
+  };
+};
 
 /** Log pipes whose contents go to a sink. One that is open does not keep the process alive by itself. */
 export const makeLogPipes = (sink: LogSink): LogPipes => ({
@@ -67,20 +116,6 @@ export const makeLogPipes = (sink: LogSink): LogPipes => ({
       fs.closeSync(held.right);
       if (E.isLeft(descriptor)) return failed(descriptor.left);
       if (descriptor.right === null) return E.right(unread);
-      const reader = openPipe(descriptor.right);
-      if (E.isLeft(reader)) return failed(reader.left);
-      const pipe = reader.right;
-      pipe.unref();
-      pipe.on('data', (bytes: Buffer) => sink({ namespace, id, bytes }));
-      // Reading fails only when the pipe is being closed, and then nobody waits for it any more.
-      pipe.on('error', () => pipe.destroy());
-      return E.right({
-        close: () =>
-          new Promise((resolve) => {
-            if (pipe.closed) return resolve();
-            pipe.once('close', () => resolve());
-            pipe.destroy();
-          }),
-      });
+      return E.right(readFrom(descriptor.right, (bytes) => sink({ namespace, id, bytes })));
     },
 });
