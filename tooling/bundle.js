@@ -35,8 +35,7 @@ const { metafile } = await build({
   // Native, or large and seldom needed: loaded from where they are installed.
   external: ['koffi', '@grpc/grpc-js'],
   plugins: [shakable],
-  minifySyntax: true,
-  minifyWhitespace: true,
+  minify: true,
   sourcemap: 'linked',
   sourcesContent: false,
   legalComments: 'none',

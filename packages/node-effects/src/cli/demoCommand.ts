@@ -11,9 +11,10 @@ import * as E from 'fp-ts/lib/Either.js';
 import { linuxFileSystem } from '../FileSystem.js';
 import { mkfifo } from '../Native.js';
 import { type ScriptedShim, type ShimScript, startScriptedShim } from '../ScriptedShim.js';
+import { exitCode } from './ExitCode.js';
 import { listenForInterruption } from './Interruption.js';
 import type { HostOptions } from './Options.js';
-import { exitCode, refuse, runPlan } from './planCommand.js';
+import { refuse, runPlan } from './planCommand.js';
 import { runRecover } from './recoverCommand.js';
 import type { Terminal } from './Terminal.js';
 

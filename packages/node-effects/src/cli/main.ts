@@ -2,13 +2,9 @@
 /** The command `shim-recovery`. */
 import { readFileSync } from 'node:fs';
 import * as E from 'fp-ts/lib/Either.js';
-import { runCompare } from './compareCommand.js';
-import { runExplain } from './explainCommand.js';
 import { helpText } from './Help.js';
 import { type Command, parseCommandLine } from './Options.js';
-import { exitCode, runPlan } from './planCommand.js';
-import { runRecover } from './recoverCommand.js';
-import { runReplay } from './replayCommand.js';
+import { exitCode } from './ExitCode.js';
 import { processTerminal, type Terminal } from './Terminal.js';
 
 const version = (): string => {
@@ -16,6 +12,7 @@ const version = (): string => {
   return /"version": "([^"]+)"/.exec(text)?.[1] ?? 'unknown';
 };
 
+/** What a command needs is loaded when it is run: a command's start is waited for. */
 const runCommand = async (command: Command, terminal: Terminal): Promise<number> => {
   switch (command._tag) {
     case 'Help':
@@ -24,16 +21,26 @@ const runCommand = async (command: Command, terminal: Terminal): Promise<number>
     case 'Version':
       await terminal.print(`shim-recovery ${version()}\n`);
       return exitCode.done;
-    case 'Plan':
+    case 'Plan': {
+      const { runPlan } = await import('./planCommand.js');
       return runPlan(command.host, terminal, command);
-    case 'Recover':
+    }
+    case 'Recover': {
+      const { runRecover } = await import('./recoverCommand.js');
       return runRecover(command.host, terminal, command);
-    case 'Replay':
+    }
+    case 'Replay': {
+      const { runReplay } = await import('./replayCommand.js');
       return runReplay(command.replay, terminal);
-    case 'Compare':
+    }
+    case 'Compare': {
+      const { runCompare } = await import('./compareCommand.js');
       return runCompare(command.compare, terminal);
-    case 'Explain':
+    }
+    case 'Explain': {
+      const { runExplain } = await import('./explainCommand.js');
       return runExplain(command.explain, terminal);
+    }
     case 'Demo': {
       const { runDemo } = await import('./demoCommand.js');
       return runDemo(terminal);

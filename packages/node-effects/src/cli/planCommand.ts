@@ -5,6 +5,7 @@ import { plan } from '@shim-recovery/core/Recovery';
 import { changesSomething, type Report } from '@shim-recovery/core/Report';
 import { headOf } from '@shim-recovery/core/Recording';
 import * as E from 'fp-ts/lib/Either.js';
+import { exitCode } from './ExitCode.js';
 import { capabilitiesOf, openStore, settingsOf } from './Host.js';
 import { listenForInterruption } from './Interruption.js';
 import type { HostOptions } from './Options.js';
@@ -12,8 +13,6 @@ import { renderReport } from './Render.js';
 import { openRecording, type RecordingFile } from './RecordingFile.js';
 import type { Terminal } from './Terminal.js';
 import { both } from './Watch.js';
-
-export const exitCode = { done: 0, couldNotRun: 1, badUsage: 2, somethingElse: 3 } as const;
 
 /** A report in the form that was asked for. */
 export const formatReport = (options: Pick<HostOptions, 'isJson'>, terminal: Terminal, report: Report): string =>

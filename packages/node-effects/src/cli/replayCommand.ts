@@ -4,8 +4,9 @@ import { replay, showReplayError } from '@shim-recovery/core/Replay';
 import { changesSomething } from '@shim-recovery/core/Report';
 import * as E from 'fp-ts/lib/Either.js';
 import { pipe } from 'fp-ts/lib/function.js';
+import { exitCode } from './ExitCode.js';
 import type { ReplayOptions } from './Options.js';
-import { exitCode, formatReport, refuse, sayMissingNamespaces } from './planCommand.js';
+import { formatReport, refuse, sayMissingNamespaces } from './planCommand.js';
 import { readRecording, sayIncomplete } from './RecordedHost.js';
 import type { Terminal } from './Terminal.js';
 
