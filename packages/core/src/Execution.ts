@@ -288,7 +288,15 @@ const take =
         return pipe(
           unlessReplaced(executor, subject),
           TE.chain(() =>
-            pipe(Removal.deletePathAtomically(capabilities.fileSystem)(step.path), silently(showFileError)),
+            pipe(
+              Removal.deletePathAtomically(
+                capabilities.fileSystem,
+                step.identity === undefined
+                  ? Removal.anything
+                  : Removal.refuseReplaced(capabilities.fileSystem, step.identity),
+              )(step.path),
+              silently(showFileError),
+            ),
           ),
         );
       case 'PublishExit':

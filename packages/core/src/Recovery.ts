@@ -18,6 +18,7 @@ import { traverse } from './Concurrency.js';
 import { type BundleKey, withDirectory } from './BundleDirectory.js';
 import { carryOut, carryOutDisconnect, type Executor, removalOfWork } from './Execution.js';
 import type { BundleEvidence } from './Evidence.js';
+import { everything, type Mandate } from './Mandate.js';
 import type { Plan } from './Plan.js';
 import type { Policy } from './Policy.js';
 import * as Preparation from './Preparation.js';
@@ -32,6 +33,7 @@ import {
   type Roots,
 } from './Preparation.js';
 import { release } from './Inquiry.js';
+import { refuseReplaced } from './Removal.js';
 import { type InstanceKey, makeRegistry, type Registry } from './Registry.js';
 import {
   makeReport,
@@ -47,7 +49,13 @@ import * as Snapshot from './Snapshot.js';
 import { runsBinary } from './Step.js';
 import { makeSupervisor, type Supervisor } from './Supervision.js';
 import { viewMountTable } from './Unmounting.js';
-import { leftAsTheyAre, removeWorkDirectories, type WorkDirectoryOutcome } from './WorkDirectory.js';
+import {
+  leftAsTheyAre,
+  type Remove as RemoveWork,
+  removeWorkDirectories,
+  type WorkDirectoryOutcome,
+} from './WorkDirectory.js';
+import { identifyPlan } from './WorkIdentity.js';
 
 /** A plan, and the same as a report. */
 export interface Planned {
@@ -146,6 +154,13 @@ export const plan =
     return E.right({ plan: planned, report });
   };
 
+/** A plan to be kept: the same, and of each working directory that it would remove it says which one it is. */
+export const identify =
+  (settings: Settings): ((plan: Plan) => ReaderTaskEither<Capabilities, RecoveryError, Plan>) =>
+  (planned) =>
+  (capabilities) =>
+    withRoots(settings, capabilities, ({ root }) => TE.fromTask(identifyPlan(capabilities.fileSystem, root)(planned)));
+
 /** What became of each bundle's steps, gathered while they are taken. */
 interface Records {
   readonly of: (key: InstanceKey) => Array<StepReport>;
@@ -201,9 +216,24 @@ const standing = ({ capabilities, settings, state }: Executor, namespace: B.Byte
       )
     : TE.right<string, ReadonlySet<B.ByteString>>(new Set());
 
+/** A removal of what stands there, or only of what a mandate names. */
+const removalWithin =
+  ({ capabilities: { fileSystem } }: Executor, { workDirectory }: Mandate, namespace: B.ByteString) =>
+  (remove: RemoveWork): RemoveWork =>
+  (at) => {
+    const allowed = workDirectory({ namespace, id: at.name });
+    return allowed._tag === 'This'
+      ? pipe(
+          refuseReplaced(fileSystem, allowed.identity)(at),
+          TE.chain(() => remove(at)),
+        )
+      : remove(at);
+  };
+
 /** Removes what nobody owns of a namespace's working directories, from the registry that the bundles left. */
 const sweepWorkDirectories = (
   executor: Executor,
+  mandate: Mandate,
   { root }: Roots,
   { name: namespace, error, bundles }: PreparedNamespace,
 ): TE.TaskEither<string, ReadonlyArray<WorkDirectoryOutcome>> => {
@@ -220,8 +250,9 @@ const sweepWorkDirectories = (
         (id) => ({
           registered: registry.get({ namespace, id })() !== undefined,
           held: held(id) || names.has(id),
+          planned: mandate.workDirectory({ namespace, id })._tag !== 'None',
         }),
-        removalOfWork(executor, root, namespace),
+        removalWithin(executor, mandate, namespace)(removalOfWork(executor, root, namespace)),
       ),
     ),
   );
@@ -229,12 +260,12 @@ const sweepWorkDirectories = (
 
 /** Its part of the report, once its working directories were seen to. */
 const finishNamespace =
-  (executor: Executor, records: Records, roots: Roots) =>
+  (executor: Executor, records: Records, mandate: Mandate, roots: Roots) =>
   (namespace: PreparedNamespace): Task<NamespaceReport> =>
   async () => {
     const { capabilities, registry } = executor;
     const { name, error, bundles } = namespace;
-    const removed = await sweepWorkDirectories(executor, roots, namespace)();
+    const removed = await sweepWorkDirectories(executor, mandate, roots, namespace)();
     if (E.isLeft(removed)) capabilities.trace.tell({ _tag: 'NamespaceFailed', namespace: name, error: removed.left })();
     const workDirectories: WorkListing = E.isLeft(removed)
       ? { _tag: 'NotListed', error: removed.left }
@@ -243,8 +274,9 @@ const finishNamespace =
     return {
       name: B.show(name),
       error: E.isLeft(removed) ? removed.left : null,
-      bundles: bundles.map(({ plan: bundle }) =>
+      bundles: bundles.map(({ plan: bundle, explanation }) =>
         reportBundle(executor.settings.policy)(bundle, {
+          ...(explanation === undefined ? {} : { explanation }),
           registered: registry.get(bundle.evidence)() !== undefined,
           steps: [...records.of(bundle.evidence)],
         }),
@@ -255,16 +287,17 @@ const finishNamespace =
 
 /**
  * Takes back, reaps, cleans up and removes, as the policy decides, and stays attached: log pipes are drained, and when
- * a shim's connection ends, its bundle is cleaned up and the events of its task are published.
+ * a shim's connection ends, its bundle is cleaned up and the events of its task are published. Under a mandate it does
+ * only what that allows of what it decides.
  */
 export const recover =
-  (settings: Settings): ReaderTaskEither<Capabilities, RecoveryError, Recovered> =>
+  (settings: Settings, mandate: Mandate = everything): ReaderTaskEither<Capabilities, RecoveryError, Recovered> =>
   (capabilities) =>
   async () => {
     const elapsed = startWatch(capabilities);
     const roots = await openRoots(capabilities, settings)();
     if (E.isLeft(roots)) return roots;
-    const prepared = await prepare(capabilities, settings)(roots.right)();
+    const prepared = await prepare(capabilities, settings, mandate)(roots.right)();
     if (E.isLeft(prepared)) {
       await closeRoots(capabilities, roots.right)();
       return prepared;
@@ -300,7 +333,7 @@ export const recover =
     await supervisor.settled();
     const namespaces: Array<NamespaceReport> = [];
     for (const namespace of prepared.right)
-      namespaces.push(await finishNamespace(executor, records, roots.right)(namespace)());
+      namespaces.push(await finishNamespace(executor, records, mandate, roots.right)(namespace)());
 
     const { state, root, policy } = settings;
     return E.right({
@@ -312,6 +345,7 @@ export const recover =
           state,
           root,
           interrupted: capabilities.interrupted(),
+          ...(mandate.plannedAt === undefined ? {} : { plannedAt: mandate.plannedAt }),
         },
         namespaces,
       ),
