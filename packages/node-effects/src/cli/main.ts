@@ -27,7 +27,7 @@ const runCommand = async (command: Command, terminal: Terminal): Promise<number>
     case 'Plan':
       return runPlan(command.host, terminal, command);
     case 'Recover':
-      return runRecover(command.host, terminal, command);
+      return runRecover(command.source, terminal, command);
     case 'Replay':
       return runReplay(command.replay, terminal);
     case 'Compare':
