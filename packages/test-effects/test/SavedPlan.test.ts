@@ -399,6 +399,30 @@ describe('a plan that is carried out', () => {
     expect((await recover(laid, allowed, await save(laid, allowed))).report?.summary.cleanUp).toBe(6);
   });
 
+  it('does not remove a working directory that is swapped between two of its steps', async () => {
+    const laid = layWorld(world(gone));
+    const { machine } = laid;
+    const saved = await save(laid, reference);
+    const trace = {
+      tell: (event: Parameters<typeof machine.trace.tell>[0]) => () => {
+        if (event._tag === 'StepTaken' && event.report.step === 'remove-bundle') makeMove(laid)('work-swapped', gone);
+      },
+    };
+    const settings = { ...laid.settings, policy: reference };
+    const recovered = orFail(
+      await Recovery.recover(settings, asPlanned(reference, saved))({ ...machine.capabilities, trace })(),
+    );
+    await recovered.stop();
+    const [namespace] = recovered.report.namespaces;
+    expect(namespace?.bundles[0]?.steps.at(-1)).toMatchObject({
+      step: 'remove-work-directory',
+      outcome: 'failed',
+      error: expect.stringMatching(/another one than when it was looked at; it was not touched$/),
+    });
+    expect(namespace?.workDirs).toMatchObject([{ name: 'dead', removed: false, error: expect.anything() }]);
+    expect(laid.list().some(({ path }) => path.endsWith('/default/dead'))).toBe(true);
+  });
+
   it('writes bootstrap.json where the plan says so', async () => {
     const laid = layWorld(world(alive));
     const done = await recover(laid, migrating, await save(laid, migrating));
