@@ -85,14 +85,21 @@ const endOf = ({ list, machine, settings }: LaidWorld, { report, ...done }: Done
   };
 };
 
-/** The same world recovered with the plan that was just made of it, and without. */
-const expectSameEnd = async (of: World, policy: Policy): Promise<void> => {
+/** A shim that hangs up when it is asked is taken back and lost at once; what its end then leads to is no part of a plan. */
+const lostAny = ({ machine }: LaidWorld): boolean =>
+  machine.trace.told().some((event) => event._tag === 'ShimDisconnected' && event.registered);
+
+/** The same world recovered with the plan that was just made of it, and without; says whether that could be compared. */
+const expectSameEnd = async (of: World, policy: Policy): Promise<boolean> => {
   const [first, second] = [layWorld(of), layWorld(of)];
   const saved = await save(first, policy);
   await save(second, policy);
   const done = await recover(first, policy, saved);
   expect(done.report?.plannedAt).toBe(done.report === undefined ? undefined : saved.madeAt);
-  expect(endOf(first, done)).toEqual(endOf(second, await recover(second, policy)));
+  const free = await recover(second, policy);
+  if (lostAny(second)) return false;
+  expect(endOf(first, done)).toEqual(endOf(second, free));
+  return true;
 };
 
 const smallWorlds = recordedWorlds.map((small) => small.world);
@@ -102,18 +109,20 @@ describe.each(allPolicies.map((policy) => [policy.name, policy] as const))('unde
   it('a plan that was just made recovers as no plan does, every recorded world', async () => {
     const foretellable = [...wholeWorlds, ...smallWorlds].filter(isForetellable);
     expect(foretellable.length).toBeGreaterThan(290);
-    for (const of of foretellable) await expectSameEnd(of, policy);
-  });
+    let compared = 0;
+    for (const of of foretellable) compared += (await expectSameEnd(of, policy)) ? 1 : 0;
+    expect(compared).toBeGreaterThan(280);
+  }, 120_000);
 
   it('the same holds of random worlds', async () => {
     await fc.assert(
       fc.asyncProperty(anyOf.world({ maxEntries: 6 }), async (of) => {
         fc.pre(isForetellable(of));
-        await expectSameEnd(of, policy);
+        fc.pre(await expectSameEnd(of, policy));
       }),
       { numRuns: 150 },
     );
-  });
+  }, 120_000);
 });
 
 /** What somebody does to the entries of a world, counted round and round. */
