@@ -28,6 +28,9 @@ export const adviceOn = (reason: Reason, namespace: string): string | undefined 
       return `${again} when the store answers`;
     case 'out-of-resources':
       return `${again} with more file descriptors (ulimit -n) or memory`;
+    case 'plan-stale':
+    case 'not-planned':
+      return 'look at it with shim-recovery plan --out FILE, and carry that plan out';
     case 'not-probed':
     case 'interrupted':
       return again;

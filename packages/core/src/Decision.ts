@@ -209,6 +209,12 @@ export const explain =
           : 'whether a process belongs to it is not known';
       case 'not-recorded':
         return 'the recording does not tell what this policy would ask';
+      case 'plan-stale':
+        return 'it is not as it was when the plan was made';
+      case 'not-planned':
+        return 'the plan does not name it';
+      case 'gone':
+        return 'it is not there any more';
       case 'interrupted':
         return 'interrupted before it was decided';
     }

@@ -246,11 +246,17 @@ const removeBundle =
   };
 
 const removeWorkDirectory =
-  (executor: Executor, subject: Subject, path: B.ByteString): Outcome =>
+  (
+    executor: Executor,
+    subject: Subject,
+    { path, identity }: Extract<Step, { readonly _tag: 'RemoveWorkDirectory' }>,
+  ): Outcome =>
   async () => {
+    const { fileSystem } = executor.capabilities;
     const refused = await refuseReplaced(executor, subject);
     if (E.isLeft(refused)) return refused;
-    return told(showFileError)(await Removal.deletePathAtomically(executor.capabilities.fileSystem)(path)());
+    const check = identity === undefined ? Removal.anything : Removal.refuseReplaced(fileSystem, identity);
+    return told(showFileError)(await Removal.deletePathAtomically(fileSystem, check)(path)());
   };
 
 /** Made beside its name and moved there, so that nobody ever finds a part of it; a leftover of an earlier try goes. */
@@ -323,7 +329,7 @@ const take =
       case 'RemoveLeftover':
         return removeBundle(executor, subject);
       case 'RemoveWorkDirectory':
-        return removeWorkDirectory(executor, subject, step.path);
+        return removeWorkDirectory(executor, subject, step);
       case 'PublishExit':
         return publish(executor, subject)('TaskExit', step.known);
       case 'PublishDelete':

@@ -20,7 +20,7 @@ import { Rule, rule, ruleOf } from './Rule.js';
 import { showRuntimeError } from './RuntimeName.js';
 import { shimAddress } from './ShimAddress.js';
 import { showShimError } from './ShimConnector.js';
-import type { StepTree } from './Step.js';
+import { isSameTree, type StepTree } from './Step.js';
 import { type ContainerRecord, type Lookup, showStoreError } from './Stores.js';
 import { because, Reason } from './Verdict.js';
 
@@ -354,11 +354,6 @@ const rowsOf = (policy: Policy, deliberated: Deliberation, reason: Reason): Read
     answer: inOneLine(answer),
     rule: at === shown.length - 1 ? ruleOf[reason] : next,
   }));
-};
-
-const isSameTree = (first: StepTree, second: StepTree): boolean => {
-  if (first === second) return true;
-  return JSON.stringify(first) === JSON.stringify(second);
 };
 
 /** A tree of steps, told from its beginning along what succeeds. */

@@ -5,20 +5,25 @@ import * as B from './ByteString.js';
 import { BundleEvidence, programOf, workOf } from './Evidence.js';
 import { type Policy, PolicyName } from './Policy.js';
 import { shimAddress } from './ShimAddress.js';
-import { attempt, failed, followedBy, perform, StepTree, succeeded, successPath } from './Step.js';
+import { FileStatus } from './FileSystem.js';
+import { attempt, failed, followedBy, perform, type Step, type StepTree, succeeded, successPath } from './Step.js';
+import { StepTable } from './StepTable.js';
 import { type Reason, Verdict } from './Verdict.js';
 import { WorkDirectoryReason } from './WorkDirectory.js';
 
 /** One bundle's part of a plan. */
 export const BundlePlan = t.readonly(
-  t.type({ evidence: BundleEvidence, verdict: Verdict, steps: StepTree }),
+  t.type({ evidence: BundleEvidence, verdict: Verdict, steps: StepTable }),
   'BundlePlan',
 );
 export type BundlePlan = t.TypeOf<typeof BundlePlan>;
 
-/** An entry below the namespace's root directory, and what becomes of it. */
+/** An entry below the namespace's root directory, and what becomes of it; of one that goes, which one it is, where that was looked at. */
 export const WorkDirectoryPlan = t.readonly(
-  t.type({ name: B.ByteString, reason: WorkDirectoryReason }),
+  t.intersection([
+    t.type({ name: B.ByteString, reason: WorkDirectoryReason }),
+    t.partial({ identity: t.union([FileStatus, t.null]) }),
+  ]),
   'WorkDirectoryPlan',
 );
 export type WorkDirectoryPlan = t.TypeOf<typeof WorkDirectoryPlan>;
@@ -181,6 +186,12 @@ export const stepsAfterDisconnect =
     );
   };
 
-/** The working directories that the steps of a bundle remove when nothing fails. */
+/** The steps of a bundle that remove a working directory when nothing fails. */
+export const removedWithBundle = (
+  steps: StepTree,
+): ReadonlyArray<Extract<Step, { readonly _tag: 'RemoveWorkDirectory' }>> =>
+  successPath(steps).flatMap((step) => (step._tag === 'RemoveWorkDirectory' ? [step] : []));
+
+/** The working directories that they remove. */
 export const workDirectoriesRemovedBy = (steps: StepTree): ReadonlyArray<B.ByteString> =>
-  successPath(steps).flatMap((step) => (step._tag === 'RemoveWorkDirectory' ? [step.path] : []));
+  removedWithBundle(steps).map(({ path }) => path);

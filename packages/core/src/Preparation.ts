@@ -12,6 +12,7 @@ import { traverse } from './Concurrency.js';
 import type { Answers, BundleEvidence } from './Evidence.js';
 import { type Directory, FileError, isAbsent, showFileError } from './FileSystem.js';
 import { type Inquirer, nothingOpen, type OpenShim, type Probing, release, type Settled, settle } from './Inquiry.js';
+import type { Mandate } from './Mandate.js';
 import { type BundlePlan, stepsOf } from './Plan.js';
 import type { Policy } from './Policy.js';
 import { makeResolver } from './RuntimeName.js';
@@ -43,10 +44,11 @@ export interface Roots {
   readonly namespaces: Namespaces;
 }
 
-/** A bundle that was decided on, with what asking left open. */
+/** A bundle that was decided on, with what asking left open; `explanation` where it is held for want of a mandate. */
 export interface Prepared {
   readonly plan: BundlePlan;
   readonly open: OpenShim;
+  readonly explanation?: string;
 }
 
 /** `error` says why nothing in the namespace is touched. */
@@ -89,16 +91,19 @@ const tellSettled = (
 };
 
 const prepareBundle =
-  (inquirer: Inquirer) =>
+  (inquirer: Inquirer, mandate: Mandate) =>
   (evidence: BundleEvidence): T.Task<Prepared> =>
   async () => {
-    const { policy } = inquirer.settings;
+    const { capabilities, settings } = inquirer;
+    const { policy } = settings;
     const open = nothingOpen();
-    const settled = await settleWithPatience(inquirer)(evidence, open)();
-    if (settled.verdict._tag === 'Hold') await release(open)();
+    const settled = await settleWithPatience({ ...inquirer, probing: mandate.probing(evidence) })(evidence, open)();
+    const decided = { ...settled, steps: stepsOf(policy)(settled.evidence)(settled.verdict) };
+    const allowed = await mandate.allow(capabilities.fileSystem)(decided)();
+    if (allowed.plan.verdict._tag === 'Hold') await release(open)();
     open.asked.clear(); // nobody else asks
-    tellSettled(inquirer, settled, { [policy.name]: settled.evidence.answers });
-    return { plan: { ...settled, steps: stepsOf(policy)(settled.evidence)(settled.verdict) }, open };
+    tellSettled(inquirer, allowed.plan, { [policy.name]: settled.evidence.answers });
+    return { ...allowed, open };
   };
 
 /** What every policy learns of a bundle. What several ask is asked once; nothing stays open. */
@@ -281,23 +286,21 @@ const takeAsMany = <A>(queue: Iterator<A>, items: ReadonlyArray<unknown>): Reado
     return next.done === true ? [] : [next.value];
   });
 
-/** Decides on every bundle; those that wait for a shim do not hold up the others. */
+/** Decides on every bundle, within a mandate; those that wait for a shim do not hold up the others. */
 export const prepare =
-  (capabilities: Capabilities, settings: Settings) =>
+  (capabilities: Capabilities, settings: Settings, mandate: Mandate) =>
   ({ state, namespaces }: Roots): TE.TaskEither<RecoveryError, ReadonlyArray<PreparedNamespace>> =>
   async () => {
     const snapshot = await look(capabilities, settings, state)();
     if (E.isLeft(snapshot)) return snapshot;
     const found = snapshot.right.flatMap(({ bundles }) => bundles);
     const inquirer = makeInquirer(capabilities, settings, namespaces, 'asked-with-log', found);
-    const prepared = await traverse(waiting(capabilities, settings), prepareBundle(inquirer))(found)();
+    const prepared = await traverse(waiting(capabilities, settings), prepareBundle(inquirer, mandate))(found)();
     const queue = prepared.values();
     return E.right(
-      snapshot.right.map(({ name, error, bundles }) => ({
-        name,
-        error,
-        bundles: takeAsMany(queue, bundles),
-      })),
+      mandate.withMissing(
+        snapshot.right.map(({ name, error, bundles }) => ({ name, error, bundles: takeAsMany(queue, bundles) })),
+      ),
     );
   };
 

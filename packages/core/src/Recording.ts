@@ -9,19 +9,13 @@ import type { IO } from 'fp-ts/lib/IO.js';
 import * as O from 'fp-ts/lib/Option.js';
 import * as t from 'io-ts';
 import * as B from './ByteString.js';
+import { asciiJson, parseJson, Schema, showErrors, showValue, Time } from './Document.js';
 import type { Policy } from './Policy.js';
 import type { Settings } from './Settings.js';
 import { type Survey, SurveyedBundle, SurveyedNamespace, type WorkListing } from './Survey.js';
 import type { Trace, TraceEvent } from './Trace.js';
 
 const schema = 'shim-recovery/recording@1';
-
-/** A moment in UTC, as every clock of this program writes it. */
-const Time = t.refinement(
-  t.string,
-  (text) => /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/.test(text),
-  'time such as 2026-01-31T12:00:00.000Z',
-);
 
 /** The first line: what is recorded. Policies are named as text, so that a name that is not known here can be told. */
 const Head = t.readonly(
@@ -105,11 +99,8 @@ export const showRecordingError = (error: RecordingError): string => {
   }
 };
 
-const everythingButAscii = /[^\u0020-\u007e]/g;
-
 /** One line with its end, in ASCII: wherever it is cut off, what is left of it is no JSON. */
-const encodeLine = (line: RecordingLine): string =>
-  `${JSON.stringify(RecordingLine.encode(line)).replace(everythingButAscii, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`)}\n`;
+const encodeLine = (line: RecordingLine): string => `${asciiJson(RecordingLine.encode(line))}\n`;
 
 /** What a run is going to be about. */
 export const headOf = (
@@ -176,31 +167,6 @@ export const startRecording =
 
 const malformed = (line: number, reason: string): E.Either<RecordingError, never> =>
   E.left({ _tag: 'LineMalformed', line, reason });
-
-const parseJson = (text: string): O.Option<unknown> => O.tryCatch((): unknown => JSON.parse(text));
-
-/** Whether the next key of a path names a member of this type, which a person does not care about. */
-const isChoice = (type: t.Decoder<unknown, unknown> | undefined): boolean =>
-  type instanceof t.UnionType || type instanceof t.IntersectionType;
-
-const longestValue = 60;
-
-const showValue = (value: unknown): string => {
-  const text = value === undefined ? 'missing' : JSON.stringify(value);
-  return text.length > longestValue ? `${text.slice(0, longestValue)}…` : text;
-};
-
-/** Where the first value is that is wrong, as deep as it is known, and what was expected there. */
-const showErrors = (errors: t.Errors): string => {
-  const depth = Math.max(...errors.map(({ context }) => context.length));
-  const error = errors.find(({ context }) => context.length === depth);
-  if (error === undefined) return 'it is not valid';
-  const { context, value } = error;
-  const path = context.filter((_, at) => at > 0 && !isChoice(context[at - 1]?.type)).map(({ key }) => `/${key}`);
-  return `${path.length === 0 ? 'it' : path.join('')} is ${showValue(value)}, which is no ${context.at(-1)?.type.name ?? 'valid value'}`;
-};
-
-const Schema = t.type({ schema: t.string });
 
 /** The first line, which says whether the rest can be read. */
 const parseHead = (text: string): E.Either<RecordingError, Head> => {

@@ -18,6 +18,7 @@ import { atMost, traverse } from './Concurrency.js';
 import type { BundleKey } from './BundleDirectory.js';
 import { carryOut, carryOutDisconnect, type Executor, removalOfWork } from './Execution.js';
 import type { BundleEvidence } from './Evidence.js';
+import { everything, type Mandate } from './Mandate.js';
 import type { Plan } from './Plan.js';
 import type { Policy } from './Policy.js';
 import * as Preparation from './Preparation.js';
@@ -32,6 +33,7 @@ import {
   type Roots,
 } from './Preparation.js';
 import { release } from './Inquiry.js';
+import { refuseReplaced } from './Removal.js';
 import { makeRegistry, type Registry } from './Registry.js';
 import {
   type BundleReport,
@@ -48,7 +50,13 @@ import * as Snapshot from './Snapshot.js';
 import { asksShim } from './Step.js';
 import { makeSupervisor, type Supervisor } from './Supervision.js';
 import { viewMountTable } from './Unmounting.js';
-import { leftAsTheyAre, removeWorkDirectories, type WorkDirectoryOutcome } from './WorkDirectory.js';
+import {
+  leftAsTheyAre,
+  type Remove as RemoveWork,
+  removeWorkDirectories,
+  type WorkDirectoryOutcome,
+} from './WorkDirectory.js';
+import { identifyPlan } from './WorkIdentity.js';
 
 /** A plan, and the same as a report. */
 export interface Planned {
@@ -147,6 +155,13 @@ export const plan =
     return E.right({ plan: planned, report });
   };
 
+/** A plan to be kept: the same, and of each working directory that it would remove it says which one it is. */
+export const identify =
+  (settings: Settings): ((plan: Plan) => ReaderTaskEither<Capabilities, RecoveryError, Plan>) =>
+  (planned) =>
+  (capabilities) =>
+    withRoots(settings, capabilities, ({ root }) => TE.fromTask(identifyPlan(capabilities.fileSystem, root)(planned)));
+
 /** What became of each bundle's steps, gathered while they are taken. */
 interface Records {
   readonly of: (evidence: BundleEvidence) => Array<StepReport>;
@@ -199,9 +214,24 @@ const standing = ({ capabilities, settings, namespaces }: Executor, namespace: B
       )
     : TE.right<string, ReadonlySet<B.ByteString>>(new Set());
 
+/** A removal of what stands there, or only of what a mandate names. */
+const removalWithin =
+  ({ capabilities: { fileSystem } }: Executor, { workDirectory }: Mandate, namespace: B.ByteString) =>
+  (remove: RemoveWork): RemoveWork =>
+  (at) => {
+    const allowed = workDirectory({ namespace, id: at.name });
+    return allowed._tag === 'This'
+      ? pipe(
+          refuseReplaced(fileSystem, allowed.identity)(at),
+          TE.chain(() => remove(at)),
+        )
+      : remove(at);
+  };
+
 /** Removes what nobody owns of a namespace's working directories, from the registry that the bundles left. */
 const sweepWorkDirectories = (
   executor: Executor,
+  mandate: Mandate,
   { root }: Roots,
   { name: namespace, error, bundles }: PreparedNamespace,
 ): TE.TaskEither<string, ReadonlyArray<WorkDirectoryOutcome>> => {
@@ -218,8 +248,9 @@ const sweepWorkDirectories = (
         (id) => ({
           registered: registry.get({ namespace, id })() !== undefined,
           held: held(id) || names.has(id),
+          planned: mandate.workDirectory({ namespace, id })._tag !== 'None',
         }),
-        removalOfWork(executor, root, namespace),
+        removalWithin(executor, mandate, namespace)(removalOfWork(executor, root, namespace)),
       ),
     ),
   );
@@ -227,23 +258,24 @@ const sweepWorkDirectories = (
 
 /** Its part of the report, once its working directories were seen to. */
 const finishNamespace =
-  (executor: Executor, records: Records, roots: Roots) =>
+  (executor: Executor, records: Records, mandate: Mandate, roots: Roots) =>
   (namespace: PreparedNamespace): Task<NamespaceReport> =>
   async () => {
     const { capabilities, registry } = executor;
     const { name, error, bundles } = namespace;
-    const removed = await sweepWorkDirectories(executor, roots, namespace)();
+    const removed = await sweepWorkDirectories(executor, mandate, roots, namespace)();
     if (E.isLeft(removed)) capabilities.trace.tell({ _tag: 'NamespaceFailed', namespace: name, error: removed.left })();
     const workDirectories: WorkListing = E.isLeft(removed)
       ? { _tag: 'NotListed', error: removed.left }
       : { _tag: 'Listed', names: removed.right.map((entry) => entry.name) };
     capabilities.trace.tell({ _tag: 'NamespaceSurveyed', namespace: { name, error, workDirectories } })();
     const reports: Array<BundleReport> = [];
-    for (const { plan: bundle } of bundles) {
+    for (const { plan: bundle, explanation } of bundles) {
       const others = capabilities.clock.breathe();
       if (others !== undefined) await others;
       reports.push(
         reportBundle(executor.settings.policy)(bundle, {
+          ...(explanation === undefined ? {} : { explanation }),
           registered: registry.get(bundle.evidence)() !== undefined,
           steps: [...records.of(bundle.evidence)],
         }),
@@ -259,16 +291,17 @@ const finishNamespace =
 
 /**
  * Takes back, reaps, cleans up and removes, as the policy decides, and stays attached: log pipes are drained, and when
- * a shim's connection ends, its bundle is cleaned up and the events of its task are published.
+ * a shim's connection ends, its bundle is cleaned up and the events of its task are published. Under a mandate it does
+ * only what that allows of what it decides.
  */
 export const recover =
-  (settings: Settings): ReaderTaskEither<Capabilities, RecoveryError, Recovered> =>
+  (settings: Settings, mandate: Mandate = everything): ReaderTaskEither<Capabilities, RecoveryError, Recovered> =>
   (capabilities) =>
   async () => {
     const elapsed = startWatch(capabilities);
     const roots = await openRoots(capabilities, settings)();
     if (E.isLeft(roots)) return roots;
-    const prepared = await prepare(capabilities, settings)(roots.right)();
+    const prepared = await prepare(capabilities, settings, mandate)(roots.right)();
     if (E.isLeft(prepared)) {
       await closeRoots(capabilities, roots.right)();
       return prepared;
@@ -306,7 +339,7 @@ export const recover =
     await supervisor.settled();
     const namespaces: Array<NamespaceReport> = [];
     for (const namespace of prepared.right)
-      namespaces.push(await finishNamespace(executor, records, roots.right)(namespace)());
+      namespaces.push(await finishNamespace(executor, records, mandate, roots.right)(namespace)());
     await roots.right.namespaces.closeIdle();
 
     const { state, root, policy } = settings;
@@ -319,6 +352,7 @@ export const recover =
           state,
           root,
           interrupted: capabilities.interrupted(),
+          ...(mandate.plannedAt === undefined ? {} : { plannedAt: mandate.plannedAt }),
         },
         namespaces,
       ),

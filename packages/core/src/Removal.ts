@@ -1,6 +1,8 @@
 /** Renaming and removing as the reference's language does it (SPEC 6.3, 6.4), over one-name operations. */
 import * as E from 'fp-ts/lib/Either.js';
-import type * as TE from 'fp-ts/lib/TaskEither.js';
+import { pipe } from 'fp-ts/lib/function.js';
+import * as T from 'fp-ts/lib/Task.js';
+import * as TE from 'fp-ts/lib/TaskEither.js';
 import * as B from './ByteString.js';
 import {
   codeOf,
@@ -129,7 +131,8 @@ export const removeWithinMount =
 /** Whether what stands at a name may be touched. */
 export type Check = (at: Location) => TE.TaskEither<FileError, void>;
 
-const anything: Check = () => async () => done;
+/** Whatever stands there. */
+export const anything: Check = () => async () => done;
 
 /** Whether it is what was looked at before; null is what nobody knows. */
 export const isExpected = (expected: FileStatus | null, status: FileStatus): boolean =>
@@ -167,21 +170,40 @@ export const deleteAtomically =
     return E.isLeft(restored) ? restored : checked;
   };
 
-/**
- * The same for a path that was read from a symlink: its parent is opened as the kernel would, then one name is
- * removed in it. The text is trusted by the reference, wherever it leads (H30).
- */
-export const deletePathAtomically =
+/** The last name of a path, in its parent, which is opened as the kernel would. None where there is no such parent. */
+const atPath =
   (files: FileSystem) =>
-  (path: B.ByteString): TE.TaskEither<FileError, void> =>
+  <A>(
+    path: B.ByteString,
+    ifAbsent: A,
+    use: (at: Location) => TE.TaskEither<FileError, A>,
+  ): TE.TaskEither<FileError, A> =>
   async () => {
     const slash = path.lastIndexOf('/');
     const name = B.slice(path, slash + 1);
     if (name === '' || name === '.' || name === '..') return E.left(systemError('rename', path, 'EINVAL'));
     const parent = B.slice(path, 0, Math.max(slash, 0));
     const opened = await files.openPath(parent === '' ? B.fromText(slash < 0 ? '.' : '/') : parent)();
-    if (E.isLeft(opened)) return unlessAbsent(opened);
-    const outcome = await deleteAtomically(files)({ directory: opened.right, name })();
+    if (E.isLeft(opened)) return isAbsent(opened.left) ? E.right(ifAbsent) : opened;
+    const outcome = await use({ directory: opened.right, name })();
     await files.close(opened.right)();
     return outcome;
   };
+
+/**
+ * The same for a path that was read from a symlink: its parent is opened as the kernel would, then one name is
+ * removed in it. The text is trusted by the reference, wherever it leads (H30).
+ */
+export const deletePathAtomically =
+  (files: FileSystem, check: Check = anything) =>
+  (path: B.ByteString): TE.TaskEither<FileError, void> =>
+    atPath(files)(path, undefined, deleteAtomically(files, check));
+
+/** What that would remove; null where nothing stands there, or where it cannot be looked at. */
+export const statusOfPath =
+  (files: FileSystem) =>
+  (path: B.ByteString): T.Task<FileStatus | null> =>
+    pipe(
+      atPath(files)<FileStatus | null>(path, null, files.status),
+      TE.getOrElse((): T.Task<FileStatus | null> => T.of(null)),
+    );

@@ -99,18 +99,24 @@ export const Summary = t.readonly(
 export type Summary = t.TypeOf<typeof Summary>;
 
 export const Report = t.readonly(
-  t.type({
-    schema: t.literal('shim-recovery/report@1'),
-    command: t.keyof({ plan: null, recover: null, replay: null }),
-    policy: PolicyName,
-    state: t.string,
-    root: t.string,
-    startedAt: t.string,
-    durationMs: t.number,
-    interrupted: t.boolean,
-    namespaces: t.readonlyArray(NamespaceReport),
-    summary: Summary,
-  }),
+  t.intersection([
+    t.type({
+      schema: t.literal('shim-recovery/report@1'),
+      command: t.keyof({ plan: null, recover: null, replay: null }),
+      policy: PolicyName,
+      state: t.string,
+      root: t.string,
+      startedAt: t.string,
+      durationMs: t.number,
+      interrupted: t.boolean,
+      namespaces: t.readonlyArray(NamespaceReport),
+      summary: Summary,
+    }),
+    t.partial({
+      /** When the saved plan was made that was carried out. */
+      plannedAt: t.string,
+    }),
+  ]),
   'Report',
 );
 export type Report = t.TypeOf<typeof Report>;
@@ -122,6 +128,16 @@ const verdictNames: Readonly<Record<VerdictTag, VerdictName>> = {
   CleanUp: 'cleanUp',
   Discard: 'discard',
   Hold: 'hold',
+};
+
+/** How a verdict is called among people. */
+export const verdictWords: Readonly<Record<VerdictName, string>> = {
+  ignore: 'ignore',
+  adopt: 'adopt',
+  reap: 'reap',
+  cleanUp: 'clean up',
+  discard: 'discard',
+  hold: 'hold',
 };
 
 /** The name by which reports call a verdict. */
@@ -172,12 +188,20 @@ export const reportBundle =
   (policy: Policy) =>
   (
     plan: BundlePlan,
-    done: { readonly registered: boolean; readonly steps: ReadonlyArray<StepReport> },
+    {
+      explanation = explain(policy)(plan.evidence)(plan.verdict),
+      ...done
+    }: {
+      readonly registered: boolean;
+      readonly steps: ReadonlyArray<StepReport>;
+      /** Where the evidence alone does not tell why. */
+      readonly explanation?: string;
+    },
   ): BundleReport => ({
     id: B.show(plan.evidence.id),
     verdict: verdictNameOf(plan.verdict),
     reason: plan.verdict.reason,
-    explanation: inOneLine(explain(policy)(plan.evidence)(plan.verdict)),
+    explanation: inOneLine(explanation),
     ...done,
     ...detailsOf(plan),
   });
@@ -225,7 +249,8 @@ const summarize = (namespaces: ReadonlyArray<NamespaceReport>): Summary => {
 
 /** The whole document. */
 export const makeReport = (
-  about: Pick<Report, 'command' | 'startedAt' | 'durationMs' | 'interrupted'> & Pick<Plan, 'policy' | 'state' | 'root'>,
+  about: Pick<Report, 'command' | 'startedAt' | 'durationMs' | 'interrupted' | 'plannedAt'> &
+    Pick<Plan, 'policy' | 'state' | 'root'>,
   namespaces: ReadonlyArray<NamespaceReport>,
 ): Report => ({
   schema: 'shim-recovery/report@1',
@@ -236,6 +261,7 @@ export const makeReport = (
   startedAt: about.startedAt,
   durationMs: about.durationMs,
   interrupted: about.interrupted,
+  ...(about.plannedAt === undefined ? {} : { plannedAt: about.plannedAt }),
   namespaces,
   summary: summarize(namespaces),
 });

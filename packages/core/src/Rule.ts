@@ -48,5 +48,8 @@ export const ruleOf: Readonly<Record<Reason, Rule>> = {
   'out-of-resources': rule(null, 'what this process lacks says nothing of the bundle: it is left as it is'),
   'not-probed': rule(null, 'without an answer it is left as it is'),
   'not-recorded': rule(null, 'without an answer it is not known what would become of it'),
+  'plan-stale': rule(null, 'what is not as it was when the plan was made is left as it is'),
+  'not-planned': rule(null, 'what the plan does not name is left as it is'),
+  gone: rule(null, 'what is gone is passed over'),
   interrupted: rule(null, 'what was not decided before the interruption is left as it is'),
 };

@@ -4,6 +4,7 @@
  */
 import * as t from 'io-ts';
 import * as B from './ByteString.js';
+import { FileStatus } from './FileSystem.js';
 
 /**
  * - `WriteBootstrap`: `bootstrap.json` is made where there was only an `address`.
@@ -14,7 +15,8 @@ import * as B from './ByteString.js';
  * - `UnmountRootfs`: what is mounted on the bundle's `rootfs`, and below it as far as the policy says.
  * - `UnmountBundle`: all that is mounted below the bundle; afterwards nothing must be.
  * - `RemoveRootfs`: the directory itself, which must be empty by now.
- * - `RemoveBundle`, `RemoveWorkDirectory`: moved behind a dot, then removed with all below.
+ * - `RemoveBundle`, `RemoveWorkDirectory`: moved behind a dot, then removed with all below. With an `identity`, only what
+ *   was found at the path, which is nothing where it is null.
  * - `RemoveLeftover`: what stands behind a dot, with all below, unless something is mounted there.
  * - `PublishExit`, `PublishDelete`: events, with what the binary said of the task's end, or with status 255 and now.
  * - `Unregister`, `CloseLogPipe`: the task is no longer known.
@@ -32,7 +34,12 @@ export const Step = t.union(
     t.readonly(t.type({ _tag: t.literal('UnmountBundle') })),
     t.readonly(t.type({ _tag: t.literal('RemoveRootfs') })),
     t.readonly(t.type({ _tag: t.literal('RemoveBundle') })),
-    t.readonly(t.type({ _tag: t.literal('RemoveWorkDirectory'), path: B.ByteString })),
+    t.readonly(
+      t.intersection([
+        t.type({ _tag: t.literal('RemoveWorkDirectory'), path: B.ByteString }),
+        t.partial({ identity: t.union([FileStatus, t.null]) }),
+      ]),
+    ),
     t.readonly(t.type({ _tag: t.literal('RemoveLeftover') })),
     t.readonly(t.type({ _tag: t.literal('PublishExit'), known: t.boolean })),
     t.readonly(t.type({ _tag: t.literal('PublishDelete'), known: t.boolean })),
@@ -47,13 +54,6 @@ export type Step = t.TypeOf<typeof Step>;
 export type StepTree =
   | { readonly _tag: 'End'; readonly succeeded: boolean }
   | { readonly _tag: 'Do'; readonly step: Step; readonly onSuccess: StepTree; readonly onFailure: StepTree };
-
-export const StepTree: t.Type<StepTree, unknown> = t.recursion('StepTree', () =>
-  t.union([
-    t.readonly(t.type({ _tag: t.literal('End'), succeeded: t.boolean })),
-    t.readonly(t.type({ _tag: t.literal('Do'), step: Step, onSuccess: StepTree, onFailure: StepTree })),
-  ]),
-);
 
 export const succeeded: StepTree = { _tag: 'End', succeeded: true };
 export const failed: StepTree = { _tag: 'End', succeeded: false };
@@ -111,3 +111,53 @@ export const nameOf = ({ _tag }: Step): string => {
   names.set(_tag, name);
   return name;
 };
+
+/** What a step acts on, or how, beside its name. */
+const detailOf = (step: Step): string => {
+  switch (step._tag) {
+    case 'WriteBootstrap':
+      return step.content;
+    case 'RunBinary':
+      return step.program;
+    case 'RemoveWorkDirectory':
+      return step.path;
+    case 'PublishExit':
+    case 'PublishDelete':
+      return String(step.known);
+    default:
+      return '';
+  }
+};
+
+const isSameStep = (first: Step, second: Step): boolean =>
+  first._tag === second._tag && detailOf(first) === detailOf(second);
+
+/** Whether the same is done, whatever fails; not whether the same stands there. */
+export const isSameTree = (first: StepTree, second: StepTree): boolean => {
+  if (first === second) return true;
+  if (first._tag === 'End' || second._tag === 'End')
+    return first._tag === 'End' && second._tag === 'End' && first.succeeded === second.succeeded;
+  return (
+    isSameStep(first.step, second.step) &&
+    isSameTree(first.onSuccess, second.onSuccess) &&
+    (first.onSuccess === first.onFailure && second.onSuccess === second.onFailure
+      ? true
+      : isSameTree(first.onFailure, second.onFailure))
+  );
+};
+
+/** The same tree with every step changed; what two branches share they go on sharing. */
+export const mapSteps =
+  (change: (step: Step) => Step) =>
+  (tree: StepTree): StepTree => {
+    const changed = new Map<StepTree, StepTree>();
+    const visit = (at: StepTree): StepTree => {
+      if (at._tag === 'End') return at;
+      const known = changed.get(at);
+      if (known !== undefined) return known;
+      const made = perform(change(at.step), visit(at.onSuccess), visit(at.onFailure));
+      changed.set(at, made);
+      return made;
+    };
+    return visit(tree);
+  };

@@ -108,7 +108,10 @@ const planWorkDirectories = (
   const removed = new Set(bundles.flatMap(({ steps }) => workDirectoriesRemovedBy(steps)));
   return names
     .filter((name) => !removed.has(Layout.below(root, namespace, name)))
-    .map((name) => ({ name, reason: decideWorkDirectory({ registered: adopted.has(name), held: held.has(name) }) }));
+    .map((name) => ({
+      name,
+      reason: decideWorkDirectory({ registered: adopted.has(name), held: held.has(name), planned: true }),
+    }));
 };
 
 /** The plan that a policy makes of a survey: pure, so that it is the same wherever it is computed. */

@@ -5,6 +5,7 @@ import * as t from 'io-ts';
 const reasons = {
   'not-a-directory': 'Ignore',
   hidden: 'Ignore',
+  gone: 'Ignore',
   'task-running': 'Adopt',
   'shim-answers': 'Adopt',
   'task-exited': 'Adopt',
@@ -41,6 +42,8 @@ const reasons = {
   'out-of-resources': 'Hold',
   'not-probed': 'Hold',
   'not-recorded': 'Hold',
+  'plan-stale': 'Hold',
+  'not-planned': 'Hold',
   interrupted: 'Hold',
 } as const;
 

@@ -20,10 +20,11 @@ import type { Policy } from './Policy.js';
 /**
  * - `registered`: its task was taken back; it stays.
  * - `held`: its bundle is held; it stays.
+ * - `not-planned`: nobody owns it, but the plan that is carried out does not say to remove it; it stays.
  * - `not-registered`: nobody that was taken back owns it; it is removed, whatever it is (H20).
  */
 export const WorkDirectoryReason = t.keyof(
-  { registered: null, held: null, 'not-registered': null },
+  { registered: null, held: null, 'not-planned': null, 'not-registered': null },
   'WorkDirectoryReason',
 );
 export type WorkDirectoryReason = t.TypeOf<typeof WorkDirectoryReason>;
@@ -32,12 +33,15 @@ export type WorkDirectoryReason = t.TypeOf<typeof WorkDirectoryReason>;
 export interface Owner {
   readonly registered: boolean;
   readonly held: boolean;
+  /** Whether it may be removed when nobody owns it. */
+  readonly planned: boolean;
 }
 
 /** Every entry counts: files, symlinks, and hidden names, too. */
 export const decideWorkDirectory = (owner: Owner): WorkDirectoryReason => {
   if (owner.registered) return 'registered';
-  return owner.held ? 'held' : 'not-registered';
+  if (owner.held) return 'held';
+  return owner.planned ? 'not-registered' : 'not-planned';
 };
 
 /** What became of an entry. An `error` says why one that should go is still there. */

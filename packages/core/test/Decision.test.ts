@@ -189,7 +189,15 @@ describe('decide, row by row (SPEC 4)', () => {
 
   it('has a row for every reason, but for those that do not come from a decision', () => {
     const reached = new Set(rows.flatMap(([, evidence]) => settled(evidence) ?? []));
-    const others = ['shim-answers', 'not-recorded', 'interrupted', ...reasonsOfTwoSigns];
+    const others = [
+      'shim-answers',
+      'not-recorded',
+      'plan-stale',
+      'not-planned',
+      'gone',
+      'interrupted',
+      ...reasonsOfTwoSigns,
+    ];
     expect(allReasons.filter((reason) => !reached.has(reason) && !others.includes(reason))).toEqual([]);
   });
 });

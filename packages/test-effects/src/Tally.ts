@@ -84,6 +84,9 @@ const isReachable = (policy: Policy, reason: Reason): boolean => {
     case 'interrupted':
     case 'not-probed':
     case 'not-recorded':
+    case 'plan-stale':
+    case 'not-planned':
+    case 'gone':
     case 'older-than-boot': // no imaginary machine was started anew
     case 'orphan-reaped': // that is asked for by people
       return false;

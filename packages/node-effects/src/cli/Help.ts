@@ -74,7 +74,8 @@ asked, so that the recording can be replayed under each.
 
 Usage: shim-recovery plan [options]
 
-${hostOptions}  --detailed-exitcode     exit with 3 when something would be destroyed or held
+${hostOptions}  --out FILE              also save the plan, for recover --plan FILE; FILE must not exist yet. Not with --no-probe
+  --detailed-exitcode     exit with 3 when something would be destroyed or held
   --no-probe              do not ask shims; what depends on their answer is held
   -h, --help              this text
 
@@ -87,9 +88,15 @@ Refuses while a daemon serves these directories. While it runs it holds the lock
 daemon that is started meanwhile waits. On SIGINT or SIGTERM it finishes the step in hand and reports what is left;
 running it again goes on from there.
 
-Usage: shim-recovery recover [options]
+With --plan it carries out a plan that was saved: it looks and asks afresh, does what the plan says and would still be
+done now, and holds the rest, with what changed. What is not in the plan is not touched.
 
-${hostOptions}  --detailed-exitcode     exit with 3 also when something was destroyed
+Usage: shim-recovery recover [options]
+       shim-recovery recover --plan FILE [options]
+
+${hostOptions}  --plan FILE             do only what plan --out saved there. With it only --record, --concurrency, the time-outs,
+                          --watch, --force, --json and --detailed-exitcode are taken; the plan settles the others
+  --detailed-exitcode     exit with 3 also when something was destroyed
   --watch                 stay attached: copy shims' logs to stderr, clean up after shims that end, print their events
                           as lines of JSON; until SIGINT or SIGTERM, which leave the shims running; until then
                           a daemon that is started waits, so that no two clean up after the same shim

@@ -71,6 +71,14 @@ export interface ExplainOptions {
   readonly isJson: boolean;
 }
 
+/** What the one who carries a plan out may say: the plan says the rest. */
+export type OwnOptions = Pick<HostOptions, 'waiting' | 'timeouts' | 'isJson' | 'isDetailedExitCode'>;
+
+/** What `recover` is told to act on: this host as it is, or as a saved plan says. */
+export type RecoverSource =
+  | { readonly _tag: 'Host'; readonly host: HostOptions }
+  | { readonly _tag: 'Plan'; readonly path: string; readonly own: OwnOptions };
+
 export type Command =
   | { readonly _tag: 'Help'; readonly about: CommandName | undefined }
   | { readonly _tag: 'Version' }
@@ -79,10 +87,11 @@ export type Command =
       readonly host: HostOptions;
       readonly isProbing: boolean;
       readonly recordPath: string | undefined;
+      readonly outPath: string | undefined;
     }
   | {
       readonly _tag: 'Recover';
-      readonly host: HostOptions;
+      readonly source: RecoverSource;
       readonly isWatching: boolean;
       readonly isForced: boolean;
       readonly recordPath: string | undefined;
@@ -97,7 +106,8 @@ export interface UsageError {
   readonly message: string;
 }
 
-const usage = (message: string): E.Either<UsageError, never> => E.left({ message });
+/** A mistake, said in one line. */
+export const usage = (message: string): E.Either<UsageError, never> => E.left({ message });
 
 const hostOptions = {
   help: { type: 'boolean', short: 'h' },
@@ -131,8 +141,8 @@ const {
 } = hostOptions;
 
 const optionsOf = {
-  plan: { ...hostOptions, 'no-probe': { type: 'boolean' } },
-  recover: { ...hostOptions, watch: { type: 'boolean' }, force: { type: 'boolean' } },
+  plan: { ...hostOptions, 'no-probe': { type: 'boolean' }, out: { type: 'string' } },
+  recover: { ...hostOptions, watch: { type: 'boolean' }, force: { type: 'boolean' }, plan: { type: 'string' } },
   replay: {
     help: { type: 'boolean', short: 'h' },
     policy: { type: 'string' },
@@ -349,7 +359,7 @@ const checkApart = ({ state, root }: Pick<HostOptions, 'state' | 'root'>): E.Eit
     : E.right(undefined);
 
 /** The two kinds of default follow the directories: another state directory is another daemon's. */
-const parseHost = (values: Values): E.Either<UsageError, HostOptions> =>
+export const parseHost = (values: Values): E.Either<UsageError, HostOptions> =>
   pipe(
     E.Do,
     E.bind('state', () => parsePath(values, 'state', defaultState)),
@@ -377,28 +387,112 @@ const parseHost = (values: Values): E.Either<UsageError, HostOptions> =>
     })),
   );
 
-/** Where to record to: not where a run looks, lest it find the recording itself. */
-const parseRecordPath = (values: Values, { state, root }: HostOptions): E.Either<UsageError, string | undefined> => {
-  const typed = textOf(values, 'record');
-  if (typed === undefined) return E.right(undefined);
-  if (typed === '-') return usage('--record takes a file; stdout is for the report');
-  return pipe(
-    parsePath(values, 'record', ''),
-    E.chain((file) => {
-      const inside = [state, root].find((directory) => isWithin(directory, file));
-      return inside === undefined
-        ? E.right(file)
-        : usage(`--record ${file} lies in ${inside}, which is looked at and cleaned up; name a file elsewhere`);
-    }),
-  );
+/** Where the commands write to: not where a run looks, lest it find the file itself. */
+export const checkOutside = (
+  file: { readonly option: string; readonly path: string },
+  { state, root }: Pick<HostOptions, 'state' | 'root'>,
+): E.Either<UsageError, void> => {
+  const inside = [state, root].find((directory) => isWithin(directory, file.path));
+  return inside === undefined
+    ? E.right(undefined)
+    : usage(
+        `--${file.option} ${file.path} lies in ${inside}, which is looked at and cleaned up; name a file elsewhere`,
+      );
 };
 
-/** What `plan` and `recover` are told. */
-const parseRun = (values: Values) =>
+const parseFile = (values: Values, option: 'record' | 'out'): E.Either<UsageError, string | undefined> => {
+  const typed = textOf(values, option);
+  if (typed === undefined) return E.right(undefined);
+  return typed === '-' ? usage(`--${option} takes a file; stdout is for the report`) : parsePath(values, option, '');
+};
+
+const parseFileOutside = (
+  values: Values,
+  option: 'record' | 'out',
+  host: HostOptions,
+): E.Either<UsageError, string | undefined> =>
+  pipe(
+    parseFile(values, option),
+    E.chainFirst((path) => (path === undefined ? E.right(undefined) : checkOutside({ option, path }, host))),
+  );
+
+type PlanCommand = Extract<Command, { readonly _tag: 'Plan' }>;
+
+const parsePlan = (values: Values): E.Either<UsageError, PlanCommand> =>
   pipe(
     E.Do,
     E.bind('host', () => parseHost(values)),
-    E.bind('recordPath', ({ host }) => parseRecordPath(values, host)),
+    E.bind('recordPath', ({ host }) => parseFileOutside(values, 'record', host)),
+    E.bind('outPath', ({ host }) => parseFileOutside(values, 'out', host)),
+    E.map((run): PlanCommand => ({ _tag: 'Plan', ...run, isProbing: !isSet(values, 'no-probe') })),
+    E.filterOrElse(
+      ({ outPath, isProbing }) => outPath === undefined || isProbing,
+      (): UsageError => ({
+        message: '--out saves what is to be done, and with --no-probe that is not known; leave one of them out',
+      }),
+    ),
+    E.filterOrElse(
+      ({ outPath, recordPath }) => outPath === undefined || outPath !== recordPath,
+      (): UsageError => ({ message: '--out and --record name the same file; give each its own' }),
+    ),
+  );
+
+/** The options that do not change what is decided, so that whoever carries a plan out may choose them. */
+const ownOptions = [
+  'plan',
+  'help',
+  'concurrency',
+  'load-timeout',
+  'cleanup-timeout',
+  'shutdown-timeout',
+  'json',
+  'detailed-exitcode',
+  'record',
+  'watch',
+  'force',
+];
+
+const parsePlanPath = (values: Values): E.Either<UsageError, string> => {
+  const fixed = Object.keys(values).find((name) => !ownOptions.includes(name));
+  if (fixed !== undefined)
+    return usage(`--${fixed} was settled when the plan was made; leave it out, or make a new plan with it`);
+  if (textOf(values, 'plan') === '-') return usage('--plan reads a file, not stdin; save the plan first');
+  return parsePath(values, 'plan', '');
+};
+
+const parseSource = (values: Values): E.Either<UsageError, RecoverSource> =>
+  values['plan'] === undefined
+    ? pipe(
+        parseHost(values),
+        E.map((host) => ({ _tag: 'Host', host })),
+      )
+    : pipe(
+        E.Do,
+        E.bind('path', () => parsePlanPath(values)),
+        // All but these few are the plan's to say.
+        E.bind('own', () => parseHost(values)),
+        E.map(({ path: file, own: { waiting, timeouts, isJson, isDetailedExitCode } }) => ({
+          _tag: 'Plan',
+          path: file,
+          own: { waiting, timeouts, isJson, isDetailedExitCode },
+        })),
+      );
+
+type RecoverCommand = Extract<Command, { readonly _tag: 'Recover' }>;
+
+const parseRecover = (values: Values): E.Either<UsageError, RecoverCommand> =>
+  pipe(
+    E.Do,
+    E.bind('source', () => parseSource(values)),
+    E.bind('recordPath', ({ source }) =>
+      source._tag === 'Host' ? parseFileOutside(values, 'record', source.host) : parseFile(values, 'record'),
+    ),
+    E.map((run) => ({
+      _tag: 'Recover',
+      ...run,
+      isWatching: isSet(values, 'watch'),
+      isForced: isSet(values, 'force'),
+    })),
   );
 
 const parseReplay = ({ values, files }: Typed): E.Either<UsageError, ReplayOptions> => {
@@ -524,20 +618,9 @@ const parseCommand = (command: CommandName, args: ReadonlyArray<string>): E.Eith
         case 'demo':
           return E.right({ _tag: 'Demo' });
         case 'plan':
-          return pipe(
-            parseRun(values),
-            E.map((run) => ({ _tag: 'Plan', ...run, isProbing: !isSet(values, 'no-probe') })),
-          );
+          return parsePlan(values);
         case 'recover':
-          return pipe(
-            parseRun(values),
-            E.map((run) => ({
-              _tag: 'Recover',
-              ...run,
-              isWatching: isSet(values, 'watch'),
-              isForced: isSet(values, 'force'),
-            })),
-          );
+          return parseRecover(values);
         case 'compare':
           return pipe(
             parseCompare(typed),

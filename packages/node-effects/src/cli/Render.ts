@@ -1,5 +1,12 @@
 /** A report as people read it. */
-import type { BundleReport, NamespaceReport, Report, StepReport, VerdictName } from '@shim-recovery/core/Report';
+import {
+  type BundleReport,
+  type NamespaceReport,
+  type Report,
+  type StepReport,
+  type VerdictName,
+  verdictWords,
+} from '@shim-recovery/core/Report';
 
 /** Marks text; the plain one leaves it as it is. */
 export interface Style {
@@ -17,16 +24,6 @@ const marked =
   (text: string): string =>
     `\u001b[${code}m${text}\u001b[0m`;
 export const colourStyle: Style = { strong: marked(1), good: marked(32), bad: marked(31), faint: marked(2) };
-
-/** How a verdict is called. */
-export const verdictWords: Readonly<Record<VerdictName, string>> = {
-  ignore: 'ignore',
-  adopt: 'adopt',
-  reap: 'reap',
-  cleanUp: 'clean up',
-  discard: 'discard',
-  hold: 'hold',
-};
 
 export const verdictStyle = (style: Style, verdict: VerdictName): ((text: string) => string) => {
   switch (verdict) {
@@ -68,13 +65,17 @@ const bundleLines = (style: Style, width: number, bundle: BundleReport): Readonl
 
 const workDirLines = (style: Style, command: Report['command'], namespace: NamespaceReport): ReadonlyArray<string> => {
   const removed = command === 'recover' ? 'removed' : 'would be removed';
-  return namespace.workDirs
-    .filter((entry) => entry.removed || entry.error !== undefined)
-    .map(({ name, error }) =>
-      error === undefined
-        ? `  working directory ${name} ${removed}: no task of this id is registered`
-        : style.bad(`  working directory ${name} is still there: ${error}`),
-    );
+  return namespace.workDirs.flatMap(({ name, error, reason, removed: isRemoved }) => {
+    if (error !== undefined) return [style.bad(`  working directory ${name} is still there: ${error}`)];
+    if (isRemoved) return [`  working directory ${name} ${removed}: no task of this id is registered`];
+    return reason === 'not-planned'
+      ? [
+          style.strong(
+            `  working directory ${name} stays: no task of this id is registered, but the plan does not name it`,
+          ),
+        ]
+      : [];
+  });
 };
 
 const namespaceLines = (
@@ -94,7 +95,7 @@ const namespaceLines = (
 
 const plural = (count: number, one: string, many: string): string => `${count} ${count === 1 ? one : many}`;
 
-const summaryLine = ({ command, summary, interrupted, startedAt, durationMs }: Report): string => {
+const summaryLine = ({ command, summary, interrupted, startedAt, durationMs, plannedAt }: Report): string => {
   const counts: ReadonlyArray<readonly [number, string, string]> =
     command !== 'recover'
       ? [
@@ -119,7 +120,8 @@ const summaryLine = ({ command, summary, interrupted, startedAt, durationMs }: R
   const words = counts.filter(([count]) => count > 0).map(([count, one, many]) => plural(count, one, many));
   const what = words.length === 0 ? 'nothing to do' : words.join(', ');
   const when = command === 'replay' ? `as recorded at ${startedAt}` : `in ${Math.round(durationMs)} ms`;
-  return `${command}: ${what}, ${when}${interrupted ? '; interrupted, what is left undone is said above' : ''}`;
+  const plan = plannedAt === undefined ? '' : `, as planned at ${plannedAt}`;
+  return `${command}: ${what}${plan}, ${when}${interrupted ? '; interrupted, what is left undone is said above' : ''}`;
 };
 
 /** The whole report, ending with a summary of one line. */

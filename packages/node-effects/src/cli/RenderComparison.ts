@@ -7,7 +7,8 @@ import {
   isRemoved,
   type WorkDirectoryDifference,
 } from '@shim-recovery/core/Comparison';
-import { showStep, type Style, verdictStyle, verdictWords } from './Render.js';
+import { verdictWords } from '@shim-recovery/core/Report';
+import { showStep, type Style, verdictStyle } from './Render.js';
 
 const titles: Readonly<Record<Difference, string>> = {
   'alive-destroyed': 'alive, and destroyed by one of them only',

@@ -1,6 +1,7 @@
 /** An explanation as people read it: one line for each question, then the steps. */
 import type { ExplainedPath, ExplainedStep, Explanation, ExplanationRow } from '@shim-recovery/core/Explanation';
-import { showStep, type Style, verdictStyle, verdictWords } from './Render.js';
+import { verdictWords } from '@shim-recovery/core/Report';
+import { showStep, type Style, verdictStyle } from './Render.js';
 
 const rowLine =
   (style: Style) =>

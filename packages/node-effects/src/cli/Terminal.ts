@@ -46,7 +46,8 @@ const makeProgress = (stderr: NodeJS.WriteStream): Progress => {
     const nowMs = performance.now();
     if (nowMs - drawnMs < redrawMs || total === 0) return;
     drawnMs = nowMs;
-    const [label, count] = carriedOut > 0 ? ['recovering', carriedOut] : ['asking', settled];
+    // What a plan names and is gone was not found, but is done with all the same.
+    const [label, count] = carriedOut > 0 ? ['recovering', Math.min(carriedOut, total)] : ['asking', settled];
     const filled = Math.min(barWidth, Math.round((barWidth * count) / total));
     stderr.write(`${clearLine}${label} [${'#'.repeat(filled)}${' '.repeat(barWidth - filled)}] ${count}/${total}`);
   };

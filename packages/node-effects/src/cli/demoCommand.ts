@@ -140,10 +140,14 @@ const perform = async (places: Places, terminal: Terminal, isInterrupted: () => 
   const shims = await startShims(places);
   try {
     await terminal.print(introduction(places));
-    const planned = await runPlan(optionsFor(places), terminal, { isProbing: true, recordPath: undefined });
+    const planned = await runPlan(optionsFor(places), terminal, {
+      isProbing: true,
+      recordPath: undefined,
+      outPath: undefined,
+    });
     if (planned !== exitCode.done || isInterrupted()) return planned;
     await terminal.print('\nNow doing it:\n\n');
-    return await runRecover(optionsFor(places), terminal, {
+    return await runRecover({ _tag: 'Host', host: optionsFor(places) }, terminal, {
       isWatching: false,
       isForced: false,
       recordPath: undefined,

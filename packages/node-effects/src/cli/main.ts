@@ -27,7 +27,7 @@ const runCommand = async (command: Command, terminal: Terminal): Promise<number>
     }
     case 'Recover': {
       const { runRecover } = await import('./recoverCommand.js');
-      return runRecover(command.host, terminal, command);
+      return runRecover(command.source, terminal, command);
     }
     case 'Replay': {
       const { runReplay } = await import('./replayCommand.js');

@@ -1,16 +1,22 @@
 /** `shim-recovery plan`: what a restart would do, and why. Changes nothing. */
+import type { Capabilities } from '@shim-recovery/core/Capabilities';
 import { policies } from '@shim-recovery/core/Policy';
-import { showRecoveryError } from '@shim-recovery/core/Preparation';
-import { plan } from '@shim-recovery/core/Recovery';
+import { refuseTooMuch, showRecoveryError } from '@shim-recovery/core/Preparation';
+import { identify, type Planned, plan } from '@shim-recovery/core/Recovery';
 import { changesSomething, type Report } from '@shim-recovery/core/Report';
 import { headOf } from '@shim-recovery/core/Recording';
+import { savedPlanOf } from '@shim-recovery/core/SavedPlan';
 import * as E from 'fp-ts/lib/Either.js';
+import { pipe } from 'fp-ts/lib/function.js';
+import * as TE from 'fp-ts/lib/TaskEither.js';
 import { exitCode } from './ExitCode.js';
 import { capabilitiesOf, openStore, settingsOf } from './Host.js';
 import { listenForInterruption } from './Interruption.js';
 import type { HostOptions } from './Options.js';
+import { checkPlanFile, writePlanFile } from './PlanFile.js';
 import { renderReport } from './Render.js';
 import { openRecording, type RecordingFile } from './RecordingFile.js';
+import { optionsToSave } from './SavedOptions.js';
 import type { Terminal } from './Terminal.js';
 import { both } from './Watch.js';
 
@@ -43,14 +49,36 @@ export const refuse = (terminal: Terminal, why: string): number => {
 export interface PlanOptions {
   readonly isProbing: boolean;
   readonly recordPath: string | undefined;
+  readonly outPath: string | undefined;
 }
+
+/** Writes down what is to be carried out later. Left: why there is nothing to be written, or it could not be. */
+const save = async (
+  options: HostOptions,
+  outPath: string,
+  capabilities: Capabilities,
+  { plan: planned, report }: Planned,
+): Promise<E.Either<string, void>> => {
+  const settings = settingsOf(options);
+  if (report.interrupted) return E.left('interrupted before all was decided, so that the plan was not saved');
+  const verdicts = planned.namespaces.flatMap(({ bundles }) => bundles.map(({ verdict }) => verdict));
+  return pipe(
+    TE.fromEither(refuseTooMuch(settings.policy, verdicts)),
+    TE.mapLeft((error) => `the plan was not saved, as recover would refuse it: ${showRecoveryError(error)}`),
+    TE.chain(() => pipe(identify(settings)(planned)(capabilities), TE.mapLeft(showRecoveryError))),
+    TE.map(savedPlanOf(settings, Date.parse(report.startedAt), optionsToSave(options))),
+    TE.chainEitherK((saved) => writePlanFile(outPath, saved)),
+  )();
+};
 
 /** Runs the command; the exit code. */
 export const runPlan = async (
   options: HostOptions,
   terminal: Terminal,
-  { isProbing, recordPath }: PlanOptions,
+  { isProbing, recordPath, outPath }: PlanOptions,
 ): Promise<number> => {
+  const writable = outPath === undefined ? E.right(undefined) : checkPlanFile(outPath);
+  if (E.isLeft(writable)) return refuse(terminal, writable.left);
   const store = await openStore(options, 'shared');
   if (E.isLeft(store)) return refuse(terminal, store.left);
   const interruption = listenForInterruption(() => undefined);
@@ -73,7 +101,11 @@ export const runPlan = async (
     terminal.clearProgress();
     recording.right.end(report)();
     sayMissingNamespaces(options, terminal, report);
+    const saved =
+      outPath === undefined ? E.right(undefined) : await save(options, outPath, capabilities.right, planned.right);
+    if (E.isLeft(saved)) terminal.say(`shim-recovery: ${saved.left}`);
     await terminal.print(formatReport(options, terminal, report));
+    if (E.isLeft(saved)) return interruption.exitCode() ?? exitCode.couldNotRun;
     const outcome = options.isDetailedExitCode && changesSomething(report) ? exitCode.somethingElse : exitCode.done;
     return interruption.exitCode() ?? withRecording(recording.right, outcome);
   } finally {

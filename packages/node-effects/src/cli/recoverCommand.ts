@@ -1,16 +1,19 @@
 /** `shim-recovery recover`: does what `plan` says, and with `--watch` stays attached. */
+import { asPlanned, everything, type Mandate } from '@shim-recovery/core/Mandate';
 import { showRecoveryError } from '@shim-recovery/core/Preparation';
 import { type Recovered, recover } from '@shim-recovery/core/Recovery';
 import { headOf } from '@shim-recovery/core/Recording';
-import { changesSomething, type Report } from '@shim-recovery/core/Report';
+import { changesSomething, type Report, type WorkDirectoryReport } from '@shim-recovery/core/Report';
 import * as E from 'fp-ts/lib/Either.js';
+import { pipe } from 'fp-ts/lib/function.js';
 import { isServed } from '../containerd/DaemonProbe.js';
 import { lineSink } from '../EventSinks.js';
 import { exitCode } from './ExitCode.js';
 import { capabilitiesOf, type OpenStore, openStore, settingsOf } from './Host.js';
 import { type Interruption, listenForInterruption } from './Interruption.js';
 import { makeLogLines, taskName } from './LogLines.js';
-import { daemonSocketOf, type HostOptions } from './Options.js';
+import { checkOutside, daemonSocketOf, type HostOptions, type RecoverSource } from './Options.js';
+import { readPlanFile } from './PlanFile.js';
 import { formatReport, refuse, sayMissingNamespaces, withRecording } from './planCommand.js';
 import { openRecording } from './RecordingFile.js';
 import type { Terminal } from './Terminal.js';
@@ -47,10 +50,14 @@ const openLocked = async (
   return unlocked;
 };
 
+const isNotPlanned = ({ reason }: WorkDirectoryReport): boolean => reason === 'not-planned';
+
 const outcomeOf = (options: HostOptions, report: Report): number => {
   const { summary, namespaces } = report;
   const isIncomplete =
-    summary.failedSteps + summary.hold > 0 || namespaces.some(({ error }) => error !== null) || report.interrupted;
+    summary.failedSteps + summary.hold > 0 ||
+    namespaces.some(({ error, workDirs }) => error !== null || workDirs.some(isNotPlanned)) ||
+    report.interrupted;
   const isDetailed = options.isDetailedExitCode && changesSomething(report);
   return isIncomplete || isDetailed ? exitCode.somethingElse : exitCode.done;
 };
@@ -64,12 +71,38 @@ const watch = async (terminal: Terminal, recovered: Recovered, interruption: Int
   clearInterval(keepAlive);
 };
 
+/** What to act on, and what of it may be done. */
+interface Task {
+  readonly host: HostOptions;
+  readonly mandate: Mandate;
+}
+
+/** Left: one line that says why the plan cannot be carried out. */
+const taskOf = (source: RecoverSource, { recordPath }: RecoverOptions): E.Either<string, Task> => {
+  if (source._tag === 'Host') return E.right({ host: source.host, mandate: everything });
+  return pipe(
+    readPlanFile(source.path, source.own),
+    E.chainFirst(({ host }) =>
+      recordPath === undefined
+        ? E.right(undefined)
+        : pipe(
+            checkOutside({ option: 'record', path: recordPath }, host),
+            E.mapLeft(({ message }) => message),
+          ),
+    ),
+    E.map(({ saved, host }) => ({ host, mandate: asPlanned(host.policy, saved) })),
+  );
+};
+
 /** Runs the command; the exit code. */
 export const runRecover = async (
-  options: HostOptions,
+  source: RecoverSource,
   terminal: Terminal,
   recoverOptions: RecoverOptions,
 ): Promise<number> => {
+  const task = taskOf(source, recoverOptions);
+  if (E.isLeft(task)) return refuse(terminal, task.left);
+  const { host: options, mandate } = task.right;
   const objected = recoverOptions.isForced ? undefined : await objection(options);
   if (objected !== undefined) return refuse(terminal, objected);
   const store = await openLocked(options, terminal, recoverOptions);
@@ -99,7 +132,7 @@ export const runRecover = async (
         : {}),
     });
     if (E.isLeft(capabilities)) return refuse(terminal, capabilities.left);
-    const recovered = await recover(settings)(capabilities.right)();
+    const recovered = await recover(settings, mandate)(capabilities.right)();
     if (E.isLeft(recovered)) return refuse(terminal, showRecoveryError(recovered.left));
     const { report, stop } = recovered.right;
     terminal.clearProgress();

@@ -57,8 +57,8 @@ const neededBy: Readonly<Record<string, ReadonlyArray<string>>> = {
 /** What some options say nothing without. */
 const neededWith: Readonly<Record<string, ReadonlyArray<string>>> = { '--orphans': ['--policy', 'careful'] };
 
-/** Options that exclude all that tell of this host. */
-const excludesHost = ['--recording'];
+/** Options that exclude others: those that tell of this host, or all that a plan settles. */
+const excludesOthers = ['--recording', '--plan', '--out'];
 
 describe.each(commandNames)('the help of %s', (name) => {
   const documented = documentedIn(helpText(name));
@@ -78,7 +78,7 @@ describe.each(commandNames)('the help of %s', (name) => {
       if (option.value !== undefined) expect(mistake(name, option.name)).toMatch(/argument missing|see shim-recovery/);
       else expect(mistake(name, `${option.name}=x`)).toMatch(/does not take an argument/);
     }
-    const together = documented.filter((option) => !['--help', ...excludesHost].includes(option.name));
+    const together = documented.filter((option) => !['--help', ...excludesOthers].includes(option.name));
     expect(E.isRight(parseCommandLine([name, ...file, ...together.flatMap(typed)]))).toBe(true);
   });
 
@@ -237,6 +237,59 @@ test('where plan and recover record', () => {
   }
 });
 
+test('where plan saves to, and what recover carries out', () => {
+  expect(right(parseCommandLine(['plan', '--out', 'x']))).toMatchObject({ outPath: path.resolve('x') });
+  expect(right(parseCommandLine(['plan']))).toMatchObject({ outPath: undefined });
+  expect(right(parseCommandLine(['recover']))).toMatchObject({ source: { _tag: 'Host' } });
+  const told = ['recover', '--plan', 'x', '--load-timeout', '1s', '--concurrency', '7', '--json', '--watch', '--force'];
+  expect(right(parseCommandLine([...told, '--record', 'y', '--detailed-exitcode']))).toEqual({
+    _tag: 'Recover',
+    source: {
+      _tag: 'Plan',
+      path: path.resolve('x'),
+      own: {
+        waiting: 7,
+        timeouts: { loadMs: 1_000, cleanUpMs: 5_000, shutdownMs: 3_000 },
+        isJson: true,
+        isDetailedExitCode: true,
+      },
+    },
+    recordPath: path.resolve('y'),
+    isWatching: true,
+    isForced: true,
+  });
+});
+
+test('whatever a plan settles cannot be said again', () => {
+  const settled = documentedIn(helpText('recover'))
+    .filter(({ name, value }) => E.isLeft(parseCommandLine(['recover', '--plan', 'x', name, ...(value ? ['1s'] : [])])))
+    .map(({ name }) => name);
+  // The help says which others are taken.
+  const [, taken = ''] = /With it only ((?:.|\n)*?) are taken/.exec(helpText('recover')) ?? [];
+  for (const name of settled) {
+    if (name === '--plan' || name === '--concurrency') continue;
+    expect(mistake('recover', '--plan', 'x', `${name}${name === '--debug' ? '' : '=1'}`)).toBe(
+      `${name} was settled when the plan was made; leave it out, or make a new plan with it`,
+    );
+    expect(taken).not.toContain(`${name},`);
+  }
+  expect(settled).toEqual(
+    expect.arrayContaining([
+      '--state',
+      '--root',
+      '--store',
+      '--namespace',
+      '--policy',
+      '--orphans',
+      '--may-destroy',
+      '--address',
+      '--ttrpc-address',
+      '--publish-binary',
+      '--debug',
+    ]),
+  );
+});
+
 const pair = ['--policy', 'containerd-1.7', '--policy', 'containerd-2.1'];
 
 test('one policy is compared with the default one, two with each other', () => {
@@ -293,6 +346,18 @@ test.each<readonly [ReadonlyArray<string>, RegExp]>([
   [['recover', '--record', '-'], /^--record takes a file; stdout is for the report$/],
   [['plan', '--state', '/a/state', '--record', '/a/state/x'], /^--record \/a\/state\/x lies in \/a\/state, which is/],
   [['plan', '--root', '/a/root', '--record', '/a/root/b/../x'], /^--record \/a\/root\/x lies in \/a\/root, which is/],
+  [['plan', '--out='], /^--out is empty/],
+  [['plan', '--out', '-'], /^--out takes a file; stdout is for the report$/],
+  [['plan', '--out', 'x', '--no-probe'], /^--out saves what is to be done, and with --no-probe that is not known;/],
+  [['plan', '--out', 'x', '--record', './x'], /^--out and --record name the same file; give each its own$/],
+  [['plan', '--state', '/a/state', '--out', '/a/state/x'], /^--out \/a\/state\/x lies in \/a\/state, which is/],
+  [['plan', '--plan', 'x'], /^plan has no option --plan;/],
+  [['recover', '--out', 'x'], /^recover has no option --out;/],
+  [['recover', '--plan='], /^--plan is empty; give it a path$/],
+  [['recover', '--plan', '-'], /^--plan reads a file, not stdin; save the plan first$/],
+  [['recover', '--plan', 'a\0b'], /^--plan holds a NUL byte$/],
+  [['recover', '--plan', 'x', '--concurrency', '0'], /^--concurrency 0 is not a number/],
+  [['recover', '--plan', 'x', '--record', '-'], /^--record takes a file/],
   [['replay'], /^replay needs the recording: replay FILE$/],
   [['replay', ''], /^replay needs the recording/],
   [['replay', 'a', 'b'], /^replay takes one recording, and "b" is one more$/],

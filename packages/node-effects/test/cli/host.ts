@@ -134,6 +134,8 @@ export interface Host {
   /** Everything below the two directories with all that would tell of a change. */
   readonly fingerprint: () => ReadonlyArray<string>;
   readonly stopShim: (id: string) => Promise<void>;
+  /** Another shim where a bundle's listened. */
+  readonly replaceShim: (id: string, script: ShimScript) => Promise<void>;
   /** How often a bundle's shim was asked anything. */
   readonly callsTo: (id: string) => number;
   readonly cleanUp: () => Promise<void>;
@@ -206,6 +208,12 @@ export const makeHost = (): Host => {
     fingerprint: () => [state, root].flatMap((directory) => fingerprintOf(Buffer.from(directory))),
     stopShim: async (id) => {
       await shims.get(id)?.stop();
+    },
+    replaceShim: async (id, script) => {
+      const socketPath = path.join(base, `${id}.sock`);
+      await shims.get(id)?.stop();
+      fs.rmSync(socketPath, { force: true });
+      shims.set(id, right(await startScriptedShim({ socketPath, script })()));
     },
     callsTo: (id) => shims.get(id)?.calls().length ?? 0,
     cleanUp: async () => {

@@ -12,13 +12,16 @@ interface Ended {
   readonly stderr: string;
 }
 
-export const shimRecovery = (host: Host, ...args: ReadonlyArray<string>): Promise<Ended> =>
+/** With nothing but what is given: a plan settles where. */
+export const run = (...args: ReadonlyArray<string>): Promise<Ended> =>
   new Promise((resolve) => {
-    const options = ['--state', host.state, '--root', host.root, '--address', host.socket];
-    const child = execFile(process.execPath, [command, ...args, ...options], (_, stdout, stderr) =>
+    const child = execFile(process.execPath, [command, ...args], (_, stdout, stderr) =>
       resolve({ code: child.exitCode, stdout, stderr }),
     );
   });
+
+export const shimRecovery = (host: Host, ...args: ReadonlyArray<string>): Promise<Ended> =>
+  run(...args, '--state', host.state, '--root', host.root, '--address', host.socket);
 
 /** By id, as `adopt task-running`. */
 export const verdicts = (report: Report): Readonly<Record<string, string>> =>

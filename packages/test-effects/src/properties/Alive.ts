@@ -55,6 +55,9 @@ const hazardOf = (reason: Reason): Hazard | undefined => {
     case 'out-of-resources':
     case 'not-probed':
     case 'not-recorded':
+    case 'plan-stale':
+    case 'not-planned':
+    case 'gone':
     case 'interrupted':
       return undefined;
   }

@@ -19,7 +19,7 @@ const compare = (foretold: BundleReport, real: BundleReport | undefined): Violat
 };
 
 /** Being asked changes a shim that answers in turns, or that dies; and one bundle's reaping ends a shared shim. */
-const isForetellable = (world: World): boolean =>
+export const isForetellable = (world: World): boolean =>
   world.entries.every((start) => {
     const script = scriptOf(world)(start);
     const isShared = start.shim !== undefined && 'of' in start.shim;

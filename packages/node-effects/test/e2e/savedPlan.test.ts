@@ -1,0 +1,123 @@
+/**
+ * A plan is saved, then a shim dies: carrying the plan out holds what it kept, and does the rest; a run without it, and the
+ * daemon itself, go on from there.
+ */
+import * as fs from 'node:fs';
+import * as path from 'node:path';
+import { Report } from '@shim-recovery/core/Report';
+import * as E from 'fp-ts/lib/Either.js';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { run, shimRecovery, verdicts } from './command.js';
+import { type Container, type Host, isAlive, kill, makeHost, missing, mountsBelow, until } from './containerd.js';
+
+const planned = {
+  alive: 'adopt task-running',
+  'both-killed': 'cleanUp dial-failed',
+  dying: 'adopt task-running',
+  exited: 'reap no-processes',
+};
+
+const because = missing();
+const required = process.env['SHIM_RECOVERY_REQUIRE_E2E'] === '1';
+
+describe('a plan of a host whose containerd was killed', () => {
+  let host: Host;
+  const containers = new Map<string, Container>();
+  const of = (id: string): Container => containers.get(id) ?? expect.fail(`no container ${id}`);
+  const left = (id: string): ReadonlyArray<string> =>
+    [of(id).bundle, of(id).workDirectory].filter((directory) => fs.existsSync(directory));
+  const mounted = (id: string): boolean =>
+    mountsBelow(host.base).some((point) => point.startsWith(`${of(id).bundle}/`));
+  const plan = (): string => path.join(host.base, 'plan');
+  const reportOf = (stdout: string): Report => {
+    const report = Report.decode(JSON.parse(stdout));
+    return E.isRight(report) ? report.right : expect.fail(stdout);
+  };
+
+  beforeAll(async () => {
+    if (because !== undefined) {
+      if (required) throw new Error(because);
+      return;
+    }
+    host = await makeHost();
+    await host.start();
+    for (const id of Object.keys(planned)) containers.set(id, await host.runContainer(id));
+    await host.killDaemon();
+    await kill(of('exited').taskPid);
+    await kill(of('both-killed').shimPid);
+    await kill(of('both-killed').taskPid);
+  }, 60_000);
+
+  afterAll(async () => {
+    await host?.cleanUp();
+  }, 60_000);
+
+  const step = (name: string, body: () => Promise<void>): void =>
+    it(name, async (context) => (because === undefined ? body() : context.skip(because)), 60_000);
+
+  step('is saved', async () => {
+    const { code, stdout, stderr } = await shimRecovery(host, 'plan', '--json', '--out', plan());
+    expect(stderr).toBe('');
+    expect(verdicts(reportOf(stdout))).toEqual(planned);
+    expect(code).toBe(0);
+  });
+
+  step('is carried out but for the shim that died meanwhile', async () => {
+    await kill(of('dying').shimPid);
+    const { code, stdout } = await run('recover', '--json', '--plan', plan());
+    const report = reportOf(stdout);
+    expect(verdicts(report)).toEqual({ ...planned, dying: 'hold plan-stale' });
+    expect(report.summary).toMatchObject({ adopt: 1, reap: 1, cleanUp: 1, hold: 1, failedSteps: 0 });
+    expect(code).toBe(3);
+    const [dying] = report.namespaces.flatMap(({ bundles }) => bundles).filter(({ id }) => id === 'dying');
+    expect(dying?.explanation).toMatch(/^not as planned: planned was adopt, .*; now it would be clean up, as the shim/);
+  });
+
+  step('leaves what it held as it was, container and all', async () => {
+    expect(isAlive(of('dying').taskPid)).toBe(true);
+    expect(mounted('dying')).toBe(true);
+    expect(left('dying')).toHaveLength(2);
+    expect((await host.runcState()).get('dying')).toBe('running');
+  });
+
+  step('leaves what it took back alive, and of the rest nothing', async () => {
+    expect(isAlive(of('alive').taskPid) && isAlive(of('alive').shimPid) && mounted('alive')).toBe(true);
+    await until('the shim to end', () => (isAlive(of('exited').shimPid) ? undefined : true));
+    for (const id of ['exited', 'both-killed']) {
+      expect(left(id), id).toEqual([]);
+      expect(mounted(id), id).toBe(false);
+      expect((await host.runcState()).has(id), id).toBe(false);
+    }
+  });
+
+  step('can be carried out again, and comes to the same', async () => {
+    const { code, stdout } = await run('recover', '--json', '--plan', plan());
+    expect(verdicts(reportOf(stdout))).toEqual({
+      alive: planned.alive,
+      'both-killed': 'ignore gone',
+      dying: 'hold plan-stale',
+      exited: 'ignore gone',
+    });
+    expect(code).toBe(3);
+  });
+
+  step('is followed by a run without it, which cleans up what was held', async () => {
+    const { code, stdout } = await shimRecovery(host, 'recover', '--json');
+    expect(verdicts(reportOf(stdout))).toEqual({ alive: planned.alive, dying: 'cleanUp dial-failed' });
+    expect(code).toBe(0);
+    await until('the process to end', () => (isAlive(of('dying').taskPid) ? undefined : true));
+    expect(left('dying')).toEqual([]);
+    expect(mounted('dying')).toBe(false);
+  });
+
+  step('is not carried out while a daemon serves, which has the live one and no other', async () => {
+    await host.start();
+    const { code, stderr } = await run('recover', '--plan', plan());
+    expect(stderr).toMatch(/a daemon serves/);
+    expect(code).toBe(1);
+    expect(await host.ctr('tasks', 'list')).toMatch(
+      new RegExp(`^TASK .*\\nalive +${of('alive').taskPid} +RUNNING *\\n$`),
+    );
+    await host.killDaemon();
+  });
+});
