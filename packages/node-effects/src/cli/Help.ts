@@ -58,8 +58,14 @@ Output:
 const recordOption = `  --record FILE           also write down what is learnt, line by line, for replay; FILE must not exist yet
 `;
 
-const carefulOptions = `  --orphans WHAT          with careful: hold (default) or reap containers that run without their shim
-  --may-destroy SHARE     do nothing when more than this share of the bundles would be destroyed, and more than four
+const orphansOption = `  --orphans WHAT          with careful: hold (default) or reap containers that run without their shim
+`;
+
+const recordedOrphansOption = `  --orphans WHAT          with careful: hold or reap containers that run without their shim (default: as the recorded
+                          run did; hold under another policy)
+`;
+
+const carefulOptions = `${orphansOption}  --may-destroy SHARE     do nothing when more than this share of the bundles would be destroyed, and more than four
                           (default 0.5 for careful, 1 for the others)
 `;
 
@@ -108,7 +114,7 @@ Usage: shim-recovery replay FILE [options]
 
   --policy NAME           whose decisions to take (default: those of the recorded run); plan records for every policy,
                           recover for its own
-  --namespace NS          only this namespace; may be given several times
+${recordedOrphansOption}  --namespace NS          only this namespace; may be given several times
   --json                  the report as one line of JSON
   --detailed-exitcode     exit with 3 when something would be destroyed or held, or the recording ends early
   -h, --help              this text
@@ -130,11 +136,12 @@ Usage: shim-recovery compare --policy NAME --policy NAME [options]
 ${whereOptions}
 How:
   --policy NAME           what to compare; once, with containerd-1.7 (the default of all commands), or twice
-${howOptions}  --detailed-exitcode     exit with 3 when something fares differently, or cannot be told to fare the same
+${orphansOption}${howOptions}  --detailed-exitcode     exit with 3 when something fares differently, or cannot be told to fare the same
   --no-probe              do not ask shims; what depends on their answer is not known
   -h, --help              this text
 
-With FILE only --policy, --namespace, --json and --detailed-exitcode are taken.
+With FILE only --policy, --orphans, --namespace, --json and --detailed-exitcode are taken; the policy of the recorded run
+has its orphans as that run did, unless --orphans says otherwise.
 
 Exit codes: 0 done, 1 could not run, 2 bad usage, 3 see --detailed-exitcode.
 `;
@@ -148,11 +155,11 @@ Usage: shim-recovery explain [NAMESPACE/]ID [options]
 
 ${whereOptions}
 How:
-${policyOption}${howOptions}  --recording FILE        explain what was recorded there, by default as the recorded run decided
+${policyOption}${orphansOption}${howOptions}  --recording FILE        explain what was recorded there, by default as the recorded run decided
   --no-probe              do not ask the shim
   -h, --help              this text
 
-With --recording only --policy and --json are taken.
+With --recording only --policy, --orphans and --json are taken.
 
 Exit codes: 0 done, 1 could not run or there is no such bundle, 2 bad usage.
 `;
