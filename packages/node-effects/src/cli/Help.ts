@@ -44,6 +44,7 @@ const howOptions = `  --concurrency N         how many bundles may wait for an a
   --load-timeout T        for each answer of a shim, such as 5s or 500ms (default 5s)
   --cleanup-timeout T     for each run of a shim's binary (default 5s)
   --shutdown-timeout T    for a shim to accept its shutdown (default 3s)
+  --store-timeout T       with careful: how long a store that cannot answer is asked again, in all (default 5s)
 
 What shim binaries are told:
   --address SOCKET        the daemon's socket (default containerd.sock beside the state directory)

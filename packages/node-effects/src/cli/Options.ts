@@ -122,6 +122,7 @@ const hostOptions = {
   'load-timeout': { type: 'string' },
   'cleanup-timeout': { type: 'string' },
   'shutdown-timeout': { type: 'string' },
+  'store-timeout': { type: 'string' },
   address: { type: 'string' },
   'ttrpc-address': { type: 'string' },
   'publish-binary': { type: 'string' },
@@ -289,6 +290,7 @@ const parseTimeouts = (values: Values): E.Either<UsageError, Timeouts> =>
     E.apS('loadMs', parseDuration(values, 'load-timeout')(defaultTimeouts.loadMs)),
     E.apS('cleanUpMs', parseDuration(values, 'cleanup-timeout')(defaultTimeouts.cleanUpMs)),
     E.apS('shutdownMs', parseDuration(values, 'shutdown-timeout')(defaultTimeouts.shutdownMs)),
+    E.apS('storeMs', parseDuration(values, 'store-timeout')(defaultTimeouts.storeMs)),
   );
 
 const maxConcurrency = 65_536;

@@ -114,7 +114,7 @@ describe('what is not said', () => {
       state: defaultState,
       root: defaultRoot,
       store: { _tag: 'Bolt', path: '/var/lib/containerd/io.containerd.metadata.v1.bolt/meta.db' },
-      timeouts: { loadMs: 5_000, cleanUpMs: 5_000, shutdownMs: 3_000 },
+      timeouts: { loadMs: 5_000, cleanUpMs: 5_000, shutdownMs: 3_000, storeMs: 5_000 },
       address: '/run/containerd/containerd.sock',
       ttrpcAddress: '/run/containerd/containerd.sock.ttrpc',
       publishBinary: '/usr/bin/containerd',

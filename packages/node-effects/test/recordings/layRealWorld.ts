@@ -164,5 +164,5 @@ export const realSettings = (laid: RealWorld, policy: Policy): Settings => ({
     },
   }),
   policy,
-  timeouts: { loadMs: 1_500, cleanUpMs: 1_500, shutdownMs: 1_500 },
+  timeouts: { loadMs: 1_500, cleanUpMs: 1_500, shutdownMs: 1_500, storeMs: 1_500 },
 });
