@@ -4,13 +4,12 @@ import * as B from '@shim-recovery/core/ByteString';
 import type { Recovered } from '@shim-recovery/core/Recovery';
 import { type Settings, settingsFor } from '@shim-recovery/core/Settings';
 import { listTree, type Machine, makeDirectories, makeEntry, makeMachine, makeMount } from './Machine.js';
-import type { Listing, Observation } from './Outcome.js';
+import { isEndedBy, type Listing, type Observation } from './Outcome.js';
 import type { Tree } from './Tree.js';
 import {
   type EntryKey,
   keyOf,
   processesOf,
-  sameKey,
   scriptOf,
   shimOwner,
   shimPrograms,
@@ -77,10 +76,9 @@ const layPrograms = (tree: Tree, { programs }: Places): void => {
     });
 };
 
-/** Whether something was done to the task that ends it, as far as its shim and its shim's program saw. */
+/** Whether a task was ended. */
 export const isEnded = ({ shims, shimBinary }: Machine, key: EntryKey): boolean =>
-  shimBinary.runs().some((run) => sameKey(run, key)) ||
-  shims.calls().some((call) => sameKey(call, key) && /\/(?:Delete|Shutdown)$/.test(call.call));
+  isEndedBy(key)({ calls: shims.calls(), binaryRuns: shimBinary.runs() });
 
 const layEntry =
   (machine: Machine, places: Places, world: World) =>
