@@ -106,7 +106,7 @@ const looksAtBundle = ({ kind, id, contents }: BundleEvidence): ReadonlyArray<Lo
       'hidden',
     ),
   );
-  if (isHidden(id) && contents === null) return looks;
+  if (isHidden(id)) return looks;
   if (contents?._tag === 'Unreadable') {
     const { error } = contents;
     looks.push(

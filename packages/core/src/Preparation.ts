@@ -18,7 +18,7 @@ import type { Policy } from './Policy.js';
 import { makeResolver } from './RuntimeName.js';
 import type { Settings } from './Settings.js';
 import { shimAddress } from './ShimAddress.js';
-import { type NamespaceSnapshot, readBundleOf, readSnapshot } from './Snapshot.js';
+import { type NamespaceSnapshot, readSnapshot } from './Snapshot.js';
 import type { Survey, SurveyedBundle, SurveyedNamespace, WorkListing } from './Survey.js';
 import { isDestructive, type Verdict } from './Verdict.js';
 import { leftAsTheyAre, listWorkDirectories } from './WorkDirectory.js';
@@ -151,7 +151,10 @@ export const survey =
     });
   };
 
-/** What the policy of the settings learns of one bundle; nobody else's shim or record is asked for. */
+/**
+ * What the policy of the settings learns of one bundle. All bundles of its namespace are read, as their files say who else
+ * needs its shim; nobody else's shim or record is asked for.
+ */
 export const surveyOne =
   (capabilities: Capabilities, settings: Settings, name: BundleKey) =>
   (
@@ -159,11 +162,13 @@ export const surveyOne =
     probing: Exclude<Probing, 'asked-with-log'>,
   ): TE.TaskEither<RecoveryError, O.Option<SurveyedBundle>> =>
     pipe(
-      readBundleOf(capabilities.fileSystem)(state, name),
+      readSnapshot(capabilities.fileSystem)(state, [name.namespace]),
       TE.mapLeft((error): RecoveryError => ({ _tag: 'StateUnreadable', error })),
-      TE.chainTaskK(
-        O.traverse(T.ApplicativePar)((bundle: BundleEvidence) =>
-          surveyBundle(makeInquirer(capabilities, settings, state, probing, [bundle]), [])(bundle),
+      TE.map((namespaces) => namespaces.flatMap(({ bundles }) => bundles)),
+      TE.chainTaskK((bundles) =>
+        pipe(
+          O.fromNullable(bundles.find(({ id }) => id === name.id)),
+          O.traverse(T.ApplicativePar)(surveyBundle(makeInquirer(capabilities, settings, state, probing, bundles), [])),
         ),
       ),
     );

@@ -113,7 +113,7 @@ export const listBundles =
       ),
     );
 
-/** What a plan would learn of one bundle, and nothing of any other; none where no bundle of this name stands. */
+/** What a plan would learn of one bundle; no other is asked about. None where no bundle of this name stands. */
 export const surveyOne =
   (
     settings: Settings,

@@ -181,20 +181,3 @@ export const listBundles =
       ),
       TE.map((names) => names.flat()),
     );
-
-/** One bundle, and nothing beside it; none where nothing of this name stands. */
-export const readBundleOf =
-  (files: FileSystem) =>
-  (state: Directory, { namespace, id }: BundleKey): TE.TaskEither<FileError, O.Option<BundleEvidence>> =>
-    pipe(
-      inNamespaces(files)(state, [namespace], (at) =>
-        pipe(
-          listNamespace(files)(at, (directory, entries) => async () => {
-            const entry = entries.find(({ name }) => name === id);
-            return O.fromNullable(entry && (await readEntry(files, namespace)(directory, entry)()));
-          }),
-          TE.getOrElse((): T.Task<O.Option<BundleEvidence>> => T.of(O.none)),
-        ),
-      ),
-      TE.map(([found = O.none]) => found),
-    );

@@ -17,7 +17,7 @@ const firstPid = 1_000;
 interface Group {
   readonly process: Pick<ProcessInfo, 'commandLine' | 'cgroups'>;
   readonly running: () => number;
-  /** Of each that was ever seen: a number is never another's. */
+  /** Of each that ever ran, those that run from the beginning first: a number is never another's, whoever is looked at. */
   readonly pids: Array<number>;
 }
 
@@ -29,14 +29,19 @@ export const makeProcesses = (startMs: number): MemoryProcesses => {
     while (pids.length < count) pids.push(nextPid++);
     return pids.slice(0, count).map((pid) => ({ ...process, pid, startedMs: startMs }));
   };
+  const add = (group: Omit<Group, 'pids'>): void => {
+    const begun: Group = { ...group, pids: [] };
+    membersOf(begun);
+    groups.push(begun);
+  };
   return {
     put: ({ namespace, id }, running) => {
       const cgroup = B.concat(B.fromText('/'), namespace, B.fromText('/'), id);
-      groups.push({ process: { commandLine: [], cgroups: [cgroup] }, running, pids: [] });
+      add({ process: { commandLine: [], cgroups: [cgroup] }, running });
     },
     putShim: ({ namespace, id }, isRunning) => {
       const commandLine = [...['shim', '-namespace'].map(B.fromText), namespace, B.fromText('-id'), id];
-      groups.push({ process: { commandLine, cgroups: [] }, running: () => (isRunning() ? 1 : 0), pids: [] });
+      add({ process: { commandLine, cgroups: [] }, running: () => (isRunning() ? 1 : 0) });
     },
     list: async () => E.right(groups.flatMap(membersOf)),
     bootedMs: async () => E.right(startMs),

@@ -150,7 +150,7 @@ Exit codes: 0 done, 1 could not run, 2 bad usage, 3 see --detailed-exitcode.
 const explain = `shim-recovery explain: say how what would become of one bundle is decided: each question, its answer, and the rule that
 followed; then the steps, and below each what follows where it fails. Changes nothing.
 
-Only the shim of this one bundle is asked. With --recording it is a bundle that plan --record wrote down, and nobody is.
+Only the shim of this one bundle is asked; the other bundles of its namespace are read for who else needs it. With --recording it is a bundle that plan --record wrote down, and nobody is.
 
 Usage: shim-recovery explain [NAMESPACE/]ID [options]
 
