@@ -84,7 +84,6 @@ const isReachable = (policy: Policy, reason: Reason): boolean => {
     case 'interrupted':
     case 'not-probed':
     case 'not-recorded':
-    case 'older-than-boot': // no imaginary machine was started anew
     case 'orphan-reaped': // that is asked for by people
       return false;
     case 'hidden':
@@ -94,6 +93,7 @@ const isReachable = (policy: Policy, reason: Reason): boolean => {
     case 'log-unusable':
     case 'connect-failed':
       return death === 'one-sign';
+    case 'older-than-boot':
     case 'task-exited':
     case 'pids-unanswered':
     case 'leftover':

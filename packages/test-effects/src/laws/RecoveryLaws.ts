@@ -67,11 +67,12 @@ const isRace = (all: World): boolean =>
 const isForGrpc = ({ bundle }: Start): boolean =>
   typeof bundle === 'object' && Object.values(bundle.files).some((text) => text.includes('"protocol":"grpc"'));
 
-/** Worlds in which nothing is a question of time: on a real machine, time is not to be relied on. */
+/** Worlds in which nothing is a question of time: on a real machine, time is not to be relied on, nor set back. */
 export const anySteadyWorld = (): fc.Arbitrary<World> =>
   anyWorld({ maxEntries: 3 }).filter(
     (all) =>
       !isRace(all) &&
+      all.rebooted !== true &&
       !all.entries.some(isForGrpc) &&
       all.entries.every((start) => {
         const script = scriptOf(all)(start);
