@@ -4,9 +4,11 @@ import { flow, pipe } from 'fp-ts/lib/function.js';
 import type { IO } from 'fp-ts/lib/IO.js';
 import type { Task } from 'fp-ts/lib/Task.js';
 import * as TE from 'fp-ts/lib/TaskEither.js';
-import { withBundle, withLocation } from './BundleDirectory.js';
-import type * as B from './ByteString.js';
+import { type BundleKey, withBundle, withDirectory, withLocation } from './BundleDirectory.js';
+import { adviceOn } from './Advice.js';
+import * as B from './ByteString.js';
 import type { Capabilities } from './Capabilities.js';
+import { explain } from './Decision.js';
 import type { BundleEvidence } from './Evidence.js';
 import type { TaskEvent } from './EventSink.js';
 import { type Directory, FileError, isAbsent, showFileError, systemError } from './FileSystem.js';
@@ -18,12 +20,13 @@ import { showMountError } from './Mounts.js';
 import { stepsAfterDisconnect } from './Plan.js';
 import type { Instance, Registry } from './Registry.js';
 import * as Removal from './Removal.js';
-import { reportStep, type StepReport } from './Report.js';
+import { inOneLine, reportStep, type StepReport } from './Report.js';
 import type { Settings } from './Settings.js';
 import { showBinaryError } from './ShimBinary.js';
 import { isTaskNotFound, type ShimError, showShimError } from './ShimConnector.js';
 import { type Step, type StepTree, successPath } from './Step.js';
 import { type TaskExitInfo, timestampFromMs } from './TaskExit.js';
+import type { ShimEnding } from './Trace.js';
 import type { Remove as WorkRemoval } from './WorkDirectory.js';
 import { type MountTableView, refuseMounted, unmountAll, unmountBelow, unmountInside } from './Unmounting.js';
 
@@ -32,6 +35,7 @@ export interface Executor {
   readonly capabilities: Capabilities;
   readonly settings: Settings;
   readonly state: Directory;
+  readonly root: Directory;
   readonly registry: Registry;
   readonly mountTable: MountTableView;
   /** Told of every connection that stays open behind a bundle's steps, so that its end is noticed. */
@@ -191,6 +195,34 @@ export const removalOfWork =
     );
   };
 
+/** What was cleaned up after leaves nobody who owns its working directory, unless another bundle of its id stands there. */
+const removeUnownedWork = (executor: Executor, { namespace, id }: BundleKey): Outcome => {
+  const { capabilities, state, root } = executor;
+  const { fileSystem } = capabilities;
+  const ifAbsent = <A>(instead: A) =>
+    TE.orElse((error: FileError) => (isAbsent(error) ? TE.right(instead) : TE.left(error)));
+  const remove = pipe(
+    withDirectory(fileSystem)(fileSystem.openDirectory({ directory: root, name: namespace }), (directory) =>
+      removalOfWork(executor, root, namespace)({ directory, name: id }),
+    ),
+    ifAbsent<void>(undefined),
+  );
+  return pipe(
+    withLocation(fileSystem, state)({ namespace, id }, fileSystem.status),
+    TE.map(() => true),
+    ifAbsent(false),
+    TE.chain((isOwned) =>
+      isOwned
+        ? TE.right('another bundle of this id stands there')
+        : pipe(
+            remove,
+            TE.map(() => undefined),
+          ),
+    ),
+    TE.mapLeft(showFileError),
+  );
+};
+
 /** Refuses to remove what is another one than was looked at, or what something is mounted in. */
 const refuseChanged =
   (executor: Executor, { evidence }: Subject): Removal.Check =>
@@ -292,6 +324,8 @@ const take =
             pipe(Removal.deletePathAtomically(capabilities.fileSystem)(step.path), silently(showFileError)),
           ),
         );
+      case 'RemoveUnownedWorkDirectory':
+        return removeUnownedWork(executor, evidence);
       case 'PublishExit':
         return publish(executor, subject)('TaskExit', step.known);
       case 'PublishDelete':
@@ -345,26 +379,27 @@ export const carryOut =
     else executor.watch(subject.instance ?? { evidence, session: open.session, logPipe: open.logPipe });
   };
 
-/** What the end of a connection to a shim comes to. */
-type Ending = 'dead' | 'alive' | 'unsure';
-
 /** Asks again, where the policy does not take the end of a connection for the shim's death (H26). */
 const endingOf =
   (executor: Executor) =>
-  (instance: Instance, open: OpenShim): Task<{ readonly ending: Ending; readonly evidence: BundleEvidence }> =>
+  (instance: Instance, open: OpenShim): Task<{ readonly ending: ShimEnding; readonly evidence: BundleEvidence }> =>
   async () => {
     const { capabilities, settings, state } = executor;
+    const { policy } = settings;
     const { evidence } = instance;
-    if (settings.policy.disconnect === 'death') return { ending: 'dead', evidence };
+    if (policy.disconnect === 'death') return { ending: { _tag: 'Dead' }, evidence };
     const inquirer = makeInquirer(capabilities, settings, state, 'asked-with-log', [evidence]);
     const settled = await settleWithPatience(inquirer)({ ...evidence, answers: {} }, open)();
     const { reason, _tag } = settled.verdict;
     // Only one that says more than that it is there: whoever hangs up at every question would be asked for ever.
     const isAlive = _tag === 'Adopt' && reason !== 'pids-unanswered' && open.session !== undefined;
-    if (isAlive) return { ending: 'alive', evidence };
+    if (isAlive) return { ending: { _tag: 'Alive' }, evidence };
     await open.session?.close();
     open.session = undefined;
-    return { ending: _tag === 'CleanUp' ? 'dead' : 'unsure', evidence: settled.evidence };
+    if (_tag === 'CleanUp') return { ending: { _tag: 'Dead' }, evidence: settled.evidence };
+    const explanation = inOneLine(explain(policy)(settled.evidence)(settled.verdict));
+    const advice = adviceOn(reason, B.show(evidence.namespace));
+    return { ending: { _tag: 'Unsure', explanation, advice }, evidence: settled.evidence };
   };
 
 /** The same task behind a new connection; only a task that was known is known again. */
@@ -392,15 +427,16 @@ export const carryOutDisconnect =
     capabilities.trace.tell({ _tag: 'ShimDisconnected', namespace, id, registered })();
     const open: OpenShim = { ...nothingOpen(), logPipe: instance.logPipe };
     const { ending, evidence } = await endingOf(executor)(instance, open)();
-    switch (ending) {
-      case 'dead': {
+    capabilities.trace.tell({ _tag: 'DisconnectSettled', namespace, id, ending })();
+    switch (ending._tag) {
+      case 'Dead': {
         const subject: Subject = { evidence, open, instance, exit: undefined };
         const steps = stepsAfterDisconnect(settings.policy)(evidence)({ registered });
         return walk(executor, subject, () => false)(steps, records)();
       }
-      case 'alive':
+      case 'Alive':
         return takeBackAgain(executor, instance, open);
-      case 'unsure':
+      case 'Unsure':
         registry.remove(instance)();
         return open.logPipe?.close();
     }

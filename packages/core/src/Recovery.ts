@@ -291,7 +291,7 @@ export const recover =
     const executor: Executor = {
       capabilities,
       settings,
-      state: roots.right.state,
+      ...roots.right,
       registry,
       mountTable: viewMountTable(mounts),
       watch: supervisor.watch,

@@ -15,6 +15,7 @@ import * as B from './ByteString.js';
  * - `UnmountBundle`: all that is mounted below the bundle; afterwards nothing must be.
  * - `RemoveRootfs`: the directory itself, which must be empty by now.
  * - `RemoveBundle`, `RemoveWorkDirectory`: moved behind a dot, then removed with all below.
+ * - `RemoveUnownedWorkDirectory`: the one of this id in its namespace's own directory, unless another bundle has that id.
  * - `RemoveLeftover`: what stands behind a dot, with all below, unless something is mounted there.
  * - `PublishExit`, `PublishDelete`: events, with what the binary said of the task's end, or with status 255 and now.
  * - `Unregister`, `CloseLogPipe`: the task is no longer known.
@@ -33,6 +34,7 @@ export const Step = t.union(
     t.readonly(t.type({ _tag: t.literal('RemoveRootfs') })),
     t.readonly(t.type({ _tag: t.literal('RemoveBundle') })),
     t.readonly(t.type({ _tag: t.literal('RemoveWorkDirectory'), path: B.ByteString })),
+    t.readonly(t.type({ _tag: t.literal('RemoveUnownedWorkDirectory') })),
     t.readonly(t.type({ _tag: t.literal('RemoveLeftover') })),
     t.readonly(t.type({ _tag: t.literal('PublishExit'), known: t.boolean })),
     t.readonly(t.type({ _tag: t.literal('PublishDelete'), known: t.boolean })),

@@ -132,7 +132,7 @@ const failingSteps = ({ bootstrap, logOpened, reapsLeakedShims, unmounts }: Poli
   ...(reapsLeakedShims ? ['call-delete', 'call-shutdown'] : []),
   'run-binary',
   ...(unmounts === 'bundle'
-    ? ['unmount-bundle', 'remove-leftover']
+    ? ['unmount-bundle', 'remove-leftover', 'remove-unowned-work-directory']
     : ['unmount-rootfs', 'remove-rootfs', 'remove-work-directory']),
   'remove-bundle',
   'publish-exit',

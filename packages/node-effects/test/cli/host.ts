@@ -134,6 +134,8 @@ export interface Host {
   /** Everything below the two directories with all that would tell of a change. */
   readonly fingerprint: () => ReadonlyArray<string>;
   readonly stopShim: (id: string) => Promise<void>;
+  /** A bundle's shim ends its connections, and goes on. */
+  readonly hangUpShim: (id: string) => void;
   /** How often a bundle's shim was asked anything. */
   readonly callsTo: (id: string) => number;
   readonly cleanUp: () => Promise<void>;
@@ -207,6 +209,7 @@ export const makeHost = (): Host => {
     stopShim: async (id) => {
       await shims.get(id)?.stop();
     },
+    hangUpShim: (id) => shims.get(id)?.hangUp(),
     callsTo: (id) => shims.get(id)?.calls().length ?? 0,
     cleanUp: async () => {
       for (const shim of shims.values()) await shim.stop();
