@@ -34,6 +34,7 @@ import {
 import { release } from './Inquiry.js';
 import { type InstanceKey, makeRegistry, type Registry } from './Registry.js';
 import {
+  inOneLine,
   makeReport,
   type NamespaceReport,
   type Report,
@@ -242,7 +243,7 @@ const finishNamespace =
     capabilities.trace.tell({ _tag: 'NamespaceSurveyed', namespace: { name, error, workDirectories } })();
     return {
       name: B.show(name),
-      error: E.isLeft(removed) ? removed.left : null,
+      error: E.isLeft(removed) ? inOneLine(removed.left) : null,
       bundles: bundles.map(({ plan: bundle }) =>
         reportBundle(executor.settings.policy)(bundle, {
           registered: registry.get(bundle.evidence)() !== undefined,

@@ -139,13 +139,6 @@ const targetOf = (step: Step): { readonly target?: string } => {
   }
 };
 
-/** One step's line of the report. */
-export const reportStep = (
-  step: Step,
-  outcome: StepOutcome,
-  more: { readonly error?: string; readonly detail?: string } = {},
-): StepReport => ({ step: nameOf(step), outcome, ...targetOf(step), ...more });
-
 const detailsOf = ({ evidence: { answers, namespace }, verdict }: BundlePlan): Partial<BundleReport> => {
   const { state } = answers;
   const exit = state?._tag === 'Right' && state.right.status === 'stopped' ? state.right.exit : undefined;
@@ -163,6 +156,19 @@ const invisible = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
 /** What a shim, a store or a recording says is theirs to choose: it neither begins a line nor steers a terminal. */
 export const inOneLine = (sentence: string): string =>
   sentence.replace(invisible, (character) => `\\u{${character.codePointAt(0)?.toString(16) ?? ''}}`);
+
+/** One step's line of the report. */
+export const reportStep = (
+  step: Step,
+  outcome: StepOutcome,
+  { error, detail }: { readonly error?: string; readonly detail?: string } = {},
+): StepReport => ({
+  step: nameOf(step),
+  outcome,
+  ...targetOf(step),
+  ...(error === undefined ? {} : { error: inOneLine(error) }),
+  ...(detail === undefined ? {} : { detail: inOneLine(detail) }),
+});
 
 /** One bundle's part, given what became of its steps. */
 export const reportBundle =

@@ -21,7 +21,7 @@ import { maxSocketNameBytes } from './UnixSocket.js';
  */
 export type PlainReply<A> =
   | { readonly ok: A; readonly exit?: boolean }
-  | { readonly error: number; readonly exit?: boolean }
+  | { readonly error: number; readonly message?: string; readonly exit?: boolean }
   | 'hang'
   | 'close'
   | 'die';
@@ -81,7 +81,7 @@ const behaviourOf = <A>(reply: PlainReply<A>, payloadOf: (ok: A) => Uint8Array):
   const exits = reply.exit ?? false;
   return 'ok' in reply
     ? { _tag: 'Answer', payload: payloadOf(reply.ok), exits }
-    : { _tag: 'Fail', code: reply.error, message: 'scripted', exits };
+    : { _tag: 'Fail', code: reply.error, message: reply.message ?? 'scripted', exits };
 };
 
 /** Answers one kind of call, turn by turn. */

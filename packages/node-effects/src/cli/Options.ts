@@ -15,6 +15,7 @@ import { defaultBounds, defaultTimeouts, type Timeouts } from '@shim-recovery/co
 import * as E from 'fp-ts/lib/Either.js';
 import { pipe } from 'fp-ts/lib/function.js';
 import * as t from 'io-ts';
+import { maxSocketNameBytes } from '../UnixSocket.js';
 import type { TypedBundle } from './BundleChoice.js';
 import { commandNames, type CommandName, defaultRoot, defaultState } from './Help.js';
 
@@ -263,7 +264,9 @@ const parseStore = (text: string | undefined, root: string): E.Either<UsageError
     case 'json':
       return E.right({ _tag: 'Json', path: resolved });
     default:
-      return E.right({ _tag: 'Containerd', socketPath: resolved });
+      return Buffer.byteLength(resolved) > maxSocketNameBytes
+        ? usage(`--store containerd:${resolved} is longer than the ${maxSocketNameBytes} bytes of a socket's address`)
+        : E.right({ _tag: 'Containerd', socketPath: resolved });
   }
 };
 

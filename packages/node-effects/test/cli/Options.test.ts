@@ -307,6 +307,7 @@ test.each<readonly [ReadonlyArray<string>, RegExp]>([
   [['plan', '--root', 'a\0b'], /^--root holds a NUL byte$/],
   [['plan', '--policy', 'containerd-0.2'], /^--policy containerd-0.2 is not known; it takes containerd-1.6, /],
   [['plan', '--policy', 'toString'], /^--policy toString is not known/],
+  [['plan', '--store', `containerd:/${'x'.repeat(107)}`], /^--store containerd:\/x+ is longer than the 107 bytes of a/],
   [['plan', '--store', 'bolt'], /^--store bolt is no store; it takes bolt:FILE, containerd:SOCKET, json:FILE or none$/],
   [['plan', '--store', 'bolt:'], /^--store bolt: lacks a path/],
   [['plan', '--store', 'json:'], /^--store json: lacks a path/],
