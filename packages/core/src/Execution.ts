@@ -3,26 +3,30 @@ import * as E from 'fp-ts/lib/Either.js';
 import type { IO } from 'fp-ts/lib/IO.js';
 import type { Task } from 'fp-ts/lib/Task.js';
 import type * as TE from 'fp-ts/lib/TaskEither.js';
-import { type Namespaces, withBundle, withLocation } from './BundleDirectory.js';
-import type * as B from './ByteString.js';
+import { adviceOn } from './Advice.js';
+import { type BundleKey, type Namespaces, withBundle, withDirectory, withLocation } from './BundleDirectory.js';
+import * as B from './ByteString.js';
 import type { Capabilities } from './Capabilities.js';
 import type { atMost } from './Concurrency.js';
+import { explain } from './Decision.js';
 import type { BundleEvidence } from './Evidence.js';
 import type { EventError, TaskEvent } from './EventSink.js';
 import { type Directory, FileError, isAbsent, showFileError, systemError } from './FileSystem.js';
 import { nothingOpen, type OpenShim, openLogPipe } from './Inquiry.js';
-import { makeInquirer, settleWithPatience } from './Preparation.js';
+import { settleWithPatience } from './Patience.js';
+import { makeInquirer } from './Preparation.js';
 import * as Layout from './Layout.js';
 import { showMountError } from './Mounts.js';
 import { stepsAfterDisconnect } from './Plan.js';
 import type { Instance, Registry } from './Registry.js';
 import * as Removal from './Removal.js';
-import { reportStep, type StepReport } from './Report.js';
+import { inOneLine, reportStep, type StepReport } from './Report.js';
 import type { Settings } from './Settings.js';
 import { showBinaryError } from './ShimBinary.js';
 import { isTaskNotFound, type ShimError, showShimError } from './ShimConnector.js';
 import { type Step, type StepTree, successPath } from './Step.js';
 import { type TaskExitInfo, timestampFromMs } from './TaskExit.js';
+import type { ShimEnding } from './Trace.js';
 import type { Remove as WorkRemoval } from './WorkDirectory.js';
 import { type MountTableView, refuseMounted, unmountAll, unmountBelow, unmountInside } from './Unmounting.js';
 
@@ -34,6 +38,7 @@ export interface Executor {
   readonly namespaces: Namespaces;
   /** Lets so many programs run at once as the bounds allow; the others wait for their turn. */
   readonly inTurn: ReturnType<typeof atMost>;
+  readonly root: Directory;
   readonly registry: Registry;
   readonly mountTable: MountTableView;
   /** Told of every connection that stays open behind a bundle's steps, so that its end is noticed. */
@@ -224,6 +229,22 @@ export const removalOfWork =
     };
   };
 
+/** What was cleaned up after leaves nobody who owns its working directory, unless another bundle of its id stands there. */
+const removeUnownedWork =
+  (executor: Executor, { namespace, id }: BundleKey): Outcome =>
+  async () => {
+    const { root, capabilities } = executor;
+    const { fileSystem } = capabilities;
+    const owner = unlessAbsent(await withLocation(executor.namespaces)({ namespace, id }, fileSystem.status)());
+    if (E.isLeft(owner)) return told(showFileError)(owner);
+    if (owner.right !== undefined) return E.right('another bundle of this id stands there');
+    const removed = await withDirectory(fileSystem)(
+      fileSystem.openDirectory({ directory: root, name: namespace }),
+      (directory) => removalOfWork(executor, root, namespace)({ directory, name: id }),
+    )();
+    return told(showFileError)(unlessAbsent(removed));
+  };
+
 /** Refuses to remove what is another one than was looked at, or what something is mounted in. */
 const refuseChanged =
   (executor: Executor, { evidence }: Subject): Removal.Check =>
@@ -330,6 +351,8 @@ const take =
         return removeBundle(executor, subject);
       case 'RemoveWorkDirectory':
         return removeWorkDirectory(executor, subject, step);
+      case 'RemoveUnownedWorkDirectory':
+        return removeUnownedWork(executor, evidence);
       case 'PublishExit':
         return publish(executor, subject)('TaskExit', step.known);
       case 'PublishDelete':
@@ -386,26 +409,27 @@ export const carryOut =
     else executor.watch(subject.instance ?? { evidence, session: open.session, logPipe: open.logPipe });
   };
 
-/** What the end of a connection to a shim comes to. */
-type Ending = 'dead' | 'alive' | 'unsure';
-
 /** Asks again, where the policy does not take the end of a connection for the shim's death (H26). */
 const endingOf =
   (executor: Executor) =>
-  (instance: Instance, open: OpenShim): Task<{ readonly ending: Ending; readonly evidence: BundleEvidence }> =>
+  (instance: Instance, open: OpenShim): Task<{ readonly ending: ShimEnding; readonly evidence: BundleEvidence }> =>
   async () => {
     const { capabilities, settings, namespaces } = executor;
+    const { policy } = settings;
     const { evidence } = instance;
-    if (settings.policy.disconnect === 'death') return { ending: 'dead', evidence };
+    if (policy.disconnect === 'death') return { ending: { _tag: 'Dead' }, evidence };
     const inquirer = makeInquirer(capabilities, settings, namespaces, 'asked-with-log', [evidence]);
     const settled = await settleWithPatience(inquirer)({ ...evidence, answers: {} }, open)();
     const { reason, _tag } = settled.verdict;
     // Only one that says more than that it is there: whoever hangs up at every question would be asked for ever.
     const isAlive = _tag === 'Adopt' && reason !== 'pids-unanswered' && open.session !== undefined;
-    if (isAlive) return { ending: 'alive', evidence };
+    if (isAlive) return { ending: { _tag: 'Alive' }, evidence };
     await open.session?.close();
     open.session = undefined;
-    return { ending: _tag === 'CleanUp' ? 'dead' : 'unsure', evidence: settled.evidence };
+    if (_tag === 'CleanUp') return { ending: { _tag: 'Dead' }, evidence: settled.evidence };
+    const explanation = inOneLine(explain(policy)(settled.evidence)(settled.verdict));
+    const advice = adviceOn(reason, B.show(evidence.namespace));
+    return { ending: { _tag: 'Unsure', explanation, advice }, evidence: settled.evidence };
   };
 
 /** The same task behind a new connection; only a task that was known is known again. */
@@ -433,15 +457,16 @@ export const carryOutDisconnect =
     capabilities.trace.tell({ _tag: 'ShimDisconnected', namespace, id, registered })();
     const open: OpenShim = { ...nothingOpen(), logPipe: instance.logPipe };
     const { ending, evidence } = await endingOf(executor)(instance, open)();
-    switch (ending) {
-      case 'dead': {
+    capabilities.trace.tell({ _tag: 'DisconnectSettled', namespace, id, ending })();
+    switch (ending._tag) {
+      case 'Dead': {
         const subject: Subject = { evidence, open, instance, exit: undefined };
         const steps = stepsAfterDisconnect(settings.policy)(evidence)({ registered });
         return walk(executor, subject, () => false)(steps, records)();
       }
-      case 'alive':
+      case 'Alive':
         return takeBackAgain(executor, instance, open);
-      case 'unsure':
+      case 'Unsure':
         registry.remove(instance)();
         return open.logPipe?.close();
     }

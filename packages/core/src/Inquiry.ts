@@ -1,6 +1,7 @@
 /** Getting the questions of a decision answered, until it is settled (SPEC 8, 10). */
 import * as E from 'fp-ts/lib/Either.js';
 import { pipe } from 'fp-ts/lib/function.js';
+import type { IO } from 'fp-ts/lib/IO.js';
 import type * as T from 'fp-ts/lib/Task.js';
 import type { ShimTarget } from './Bootstrap.js';
 import * as B from './ByteString.js';
@@ -60,6 +61,8 @@ export interface Inquirer {
   readonly probing: Probing;
   /** Every process, read once for all bundles. */
   readonly processes: Processes['list'];
+  /** What is left of the time in which a store that cannot answer is asked again, in milliseconds. */
+  readonly storeBudgetMs: IO<number>;
   /** Whether there is a bundle of this id. */
   readonly stands: (key: BundleKey) => boolean;
   /** The other bundles of the namespace whose shim listens at the same place, and those that do not say where. */

@@ -178,11 +178,14 @@ export const stepsAfterDisconnect =
         { _tag: 'PublishExit', known },
         attempt({ _tag: 'PublishDelete', known }, attempt({ _tag: 'Unregister' }, forget)),
       );
+    // Others go with the bundle, or after all bundles: this one's turn is over by then.
+    const removeWork = (next: StepTree): StepTree =>
+      policy.workDirectories === 'unowned' ? attempt({ _tag: 'RemoveUnownedWorkDirectory' }, next) : next;
     return pipe(
       cleanUpWithBinary(removalOf(policy, evidence)),
       task.registered
-        ? followedBy({ onSuccess: publish(true), onFailure: publish(false) })
-        : followedBy({ onSuccess: forget, onFailure: forget }),
+        ? followedBy({ onSuccess: removeWork(publish(true)), onFailure: publish(false) })
+        : followedBy({ onSuccess: removeWork(forget), onFailure: forget }),
     );
   };
 

@@ -139,6 +139,34 @@ export const careful: Policy = {
   sandboxRecords: 'either',
 };
 
+/**
+ * The values of a policy that one run may choose otherwise (`--orphans`, `--may-destroy`); what is absent is the policy's
+ * own. A document that names a policy holds these, too, so that it can be read back as the policy that was meant.
+ */
+export const PolicyChoices = t.readonly(
+  t.partial({
+    orphans: t.keyof({ held: null, reaped: null }),
+    mayDestroy: t.refinement(t.number, (share) => share >= 0 && share <= 1, 'share from 0 to 1'),
+  }),
+  'PolicyChoices',
+);
+export type PolicyChoices = t.TypeOf<typeof PolicyChoices>;
+
+/** All of a policy's values that a run may choose. */
+export const choicesOf = ({ orphans, mayDestroy }: Policy): PolicyChoices => ({ orphans, mayDestroy });
+
+/** A policy with the values that were chosen. */
+export const withChoices =
+  ({ orphans, mayDestroy }: PolicyChoices) =>
+  (policy: Policy): Policy => ({
+    ...policy,
+    orphans: orphans ?? policy.orphans,
+    mayDestroy: mayDestroy ?? policy.mayDestroy,
+  });
+
+/** Whether a policy looks for containers that run without their shim, so that it matters what becomes of them. */
+export const looksForOrphans = ({ death }: Policy): boolean => death === 'two-signs';
+
 /** Every policy, by its name. */
 export const policies: Readonly<Record<PolicyName, Policy>> = {
   'containerd-1.6': containerd16,

@@ -11,14 +11,15 @@ import type { Capabilities } from './Capabilities.js';
 import { traverse } from './Concurrency.js';
 import type { Answers, BundleEvidence } from './Evidence.js';
 import { type Directory, FileError, isAbsent, showFileError } from './FileSystem.js';
-import { type Inquirer, nothingOpen, type OpenShim, type Probing, release, type Settled, settle } from './Inquiry.js';
+import { type Inquirer, nothingOpen, type OpenShim, type Probing, release, type Settled } from './Inquiry.js';
 import type { Mandate } from './Mandate.js';
+import { makeBudget, settleWithPatience } from './Patience.js';
 import { type BundlePlan, stepsOf } from './Plan.js';
 import type { Policy } from './Policy.js';
 import { makeResolver } from './RuntimeName.js';
 import type { Settings } from './Settings.js';
 import { shimAddress } from './ShimAddress.js';
-import { type NamespaceSnapshot, readBundleOf, readSnapshot } from './Snapshot.js';
+import { type NamespaceSnapshot, readSnapshot } from './Snapshot.js';
 import type { Survey, SurveyedBundle, SurveyedNamespace, WorkListing } from './Survey.js';
 import { isDestructive, type Verdict } from './Verdict.js';
 import { leftAsTheyAre, listWorkDirectories } from './WorkDirectory.js';
@@ -162,7 +163,10 @@ export const survey =
     });
   };
 
-/** What the policy of the settings learns of one bundle; nobody else's shim or record is asked for. */
+/**
+ * What the policy of the settings learns of one bundle. All bundles of its namespace are read, as their files say who else
+ * needs its shim; nobody else's shim or record is asked for.
+ */
 export const surveyOne =
   (capabilities: Capabilities, settings: Settings, name: BundleKey) =>
   (
@@ -170,11 +174,15 @@ export const surveyOne =
     probing: Exclude<Probing, 'asked-with-log'>,
   ): TE.TaskEither<RecoveryError, O.Option<SurveyedBundle>> =>
     pipe(
-      readBundleOf(capabilities.fileSystem)(state, name),
+      readSnapshot(capabilities.fileSystem, capabilities.clock)(state, [name.namespace]),
       TE.mapLeft((error): RecoveryError => ({ _tag: 'StateUnreadable', error })),
-      TE.chainTaskK(
-        O.traverse(T.ApplicativePar)((bundle: BundleEvidence) =>
-          surveyBundle(makeInquirer(capabilities, settings, namespaces, probing, [bundle]), [])(bundle),
+      TE.map((snapshot) => snapshot.flatMap(({ bundles }) => bundles)),
+      TE.chainTaskK((bundles) =>
+        pipe(
+          O.fromNullable(bundles.find(({ id }) => id === name.id)),
+          O.traverse(T.ApplicativePar)(
+            surveyBundle(makeInquirer(capabilities, settings, namespaces, probing, bundles), []),
+          ),
         ),
       ),
     );
@@ -219,6 +227,7 @@ export const makeInquirer = (
     processes: () => (processes ??= capabilities.processes.list()),
     stands: (key) => (standing ??= new Set(bundles.map(textOf))).has(textOf(key)),
     sharersOf: sharersAmong(bundles),
+    storeBudgetMs: makeBudget(capabilities.clock, settings.timeouts.storeMs),
   };
 };
 
@@ -256,28 +265,6 @@ const sharersAmong = (bundles: ReadonlyArray<BundleEvidence>): Inquirer['sharers
     return { sure, addressless, elsewhere: elsewhere.map(({ id }) => id) };
   };
 };
-
-/** Verdicts for want of an answer that may come when it is asked for once more. */
-const isForWantOfAnswer = ({ verdict: { reason } }: Settled): boolean =>
-  reason === 'shim-unresponsive' ||
-  reason === 'shim-unreachable' ||
-  reason === 'container-unanswered' ||
-  reason === 'processes-unknown';
-
-/** How long is waited before whoever gave no answer is asked once more, in milliseconds: the others are done by then. */
-const secondTryAfterMs = 1_000;
-
-/** A slow answer is no sign of anything: where a policy holds a bundle for it, it is asked for once more. */
-export const settleWithPatience =
-  (inquirer: Inquirer) =>
-  (evidence: BundleEvidence, open: OpenShim): T.Task<Settled> =>
-  async () => {
-    const first = await settle(inquirer)(evidence, open)();
-    if (!isForWantOfAnswer(first) || inquirer.capabilities.interrupted()) return first;
-    await release(open)();
-    await inquirer.capabilities.clock.sleep(secondTryAfterMs)();
-    return settle({ ...inquirer, processes: inquirer.capabilities.processes.list })(evidence, open)();
-  };
 
 /** The next results, one for each of the items that they were made of. */
 const takeAsMany = <A>(queue: Iterator<A>, items: ReadonlyArray<unknown>): ReadonlyArray<A> =>

@@ -10,7 +10,7 @@ import * as O from 'fp-ts/lib/Option.js';
 import * as t from 'io-ts';
 import * as B from './ByteString.js';
 import { asciiJson, parseJson, Schema, showErrors, showValue, Time } from './Document.js';
-import type { Policy } from './Policy.js';
+import { choicesOf, type Policy, PolicyChoices } from './Policy.js';
 import type { Settings } from './Settings.js';
 import { type Survey, SurveyedBundle, SurveyedNamespace, type WorkListing } from './Survey.js';
 import type { Trace, TraceEvent } from './Trace.js';
@@ -18,21 +18,27 @@ import type { Trace, TraceEvent } from './Trace.js';
 const schema = 'shim-recovery/recording@1';
 
 /** The first line: what is recorded. Policies are named as text, so that a name that is not known here can be told. */
-const Head = t.readonly(
-  t.type({
-    _tag: t.literal('Head'),
-    schema: t.literal(schema),
-    command: t.keyof({ plan: null, recover: null }),
-    /** Whose decisions the run took. */
-    policy: t.string,
-    /** Whose questions were asked, that one's among them: the recording can be replayed under each. */
-    policies: t.readonlyArray(t.string),
-    state: B.ByteString,
-    root: B.ByteString,
-    startedAt: Time,
-    /** The namespaces that were asked for; empty means all. */
-    namespaces: t.readonlyArray(B.ByteString),
-  }),
+const Head = t.intersection(
+  [
+    t.readonly(
+      t.type({
+        _tag: t.literal('Head'),
+        schema: t.literal(schema),
+        command: t.keyof({ plan: null, recover: null }),
+        /** Whose decisions the run took. */
+        policy: t.string,
+        /** Whose questions were asked, that one's among them: the recording can be replayed under each. */
+        policies: t.readonlyArray(t.string),
+        state: B.ByteString,
+        root: B.ByteString,
+        startedAt: Time,
+        /** The namespaces that were asked for; empty means all. */
+        namespaces: t.readonlyArray(B.ByteString),
+      }),
+    ),
+    /** What the run chose of its policy. The first recordings do not say it: then it is what that policy has. */
+    t.readonly(t.partial({ choices: PolicyChoices })),
+  ],
   'Head',
 );
 export type Head = t.TypeOf<typeof Head>;
@@ -113,6 +119,7 @@ export const headOf = (
   schema,
   command,
   policy: policy.name,
+  choices: choicesOf(policy),
   policies: [...new Set([policy, ...others].map(({ name }) => name))],
   state,
   root,

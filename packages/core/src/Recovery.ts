@@ -37,6 +37,7 @@ import { refuseReplaced } from './Removal.js';
 import { makeRegistry, type Registry } from './Registry.js';
 import {
   type BundleReport,
+  inOneLine,
   makeReport,
   type NamespaceReport,
   type Report,
@@ -122,7 +123,7 @@ export const listBundles =
       ),
     );
 
-/** What a plan would learn of one bundle, and nothing of any other; none where no bundle of this name stands. */
+/** What a plan would learn of one bundle; no other is asked about. None where no bundle of this name stands. */
 export const surveyOne =
   (
     settings: Settings,
@@ -283,7 +284,7 @@ const finishNamespace =
     }
     return {
       name: B.show(name),
-      error: E.isLeft(removed) ? removed.left : null,
+      error: E.isLeft(removed) ? inOneLine(removed.left) : null,
       bundles: reports,
       workDirs: E.isRight(removed) ? removed.right.map((entry) => ({ ...entry, name: B.show(entry.name) })) : [],
     };
@@ -328,8 +329,7 @@ export const recover =
     const executor: Executor = {
       capabilities,
       settings,
-      state: roots.right.state,
-      namespaces: roots.right.namespaces,
+      ...roots.right,
       inTurn: atMost(settings.bounds.binaries),
       registry,
       mountTable: viewMountTable(mounts),

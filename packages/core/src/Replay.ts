@@ -3,7 +3,7 @@ import * as E from 'fp-ts/lib/Either.js';
 import { pipe } from 'fp-ts/lib/function.js';
 import * as O from 'fp-ts/lib/Option.js';
 import type * as B from './ByteString.js';
-import { policies, type Policy, PolicyName } from './Policy.js';
+import { looksForOrphans, policies, type Policy, type PolicyChoices, PolicyName, withChoices } from './Policy.js';
 import { type Recording, surveyOf } from './Recording.js';
 import { makeReport, type Report, reportPlannedNamespace } from './Report.js';
 import { planOf } from './Survey.js';
@@ -11,41 +11,55 @@ import { planOf } from './Survey.js';
 /**
  * - `PolicyUnknown`: the recorded one, and this version does not know it.
  * - `PolicyNotSurveyed`: nobody asked what it would ask.
+ * - `OrphansNotLookedFor`: it was to be chosen what becomes of orphans, which this policy does not know.
  */
 export type ReplayError =
   | { readonly _tag: 'PolicyUnknown'; readonly name: string; readonly surveyed: ReadonlyArray<string> }
-  | { readonly _tag: 'PolicyNotSurveyed'; readonly name: PolicyName; readonly surveyed: ReadonlyArray<string> };
+  | { readonly _tag: 'PolicyNotSurveyed'; readonly name: PolicyName; readonly surveyed: ReadonlyArray<string> }
+  | { readonly _tag: 'OrphansNotLookedFor'; readonly name: PolicyName };
 
 /** A sentence for people. */
 export const showReplayError = (error: ReplayError): string => {
-  const surveyed = error.surveyed.join(', ');
   switch (error._tag) {
     case 'PolicyUnknown':
-      return `it was recorded under ${error.name}, which this version does not know; name another with --policy, of these: ${surveyed}`;
+      return `it was recorded under ${error.name}, which this version does not know; name another with --policy, of these: ${error.surveyed.join(', ')}`;
     case 'PolicyNotSurveyed':
-      return `what ${error.name} would ask was not recorded; it can be replayed under ${surveyed}; plan --record asks for every policy`;
+      return `what ${error.name} would ask was not recorded; it can be replayed under ${error.surveyed.join(', ')}; plan --record asks for every policy`;
+    case 'OrphansNotLookedFor':
+      return `${error.name} does not look for containers that run without their shim, so that --orphans says nothing to it; name careful with --policy`;
   }
 };
 
-/** The policy of a name, or the recorded one, as far as its questions were asked. */
+/** Which policy is meant: that of a name, or the recorded one; and what is chosen of it other than it was recorded. */
+export interface WantedPolicy {
+  readonly policy?: PolicyName | undefined;
+  readonly choices?: PolicyChoices | undefined;
+}
+
+/** The policy that is wanted, as far as its questions were asked. The recorded one is as the run had chosen it. */
 export const surveyedPolicy = (
-  { head: { policy: recorded, policies: surveyed } }: Recording,
-  wanted?: PolicyName,
+  { head: { policy: recorded, policies: surveyed, choices: recordedChoices } }: Recording,
+  { policy: wanted, choices = {} }: WantedPolicy,
 ): E.Either<ReplayError, Policy> => {
   const name = wanted ?? recorded;
   if (!PolicyName.is(name)) return E.left({ _tag: 'PolicyUnknown', name, surveyed });
-  return surveyed.includes(name) ? E.right(policies[name]) : E.left({ _tag: 'PolicyNotSurveyed', name, surveyed });
+  if (!surveyed.includes(name)) return E.left({ _tag: 'PolicyNotSurveyed', name, surveyed });
+  if (choices.orphans !== undefined && !looksForOrphans(policies[name]))
+    return E.left({ _tag: 'OrphansNotLookedFor', name });
+  return E.right(
+    pipe(policies[name], withChoices(name === recorded ? (recordedChoices ?? {}) : {}), withChoices(choices)),
+  );
 };
 
 /**
- * The report of the plan that a policy makes of what was recorded; without a name, the policy of the recorded run.
- * `namespaces` are those to look at; empty means all. The times are those of the recorded run.
+ * The report of the plan that a policy makes of what was recorded. `namespaces` are those to look at; empty means all.
+ * The times are those of the recorded run.
  */
 export const replay =
-  ({ policy, namespaces }: { readonly policy?: PolicyName; readonly namespaces: ReadonlyArray<B.ByteString> }) =>
+  ({ namespaces, ...wanted }: WantedPolicy & { readonly namespaces: ReadonlyArray<B.ByteString> }) =>
   (recording: Recording): E.Either<ReplayError, Report> =>
     pipe(
-      surveyedPolicy(recording, policy),
+      surveyedPolicy(recording, wanted),
       E.map((chosen) => {
         const survey = surveyOf(recording);
         const plan = planOf(chosen)(survey);

@@ -155,13 +155,6 @@ const targetOf = (step: Step): { readonly target?: string } => {
   }
 };
 
-/** One step's line of the report. */
-export const reportStep = (
-  step: Step,
-  outcome: StepOutcome,
-  more: { readonly error?: string; readonly detail?: string } = {},
-): StepReport => ({ step: nameOf(step), outcome, ...targetOf(step), ...more });
-
 const detailsOf = ({ evidence: { answers, namespace }, verdict }: BundlePlan): Partial<BundleReport> => {
   const { state } = answers;
   const exit = state?._tag === 'Right' && state.right.status === 'stopped' ? state.right.exit : undefined;
@@ -182,6 +175,19 @@ export const inOneLine = (sentence: string): string =>
   plain.test(sentence)
     ? sentence
     : sentence.replace(invisible, (character) => `\\u{${character.codePointAt(0)?.toString(16) ?? ''}}`);
+
+/** One step's line of the report. */
+export const reportStep = (
+  step: Step,
+  outcome: StepOutcome,
+  { error, detail }: { readonly error?: string; readonly detail?: string } = {},
+): StepReport => ({
+  step: nameOf(step),
+  outcome,
+  ...targetOf(step),
+  ...(error === undefined ? {} : { error: inOneLine(error) }),
+  ...(detail === undefined ? {} : { detail: inOneLine(detail) }),
+});
 
 /** One bundle's part, given what became of its steps. */
 export const reportBundle =

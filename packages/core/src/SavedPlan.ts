@@ -9,16 +9,13 @@ import * as t from 'io-ts';
 import * as B from './ByteString.js';
 import { asciiJson, parseJson, Schema, showErrors, showValue, Time } from './Document.js';
 import { Plan } from './Plan.js';
-import { type Policy, PolicyName, policies } from './Policy.js';
+import { choicesOf, type Policy, PolicyChoices, PolicyName, policies, withChoices } from './Policy.js';
 import type { Settings } from './Settings.js';
 
 const schema = 'shim-recovery/plan@1';
 
-/** What of a policy may be said in other words than its name. */
-const ChosenPolicy = t.readonly(
-  t.type({ name: PolicyName, orphans: t.keyof({ held: null, reaped: null }), mayDestroy: t.number }),
-  'ChosenPolicy',
-);
+/** A policy, and what the run chose of it. */
+const ChosenPolicy = t.intersection([t.readonly(t.type({ name: PolicyName })), PolicyChoices], 'ChosenPolicy');
 
 export const SavedPlan = t.readonly(
   t.type({
@@ -73,14 +70,14 @@ export const savedPlanOf =
   (plan: Plan): SavedPlan => ({
     schema,
     madeAt: new Date(madeAtMs).toISOString(),
-    policy: { name: policy.name, orphans: policy.orphans, mayDestroy: policy.mayDestroy },
+    policy: { name: policy.name, ...choicesOf(policy) },
     namespaces,
     options,
     plan,
   });
 
 /** Whose decisions the plan took. */
-export const policyOf = ({ policy: { name, ...chosen } }: SavedPlan): Policy => ({ ...policies[name], ...chosen });
+export const policyOf = ({ policy: { name, ...chosen } }: SavedPlan): Policy => withChoices(chosen)(policies[name]);
 
 const crcPolynomial = 0xedb88320;
 

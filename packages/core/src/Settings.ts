@@ -11,6 +11,11 @@ export interface Timeouts {
   readonly cleanUpMs: number;
   /** For the answer to Shutdown. */
   readonly shutdownMs: number;
+  /**
+   * For a store that cannot answer, where the policy holds a bundle for it: so long it is asked again, in all and not for
+   * each bundle, from the first answer that was none. It is asked after 250 ms, 500 ms, and then each second.
+   */
+  readonly storeMs: number;
 }
 
 /** How much goes on at once. */
@@ -35,8 +40,8 @@ export interface Settings {
   readonly bounds: Bounds;
 }
 
-/** The reference's own time-outs (SPEC 2.5). */
-export const defaultTimeouts: Timeouts = { loadMs: 5_000, cleanUpMs: 5_000, shutdownMs: 3_000 };
+/** The reference's own time-outs (SPEC 2.5), and for the store, which it asks once, as long as for a shim. */
+export const defaultTimeouts: Timeouts = { loadMs: 5_000, cleanUpMs: 5_000, shutdownMs: 3_000, storeMs: 5_000 };
 
 /** Bounds that suit a machine of two cores. */
 export const defaultBounds: Bounds = { waiting: 4_096, binaries: 2, files: 32 };

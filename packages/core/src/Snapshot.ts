@@ -1,7 +1,6 @@
 /** What the state directory held at one moment, read once (SPEC 1.4, 3, 4 steps 0 to 6). */
 import * as E from 'fp-ts/lib/Either.js';
 import { pipe } from 'fp-ts/lib/function.js';
-import * as O from 'fp-ts/lib/Option.js';
 import * as T from 'fp-ts/lib/Task.js';
 import * as TE from 'fp-ts/lib/TaskEither.js';
 import type { BundleKey } from './BundleDirectory.js';
@@ -190,21 +189,4 @@ export const listBundles =
         ),
       ),
       TE.map((names) => names.flat()),
-    );
-
-/** One bundle, and nothing beside it; none where nothing of this name stands. */
-export const readBundleOf =
-  (files: FileSystem) =>
-  (state: Directory, { namespace, id }: BundleKey): TE.TaskEither<FileError, O.Option<BundleEvidence>> =>
-    pipe(
-      inNamespaces(files)(state, [namespace], (at) =>
-        pipe(
-          listNamespace(files)(at, (directory, entries) => async () => {
-            const entry = entries.find(({ name }) => name === id);
-            return O.fromNullable(entry && (await readEntry(files, namespace)(directory, entry)()));
-          }),
-          TE.getOrElse((): T.Task<O.Option<BundleEvidence>> => T.of(O.none)),
-        ),
-      ),
-      TE.map(([found = O.none]) => found),
     );

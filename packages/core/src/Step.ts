@@ -17,6 +17,7 @@ import { FileStatus } from './FileSystem.js';
  * - `RemoveRootfs`: the directory itself, which must be empty by now.
  * - `RemoveBundle`, `RemoveWorkDirectory`: moved behind a dot, then removed with all below. With an `identity`, only what
  *   was found at the path, which is nothing where it is null.
+ * - `RemoveUnownedWorkDirectory`: the one of this id in its namespace's own directory, unless another bundle has that id.
  * - `RemoveLeftover`: what stands behind a dot, with all below, unless something is mounted there.
  * - `PublishExit`, `PublishDelete`: events, with what the binary said of the task's end, or with status 255 and now.
  * - `Unregister`, `CloseLogPipe`: the task is no longer known.
@@ -40,6 +41,7 @@ export const Step = t.union(
         t.partial({ identity: t.union([FileStatus, t.null]) }),
       ]),
     ),
+    t.readonly(t.type({ _tag: t.literal('RemoveUnownedWorkDirectory') })),
     t.readonly(t.type({ _tag: t.literal('RemoveLeftover') })),
     t.readonly(t.type({ _tag: t.literal('PublishExit'), known: t.boolean })),
     t.readonly(t.type({ _tag: t.literal('PublishDelete'), known: t.boolean })),

@@ -19,6 +19,7 @@ export * as MountTable from './MountTable.js';
 export * as Plan from './Plan.js';
 export * as Policy from './Policy.js';
 export * as Preparation from './Preparation.js';
+export * as Processes from './Processes.js';
 export * as ProgramFiles from './ProgramFiles.js';
 export * as Recording from './Recording.js';
 export * as Recovery from './Recovery.js';

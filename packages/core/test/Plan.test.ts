@@ -168,6 +168,13 @@ describe('careful', () => {
 
 describe('the end of a live shim (SPEC 13)', () => {
   const registered = stepsAfterDisconnect(containerd17)(ordinary)({ registered: true });
+
+  it('removes what then is nobody’s, where working directories do not go with their bundles', () => {
+    expect(path(stepsAfterDisconnect(careful)(ordinary)({ registered: true }))).toMatch(
+      /remove-bundle remove-unowned-work-directory publish-exit/,
+    );
+    expect(path(registered)).not.toContain('unowned');
+  });
   const events = 'publish-exit publish-delete unregister close-log-pipe';
 
   it('is cleaned up after, told of, and forgotten', () => {

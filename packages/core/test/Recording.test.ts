@@ -2,7 +2,7 @@ import * as E from 'fp-ts/lib/Either.js';
 import * as fc from 'fast-check';
 import { describe, expect, it, test } from 'vitest';
 import * as B from '../src/ByteString.js';
-import { containerd17, containerd21, policies } from '../src/Policy.js';
+import { careful, containerd17, containerd21, policies, withChoices } from '../src/Policy.js';
 import { headOf, parseRecording, showRecordingError, startRecording, surveyOf } from '../src/Recording.js';
 import { settingsFor } from '../src/Settings.js';
 import { planOf, type Survey, type SurveyedBundle } from '../src/Survey.js';
@@ -202,6 +202,28 @@ describe('what is refused', () => {
   ])('%s', (_, of, sentence) => {
     expect(refusal(of)).toMatch(sentence);
     expect(refusal(of)).not.toMatch(/[\u0000-\u001f\u007f-\u009f]/);
+  });
+});
+
+describe('what a run chose of its policy', () => {
+  const chosen = withChoices({ orphans: 'reaped', mayDestroy: 0.25 })(careful);
+
+  it('is told, and makes that policy of the one that is named', () => {
+    const choices = headOf('plan', { ...settings, policy: chosen }, [], 0).choices ?? expect.fail('nothing is told');
+    expect(withChoices(choices)(careful)).toEqual(chosen);
+  });
+
+  it('may be missing, as in the first recordings, or be wrong', () => {
+    const told = /"choices":\{[^}]*\},/;
+    expect(recorded).toMatch(told);
+    expect(parsed(recorded.replace(told, '')).head.choices).toBe(undefined);
+    expect(parsed(recorded.replace(told, '"choices":{"later":1},')).head.choices).toEqual({ later: 1 });
+    expect(refusal(recorded.replace(told, '"choices":{"mayDestroy":2},'))).toMatch(
+      /^line 1 is damaged: \/choices\/mayDestroy is 2, which is no share from 0 to 1;/,
+    );
+    expect(refusal(recorded.replace(told, '"choices":{"orphans":"killed"},'))).toMatch(
+      /^line 1 is damaged: \/choices\/orphans is "killed", which is no/,
+    );
   });
 });
 

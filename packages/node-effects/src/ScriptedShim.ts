@@ -21,7 +21,7 @@ import { maxSocketNameBytes } from './UnixSocket.js';
  */
 export type PlainReply<A> =
   | { readonly ok: A; readonly exit?: boolean }
-  | { readonly error: number; readonly exit?: boolean }
+  | { readonly error: number; readonly message?: string; readonly exit?: boolean }
   | 'hang'
   | 'close'
   | 'die';
@@ -61,6 +61,8 @@ export interface ScriptedShim {
   readonly calls: IO<ReadonlyArray<ScriptedCall>>;
   /** Ends it and removes its socket. Stopping twice is harmless. */
   readonly stop: Task<void>;
+  /** Ends all its connections; it goes on, and can be dialled again. */
+  readonly hangUp: IO<void>;
 }
 
 /** When a scripted task ended: fixed, so that two runs print the same. */
@@ -79,7 +81,7 @@ const behaviourOf = <A>(reply: PlainReply<A>, payloadOf: (ok: A) => Uint8Array):
   const exits = reply.exit ?? false;
   return 'ok' in reply
     ? { _tag: 'Answer', payload: payloadOf(reply.ok), exits }
-    : { _tag: 'Fail', code: reply.error, message: 'scripted', exits };
+    : { _tag: 'Fail', code: reply.error, message: reply.message ?? 'scripted', exits };
 };
 
 /** Answers one kind of call, turn by turn. */
@@ -149,7 +151,7 @@ const leaveDeadSocket = (socketPath: string): TE.TaskEither<ListenError, Scripte
     await new Promise<void>((resolve, reject) => server.once('error', reject).listen(listeningPath, resolve));
     await rename(listeningPath, socketPath);
     await new Promise((resolve) => server.close(resolve));
-    return { calls: () => [], stop: () => unlink(socketPath).catch(() => undefined) };
+    return { calls: () => [], stop: () => unlink(socketPath).catch(() => undefined), hangUp: () => undefined };
   }, listenError);
 };
 
@@ -183,10 +185,11 @@ export const startScriptedShim = ({
   );
   return pipe(
     serve({ socketPath, handlers }),
-    TE.map(({ stop }) => {
+    TE.map(({ stop, hangUp }) => {
       const timer = script.diesAfterMs === undefined ? undefined : setTimeout(() => void stop(), script.diesAfterMs);
       return {
         calls: () => [...calls],
+        hangUp,
         stop: () => {
           clearTimeout(timer);
           return stop();

@@ -30,6 +30,11 @@ export interface Connecting {
   readonly timeoutMs: number;
 }
 
+/** Whether a path is followed that is longer than an address has room for; `connect` itself refuses it. */
+interface Reach {
+  readonly anyLength: boolean;
+}
+
 type Connection = E.Either<ShimError, Socket>;
 
 const dialFailed = (name: SocketName, code: string): Connection =>
@@ -52,13 +57,14 @@ const outcomeOf = ({ name, timeoutMs }: Connecting, socket: Socket): Promise<Con
 
 /**
  * Node takes a path as text and encodes it as UTF-8. A path of other bytes is first taken hold of, which needs no text,
- * and then reached through its descriptor.
+ * and then reached through its descriptor; and so is one that is too long, where any length will do.
  */
-const connectPath = async (connecting: Connecting, path: B.ByteString): Promise<Connection> => {
+const connectPath = async (connecting: Connecting, path: B.ByteString, { anyLength }: Reach): Promise<Connection> => {
   const { name } = connecting;
   // Node 20 cuts off a longer path, and connects to whatever the shorter one names.
-  if (path === '' || path.length > maxSocketNameBytes || path.includes('\0')) return dialFailed(name, 'EINVAL');
-  if (B.isText(path)) return outcomeOf(connecting, connect({ path: B.toText(path) }));
+  const isTooLong = path.length > maxSocketNameBytes;
+  if (path === '' || path.includes('\0') || (isTooLong && !anyLength)) return dialFailed(name, 'EINVAL');
+  if (B.isText(path) && !isTooLong) return outcomeOf(connecting, connect({ path: B.toText(path) }));
   const held = E.tryCatch(() => openSync(Buffer.from(B.toBytes(path)), openPathOnly), errnoIn);
   if (E.isLeft(held)) return dialFailed(name, held.left);
   const outcome = await outcomeOf(connecting, connect({ path: `/proc/self/fd/${held.right}` }));
@@ -76,20 +82,20 @@ const connectAbstractName = async (name: SocketName, abstractName: B.ByteString)
   return E.right(new Socket({ fd: descriptor.right, readable: true, writable: true }));
 };
 
-const connectOnce = (connecting: Connecting): Promise<Connection> =>
+const connectOnce = (connecting: Connecting, reach: Reach): Promise<Connection> =>
   connecting.name._tag === 'Path'
-    ? connectPath(connecting, connecting.name.path)
+    ? connectPath(connecting, connecting.name.path, reach)
     : connectAbstractName(connecting.name, connecting.name.name);
 
 /** Connects, within the time-out. The socket has not been read from yet. `DialFailed` names the errno. */
 export const connectUnix =
-  (retryDelaysMs: ReadonlyArray<number>) =>
+  (retryDelaysMs: ReadonlyArray<number>, reach: Reach = { anyLength: false }) =>
   (connecting: Connecting): TaskEither<ShimError, Socket> =>
   async () => {
     const endMs = performance.now() + connecting.timeoutMs;
     for (const delayMs of [...retryDelaysMs, Infinity]) {
       const remainingMs = endMs - performance.now();
-      const connection = await connectOnce(connecting);
+      const connection = await connectOnce(connecting, reach);
       const isBacklogFull =
         E.isLeft(connection) && connection.left._tag === 'DialFailed' && connection.left.code === 'EAGAIN';
       if (!isBacklogFull || delayMs > remainingMs) return connection;

@@ -197,6 +197,14 @@ describe('a call', () => {
     expect(await session.connect(call)()).toEqual(connected);
   });
 
+  test('that the shim itself gives up in time is an answer, and no time-out of ours', async () => {
+    const { path } = await shim({ ...obliging, Pids: () => failsWith(4, 'context deadline exceeded') });
+    const session = await sessionAt(path);
+    const { outcome, elapsedMs } = await timed(session.pids(patientCall));
+    expect(outcome).toMatchObject({ left: { _tag: 'Answered', status: 4, class: 'DeadlineExceeded' } });
+    expect(elapsedMs).toBeLessThan(10_000);
+  });
+
   test('does not wait for another', async () => {
     const { path } = await shim({ ...obliging, Pids: () => hangs });
     const session = await sessionAt(path);

@@ -9,6 +9,7 @@ import type { Hazard } from './Hazards.js';
 import { allProperties, type Found, type Property, showFound } from './Properties.js';
 import type { Schedule } from './Schedule.js';
 import * as Tally from './Tally.js';
+import type { World } from './World.js';
 
 /** Any small world with anything going wrong. Shrinks to a plainer one in which less does. */
 export const anyCase = (): fc.Arbitrary<Case> =>
@@ -70,15 +71,19 @@ const earlier = ({ faults, crashes, moves }: Schedule): ReadonlyArray<Schedule> 
 };
 
 /** The case with one thing less, in every way. */
-const simpler = ({ world: { entries }, schedule: wrong }: Case): ReadonlyArray<Case> => {
+const simpler = ({ world: whole, schedule: wrong }: Case): ReadonlyArray<Case> => {
   const schedules: ReadonlyArray<Schedule> = [
     ...indexes(wrong.faults).map((index) => ({ ...wrong, faults: without(wrong.faults, index) })),
     ...indexes(wrong.crashes).map((index) => ({ ...wrong, crashes: without(wrong.crashes, index) })),
     ...indexes(wrong.moves).map((index) => ({ ...wrong, moves: without(wrong.moves, index) })),
   ];
-  const worlds = indexes(entries).map((index) => ({ entries: without(entries, index) }));
+  const { rebooted: _, ...running } = whole;
+  const worlds: ReadonlyArray<World> = [
+    ...(whole.rebooted === true ? [running] : []),
+    ...indexes(whole.entries).map((index) => ({ ...whole, entries: without(whole.entries, index) })),
+  ];
   return [
-    ...schedules.map((less) => ({ world: { entries }, schedule: less })),
+    ...schedules.map((less) => ({ world: whole, schedule: less })),
     ...worlds.flatMap((less) => earlier(wrong).map((schedule) => ({ world: less, schedule }))),
   ];
 };

@@ -23,6 +23,8 @@ export interface MemoryFileSystem extends FileSystem {
   readonly entryOf: (directory: Directory) => Entry.Entry | undefined;
   /** How many directories are open: none should be, when a run has ended. */
   readonly openDirectories: () => number;
+  /** All that stands at or below an entry now was made at this time, in milliseconds since the epoch. */
+  readonly backdate: (top: Entry.Entry, bornMs: number) => void;
 }
 
 type Attempt<A> = E.Either<ErrorCode, A>;
@@ -87,27 +89,43 @@ const removeDirectoryEntry =
     return E.right(undefined);
   };
 
+interface Births {
+  readonly bornNs: (entry: Entry.Entry) => string;
+  readonly backdate: MemoryFileSystem['backdate'];
+}
+
 /**
  * Birth times: the clock's, and a little later for every inode first seen in the same millisecond, so that an inode
  * that got the number of an earlier one is told from it.
  */
-const makeBirths = (clock: Clock): ((entry: Entry.Entry) => string) => {
+const makeBirths = (clock: Clock): Births => {
   const births = new WeakMap<object, string>();
   let lastNs = 0n;
-  return (entry) => {
-    const node = entry.getNode();
-    const known = births.get(node);
-    if (known !== undefined) return known;
-    const nowNs = BigInt(Math.floor(clock.nowMs())) * 1_000_000n;
-    lastNs = nowNs > lastNs ? nowNs : lastNs + 1n;
-    births.set(node, String(lastNs));
-    return String(lastNs);
+  const backdate: Births['backdate'] = (top, bornMs) => {
+    births.set(top.getNode(), String(BigInt(Math.floor(bornMs)) * 1_000_000n));
+    if (!Entry.isDirectory(top)) return;
+    for (const name of Entry.namesIn(top)) {
+      const child = Entry.childOf(top, name);
+      if (child !== undefined) backdate(child, bornMs);
+    }
+  };
+  return {
+    backdate,
+    bornNs: (entry) => {
+      const node = entry.getNode();
+      const known = births.get(node);
+      if (known !== undefined) return known;
+      const nowNs = BigInt(Math.floor(clock.nowMs())) * 1_000_000n;
+      lastNs = nowNs > lastNs ? nowNs : lastNs + 1n;
+      births.set(node, String(lastNs));
+      return String(lastNs);
+    },
   };
 };
 
 export const makeFileSystem = (tree: Tree, clock: Clock): MemoryFileSystem => {
   const handles = new Map<Directory, Entry.Entry>();
-  const bornNs = makeBirths(clock);
+  const { bornNs, backdate } = makeBirths(clock);
 
   const open = (entry: Entry.Entry, path: B.ByteString): Attempt<Directory> => {
     if (!Entry.isDirectory(entry)) return E.left('ENOTDIR');
@@ -227,6 +245,7 @@ export const makeFileSystem = (tree: Tree, clock: Clock): MemoryFileSystem => {
     unlink: (at) => atEntry('unlink', at, tree.lookUpBelowMounts, unlinkEntry(tree)),
     removeDirectory: (at) => atEntry('rmdir', at, tree.lookUpBelowMounts, removeDirectoryEntry(tree)),
     entryOf: (directory) => handles.get(directory),
+    backdate,
     openDirectories: () => handles.size,
   };
 };

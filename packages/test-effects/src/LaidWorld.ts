@@ -3,14 +3,21 @@ import type { SocketName } from '@shim-recovery/core/Bootstrap';
 import * as B from '@shim-recovery/core/ByteString';
 import type { Recovered } from '@shim-recovery/core/Recovery';
 import { type Settings, settingsFor } from '@shim-recovery/core/Settings';
-import { listTree, type Machine, makeDirectories, makeEntry, makeMachine, makeMount } from './Machine.js';
-import type { Listing, Observation } from './Outcome.js';
+import {
+  bootedBeforeMs,
+  listTree,
+  type Machine,
+  makeDirectories,
+  makeEntry,
+  makeMachine,
+  makeMount,
+} from './Machine.js';
+import { isEndedBy, type Listing, type Observation } from './Outcome.js';
 import type { Tree } from './Tree.js';
 import {
   type EntryKey,
   keyOf,
   processesOf,
-  sameKey,
   scriptOf,
   shimOwner,
   shimPrograms,
@@ -77,10 +84,9 @@ const layPrograms = (tree: Tree, { programs }: Places): void => {
     });
 };
 
-/** Whether something was done to the task that ends it, as far as its shim and its shim's program saw. */
+/** Whether a task was ended. */
 export const isEnded = ({ shims, shimBinary }: Machine, key: EntryKey): boolean =>
-  shimBinary.runs().some((run) => sameKey(run, key)) ||
-  shims.calls().some((call) => sameKey(call, key) && /\/(?:Delete|Shutdown)$/.test(call.call));
+  isEndedBy(key)({ calls: shims.calls(), binaryRuns: shimBinary.runs() });
 
 const layEntry =
   (machine: Machine, places: Places, world: World) =>
@@ -101,6 +107,16 @@ const layEntry =
     processes.putShim(key, () => shims.listening().some((one) => one._tag === 'Path' && one.path === path));
   };
 
+/** What a reboot leaves of a world: what was made a day before it. */
+const reboot = ({ tree, fileSystem, clock }: Machine): void => {
+  for (const mounted of Array.from(tree.mounts()).reverse()) {
+    if (mounted.point === undefined) continue;
+    mounted.isBusy = false;
+    tree.unmount(mounted.root);
+  }
+  fileSystem.backdate(tree.root(), clock.nowMs() - bootedBeforeMs - 86_400_000);
+};
+
 /** Lays a world on a new machine, below `/world`. */
 export const layWorld = (world: World): LaidWorld => {
   const machine = makeMachine();
@@ -109,6 +125,7 @@ export const layWorld = (world: World): LaidWorld => {
   sharedMakings(places).forEach(make(tree));
   layPrograms(tree, places);
   world.entries.forEach(layEntry(machine, places, world));
+  if (world.rebooted === true) reboot(machine);
   const list = (): Listing => listTree(tree, B.fromText(places.base));
   const before = list();
   return {

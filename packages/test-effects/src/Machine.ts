@@ -39,7 +39,7 @@ export interface Machine {
 }
 
 /** How long the machine has been running when its story begins, in milliseconds. */
-const bootedBeforeMs = 3_600_000;
+export const bootedBeforeMs = 3_600_000;
 
 export const makeMachine = (quirks: MountQuirks = {}): Machine => {
   const tree = makeTree();

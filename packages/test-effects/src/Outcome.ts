@@ -45,6 +45,13 @@ export interface Observation {
   readonly registered: ReadonlyArray<EntryKey>;
 }
 
+/** Whether something was done to a task that ends it, as far as its shim and its shim's program saw. */
+export const isEndedBy =
+  (key: EntryKey) =>
+  ({ calls, binaryRuns }: Pick<Observation, 'calls' | 'binaryRuns'>): boolean =>
+    binaryRuns.some((run) => sameKey(run, key)) ||
+    calls.some((call) => sameKey(call, key) && /\/(?:Delete|Shutdown)$/.test(call.call));
+
 /** The name by which recordings call a task service's method: without the leading `containerd.`. */
 export const callName = (service: string, method: string): string =>
   `${service.replace(/^containerd\./, '')}/${method}`;

@@ -13,23 +13,37 @@ export interface MemoryProcesses extends Processes {
 
 const firstPid = 1_000;
 
+/** A group of like processes, of which the first so many run. */
+interface Group {
+  readonly process: Pick<ProcessInfo, 'commandLine' | 'cgroups'>;
+  readonly running: () => number;
+  /** Of each that ever ran, those that run from the beginning first: a number is never another's, whoever is looked at. */
+  readonly pids: Array<number>;
+}
+
 export const makeProcesses = (startMs: number): MemoryProcesses => {
-  const found: Array<() => ReadonlyArray<Omit<ProcessInfo, 'pid' | 'startedMs'>>> = [];
+  const groups: Array<Group> = [];
+  let nextPid = firstPid;
+  const membersOf = ({ process, running, pids }: Group): ReadonlyArray<ProcessInfo> => {
+    const count = running();
+    while (pids.length < count) pids.push(nextPid++);
+    return pids.slice(0, count).map((pid) => ({ ...process, pid, startedMs: startMs }));
+  };
+  const add = (group: Omit<Group, 'pids'>): void => {
+    const begun: Group = { ...group, pids: [] };
+    membersOf(begun);
+    groups.push(begun);
+  };
   return {
     put: ({ namespace, id }, running) => {
       const cgroup = B.concat(B.fromText('/'), namespace, B.fromText('/'), id);
-      found.push(() => Array.from({ length: running() }, () => ({ commandLine: [], cgroups: [cgroup] })));
+      add({ process: { commandLine: [], cgroups: [cgroup] }, running });
     },
     putShim: ({ namespace, id }, isRunning) => {
       const commandLine = [...['shim', '-namespace'].map(B.fromText), namespace, B.fromText('-id'), id];
-      found.push(() => (isRunning() ? [{ commandLine, cgroups: [] }] : []));
+      add({ process: { commandLine, cgroups: [] }, running: () => (isRunning() ? 1 : 0) });
     },
-    list: async () =>
-      E.right(
-        found
-          .flatMap((some) => some())
-          .map((process, index) => ({ ...process, pid: firstPid + index, startedMs: startMs })),
-      ),
+    list: async () => E.right(groups.flatMap(membersOf)),
     bootedMs: async () => E.right(startMs),
   };
 };

@@ -87,7 +87,6 @@ const isReachable = (policy: Policy, reason: Reason): boolean => {
     case 'plan-stale':
     case 'not-planned':
     case 'gone':
-    case 'older-than-boot': // no imaginary machine was started anew
     case 'orphan-reaped': // that is asked for by people
       return false;
     case 'hidden':
@@ -97,6 +96,7 @@ const isReachable = (policy: Policy, reason: Reason): boolean => {
     case 'log-unusable':
     case 'connect-failed':
       return death === 'one-sign';
+    case 'older-than-boot':
     case 'task-exited':
     case 'pids-unanswered':
     case 'leftover':
@@ -135,7 +135,7 @@ const failingSteps = ({ bootstrap, logOpened, reapsLeakedShims, unmounts }: Poli
   ...(reapsLeakedShims ? ['call-delete', 'call-shutdown'] : []),
   'run-binary',
   ...(unmounts === 'bundle'
-    ? ['unmount-bundle', 'remove-leftover']
+    ? ['unmount-bundle', 'remove-leftover', 'remove-unowned-work-directory']
     : ['unmount-rootfs', 'remove-rootfs', 'remove-work-directory']),
   'remove-bundle',
   'publish-exit',

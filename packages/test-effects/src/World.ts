@@ -73,7 +73,16 @@ export const Start = t.exact(
 export type Start = t.TypeOf<typeof Start>;
 
 /** The entries share one state and one root directory, one store, and one run. */
-export const World = t.exact(t.type({ entries: t.readonlyArray(Start) }), 'World');
+export const World = t.exact(
+  t.intersection([
+    t.type({ entries: t.readonlyArray(Start) }),
+    t.partial({
+      /** The machine was started anew after all this was made: nothing of it runs, and nothing is mounted. */
+      rebooted: t.literal(true),
+    }),
+  ]),
+  'World',
+);
 export type World = t.TypeOf<typeof World>;
 
 /** What the shims' programs do when they are run with `delete`. All but `not-executable` have mode 0755. */
@@ -132,18 +141,20 @@ export const shimOwner =
     return entries.find(({ ns, id, shim: other }) => ns === start.ns && id === shim.of && ShimScript.is(other));
   };
 
-/** How the shim of an entry behaves; undefined when it has none. */
+/** How the shim of an entry behaves; undefined when it has none. Of one that ran before a reboot, the socket is left. */
 export const scriptOf =
   (all: World) =>
   (start: Start): ShimScript | undefined => {
     const shim = shimOwner(all)(start)?.shim;
-    return ShimScript.is(shim) ? shim : undefined;
+    if (!ShimScript.is(shim)) return undefined;
+    return all.rebooted === true ? { ...shim, mode: 'refuse' } : shim;
   };
 
 /** How many processes of the entry's task really run. */
 export const processesOf =
   (all: World) =>
   (start: Start): number => {
+    if (all.rebooted === true) return 0;
     const script = scriptOf(all)(start);
     return start.processes ?? (script === undefined ? 0 : listedProcesses(script));
   };
@@ -198,4 +209,5 @@ const showStart = ({ ns, id, bundle, shim, ...others }: Start): string =>
   `${ns}/${id}: ${[...showBundle(bundle), ...showShim(shim), ...differences({}, others)].join(', ')}`;
 
 /** One line an entry: what it has, and what is unusual about it. */
-export const showWorld = ({ entries }: World): string => entries.map(showStart).join('\n');
+export const showWorld = ({ entries, rebooted }: World): string =>
+  [...entries.map(showStart), ...(rebooted === true ? ['the machine was started anew since'] : [])].join('\n');

@@ -1,5 +1,5 @@
 /** What a run records gives its verdicts again, and what every policy would have decided in its place. */
-import { containerd17, policies, type Policy } from '@shim-recovery/core/Policy';
+import { careful, containerd17, policies, type Policy, withChoices } from '@shim-recovery/core/Policy';
 import {
   headOf,
   parseRecording,
@@ -8,7 +8,7 @@ import {
   startRecording,
 } from '@shim-recovery/core/Recording';
 import * as Recovery from '@shim-recovery/core/Recovery';
-import { replay, showReplayError } from '@shim-recovery/core/Replay';
+import { replay, showReplayError, type WantedPolicy } from '@shim-recovery/core/Replay';
 import type { NamespaceReport, Report } from '@shim-recovery/core/Report';
 import type { Trace } from '@shim-recovery/core/Trace';
 import * as E from 'fp-ts/lib/Either.js';
@@ -17,7 +17,8 @@ import { describe, expect, it } from 'vitest';
 import * as anyOf from '../src/arbitraries/World.js';
 import { layWorld } from '../src/LaidWorld.js';
 import { loadRecordings, toWorld, worldsOf } from '../src/Recordings.js';
-import type { World } from '../src/World.js';
+import { dead } from '../src/Shim.js';
+import { ordinary, type World, world } from '../src/World.js';
 import { recordedWorlds } from './simulation/recorded.js';
 
 const orFail = <L, A>(outcome: E.Either<L, A>, show: (error: L) => string = JSON.stringify): A => {
@@ -111,7 +112,16 @@ it('there are as many recorded worlds as ever', () => {
   expect(smallWorlds).toHaveLength(306);
 });
 
-describe.each(allPolicies.map((policy) => [policy.name, policy] as const))('under %s', (_, policy) => {
+const reaping = withChoices({ orphans: 'reaped' })(careful);
+
+/** Every policy as it is, and one of which a run chose something. */
+const chosenPolicies = [
+  ...allPolicies.map((policy) => [policy.name, policy] as const),
+  ['careful with --orphans reap', reaping] as const,
+  // Random worlds may lose more than the brake allows, and then nothing is done.
+].map(([name, policy]) => [name, withChoices({ mayDestroy: 1 })(policy)] as const);
+
+describe.each(chosenPolicies)('under %s', (_, policy) => {
   it('the replay of a plan is the plan, of every recorded world', async () => {
     for (const world of allWorlds) await expectPlanReplayed(world, policy);
   });
@@ -131,6 +141,28 @@ describe.each(allPolicies.map((policy) => [policy.name, policy] as const))('unde
       { numRuns: 150 },
     );
   });
+});
+
+it('a replay takes what the run chose, unless it is told otherwise, or follows another policy', async () => {
+  const orphan = world({ ns: 'default', id: 'db', bundle: ordinary, shim: dead, processes: 1 });
+  const reasons = (report: Report): ReadonlyArray<string> =>
+    report.namespaces.flatMap(({ bundles }) => bundles.map(({ reason }) => reason));
+  const { report, recording } = await record('plan', orphan, reaping);
+  expect(reasons(report)).toEqual(['orphan-reaped']);
+  const replayedWith = (wanted: WantedPolicy): ReadonlyArray<string> =>
+    reasons(orFail(replay({ ...wanted, namespaces: [] })(recording), showReplayError));
+  expect(replayedWith({})).toEqual(['orphan-reaped']);
+  expect(replayedWith({ policy: 'careful' })).toEqual(['orphan-reaped']);
+  expect(replayedWith({ choices: { orphans: 'held' } })).toEqual(['orphan-workload']);
+  const byReference = await record('plan', orphan, withChoices({ orphans: 'reaped' })(containerd17));
+  const other = (wanted: WantedPolicy): ReadonlyArray<string> =>
+    reasons(orFail(replay({ ...wanted, namespaces: [] })(byReference.recording), showReplayError));
+  expect(other({ policy: 'careful' })).toEqual(['orphan-workload']);
+  expect(other({ policy: 'careful', choices: { orphans: 'reaped' } })).toEqual(['orphan-reaped']);
+  const refused = replay({ choices: { orphans: 'reaped' }, namespaces: [] })(byReference.recording);
+  expect(E.isLeft(refused) ? showReplayError(refused.left) : '').toMatch(
+    /^containerd-1.7 does not look for containers .*--orphans says nothing to it; name careful with --policy$/,
+  );
 });
 
 it('the replay of a plan that another policy made is the plan that this one would have made', async () => {
@@ -155,20 +187,20 @@ it('the working directories of a recovery that went well are those of its replay
 });
 
 describe('a replay', () => {
-  const world = wholeWorlds[0] ?? expect.fail('there is no recorded world');
+  const first = wholeWorlds[0] ?? expect.fail('there is no recorded world');
 
   it('is the same each time, and looks at the namespaces that were asked for', async () => {
-    const { recording } = await record('plan', world, containerd17);
+    const { recording } = await record('plan', first, containerd17);
     const whole = replayed(recording, containerd17);
     expect(replayed(recording, containerd17)).toEqual(whole);
-    const [first = expect.fail('no namespace'), ...rest] = recording.namespaces;
+    const [namespace = expect.fail('no namespace'), ...rest] = recording.namespaces;
     expect(rest.length).toBeGreaterThan(0);
-    const one = orFail(replay({ namespaces: [first.name] })(recording));
-    expect(one.namespaces).toEqual(whole.namespaces.filter(({ name }) => name === first.name));
+    const one = orFail(replay({ namespaces: [namespace.name] })(recording));
+    expect(one.namespaces).toEqual(whole.namespaces.filter(({ name }) => name === namespace.name));
   });
 
   it('under a policy that nobody asked for is refused with those that were', async () => {
-    const { recording } = await record('recover', world, containerd17);
+    const { recording } = await record('recover', first, containerd17);
     const refused = replay({ policy: 'containerd-2.1', namespaces: [] })(recording);
     expect(E.isLeft(refused) ? showReplayError(refused.left) : '').toMatch(
       /^what containerd-2.1 would ask was not recorded; it can be replayed under containerd-1.7;/,
@@ -176,7 +208,7 @@ describe('a replay', () => {
   });
 
   it('of a policy that is not known here names the others', async () => {
-    const { recording } = await record('plan', world, containerd17);
+    const { recording } = await record('plan', first, containerd17);
     const newer = { ...recording, head: { ...recording.head, policy: 'later', policies: ['later', 'containerd-1.6'] } };
     const refused = replay({ namespaces: [] })(newer);
     expect(E.isLeft(refused) ? showReplayError(refused.left) : '').toMatch(

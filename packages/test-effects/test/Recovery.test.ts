@@ -1,15 +1,18 @@
 import * as B from '@shim-recovery/core/ByteString';
 import type { Capabilities } from '@shim-recovery/core/Capabilities';
 import { systemError } from '@shim-recovery/core/FileSystem';
-import { containerd17, containerd21, type Policy } from '@shim-recovery/core/Policy';
+import { careful, containerd17, containerd21, type Policy } from '@shim-recovery/core/Policy';
 import * as Recovery from '@shim-recovery/core/Recovery';
 import type { BundleReport } from '@shim-recovery/core/Report';
 import * as E from 'fp-ts/lib/Either.js';
 import { describe, expect, it } from 'vitest';
+import { intercept, proceed } from '../src/Effect.js';
 import { layWorld } from '../src/LaidWorld.js';
 import { symlink } from '../src/Making.js';
+import { makeMove } from '../src/Moves.js';
 import { dead, leaked, running } from '../src/Shim.js';
 import { ordinary, type Start, world } from '../src/World.js';
+import { bundlePath, workPath } from '../src/WorldTree.js';
 
 const reasonOf = async (start: Omit<Start, 'ns' | 'id'>): Promise<unknown> => {
   const laid = layWorld(world({ ns: 'main', id: 'web', ...start }));
@@ -164,5 +167,53 @@ describe('a bundle with nothing but an address, to 2.1 (H23)', () => {
       'remove-work-directory done',
     ]);
     expect(left).toEqual([]);
+  });
+});
+
+describe('a shim that ends after it was taken back, under careful', () => {
+  const ending: Start = { ns: 'main', id: 'web', bundle: ordinary, shim: { ...running, diesAfterMs: 1_000 } };
+
+  /** What is left of the bundle and of its working directory once its end was acted upon. */
+  const left = async (
+    start: Start,
+    { isRemade = false }: { readonly isRemade?: boolean } = {},
+  ): Promise<{ readonly paths: ReadonlyArray<string>; readonly steps: ReadonlyArray<string> }> => {
+    const laid = layWorld(world(start));
+    const { clock, capabilities, trace } = laid.machine;
+    const bundle = bundlePath(laid.places, start);
+    const stands = (): boolean => laid.list().some(({ path }) => B.toText(path) === bundle);
+    const { capabilities: watched } = intercept(capabilities, ({ operation, subject }) => {
+      // When it is looked at again after it was removed, somebody has made another one.
+      if (isRemade && operation === 'stat' && subject === bundle && !stands())
+        makeMove(laid)('bundle-recreated', start);
+      return proceed;
+    });
+    const recovered = await Recovery.recover({ ...laid.settings, policy: careful })(watched)();
+    if (E.isLeft(recovered)) throw new Error(recovered.left._tag);
+    await clock.sleep(60_000)();
+    await recovered.right.settled();
+    const steps = trace
+      .told()
+      .flatMap((event) => (event._tag === 'StepTaken' ? [`${event.report.step} ${event.report.outcome}`] : []));
+    await recovered.right.stop();
+    const all = laid.list().map(({ path }) => B.toText(path));
+    return { paths: [bundle, workPath(laid.places, start)].filter((path) => all.includes(path)), steps };
+  };
+
+  it('leaves neither its bundle nor its working directory', async () => {
+    const { paths, steps } = await left(ending);
+    expect(paths).toEqual([]);
+    expect(steps).toContain('remove-unowned-work-directory done');
+  });
+
+  it('leaves the working directory of a bundle that was made anew meanwhile', async () => {
+    const { paths } = await left(ending, { isRemade: true });
+    expect(paths).toHaveLength(2);
+  });
+
+  it('leaves both where its container runs on', async () => {
+    const { paths, steps } = await left({ ...ending, processes: 1 });
+    expect(paths).toHaveLength(2);
+    expect(steps.filter((step) => /^(?:run-binary|remove|publish)/.test(step))).toEqual([]);
   });
 });

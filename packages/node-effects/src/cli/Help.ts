@@ -44,6 +44,7 @@ const howOptions = `  --concurrency N         how many bundles may wait for an a
   --load-timeout T        for each answer of a shim, such as 5s or 500ms (default 5s)
   --cleanup-timeout T     for each run of a shim's binary (default 5s)
   --shutdown-timeout T    for a shim to accept its shutdown (default 3s)
+  --store-timeout T       with careful: how long a store that cannot answer is asked again, in all (default 5s)
 
 What shim binaries are told:
   --address SOCKET        the daemon's socket (default containerd.sock beside the state directory)
@@ -58,8 +59,14 @@ Output:
 const recordOption = `  --record FILE           also write down what is learnt, line by line, for replay; FILE must not exist yet
 `;
 
-const carefulOptions = `  --orphans WHAT          with careful: hold (default) or reap containers that run without their shim
-  --may-destroy SHARE     do nothing when more than this share of the bundles would be destroyed, and more than four
+const orphansOption = `  --orphans WHAT          with careful: hold (default) or reap containers that run without their shim
+`;
+
+const recordedOrphansOption = `  --orphans WHAT          with careful: hold or reap containers that run without their shim (default: as the recorded
+                          run did; hold under another policy)
+`;
+
+const carefulOptions = `${orphansOption}  --may-destroy SHARE     do nothing when more than this share of the bundles would be destroyed, and more than four
                           (default 0.5 for careful, 1 for the others)
 `;
 
@@ -115,7 +122,7 @@ Usage: shim-recovery replay FILE [options]
 
   --policy NAME           whose decisions to take (default: those of the recorded run); plan records for every policy,
                           recover for its own
-  --namespace NS          only this namespace; may be given several times
+${recordedOrphansOption}  --namespace NS          only this namespace; may be given several times
   --json                  the report as one line of JSON
   --detailed-exitcode     exit with 3 when something would be destroyed or held, or the recording ends early
   -h, --help              this text
@@ -137,11 +144,12 @@ Usage: shim-recovery compare --policy NAME --policy NAME [options]
 ${whereOptions}
 How:
   --policy NAME           what to compare; once, with containerd-1.7 (the default of all commands), or twice
-${howOptions}  --detailed-exitcode     exit with 3 when something fares differently, or cannot be told to fare the same
+${orphansOption}${howOptions}  --detailed-exitcode     exit with 3 when something fares differently, or cannot be told to fare the same
   --no-probe              do not ask shims; what depends on their answer is not known
   -h, --help              this text
 
-With FILE only --policy, --namespace, --json and --detailed-exitcode are taken.
+With FILE only --policy, --orphans, --namespace, --json and --detailed-exitcode are taken; the policy of the recorded run
+has its orphans as that run did, unless --orphans says otherwise.
 
 Exit codes: 0 done, 1 could not run, 2 bad usage, 3 see --detailed-exitcode.
 `;
@@ -149,17 +157,17 @@ Exit codes: 0 done, 1 could not run, 2 bad usage, 3 see --detailed-exitcode.
 const explain = `shim-recovery explain: say how what would become of one bundle is decided: each question, its answer, and the rule that
 followed; then the steps, and below each what follows where it fails. Changes nothing.
 
-Only the shim of this one bundle is asked. With --recording it is a bundle that plan --record wrote down, and nobody is.
+Only the shim of this one bundle is asked; the other bundles of its namespace are read for who else needs it. With --recording it is a bundle that plan --record wrote down, and nobody is.
 
 Usage: shim-recovery explain [NAMESPACE/]ID [options]
 
 ${whereOptions}
 How:
-${policyOption}${howOptions}  --recording FILE        explain what was recorded there, by default as the recorded run decided
+${policyOption}${orphansOption}${howOptions}  --recording FILE        explain what was recorded there, by default as the recorded run decided
   --no-probe              do not ask the shim
   -h, --help              this text
 
-With --recording only --policy and --json are taken.
+With --recording only --policy, --orphans and --json are taken.
 
 Exit codes: 0 done, 1 could not run or there is no such bundle, 2 bad usage.
 `;

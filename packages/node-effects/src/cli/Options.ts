@@ -3,11 +3,19 @@ import * as path from 'node:path';
 import { parseArgs } from 'node:util';
 import * as B from '@shim-recovery/core/ByteString';
 import { isValidNamespace } from '@shim-recovery/core/Identifier';
-import { type Policy, PolicyName, policies } from '@shim-recovery/core/Policy';
+import {
+  looksForOrphans,
+  type Policy,
+  type PolicyChoices,
+  PolicyName,
+  policies,
+  withChoices,
+} from '@shim-recovery/core/Policy';
 import { defaultBounds, defaultTimeouts, type Timeouts } from '@shim-recovery/core/Settings';
 import * as E from 'fp-ts/lib/Either.js';
 import { pipe } from 'fp-ts/lib/function.js';
 import * as t from 'io-ts';
+import { maxSocketNameBytes } from '../UnixSocket.js';
 import type { TypedBundle } from './BundleChoice.js';
 import { commandNames, type CommandName, defaultRoot, defaultState } from './Help.js';
 
@@ -39,7 +47,8 @@ export interface HostOptions {
 /** What `replay` is told. Without a policy, the recorded one is meant. */
 export interface ReplayOptions {
   readonly path: string;
-  readonly policy: Policy | undefined;
+  readonly policy: PolicyName | undefined;
+  readonly choices: PolicyChoices;
   readonly namespaces: ReadonlyArray<string>;
   readonly isJson: boolean;
   readonly isDetailedExitCode: boolean;
@@ -59,6 +68,8 @@ export type Source<Recorded> =
 /** What `compare` is told. */
 export interface CompareOptions {
   readonly policies: ComparedPolicies;
+  /** What was chosen of those policies to which it says something: a recording's own would be as it was recorded. */
+  readonly choices: PolicyChoices;
   readonly source: Source<{ readonly namespaces: ReadonlyArray<string> }>;
   readonly isJson: boolean;
   readonly isDetailedExitCode: boolean;
@@ -67,7 +78,7 @@ export interface CompareOptions {
 /** What `explain` is told. Without a policy, the recorded one is meant. */
 export interface ExplainOptions {
   readonly bundle: TypedBundle;
-  readonly source: Source<{ readonly policy: Policy | undefined }>;
+  readonly source: Source<{ readonly policy: PolicyName | undefined; readonly choices: PolicyChoices }>;
   readonly isJson: boolean;
 }
 
@@ -122,6 +133,7 @@ const hostOptions = {
   'load-timeout': { type: 'string' },
   'cleanup-timeout': { type: 'string' },
   'shutdown-timeout': { type: 'string' },
+  'store-timeout': { type: 'string' },
   address: { type: 'string' },
   'ttrpc-address': { type: 'string' },
   'publish-binary': { type: 'string' },
@@ -131,10 +143,9 @@ const hostOptions = {
   record: { type: 'string' },
 } as const;
 
-/** Nothing is recorded where nothing is planned. */
+/** Nothing is recorded, and no brake needed, where nothing is planned. */
 const {
   record: _record,
-  orphans: _orphans,
   'may-destroy': _mayDestroy,
   'detailed-exitcode': detailedExitCode,
   ...askingOptions
@@ -146,6 +157,7 @@ const optionsOf = {
   replay: {
     help: { type: 'boolean', short: 'h' },
     policy: { type: 'string' },
+    orphans: { type: 'string' },
     namespace: { type: 'string', multiple: true },
     json: { type: 'boolean' },
     'detailed-exitcode': { type: 'boolean' },
@@ -262,7 +274,9 @@ const parseStore = (text: string | undefined, root: string): E.Either<UsageError
     case 'json':
       return E.right({ _tag: 'Json', path: resolved });
     default:
-      return E.right({ _tag: 'Containerd', socketPath: resolved });
+      return Buffer.byteLength(resolved) > maxSocketNameBytes
+        ? usage(`--store containerd:${resolved} is longer than the ${maxSocketNameBytes} bytes of a socket's address`)
+        : E.right({ _tag: 'Containerd', socketPath: resolved });
   }
 };
 
@@ -289,6 +303,7 @@ const parseTimeouts = (values: Values): E.Either<UsageError, Timeouts> =>
     E.apS('loadMs', parseDuration(values, 'load-timeout')(defaultTimeouts.loadMs)),
     E.apS('cleanUpMs', parseDuration(values, 'cleanup-timeout')(defaultTimeouts.cleanUpMs)),
     E.apS('shutdownMs', parseDuration(values, 'shutdown-timeout')(defaultTimeouts.shutdownMs)),
+    E.apS('storeMs', parseDuration(values, 'store-timeout')(defaultTimeouts.storeMs)),
   );
 
 const maxConcurrency = 65_536;
@@ -304,21 +319,40 @@ const parseConcurrency = (text: string | undefined): E.Either<UsageError, number
 const defaultPolicy = 'containerd-1.7';
 const policyNames = `it takes ${Object.keys(policies).join(', ')}`;
 
-const parsePolicy = (text: string | undefined): E.Either<UsageError, Policy> => {
-  const name = text ?? defaultPolicy;
-  return PolicyName.is(name) ? E.right(policies[name]) : usage(`--policy ${name} is not known; ${policyNames}`);
+const parsePolicyName = (text: string): E.Either<UsageError, PolicyName> =>
+  PolicyName.is(text) ? E.right(text) : usage(`--policy ${text} is not known; ${policyNames}`);
+
+const parsePolicy = (text: string | undefined): E.Either<UsageError, Policy> =>
+  pipe(
+    parsePolicyName(text ?? defaultPolicy),
+    E.map((name) => policies[name]),
+  );
+
+/** What becomes of a container that runs without its shim: a question only to policies that look for it. */
+const parseOrphans = (values: Values, asked: ReadonlyArray<Policy>): E.Either<UsageError, PolicyChoices> => {
+  const text = textOf(values, 'orphans');
+  if (text === undefined) return E.right({});
+  if (!asked.some(looksForOrphans))
+    return usage(
+      `--orphans says nothing to ${asked.map(({ name }) => name).join(' and ')}; it is for --policy careful`,
+    );
+  if (text !== 'hold' && text !== 'reap') return usage(`--orphans takes hold or reap, not ${text}`);
+  return E.right({ orphans: text === 'reap' ? 'reaped' : 'held' });
 };
 
-/** What becomes of a container that runs without its shim: a question only to a policy that looks for it. */
-const withOrphans =
-  (text: string | undefined) =>
-  (policy: Policy): E.Either<UsageError, Policy> => {
-    if (text === undefined) return E.right(policy);
-    if (policy.death !== 'two-signs')
-      return usage(`--orphans says nothing to ${policy.name}; it is for --policy careful`);
-    if (text !== 'hold' && text !== 'reap') return usage(`--orphans takes hold or reap, not ${text}`);
-    return E.right({ ...policy, orphans: text === 'reap' ? 'reaped' : 'held' });
-  };
+/** A recording's own policy is not known before it is read; one that is named is checked at once. */
+const parseWantedPolicy = (
+  values: Values,
+): E.Either<UsageError, { readonly policy: PolicyName | undefined; readonly choices: PolicyChoices }> => {
+  const typed = textOf(values, 'policy');
+  return pipe(
+    E.Do,
+    E.bind('policy', () => (typed === undefined ? E.right(undefined) : parsePolicyName(typed))),
+    E.bind('choices', ({ policy }) =>
+      parseOrphans(values, policy === undefined ? Object.values(policies) : [policies[policy]]),
+    ),
+  );
+};
 
 const withBrake =
   (text: string | undefined) =>
@@ -327,8 +361,18 @@ const withBrake =
     const mayDestroy = /^(?:0(?:\.\d+)?|1(?:\.0+)?)$/.test(text) ? Number(text) : Number.NaN;
     return Number.isNaN(mayDestroy)
       ? usage(`--may-destroy takes a share from 0 to 1, such as 0.5, not ${text}`)
-      : E.right({ ...policy, mayDestroy });
+      : E.right(withChoices({ mayDestroy })(policy));
   };
+
+/** A policy with all that may be chosen of it. */
+const parseChosenPolicy = (values: Values): E.Either<UsageError, Policy> =>
+  pipe(
+    E.Do,
+    E.bind('policy', () => parsePolicy(textOf(values, 'policy'))),
+    E.bind('choices', ({ policy }) => parseOrphans(values, [policy])),
+    E.map(({ policy, choices }) => withChoices(choices)(policy)),
+    E.chain(withBrake(textOf(values, 'may-destroy'))),
+  );
 
 const parseNamespaces = (values: Values): E.Either<UsageError, ReadonlyArray<string>> => {
   const given = values['namespace'];
@@ -359,20 +403,17 @@ const checkApart = ({ state, root }: Pick<HostOptions, 'state' | 'root'>): E.Eit
     : E.right(undefined);
 
 /** The two kinds of default follow the directories: another state directory is another daemon's. */
-export const parseHost = (values: Values): E.Either<UsageError, HostOptions> =>
+export const parseHost = (
+  values: Values,
+  policy: E.Either<UsageError, Policy> = parseChosenPolicy(values),
+): E.Either<UsageError, HostOptions> =>
   pipe(
     E.Do,
     E.bind('state', () => parsePath(values, 'state', defaultState)),
     E.bind('root', () => parsePath(values, 'root', defaultRoot)),
     E.chainFirst(checkApart),
     E.bind('store', ({ root }) => parseStore(textOf(values, 'store'), root)),
-    E.bind('policy', () =>
-      pipe(
-        parsePolicy(textOf(values, 'policy')),
-        E.chain(withOrphans(textOf(values, 'orphans'))),
-        E.chain(withBrake(textOf(values, 'may-destroy'))),
-      ),
-    ),
+    E.bind('policy', () => policy),
     E.bind('namespaces', () => parseNamespaces(values)),
     E.bind('waiting', () => parseConcurrency(textOf(values, 'concurrency'))),
     E.bind('timeouts', () => parseTimeouts(values)),
@@ -502,10 +543,7 @@ const parseReplay = ({ values, files }: Typed): E.Either<UsageError, ReplayOptio
   if (file === '-') return usage('replay reads a file, not stdin; save the recording first');
   if (file.includes('\0')) return usage('the name of the recording holds a NUL byte');
   return pipe(
-    E.Do,
-    E.bind('policy', () =>
-      values['policy'] === undefined ? E.right(undefined) : parsePolicy(textOf(values, 'policy')),
-    ),
+    parseWantedPolicy(values),
     E.bind('namespaces', () => parseNamespaces(values)),
     E.map((parsed) => ({
       ...parsed,
@@ -518,7 +556,7 @@ const parseReplay = ({ values, files }: Typed): E.Either<UsageError, ReplayOptio
 
 /** What is known of a recording already, or decided by those who read it: of a host's options nothing else counts. */
 const checkRecordedOnly = (values: Values, allowed: ReadonlyArray<string>): E.Either<UsageError, void> => {
-  const other = Object.keys(values).find((name) => !['help', 'json', 'policy', ...allowed].includes(name));
+  const other = Object.keys(values).find((name) => !['help', 'json', 'policy', 'orphans', ...allowed].includes(name));
   return other === undefined
     ? E.right(undefined)
     : usage(`--${other} is about this host, and a recording tells of another; leave one of them out`);
@@ -547,10 +585,10 @@ const parseProbed = (
   policy?: Policy,
 ): E.Either<UsageError, Extract<Source<object>, { _tag: 'Host' }>> =>
   pipe(
-    parseHost(values),
+    policy === undefined ? parseHost(values) : parseHost(values, E.right(policy)),
     E.map((host) => ({
       _tag: 'Host',
-      host: policy === undefined ? host : { ...host, policy },
+      host,
       isProbing: !isSet(values, 'no-probe'),
     })),
   );
@@ -561,6 +599,7 @@ const parseCompare = ({ values, files }: Typed): E.Either<UsageError, CompareOpt
   return pipe(
     E.Do,
     E.bind('policies', () => parsePolicies(values)),
+    E.bind('choices', ({ policies: { first, second } }) => parseOrphans(values, [first, second])),
     E.bind('source', ({ policies: { first } }): E.Either<UsageError, CompareOptions['source']> => {
       if (file === undefined) return parseProbed(values, first);
       return pipe(
@@ -597,9 +636,8 @@ const parseExplain = ({ values, files }: Typed): E.Either<UsageError, ExplainOpt
       ? parseProbed(values)
       : pipe(
           checkRecordedOnly(values, ['recording']),
-          E.map(() => ({})),
-          E.apS('path', parseRecordingPath(recording)),
-          E.apS('policy', values['policy'] === undefined ? E.right(undefined) : parsePolicy(textOf(values, 'policy'))),
+          E.chain(() => parseWantedPolicy(values)),
+          E.bind('path', () => parseRecordingPath(recording)),
           E.map((recorded) => ({ _tag: 'Recording', ...recorded })),
         );
   return pipe(

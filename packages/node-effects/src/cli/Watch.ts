@@ -1,6 +1,6 @@
 /** `--watch`: what becomes of shims that were taken back, said as it happens. */
 import type { EventSink, TaskEvent } from '@shim-recovery/core/EventSink';
-import type { Trace, TraceEvent } from '@shim-recovery/core/Trace';
+import type { ShimEnding, Trace, TraceEvent } from '@shim-recovery/core/Trace';
 import * as E from 'fp-ts/lib/Either.js';
 import type { Task } from 'fp-ts/lib/Task.js';
 import { type LogLines, taskName } from './LogLines.js';
@@ -37,13 +37,25 @@ export const holdBack = (sink: EventSink, onLost: (event: TaskEvent, reason: str
   };
 };
 
-/** Says that a shim's connection ended, and which steps of the clean-up that follows failed: no report holds them. */
+const sayEnding = (ending: ShimEnding): string => {
+  switch (ending._tag) {
+    case 'Dead':
+      return "the shim's connection ended; cleaning up";
+    case 'Alive':
+      return "the shim's connection ended, but the shim answers: taken back again";
+    case 'Unsure':
+      return `the shim's connection ended; held, and watched no more: ${[ending.explanation, ...(ending.advice === undefined ? [] : [ending.advice])].join('; ')}`;
+  }
+};
+
+/** Says what the end of a shim's connection came to, and which steps of a clean-up failed: no report holds them. */
 export const followEnds = (say: (line: string) => void, logs: LogLines): Trace => {
   const ending = new Set<string>();
   const onEvent = (event: TraceEvent): void => {
-    if (event._tag === 'ShimDisconnected') {
-      ending.add(taskName(event));
-      say(`shim-recovery: ${taskName(event)}: the shim's connection ended; cleaning up`);
+    if (event._tag === 'DisconnectSettled') {
+      say(`shim-recovery: ${taskName(event)}: ${sayEnding(event.ending)}`);
+      if (event.ending._tag === 'Dead') ending.add(taskName(event));
+      if (event.ending._tag === 'Unsure') logs.end(taskName(event))();
     }
     if (event._tag !== 'StepTaken' || !ending.has(taskName(event))) return;
     const { report } = event;

@@ -2,7 +2,8 @@
 import * as B from '@shim-recovery/core/ByteString';
 import { compare, type Comparison, differs } from '@shim-recovery/core/Comparison';
 import { showRecoveryError } from '@shim-recovery/core/Preparation';
-import { surveyOf } from '@shim-recovery/core/Recording';
+import { looksForOrphans, type Policy, type PolicyChoices, withChoices } from '@shim-recovery/core/Policy';
+import { type Recording, surveyOf } from '@shim-recovery/core/Recording';
 import { survey } from '@shim-recovery/core/Recovery';
 import { showReplayError, surveyedPolicy } from '@shim-recovery/core/Replay';
 import type { Survey } from '@shim-recovery/core/Survey';
@@ -17,8 +18,9 @@ import { renderComparison } from './RenderComparison.js';
 import type { Terminal } from './Terminal.js';
 
 const print = async (
-  { policies: { first, second }, isJson, isDetailedExitCode, source }: CompareOptions,
+  { isJson, isDetailedExitCode, source }: CompareOptions,
   terminal: Terminal,
+  { first, second }: ComparedPolicies,
   surveyed: Survey,
   isComplete: boolean,
 ): Promise<number> => {
@@ -36,36 +38,47 @@ const only = (namespaces: ReadonlyArray<string>, surveyed: Survey): Survey => ({
   namespaces: surveyed.namespaces.filter(({ name }) => namespaces.length === 0 || namespaces.includes(B.show(name))),
 });
 
+/** What was chosen, as far as it says something to a policy. */
+const choicesFor = (policy: Policy, choices: PolicyChoices): PolicyChoices => (looksForOrphans(policy) ? choices : {});
+
 const readSurvey = (
   { path, namespaces }: { readonly path: string; readonly namespaces: ReadonlyArray<string> },
-  { first, second }: ComparedPolicies,
-) =>
-  pipe(
+  { policies: { first, second }, choices }: CompareOptions,
+) => {
+  const asRecorded = (recording: Recording, policy: Policy) =>
+    surveyedPolicy(recording, { policy: policy.name, choices: choicesFor(policy, choices) });
+  return pipe(
     readRecording(path),
-    E.chainFirst((recording) =>
+    E.bindTo('recording'),
+    E.bind('policies', ({ recording }) =>
       pipe(
-        surveyedPolicy(recording, first.name),
-        E.chain(() => surveyedPolicy(recording, second.name)),
+        E.Do,
+        E.bind('first', () => asRecorded(recording, first)),
+        E.bind('second', () => asRecorded(recording, second)),
         E.mapLeft(showReplayError),
       ),
     ),
-    E.map((recording) => ({ recording, surveyed: only(namespaces, surveyOf(recording)) })),
+    E.map(({ recording, policies }) => ({ recording, policies, surveyed: only(namespaces, surveyOf(recording)) })),
   );
+};
 
 /** Runs the command; the exit code. */
 export const runCompare = async (options: CompareOptions, terminal: Terminal): Promise<number> => {
-  const { source, policies } = options;
+  const { source } = options;
   if (source._tag === 'Recording') {
-    const read = readSurvey(source, policies);
+    const read = readSurvey(source, options);
     if (E.isLeft(read)) return refuse(terminal, `the recording ${source.path} cannot be compared: ${read.left}`);
-    sayIncomplete(source.path, terminal, read.right.recording);
-    return print(options, terminal, read.right.surveyed, read.right.recording.isComplete);
+    const { recording, policies, surveyed } = read.right;
+    sayIncomplete(source.path, terminal, recording);
+    return print(options, terminal, policies, surveyed, recording.isComplete);
   }
+  const chosen = (policy: Policy): Policy => withChoices(choicesFor(policy, options.choices))(policy);
+  const policies = { first: chosen(options.policies.first), second: chosen(options.policies.second) };
   const { host, isProbing } = source;
-  return askHost(host, terminal, async (settings, capabilities) => {
+  return askHost({ ...host, policy: policies.first }, terminal, async (settings, capabilities) => {
     const surveyed = await survey(settings, { probe: isProbing, others: [policies.second] })(capabilities)();
     if (E.isLeft(surveyed)) return refuse(terminal, showRecoveryError(surveyed.left));
     terminal.clearProgress();
-    return print(options, terminal, surveyed.right, true);
+    return print(options, terminal, policies, surveyed.right, true);
   });
 };

@@ -33,12 +33,14 @@ const print = async (
 const explainRecorded = async (
   options: ExplainOptions,
   terminal: Terminal,
-  { path, policy }: { readonly path: string; readonly policy: Policy | undefined },
+  { path, policy, choices }: Extract<ExplainOptions['source'], { readonly _tag: 'Recording' }>,
 ): Promise<number> => {
   const read = pipe(
     E.Do,
     E.bind('recording', () => readRecording(path)),
-    E.bind('chosen', ({ recording }) => pipe(surveyedPolicy(recording, policy?.name), E.mapLeft(showReplayError))),
+    E.bind('chosen', ({ recording }) =>
+      pipe(surveyedPolicy(recording, { policy, choices }), E.mapLeft(showReplayError)),
+    ),
     E.mapLeft((why) => `the recording ${path} cannot be explained: ${why}`),
     E.bind('evidence', ({ recording, chosen }) => {
       const bundles = surveyOf(recording).namespaces.flatMap((namespace) => namespace.bundles);

@@ -12,17 +12,14 @@ import type { Terminal } from './Terminal.js';
 
 /** Runs the command; the exit code. */
 export const runReplay = async (options: ReplayOptions, terminal: Terminal): Promise<number> => {
-  const { path, policy, isDetailedExitCode } = options;
+  const { path, policy, choices, isDetailedExitCode } = options;
   const replayed = pipe(
     E.Do,
     E.bind('recording', () => readRecording(path)),
     E.bind('report', ({ recording }) =>
       pipe(
         recording,
-        replay({
-          ...(policy === undefined ? {} : { policy: policy.name }),
-          namespaces: options.namespaces.map(B.fromText),
-        }),
+        replay({ policy, choices, namespaces: options.namespaces.map(B.fromText) }),
         E.mapLeft(showReplayError),
       ),
     ),

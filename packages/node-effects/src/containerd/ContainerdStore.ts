@@ -91,7 +91,8 @@ export interface ContainerdStore {
 
 /**
  * Asks the daemon behind a socket. The containers of a namespace are listed once, when the first of them is asked for,
- * and answered from memory then; sandboxes are asked for one by one. A daemon without a sandbox store has no sandboxes.
+ * and answered from memory then, unless that failed: then whoever asks next has them listed again. Sandboxes are asked for
+ * one by one. A daemon without a sandbox store has no sandboxes.
  */
 export const openContainerdStore = ({ socketPath, timeoutMs }: ContainerdStoreOptions): ContainerdStore => {
   const channel = openChannel(socketPath);
@@ -99,6 +100,9 @@ export const openContainerdStore = ({ socketPath, timeoutMs }: ContainerdStoreOp
   const listOnce = (namespace: B.ByteString): Promise<E.Either<GrpcError, Records>> => {
     const listed = lists.get(namespace) ?? pipe(listContainers(channel, namespace, timeoutMs), TE.map(recordsOf))();
     lists.set(namespace, listed);
+    void listed.then((outcome) => {
+      if (E.isLeft(outcome) && lists.get(namespace) === listed) lists.delete(namespace);
+    });
     return listed;
   };
   const failed = unavailable(socketPath);

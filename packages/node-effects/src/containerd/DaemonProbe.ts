@@ -7,14 +7,15 @@ import { connectUnix } from '../UnixSocket.js';
 /** How long a daemon has to accept; a socket that takes longer counts as served, to be on the safe side. */
 const probeTimeoutMs = 2_000;
 
-const nobody: ReadonlyArray<string> = ['ENOENT', 'ECONNREFUSED', 'ENOTDIR', 'EINVAL'];
+const nobody: ReadonlyArray<string> = ['ENOENT', 'ECONNREFUSED', 'ENOTDIR'];
 
 /** True when somebody accepts there, or might: only a missing or a refusing socket is certainly not served. */
 export const isServed =
   (socketPath: string): Task<boolean> =>
   async () => {
     const name = { _tag: 'Path', path: B.fromText(socketPath) } as const;
-    const connected = await connectUnix([])({ name, timeoutMs: probeTimeoutMs })();
+    // A path that is too long for an address may still lead to a socket, which is served by a shorter one.
+    const connected = await connectUnix([], { anyLength: true })({ name, timeoutMs: probeTimeoutMs })();
     if (E.isRight(connected)) {
       connected.right.destroy();
       return true;

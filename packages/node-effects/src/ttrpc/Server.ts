@@ -4,6 +4,7 @@
  */
 import { createServer, type Socket } from 'node:net';
 import * as E from 'fp-ts/lib/Either.js';
+import type { IO } from 'fp-ts/lib/IO.js';
 import * as O from 'fp-ts/lib/Option.js';
 import type { Task } from 'fp-ts/lib/Task.js';
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
@@ -28,6 +29,8 @@ export type Behaviour = { readonly afterMs?: number } & (
 export interface TtrpcServer {
   /** Closes the listener and all connections. Stopping twice is harmless. */
   readonly stop: Task<void>;
+  /** Ends all connections, and goes on listening. */
+  readonly hangUp: IO<void>;
 }
 
 /** The socket could not be listened on; `code` is the errno's name. */
@@ -130,16 +133,19 @@ export const serve =
         });
       };
 
+      const hangUp = (): void => {
+        for (const connection of connections) connection.destroy();
+      };
       const server = createServer(onConnection);
       const stopped = new Promise<void>((onStopped) => server.once('close', onStopped));
       const stop: Task<void> = () => {
         server.close();
         for (const timer of timers) clearTimeout(timer);
-        for (const connection of connections) connection.destroy();
+        hangUp();
         return stopped;
       };
       server.on('error', (error) =>
         resolve(E.left({ _tag: 'ListenFailed', code: 'code' in error ? String(error.code) : error.message })),
       );
-      server.listen(socketPath, () => resolve(E.right({ stop })));
+      server.listen(socketPath, () => resolve(E.right({ stop, hangUp })));
     });

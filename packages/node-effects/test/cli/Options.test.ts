@@ -114,7 +114,7 @@ describe('what is not said', () => {
       state: defaultState,
       root: defaultRoot,
       store: { _tag: 'Bolt', path: '/var/lib/containerd/io.containerd.metadata.v1.bolt/meta.db' },
-      timeouts: { loadMs: 5_000, cleanUpMs: 5_000, shutdownMs: 3_000 },
+      timeouts: { loadMs: 5_000, cleanUpMs: 5_000, shutdownMs: 3_000, storeMs: 5_000 },
       address: '/run/containerd/containerd.sock',
       ttrpcAddress: '/run/containerd/containerd.sock.ttrpc',
       publishBinary: '/usr/bin/containerd',
@@ -157,7 +157,7 @@ test.each<readonly [string, HostOptions['store']]>([
 
 describe('--policy', () => {
   test.each(Object.values(policies))('$name is meant as it is', (policy) => {
-    expect(hostOf('--policy', policy.name).policy).toBe(policy);
+    expect(hostOf('--policy', policy.name).policy).toEqual(policy);
   });
 
   test('says what becomes of orphans, and how much may be destroyed', () => {
@@ -225,9 +225,35 @@ test('several namespaces are all meant', () => {
 test('what replay is told', () => {
   const told = ['replay', 'a', '--policy', 'containerd-2.1', '--namespace', 'k8s.io', '--json'];
   expect(right(parseCommandLine(told))).toMatchObject({
-    replay: { path: path.resolve('a'), namespaces: ['k8s.io'], policy: { name: 'containerd-2.1' }, isJson: true },
+    replay: { path: path.resolve('a'), namespaces: ['k8s.io'], policy: 'containerd-2.1', choices: {}, isJson: true },
   });
   expect(right(parseCommandLine(['replay', 'a']))).toMatchObject({ replay: { policy: undefined, namespaces: [] } });
+});
+
+test('what becomes of orphans where a recording is read', () => {
+  const choicesOf = (...args: ReadonlyArray<string>): unknown => {
+    const command = right(parseCommandLine(args));
+    if (command._tag === 'Replay') return command.replay.choices;
+    if (command._tag === 'Compare') return command.compare.choices;
+    if (command._tag !== 'Explain') return expect.fail(`it is ${command._tag}`);
+    const { source } = command.explain;
+    return source._tag === 'Host' ? source.host.policy.orphans : source.choices;
+  };
+  const reap = ['--orphans', 'reap'];
+  const reaped = { orphans: 'reaped' };
+  // Whose it is is not known before the recording is read.
+  expect(choicesOf('replay', 'a', ...reap)).toEqual(reaped);
+  expect(choicesOf('replay', 'a', '--policy', 'careful', ...reap)).toEqual(reaped);
+  expect(choicesOf('compare', 'a', '--policy', 'careful', ...reap)).toEqual(reaped);
+  expect(choicesOf('compare', '--policy', 'careful', ...reap)).toEqual(reaped);
+  expect(choicesOf('explain', 'web', '--recording', 'a', ...reap)).toEqual(reaped);
+  expect(choicesOf('explain', 'web', '--policy', 'careful', ...reap)).toBe('reaped');
+  expect(mistake('replay', 'a', '--policy', 'containerd-2.1', ...reap)).toMatch(/^--orphans says nothing to cont/);
+  expect(mistake('explain', 'web', '--recording', 'a', '--policy', 'containerd-2.1', ...reap)).toMatch(/^--orphans/);
+  expect(mistake('compare', '--policy', 'containerd-2.1', ...reap)).toBe(
+    '--orphans says nothing to containerd-1.7 and containerd-2.1; it is for --policy careful',
+  );
+  expect(mistake('replay', 'a', '--orphans', 'kill')).toBe('--orphans takes hold or reap, not kill');
 });
 
 test('where plan and recover record', () => {
@@ -334,6 +360,7 @@ test.each<readonly [ReadonlyArray<string>, RegExp]>([
   [['plan', '--root', 'a\0b'], /^--root holds a NUL byte$/],
   [['plan', '--policy', 'containerd-0.2'], /^--policy containerd-0.2 is not known; it takes containerd-1.6, /],
   [['plan', '--policy', 'toString'], /^--policy toString is not known/],
+  [['plan', '--store', `containerd:/${'x'.repeat(107)}`], /^--store containerd:\/x+ is longer than the 107 bytes of a/],
   [['plan', '--store', 'bolt'], /^--store bolt is no store; it takes bolt:FILE, containerd:SOCKET, json:FILE or none$/],
   [['plan', '--store', 'bolt:'], /^--store bolt: lacks a path/],
   [['plan', '--store', 'json:'], /^--store json: lacks a path/],

@@ -1,5 +1,5 @@
 /** What `recover --watch` says, on which stream and in which order. */
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as net from 'node:net';
 import * as path from 'node:path';
@@ -113,6 +113,55 @@ describe.concurrent('recover --watch', { timeout }, () => {
         "shim-recovery: default/web: the shim's connection ended; cleaning up",
         `shim-recovery: default/web: run-binary ${host.binary} failed: ${host.binary} delete ended with exit code 7: no such runtime`,
       ]);
+    });
+  });
+
+  test('under careful, asks a shim that hangs up, takes it back, and cleans up after it when it is dead', async () => {
+    await withHost(async (host) => {
+      await host.addBundle('web', { shim: running });
+      const watching = start(['recover', '--json', '--watch', '--policy', 'careful', ...host.args]);
+      await eventually('it to watch', () => watching.stderr().includes('watching 1 shim;'));
+      for (const times of [1, 2]) {
+        host.hangUpShim('web');
+        await eventually('it to be taken back', () => watching.stderr().split('taken back again').length === times + 1);
+      }
+      expect(host.bundles()).toEqual(['web']);
+      await host.stopShim('web');
+      await eventually('both events', () => watching.stdout().split('\n').length > 3);
+      await eventually('the bundle to go', () => host.bundles().length === 0);
+      watching.child.kill('SIGTERM');
+      const ended = await watching.ended;
+      expect(ended.code).toBe(0);
+      expect(ended.stderr.split('\n').slice(1, 4)).toEqual([
+        "shim-recovery: default/web: the shim's connection ended, but the shim answers: taken back again",
+        "shim-recovery: default/web: the shim's connection ended, but the shim answers: taken back again",
+        "shim-recovery: default/web: the shim's connection ended; cleaning up",
+      ]);
+      expect(host.workDirectories()).toEqual([]);
+    });
+  });
+
+  test('under careful, holds what runs on without its shim, and says so', async () => {
+    await withHost(async (host) => {
+      const container = spawn('sleep', ['1000']);
+      try {
+        await host.addBundle('web', { shim: running, files: { 'init.pid': String(container.pid) } });
+        const watching = start(['recover', '--json', '--watch', '--policy', 'careful', ...host.args]);
+        await eventually('it to watch', () => watching.stderr().includes('watching 1 shim;'));
+        await host.stopShim('web');
+        await eventually('it to be said', () => watching.stderr().includes('held'));
+        watching.child.kill('SIGTERM');
+        const ended = await watching.ended;
+        expect(ended.code).toBe(0);
+        expect(ended.stdout.split('\n')).toHaveLength(2);
+        expect(ended.stderr.split('\n')[1]).toBe(
+          `shim-recovery: default/web: the shim's connection ended; held, and watched no more: the shim is dead, but its container still runs (process ${container.pid}); to end the container and clean up: shim-recovery recover --policy careful --orphans reap --namespace default`,
+        );
+        expect(host.bundles()).toEqual(['web']);
+        expect(host.workDirectories()).toEqual(['web']);
+      } finally {
+        container.kill('SIGKILL');
+      }
     });
   });
 

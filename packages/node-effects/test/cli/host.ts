@@ -136,6 +136,8 @@ export interface Host {
   readonly stopShim: (id: string) => Promise<void>;
   /** Another shim where a bundle's listened. */
   readonly replaceShim: (id: string, script: ShimScript) => Promise<void>;
+  /** A bundle's shim ends its connections, and goes on. */
+  readonly hangUpShim: (id: string) => void;
   /** How often a bundle's shim was asked anything. */
   readonly callsTo: (id: string) => number;
   readonly cleanUp: () => Promise<void>;
@@ -215,6 +217,7 @@ export const makeHost = (): Host => {
       fs.rmSync(socketPath, { force: true });
       shims.set(id, right(await startScriptedShim({ socketPath, script })()));
     },
+    hangUpShim: (id) => shims.get(id)?.hangUp(),
     callsTo: (id) => shims.get(id)?.calls().length ?? 0,
     cleanUp: async () => {
       for (const shim of shims.values()) await shim.stop();

@@ -239,6 +239,36 @@ describe.concurrent('interrupted by a signal', { timeout }, () => {
   });
 });
 
+describe.concurrent('what a shim or its binary says', { timeout }, () => {
+  const noise = 'no\u001b[2J\u009b1m\u202e\u2028\nnamespace forged\u0007';
+  const error = { error: 13, message: noise };
+  const leaked = { ...running, pids: { ok: { pids: [] } } };
+
+  test.each(['containerd-1.7', 'careful'])(
+    'neither begins a line of the report nor steers a terminal (%s)',
+    async (policy) => {
+      await withHost(async (host) => {
+        host.setBinary(`printf 'bad\\033[2J\\302\\233\\nnamespace forged\\n' >&2; exit 7`);
+        await host.addBundle('connect', { shim: { ...running, connect: error } });
+        await host.addBundle('pids', { shim: { ...running, pids: error } });
+        await host.addBundle('delete', { shim: { ...leaked, del: error } });
+        await host.addBundle('shutdown', { shim: { ...leaked, shutdown: error } });
+        await host.addBundle('dead', { shim: dead });
+        const args = ['--policy', policy, ...host.args];
+        const texts = [await run(['plan', ...args]), await run(['recover', ...args])];
+        for (const { stdout, stderr } of texts) {
+          expect(stdout + stderr).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u200e-\u202e\u2028]/);
+          expect(stdout).not.toMatch(/^ *namespace forged/m);
+          expect(stdout).toContain('no\\u{1b}[2J\\u{9b}1m\\u{202e}\\u{2028}\\u{a}namespace forged\\u{7}');
+        }
+        expect(texts[1]?.stdout).toMatch(/call-delete failed: .*no\\u\{1b\}/);
+        expect(texts[1]?.stdout).toMatch(/call-shutdown failed: .*no\\u\{1b\}/);
+        expect(texts[1]?.stdout).toMatch(/run-binary \S+ failed: .*exit code 7: bad\\/);
+      });
+    },
+  );
+});
+
 describe.concurrent('recover --watch', { timeout }, () => {
   test('stays, prints what becomes of a shim that ends, and leaves the others to themselves', async () => {
     await withHost(async (host) => {

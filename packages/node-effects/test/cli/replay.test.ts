@@ -1,5 +1,5 @@
 /** `--record` and `replay`: what a run learns goes to a file, and any machine makes the same plan of it. */
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { parseRecording, type Recording } from '@shim-recovery/core/Recording';
@@ -87,6 +87,44 @@ describe.concurrent('plan --record', { timeout }, () => {
           reportOf(await run(['replay', file, '--json', '--policy', policy])).namespaces[0]?.bundles,
         ).toMatchObject([{ id: 'alive', verdict: 'hold', reason: 'not-probed' }]);
     });
+  });
+});
+
+test('what a run chose of its policy holds for who reads its recording, unless it says otherwise', {
+  timeout,
+}, async () => {
+  await withHost(async (host) => {
+    const container = spawn('sleep', ['1000']);
+    try {
+      await host.addBundle('orphan', { shim: dead, files: { 'init.pid': String(container.pid) } });
+      const file = recordingIn(host);
+      const careful = ['--policy', 'careful'];
+      const reasons = (ended: Run) => reportOf(ended).namespaces[0]?.bundles.map(({ reason }) => reason);
+      const planned = await run(['plan', '--json', ...careful, '--orphans', 'reap', '--record', file, ...host.args]);
+      expect(reasons(planned)).toEqual(['orphan-reaped']);
+      expect(lasting(await run(['replay', '--json', file]))).toEqual(lasting(planned));
+      expect(lasting(await run(['replay', '--json', ...careful, file]))).toEqual(lasting(planned));
+      expect(reasons(await run(['replay', '--json', '--orphans', 'hold', file]))).toEqual(['orphan-workload']);
+      expect((await run(['explain', 'orphan', '--recording', file])).stdout).toMatch(/clean up \(orphan-reaped\)/);
+      const held = await run(['explain', 'orphan', '--recording', file, '--orphans', 'hold']);
+      expect(held.stdout).toMatch(/hold \(orphan-workload\)/);
+      const compared = ['compare', '--policy', 'containerd-1.6', ...careful];
+      const whyReaped = /careful ends a container that runs without its shim, by the shim's binary/;
+      expect((await run([...compared, file])).stdout).toMatch(whyReaped);
+      expect((await run([...compared, file, '--orphans', 'hold'])).stdout).toMatch(/careful +hold/);
+      const here = await run([...compared, '--orphans', 'reap', ...host.args]);
+      expect(here.stdout).toMatch(whyReaped);
+      const explained = await run(['explain', 'orphan', ...careful, '--orphans', 'reap', ...host.args]);
+      expect(explained.stdout).toMatch(/clean up \(orphan-reaped\)/);
+      const other = path.join(host.base, 'other');
+      await run(['plan', '--record', other, ...host.args]);
+      expectRefusal(
+        await run(['replay', other, '--orphans', 'reap']),
+        /containerd-1.7 does not look for containers that run without their shim, .* name careful with --policy$/m,
+      );
+    } finally {
+      container.kill('SIGKILL');
+    }
   });
 });
 

@@ -153,7 +153,7 @@ describe('a container', () => {
       // Also the one that came before the stream failed: nobody can tell which others would have followed.
       for (const id of ['web', 'cache'])
         expectUnknown(await daemon.stores.container(key(id))(), `containerd at ${daemon.path}: ${reason}`);
-      expect(askedOf(daemon)).toEqual([`${listStream} default`]);
+      expect(askedOf(daemon)).toEqual([`${listStream} default`, `${listStream} default`]);
     }
   });
 
@@ -163,6 +163,20 @@ describe('a container', () => {
       const reason = code === 4 ? 'it did not answer in time' : `failure ${code}`;
       for (const id of ['web', 'cache']) expectUnknown(await stores.container(key(id))(), reason);
     }
+  });
+
+  test('is asked about again after a failure, by many at once in one list', async () => {
+    let isDown = true;
+    const daemon = await daemonWith({
+      [listStream]: stream(() => (isDown ? failsWith(14, 'starting') : answers(streamed(web)))),
+    });
+    const ask = (): Promise<ReadonlyArray<string>> =>
+      Promise.all([1, 2, 3].map(async () => (await daemon.stores.container(key('web'))())._tag));
+    expect(await ask()).toEqual(['Unknown', 'Unknown', 'Unknown']);
+    isDown = false;
+    expect(await ask()).toEqual(['Found', 'Found', 'Found']);
+    expect(await ask()).toEqual(['Found', 'Found', 'Found']);
+    expect(askedOf(daemon)).toEqual([`${listStream} default`, `${listStream} default`]);
   });
 
   test('is unknown in the namespace that could not be listed, and known in others', async () => {

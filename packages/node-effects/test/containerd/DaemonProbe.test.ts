@@ -1,7 +1,7 @@
 /** Whether a daemon serves a socket: in doubt it does, as its shims would be taken from it otherwise. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
@@ -73,6 +73,19 @@ describe('a socket is served', () => {
     symlinkSync(link, link);
     expect(await isServed(link)()).toBe(true);
     expect(await isServed(`${link}/s`)()).toBe(true);
+    expect(await isServed('')()).toBe(true);
+  });
+
+  test('when a daemon serves it by a shorter path than the one that is asked about', async () => {
+    const directory = join(await temporaryDirectory(), 'x'.repeat(120));
+    mkdirSync(directory);
+    onTestFinished(() => rmSync(directory, { recursive: true }));
+    const { path, die } = await grpcServer({});
+    renameSync(path, join(directory, 's'));
+    expect(await isServed(join(directory, 's'))()).toBe(true);
+    expect(await isServed(join(directory, 't'))()).toBe(false);
+    await die();
+    expect(await isServed(join(directory, 's'))()).toBe(false);
   });
 
   test('afresh each time: not after the daemon has ended', async () => {
@@ -117,7 +130,6 @@ describe('a socket is not served', () => {
       },
     ],
     ['its daemon was killed', abandonedSocket],
-    ['no path is given', () => Promise.resolve('')],
   ])('when %s', async (_, make) => {
     expect(await isServed(await make())()).toBe(false);
   });

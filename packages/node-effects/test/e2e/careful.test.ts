@@ -2,13 +2,15 @@
  * The same six containers under `careful`: what the reference loses is taken back or held, what is dead goes without a
  * trace, and the daemon, started again, has all that lives.
  */
+import { spawn } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
+import { createInterface } from 'node:readline';
 import { Report } from '@shim-recovery/core/Report';
 import * as E from 'fp-ts/lib/Either.js';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Container, type Host, isAlive, kill, makeHost, missing, mountsBelow, until } from './containerd.js';
-import { shimRecovery, verdicts } from './command.js';
+import { command, shimRecovery, verdicts } from './command.js';
 
 const expected = {
   alive: 'adopt task-running',
@@ -116,5 +118,51 @@ describe('careful recovery of a host whose containerd was killed', () => {
     expect(tasks).toMatch(/^exited +\d+ +STOPPED/m);
     expect(tasks).not.toContain('killed');
     await host.killDaemon();
+  });
+
+  step('recover --watch holds what runs on when its shim is killed, and cleans up after what is dead', async () => {
+    const args = ['recover', '--watch', '--json', '--policy', 'careful', '--load-timeout', '1s'];
+    const where = ['--state', host.state, '--root', host.root, '--address', host.socket];
+    const child = spawn(process.execPath, [command, ...args, ...where], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const ended = new Promise<number | null>((resolve) => child.once('close', resolve));
+    try {
+      const lines: Array<Record<string, unknown>> = [];
+      createInterface({ input: child.stdout }).on('line', (line) =>
+        lines.push(JSON.parse(line) as Record<string, unknown>),
+      );
+      let said = '';
+      child.stderr.setEncoding('utf8').on('data', (text: string) => (said += text));
+      await until('it to watch', () => (said.includes('watching') ? true : undefined));
+      expect(lines[0]).toMatchObject({ schema: 'shim-recovery/report@1', summary: { adopt: 4, hold: 0 } });
+
+      process.kill(of('alive').shimPid, 'SIGKILL');
+      await until('it to be said', () => (/\/alive: [^\n]*\n/.test(said) ? true : undefined));
+      expect(said).toMatch(
+        new RegExp(
+          `/alive: the shim's connection ended; held, and watched no more: the shim is dead, but its container still runs \\(process(es)? [^)]*${of('alive').taskPid}.*--orphans reap`,
+        ),
+      );
+      expect(isAlive(of('alive').taskPid)).toBe(true);
+      expect(mounted('alive')).toBe(true);
+      expect(left('alive')).toHaveLength(2);
+      expect(lines).toHaveLength(1);
+
+      await kill(of('moved').taskPid);
+      process.kill(of('moved').shimPid, 'SIGKILL');
+      await until('two events', () => (lines.length > 2 ? true : undefined));
+      expect(lines.slice(1)).toMatchObject([
+        { topic: '/tasks/exit', containerId: 'moved', pid: of('moved').taskPid, exitStatus: 137 },
+        { topic: '/tasks/delete', containerId: 'moved', pid: of('moved').taskPid, exitStatus: 137 },
+      ]);
+      expect(said).toContain("/moved: the shim's connection ended; cleaning up");
+      expect(left('moved')).toEqual([]);
+      expect(mounted('moved')).toBe(false);
+
+      child.kill('SIGTERM');
+      expect(await ended).toBe(0);
+      expect(isAlive(of('alive').taskPid) && isAlive(of('stopped').shimPid)).toBe(true);
+    } finally {
+      child.kill('SIGKILL');
+    }
   });
 });

@@ -4,10 +4,12 @@ import { allDaemons } from '@shim-recovery/test-effects/Recordings';
 import { fileSystemLaws } from '@shim-recovery/test-effects/laws/FileSystemLaws';
 import type { Law } from '@shim-recovery/test-effects/laws/Law';
 import { mountLaws } from '@shim-recovery/test-effects/laws/MountLaws';
+import { processesLaws } from '@shim-recovery/test-effects/laws/ProcessesLaws';
 import { recoveryLaws } from '@shim-recovery/test-effects/laws/RecoveryLaws';
 import { shimConnectorLaws } from '@shim-recovery/test-effects/laws/ShimConnectorLaws';
 import { storeLaws } from '@shim-recovery/test-effects/laws/StoreLaws';
 import { describe, expect, it } from 'vitest';
+import { withoutControlGroups } from '../realProcesses.js';
 import { isRoot } from '../temporary.js';
 import {
   brokenDaemons,
@@ -17,6 +19,7 @@ import {
   openJson,
   openMetadata,
   openMountArea,
+  openProcessesArea,
   openShimArea,
 } from './linux.js';
 
@@ -35,7 +38,10 @@ describe("containerd 1.7's database", () => hold(storeLaws(openMetadata('root'))
 describe("containerd 2.x's database", () => hold(storeLaws(openMetadata('v1'))));
 describe('a store in a JSON file', () => hold(storeLaws(openJson)));
 describe('a daemon that is asked', () => hold(storeLaws(openDaemon, brokenDaemons, { numRuns: 10 })));
+describe('the processes of Linux', () => hold(processesLaws(openProcessesArea), withoutControlGroups));
 describe('shims on real sockets', () => hold(shimConnectorLaws(openShimArea)));
 for (const daemon of allDaemons)
   describe(`recovery on Linux, as ${daemon}`, () =>
     hold(recoveryLaws(layOnLinux(policies[daemon]), daemon, { numRuns: 40 }), withoutRoot));
+describe('careful recovery on Linux', () =>
+  hold(recoveryLaws(layOnLinux(policies.careful), undefined, { numRuns: 40 }), withoutRoot ?? withoutControlGroups));

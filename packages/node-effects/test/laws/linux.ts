@@ -1,15 +1,21 @@
 /** The interpreter for Linux, as the laws want it: in directories of its own. */
 import * as fs from 'node:fs';
+import { connect } from 'node:net';
 import * as os from 'node:os';
 import * as path from 'node:path';
 import * as B from '@shim-recovery/core/ByteString';
 import type { Policy } from '@shim-recovery/core/Policy';
+import type { Processes } from '@shim-recovery/core/Processes';
 import type { FileArea } from '@shim-recovery/test-effects/laws/FileSystemLaws';
 import type { MountArea } from '@shim-recovery/test-effects/laws/MountLaws';
+import type { ProcessesArea } from '@shim-recovery/test-effects/laws/ProcessesLaws';
 import type { RecoveryArea } from '@shim-recovery/test-effects/laws/RecoveryLaws';
 import type { ShimArea } from '@shim-recovery/test-effects/laws/ShimConnectorLaws';
 import type { BrokenStore, Records, StoreArea } from '@shim-recovery/test-effects/laws/StoreLaws';
-import type { World } from '@shim-recovery/test-effects/World';
+import { isEndedBy } from '@shim-recovery/test-effects/Outcome';
+import { keyOf, processesOf, scriptOf, shimOwner, type World } from '@shim-recovery/test-effects/World';
+import * as E from 'fp-ts/lib/Either.js';
+import { pipe } from 'fp-ts/lib/function.js';
 import * as O from 'fp-ts/lib/Option.js';
 import { openMetadataStore } from '../../src/bolt/MetadataStore.js';
 import { systemClock } from '../../src/Clock.js';
@@ -19,13 +25,15 @@ import { linuxFileSystem } from '../../src/FileSystem.js';
 import { linuxCapabilities } from '../../src/interpreter.js';
 import { openJsonStore } from '../../src/JsonStore.js';
 import { linuxMounts } from '../../src/Mounts.js';
+import { linuxProcesses } from '../../src/Processes.js';
 import { decode, encode } from '../../src/protobuf/Message.js';
 import { type ScriptedShim, startScriptedShim } from '../../src/ScriptedShim.js';
 import { makeShimConnector } from '../../src/ShimConnector.js';
 import { writeMetadata } from '../bolt/writer.js';
 import { answers, failsWith, grpcServer, stream, unary } from '../containerd/grpcServer.js';
+import { type RealProcess, startContainerProcess, startShimProcess } from '../realProcesses.js';
 import { listReal, makeReal, unmountBelow } from '../realTree.js';
-import { hurriedClock, layRealWorld, realSettings } from '../recordings/layRealWorld.js';
+import { hurriedClock, layRealWorld, realSettings, type RealWorld } from '../recordings/layRealWorld.js';
 import { isRoot, right } from '../temporary.js';
 
 const emptyDirectory = (): string => fs.realpathSync(fs.mkdtempSync(path.join(os.tmpdir(), 'sr-law-')));
@@ -55,6 +63,23 @@ export const openMountArea = async (): Promise<MountArea> => {
     dispose: async () => {
       await release();
       discard(base);
+    },
+  };
+};
+
+export const openProcessesArea = async (): Promise<ProcessesArea> => {
+  const started: Array<RealProcess> = [];
+  const kept = (process: RealProcess): RealProcess => {
+    started.push(process);
+    return process;
+  };
+  return {
+    processes: linuxProcesses,
+    clock: systemClock,
+    startShim: async (key) => kept(await startShimProcess(key)),
+    startInContainer: async (key) => kept(await startContainerProcess(key)),
+    dispose: async () => {
+      for (const process of started) await process.end();
     },
   };
 };
@@ -181,6 +206,54 @@ const daemon = {
   debug: false,
 };
 
+const isListening = (socketPath: string): Promise<boolean> =>
+  new Promise((resolve) => {
+    const socket = connect(socketPath);
+    socket.once('error', () => resolve(false));
+    socket.once('connect', () => {
+      socket.destroy();
+      resolve(true);
+    });
+  });
+
+interface WorldProcesses {
+  readonly processes: Processes;
+  readonly end: () => Promise<void>;
+}
+
+/**
+ * The processes of a world, as `/proc` shows them: of each shim that listens, and of each task that nobody has ended. Those
+ * of other worlds have the same names.
+ */
+const startProcesses = async (world: World, laid: RealWorld): Promise<WorldProcesses> => {
+  const started: Array<RealProcess & { readonly isOver: () => Promise<boolean> }> = [];
+  const end = async (): Promise<void> => {
+    for (const process of started) await process.end();
+  };
+  try {
+    for (const start of world.entries) {
+      const key = keyOf(start);
+      for (let nth = 0; nth < processesOf(world)(start); nth++)
+        started.push({ ...(await startContainerProcess(key)), isOver: async () => isEndedBy(key)(laid.done()) });
+      if (shimOwner(world)(start) !== start || scriptOf(world)(start)?.mode !== 'serve') continue;
+      const socket = laid.places.socketOf(start);
+      started.push({ ...(await startShimProcess(key)), isOver: async () => !(await isListening(socket)) });
+    }
+  } catch (error) {
+    await end();
+    throw error;
+  }
+  const own = new Set(started.map(({ pid }) => pid));
+  const list: Processes['list'] = async () => {
+    for (const process of started) if (await process.isOver()) await process.end();
+    return pipe(
+      await linuxProcesses.list(),
+      E.map((all) => all.filter(({ pid }) => own.has(pid))),
+    );
+  };
+  return { processes: { ...linuxProcesses, list }, end };
+};
+
 /** A world on this machine. Whoever does not answer is waited for less long than by a daemon. */
 export const layOnLinux =
   (policy: Policy) =>
@@ -188,14 +261,19 @@ export const layOnLinux =
     const laid = await layRealWorld(world, policy);
     const { stores, close } = right(openMetadataStore(laid.store, { locking: 'shared' }));
     const before = laid.list();
+    const { processes, end } =
+      policy.death === 'two-signs'
+        ? await startProcesses(world, laid)
+        : { processes: linuxProcesses, end: async () => undefined };
     return {
-      capabilities: { ...linuxCapabilities({ store: stores, daemon }), clock: hurriedClock },
+      capabilities: { ...linuxCapabilities({ store: stores, daemon }), clock: hurriedClock, processes },
       settings: realSettings(laid, policy),
       places: laid.places,
       list: async () => laid.list(),
       observe: async (registered) => laid.observe(before, registered),
       dispose: async () => {
         close();
+        await end();
         await laid.cleanUp();
       },
     };

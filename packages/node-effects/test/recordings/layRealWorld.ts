@@ -32,6 +32,8 @@ export interface RealWorld {
   readonly list: () => Listing;
   /** How each binary was run: its arguments, one a line, its directory and the environment that matters. */
   readonly runs: () => ReadonlyArray<ReadonlyArray<string>>;
+  /** What shims were asked, and whose binaries were run, so far. */
+  readonly done: () => Pick<Observation, 'calls' | 'binaryRuns'>;
   readonly observe: (before: Listing, registered: ReadonlyArray<EntryKey>) => Observation;
   readonly cleanUp: () => Promise<void>;
 }
@@ -129,6 +131,15 @@ export const layRealWorld = async (
           .filter((record) => record !== '')
           .map((record) => record.split('\u001f').slice(0, -1))
       : [];
+  const done: RealWorld['done'] = () => ({
+    calls: shims.flatMap(({ namespace, shim }) =>
+      shim.calls().map(({ task, call }) => ({ namespace, id: task, call })),
+    ),
+    binaryRuns: runs().map((args) => ({
+      namespace: B.fromText(args[args.indexOf('-namespace') + 1] ?? ''),
+      id: B.fromText(args[args.indexOf('-id') + 1] ?? ''),
+    })),
+  });
   return {
     places,
     state: stateDirectory(places),
@@ -136,18 +147,8 @@ export const layRealWorld = async (
     store,
     list,
     runs,
-    observe: (before, registered) => ({
-      before,
-      after: list(),
-      calls: shims.flatMap(({ namespace, shim }) =>
-        shim.calls().map(({ task, call }) => ({ namespace, id: task, call })),
-      ),
-      binaryRuns: runs().map((args) => ({
-        namespace: B.fromText(args[args.indexOf('-namespace') + 1] ?? ''),
-        id: B.fromText(args[args.indexOf('-id') + 1] ?? ''),
-      })),
-      registered,
-    }),
+    done,
+    observe: (before, registered) => ({ before, after: list(), ...done(), registered }),
     cleanUp,
   };
 };
@@ -164,5 +165,5 @@ export const realSettings = (laid: RealWorld, policy: Policy): Settings => ({
     },
   }),
   policy,
-  timeouts: { loadMs: 1_500, cleanUpMs: 1_500, shutdownMs: 1_500 },
+  timeouts: { loadMs: 1_500, cleanUpMs: 1_500, shutdownMs: 1_500, storeMs: 1_500 },
 });

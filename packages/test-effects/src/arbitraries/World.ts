@@ -208,23 +208,30 @@ const share = (sharing: Start, earlier: ReadonlyArray<Start>): Start => {
   return owner === undefined || sharing.shim === undefined ? sharing : { ...rest, shim: { of: owner.id } };
 };
 
-/** A whole starting world of one to `maxEntries` entries in two namespaces. Shrinks to fewer, plainer ones. */
+/**
+ * A whole starting world of one to `maxEntries` entries in two namespaces, one in fifteen of a machine that was started
+ * anew. Shrinks to fewer, plainer ones.
+ */
 export const world = ({ maxEntries }: { readonly maxEntries: number }): fc.Arbitrary<World> =>
   fc
-    .array(
-      fc.record({
-        ns: mostly('ns1', fc.constant('ns2'), 3),
-        isHidden: mostly(false, fc.constant(true), 20),
-        isSharing: mostly(false, fc.constant(true), 4),
-        rest: start('', ''),
-      }),
-      { minLength: 1, maxLength: maxEntries },
+    .tuple(
+      fc.array(
+        fc.record({
+          ns: mostly('ns1', fc.constant('ns2'), 3),
+          isHidden: mostly(false, fc.constant(true), 20),
+          isSharing: mostly(false, fc.constant(true), 4),
+          rest: start('', ''),
+        }),
+        { minLength: 1, maxLength: maxEntries },
+      ),
+      sometimes(fc.constant({ rebooted: true as const }), 15),
     )
-    .map((drawn) => {
+    .map(([drawn, reboot]) => {
       const entries = drawn.map(
         ({ ns, isHidden, rest }, index): Start => ({ ...rest, ns, id: `${isHidden ? '.' : ''}b${index}` }),
       );
       return {
+        ...reboot,
         entries: entries.map((one, index) =>
           drawn[index]?.isSharing === true ? share(one, entries.slice(0, index)) : one,
         ),

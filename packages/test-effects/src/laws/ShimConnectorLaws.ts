@@ -8,6 +8,8 @@ import {
   type ShimError,
   type ShimSession,
   type TaskCall,
+  type TaskState,
+  TaskStatus,
 } from '@shim-recovery/core/ShimConnector';
 import * as E from 'fp-ts/lib/Either.js';
 import { dead, running, type ShimScript } from '../Shim.js';
@@ -56,6 +58,11 @@ const outcome = (answer: E.Either<ShimError, unknown>): string => {
   }
 };
 
+const allStatuses: ReadonlyArray<TaskStatus> = Object.keys(TaskStatus.keys).filter(TaskStatus.is);
+
+const stateOf = (state: E.Either<ShimError, TaskState>): unknown =>
+  E.isRight(state) ? [state.right.status, state.right.exit.exitStatus] : outcome(state);
+
 /** The laws of shim connectors. Everything ends by itself: a law that waits in vain is broken. */
 export const shimConnectorLaws = (open: () => Promise<ShimArea>): ReadonlyArray<Law> => {
   const one = law(open);
@@ -68,14 +75,37 @@ export const shimConnectorLaws = (open: () => Promise<ShimArea>): ReadonlyArray<
       });
       const connect = await session.connect(patient)();
       const pids = await session.pids(patient)();
+      const state = await session.state(patient)();
       const deleted = await session.delete(patient)();
       await session.close();
       return [
         ...expectSame('Connect', E.isRight(connect) && connect.right.taskPid, 7),
         ...expectSame('Pids', E.isRight(pids) && pids.right, [7, 8, 4_294_967_295]),
+        ...expectSame('State', stateOf(state), ['running', 0]),
         ...expectSame('Delete', E.isRight(deleted) && [deleted.right.pid, deleted.right.exitStatus], [7, 3]),
-        ...expectSame('the calls', area.calls(), ['web/Connect', 'web/Pids', 'web/Delete']),
+        ...expectSame('the calls', area.calls(), ['web/Connect', 'web/Pids', 'web/State', 'web/Delete']),
       ];
+    }),
+
+    ...allStatuses.map((status) =>
+      one(`State says of a task that is ${status} that it is, and how it ended (H2)`, async (area) => {
+        const session = await connected(area, { state: { ok: { status, exitStatus: 137 } } });
+        const state = await session.state(patient)();
+        await session.close();
+        return [
+          ...expectSame('State', stateOf(state), [status, 137]),
+          ...(E.isRight(state) && state.right.exit.exitedAt.seconds === '1700000000' ? [] : ['the moment got lost']),
+        ];
+      }),
+    ),
+
+    one('State of a task that is not known is told from a State that fails', async (area) => {
+      const errors = { turns: [{ error: 5 }, { error: 13 }, 'hang', 'close'] as const };
+      const session = await connected(area, { state: errors });
+      const outcomes: Array<string> = [];
+      for (const call of [patient, patient, task, patient]) outcomes.push(outcome(await session.state(call)()));
+      await session.close();
+      return expectSame('State', outcomes, ['5 NotFound', '13 Unknown', 'TimedOut', 'Closed']);
     }),
 
     ...Array.from({ length: 16 }, (_, index) => index + 1).map((code) =>
@@ -122,14 +152,20 @@ export const shimConnectorLaws = (open: () => Promise<ShimArea>): ReadonlyArray<
       const session = await connected(area, {
         connect: 'hang',
         pids: { afterMs: 100, reply: { ok: { pids: [5] } } },
+        state: { afterMs: 50, reply: { ok: { status: 'paused' } } },
         del: { error: 5 },
       });
       const hanging = session.connect(task)();
-      const [pids, deleted] = await Promise.all([session.pids(patient)(), session.delete(patient)()]);
+      const [pids, state, deleted] = await Promise.all([
+        session.pids(patient)(),
+        session.state(patient)(),
+        session.delete(patient)(),
+      ]);
       const connect = await hanging;
       await session.close();
       return [
         ...expectSame('Pids', E.isRight(pids) && pids.right, [5]),
+        ...expectSame('State', stateOf(state), ['paused', 0]),
         ...expectSame('Delete', outcome(deleted), '5 NotFound'),
         ...expectSame('Connect', outcome(connect), 'TimedOut'),
       ];

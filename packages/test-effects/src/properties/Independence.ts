@@ -43,6 +43,7 @@ const recoverOnce = async (world: World, policy: Policy, trouble?: Trouble): Pro
 const makeWeight = (ns: string): Start => ({ ns, id: 'weight', bundle: 'file', workfile: true });
 
 const withWeights = (entries: ReadonlyArray<Start>, all: World): World => ({
+  ...all,
   entries: [...entries, ...[...new Set(all.entries.map(({ ns }) => ns))].map(makeWeight)],
 });
 

@@ -4,6 +4,7 @@ import { makeStores } from '../../src/Stores.js';
 import { make } from '../../src/LaidWorld.js';
 import type { FileArea } from '../../src/laws/FileSystemLaws.js';
 import type { MountArea } from '../../src/laws/MountLaws.js';
+import type { ProcessesArea } from '../../src/laws/ProcessesLaws.js';
 import type { ShimArea } from '../../src/laws/ShimConnectorLaws.js';
 import type { Records, StoreArea } from '../../src/laws/StoreLaws.js';
 import { listTree, type Machine, makeDirectories, makeEntry, makeMachine } from '../../src/Machine.js';
@@ -45,6 +46,27 @@ export const openStores = async ({ containers, sandboxes }: Records): Promise<St
   for (const container of containers) stores.putContainer(key(container), B.fromText(container.runtimeName));
   for (const sandbox of sandboxes) stores.putSandbox(key(sandbox));
   return { ...stores, dispose: nothing };
+};
+
+export const openProcessesArea = async (): Promise<ProcessesArea> => {
+  const { processes, clock } = makeMachine();
+  /** Gives how to end it. */
+  const started = (start: (isRunning: () => boolean) => void) => {
+    let isRunning = true;
+    start(() => isRunning);
+    return {
+      end: async () => {
+        isRunning = false;
+      },
+    };
+  };
+  return {
+    processes,
+    clock,
+    startShim: async (key) => started((isRunning) => processes.putShim(key, isRunning)),
+    startInContainer: async (key) => started((isRunning) => processes.put(key, () => (isRunning() ? 1 : 0))),
+    dispose: nothing,
+  };
 };
 
 export const openShimArea = async (): Promise<ShimArea> => {

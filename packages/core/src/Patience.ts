@@ -1,0 +1,80 @@
+/**
+ * Asking again whoever gave no answer, where a policy holds a bundle for the want of one: a slow answer is no sign of
+ * anything.
+ */
+import type { IO } from 'fp-ts/lib/IO.js';
+import type { Task } from 'fp-ts/lib/Task.js';
+import type { Clock } from './Clock.js';
+import type { BundleEvidence } from './Evidence.js';
+import { type Inquirer, type OpenShim, release, type Settled, settle } from './Inquiry.js';
+import type { Reason } from './Verdict.js';
+
+/**
+ * How long is waited before a store is asked again, in milliseconds: after its first answer that was none, after the
+ * second, and after each later one. No wait goes beyond the budget (`Timeouts.storeMs`).
+ */
+const storeRetryDelaysMs = [250, 500, 1_000] as const;
+const laterStoreRetriesMs = 1_000;
+
+/** How long is waited before a shim, or the table of processes, is asked once more: the others are done by then. */
+const secondTryAfterMs = 1_000;
+
+/**
+ * What is left of a budget that begins to run when it is first asked for, in milliseconds: a store that is down costs it
+ * once, however many bundles wait for it.
+ */
+export const makeBudget = (clock: Clock, budgetMs: number): IO<number> => {
+  let sinceMs: number | undefined;
+  return () => {
+    sinceMs ??= clock.elapsedMs();
+    return Math.max(0, budgetMs - (clock.elapsedMs() - sinceMs));
+  };
+};
+
+/** Who gave no answer, where one may come when it is asked for again. */
+const awaitedBy = (reason: Reason): 'store' | 'once-more' | 'nobody' => {
+  switch (reason) {
+    case 'container-unanswered':
+      return 'store';
+    case 'shim-unresponsive':
+    case 'shim-unreachable':
+    case 'processes-unknown':
+      return 'once-more';
+    default:
+      return 'nobody';
+  }
+};
+
+/**
+ * Settles a bundle, and asks again where an answer was missing: a store as long as its budget lasts, anybody else once.
+ * What was learnt before is not kept.
+ */
+export const settleWithPatience =
+  (inquirer: Inquirer) =>
+  (evidence: BundleEvidence, open: OpenShim): Task<Settled> =>
+  async () => {
+    const { clock, interrupted, processes } = inquirer.capabilities;
+    let settled = await settle(inquirer)(evidence, open)();
+    let storeTries = 0;
+    let isOnceMoreDone = false;
+    const nextTryAfterMs = (): number => {
+      switch (awaitedBy(settled.verdict.reason)) {
+        case 'store':
+          return Math.min(inquirer.storeBudgetMs(), storeRetryDelaysMs[storeTries++] ?? laterStoreRetriesMs);
+        case 'once-more': {
+          const isDone = isOnceMoreDone;
+          isOnceMoreDone = true;
+          return isDone ? 0 : secondTryAfterMs;
+        }
+        case 'nobody':
+          return 0;
+      }
+    };
+    for (;;) {
+      const waitMs = nextTryAfterMs();
+      if (waitMs === 0 || interrupted()) return settled;
+      await release(open)();
+      await clock.sleep(waitMs)();
+      settled = await settle({ ...inquirer, processes: processes.list })(evidence, open)();
+    }
+  };
