@@ -8,7 +8,7 @@ import * as B from './ByteString.js';
 import type { Capabilities } from './Capabilities.js';
 import { decide } from './Decision.js';
 import type { Policy } from './Policy.js';
-import { type BundleProcesses, belongingTo, type InitPid, type Processes, type ProcessesError } from './Processes.js';
+import type { BundleProcesses, InitPid, ProcessesError, ProcessesSince, ProcessTable } from './Processes.js';
 import type { Question } from './Question.js';
 import { type Answers, type BundleEvidence, type ConnectionAnswer, withAnswers } from './Evidence.js';
 import { type FileError, isAbsent, showFileError } from './FileSystem.js';
@@ -60,7 +60,9 @@ export interface Inquirer {
   readonly resolve: ReturnType<typeof makeResolver>;
   readonly probing: Probing;
   /** Every process, read once for all bundles. */
-  readonly processes: Processes['list'];
+  readonly processes: TE.TaskEither<ProcessesError, ProcessTable>;
+  /** The same as they are at a later moment, for whoever asks again. */
+  readonly processesSince: ProcessesSince;
   /** What is left of the time in which a store that cannot answer is asked again, in milliseconds. */
   readonly storeBudgetMs: IO<number>;
   /** Whether there is a bundle of this id. */
@@ -72,7 +74,7 @@ export interface Inquirer {
   ) => {
     readonly sure: ReadonlyArray<B.ByteString>;
     readonly addressless: ReadonlyArray<B.ByteString>;
-    readonly elsewhere: ReadonlyArray<B.ByteString>;
+    readonly elsewhere: IO<ReadonlyArray<B.ByteString>>;
   };
 }
 
@@ -189,7 +191,7 @@ const findProcesses =
       TE.bind('init', () => readInitPid(inquirer)(evidence)),
       TE.bind('all', () => inquirer.processes),
       TE.map(({ init, all }) => {
-        const found = names.map((name) => belongingTo({ namespace, id: name, init })(all));
+        const found = names.map((name) => all.belongingTo({ namespace, id: name, init }));
         return { shims: found.flatMap(({ shims }) => shims), workload: found.flatMap(({ workload }) => workload) };
       }),
     );
@@ -204,17 +206,15 @@ const findSharers =
   (evidence: BundleEvidence): T.Task<ReadonlyArray<B.ByteString>> =>
   async () => {
     const { sure, addressless, elsewhere } = sharersOf(settings.policy, evidence);
-    if (addressless.length + elsewhere.length === 0) return sure;
     const all = await processes();
-    const { namespace } = evidence;
     if (E.isLeft(all)) return [...sure, ...addressless];
+    const { namespace } = evidence;
     const processesOf = (id: B.ByteString): BundleProcesses =>
-      belongingTo({ namespace, id, init: undefined })(all.right);
-    const hasOwnShim = processesOf(evidence.id).shims.length > 0;
+      all.right.belongingTo({ namespace, id, init: undefined });
     const hasShim = (id: B.ByteString): boolean => processesOf(id).shims.length > 0;
     return [
       ...sure,
-      ...(hasOwnShim ? [] : [...addressless, ...elsewhere].filter(hasShim)),
+      ...(hasShim(evidence.id) ? [] : [...addressless, ...elsewhere()].filter(hasShim)),
       ...addressless.filter((id) => !hasShim(id) && processesOf(id).workload.length > 0),
     ];
   };

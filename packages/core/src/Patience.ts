@@ -53,7 +53,7 @@ export const settleWithPatience =
   (inquirer: Inquirer) =>
   (evidence: BundleEvidence, open: OpenShim): Task<Settled> =>
   async () => {
-    const { clock, interrupted, processes } = inquirer.capabilities;
+    const { clock, interrupted } = inquirer.capabilities;
     let settled = await settle(inquirer)(evidence, open)();
     let storeTries = 0;
     let isOnceMoreDone = false;
@@ -73,8 +73,10 @@ export const settleWithPatience =
     for (;;) {
       const waitMs = nextTryAfterMs();
       if (waitMs === 0 || interrupted()) return settled;
+      // Many wait together, and one new look at the processes does for all of them.
+      const sinceMs = clock.elapsedMs() + waitMs / 2;
       await release(open)();
       await clock.sleep(waitMs)();
-      settled = await settle({ ...inquirer, processes: processes.list })(evidence, open)();
+      settled = await settle({ ...inquirer, processes: inquirer.processesSince(sinceMs) })(evidence, open)();
     }
   };

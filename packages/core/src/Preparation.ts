@@ -15,6 +15,7 @@ import { type Inquirer, nothingOpen, type OpenShim, type Probing, release, type 
 import type { Mandate } from './Mandate.js';
 import { makeBudget, settleWithPatience } from './Patience.js';
 import { type BundlePlan, stepsOf } from './Plan.js';
+import { makeProcessesSince } from './Processes.js';
 import type { Policy } from './Policy.js';
 import { makeResolver } from './RuntimeName.js';
 import type { Settings } from './Settings.js';
@@ -216,15 +217,16 @@ export const makeInquirer = (
   probing: Probing,
   bundles: ReadonlyArray<BundleEvidence>,
 ): Inquirer => {
+  const processesSince = makeProcessesSince(capabilities.processes, capabilities.clock);
   let standing: ReadonlySet<string> | undefined;
-  let processes: ReturnType<typeof capabilities.processes.list> | undefined;
   return {
     capabilities,
     settings,
     namespaces,
     resolve: makeResolver(capabilities.programFiles, settings.programSearch),
     probing,
-    processes: () => (processes ??= capabilities.processes.list()),
+    processes: processesSince(Number.NEGATIVE_INFINITY),
+    processesSince,
     stands: (key) => (standing ??= new Set(bundles.map(textOf))).has(textOf(key)),
     sharersOf: sharersAmong(bundles),
     storeBudgetMs: makeBudget(capabilities.clock, settings.timeouts.storeMs),
@@ -240,29 +242,50 @@ const shimKey = (policy: Policy, evidence: BundleEvidence): string => {
   return address?._tag === 'Target' ? JSON.stringify([namespace, address.target.socket]) : nowhere(evidence);
 };
 
-const groupByShim = (policy: Policy, bundles: ReadonlyArray<BundleEvidence>): Map<string, Array<B.ByteString>> => {
-  const groups = new Map<string, Array<B.ByteString>>();
+/** The bundles by where their shims listen, and by namespace. */
+interface Neighbours {
+  readonly atShim: ReadonlyMap<string, ReadonlyArray<B.ByteString>>;
+  readonly inNamespace: ReadonlyMap<B.ByteString, ReadonlyArray<B.ByteString>>;
+}
+
+const idsBy = <K>(
+  keyOf: (bundle: BundleEvidence) => K,
+  bundles: ReadonlyArray<BundleEvidence>,
+): ReadonlyMap<K, ReadonlyArray<B.ByteString>> => {
+  const groups = new Map<K, Array<B.ByteString>>();
   for (const bundle of bundles) {
-    const key = shimKey(policy, bundle);
-    const group = groups.get(key) ?? [];
-    group.push(bundle.id);
-    groups.set(key, group);
+    const key = keyOf(bundle);
+    const group = groups.get(key);
+    if (group === undefined) groups.set(key, [bundle.id]);
+    else group.push(bundle.id);
   }
   return groups;
 };
 
 const sharersAmong = (bundles: ReadonlyArray<BundleEvidence>): Inquirer['sharersOf'] => {
-  const byPolicy = new Map<Policy, ReturnType<typeof groupByShim>>();
+  const byPolicy = new Map<Policy, Neighbours>();
+  const neighboursFor = (policy: Policy): Neighbours => {
+    const known = byPolicy.get(policy) ?? {
+      atShim: idsBy((bundle) => shimKey(policy, bundle), bundles),
+      inNamespace: idsBy(({ namespace }) => namespace, bundles),
+    };
+    byPolicy.set(policy, known);
+    return known;
+  };
   return (policy, evidence) => {
-    const groups = byPolicy.get(policy) ?? groupByShim(policy, bundles);
-    byPolicy.set(policy, groups);
-    const othersAt = (key: string): ReadonlyArray<B.ByteString> =>
-      (groups.get(key) ?? []).filter((id) => id !== evidence.id);
-    const sure = othersAt(shimKey(policy, evidence));
-    const addressless = othersAt(nowhere(evidence));
-    const known = new Set([...sure, ...addressless, evidence.id]);
-    const elsewhere = bundles.filter(({ namespace, id }) => namespace === evidence.namespace && !known.has(id));
-    return { sure, addressless, elsewhere: elsewhere.map(({ id }) => id) };
+    const { atShim, inNamespace } = neighboursFor(policy);
+    const others = (ids: ReadonlyArray<B.ByteString> = []): ReadonlyArray<B.ByteString> =>
+      ids.filter((id) => id !== evidence.id);
+    const sure = others(atShim.get(shimKey(policy, evidence)));
+    const addressless = others(atShim.get(nowhere(evidence)));
+    return {
+      sure,
+      addressless,
+      elsewhere: () => {
+        const known = new Set([...sure, ...addressless]);
+        return others(inNamespace.get(evidence.namespace)).filter((id) => !known.has(id));
+      },
+    };
   };
 };
 

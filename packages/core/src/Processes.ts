@@ -2,9 +2,11 @@
  * The capability to see the processes of this machine: the second sign by which a shim or a container counts as dead.
  * Whoever cannot see the host's processes (in a pid namespace of its own) cannot give it.
  */
+import * as E from 'fp-ts/lib/Either.js';
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
 import * as t from 'io-ts';
 import * as B from './ByteString.js';
+import type { Clock } from './Clock.js';
 
 /** The table of processes, or when the machine was started, cannot be read. */
 export const ProcessesError = t.readonly(
@@ -43,45 +45,89 @@ export interface InitPid {
   readonly writtenMs: number;
 }
 
-const hasOption = (commandLine: ReadonlyArray<B.ByteString>, option: string, value: B.ByteString): boolean =>
-  commandLine.some((word, index) => word === option && commandLine[index + 1] === value);
+/** The values of an option, wherever it stands. */
+const valuesOf = (commandLine: ReadonlyArray<B.ByteString>, option: string): ReadonlyArray<B.ByteString> =>
+  commandLine.flatMap((word, index) => {
+    const value = commandLine[index + 1];
+    return word === option && value !== undefined ? [value] : [];
+  });
 
-const isShimOf =
-  (namespace: B.ByteString, id: B.ByteString) =>
-  ({ commandLine }: ProcessInfo): boolean =>
-    hasOption(commandLine, '-namespace', namespace) && hasOption(commandLine, '-id', id);
+const shimKey = (namespace: B.ByteString, id: B.ByteString): string => `${namespace}/${id}`;
 
-/** `/default/web`, or systemd's `…/cri-containerd-web.scope`. */
-const isGroupOf =
-  (id: B.ByteString) =>
-  (cgroup: B.ByteString): boolean =>
-    B.split(cgroup, '/').some((part) => part === id || part.endsWith(`-${id}.scope`));
+/** Of which bundles a process is the shim, as its command line says. */
+const shimKeysOf = ({ commandLine }: ProcessInfo): ReadonlyArray<string> =>
+  valuesOf(commandLine, '-namespace').flatMap((namespace) =>
+    valuesOf(commandLine, '-id').map((id) => shimKey(namespace, id)),
+  );
+
+const scope = '.scope';
+
+/** Of which ids a part of a control group's path may tell: `web`, or systemd's `cri-containerd-web.scope`. */
+const idsOf = (part: B.ByteString): ReadonlyArray<B.ByteString> => {
+  if (!part.endsWith(scope)) return [part];
+  const ids = [part];
+  const name = B.slice(part, 0, part.length - scope.length);
+  for (let dash = name.indexOf('-'); dash >= 0; dash = name.indexOf('-', dash + 1)) ids.push(B.slice(name, dash + 1));
+  return ids;
+};
 
 /** A process that began later than its pid was written down, by more than clocks go wrong, has only got the number. */
 const clockSlackMs = 60_000;
 
-const isInit = ({ pid, startedMs }: ProcessInfo, init: InitPid | undefined): boolean =>
-  init !== undefined && pid === init.pid && startedMs <= init.writtenMs + clockSlackMs;
+const isInit = ({ startedMs }: ProcessInfo, init: InitPid): boolean => startedMs <= init.writtenMs + clockSlackMs;
 
-/** Those of all processes that belong to a bundle. Where it is in doubt, a process counts as belonging. */
-export const belongingTo =
-  ({
-    namespace,
-    id,
-    init,
-  }: {
+/** Every process there is, so that those of a bundle are found without looking at all of them. */
+export interface ProcessTable {
+  /** Those that belong to a bundle. Where it is in doubt, a process counts as belonging. */
+  readonly belongingTo: (bundle: {
     readonly namespace: B.ByteString;
     readonly id: B.ByteString;
     readonly init: InitPid | undefined;
-  }) =>
-  (processes: ReadonlyArray<ProcessInfo>): BundleProcesses => {
-    const shims = processes.filter(isShimOf(namespace, id));
-    const workload = processes.filter(
-      (process) => !shims.includes(process) && (isInit(process, init) || process.cgroups.some(isGroupOf(id))),
-    );
-    const pidsOf = (some: ReadonlyArray<ProcessInfo>): ReadonlyArray<number> => some.map(({ pid }) => pid);
-    return { shims: pidsOf(shims), workload: pidsOf(workload) };
+  }) => BundleProcesses;
+}
+
+const addTo = <K>(index: Map<K, Set<ProcessInfo>>, key: K, process: ProcessInfo): void => {
+  const found = index.get(key);
+  if (found === undefined) index.set(key, new Set([process]));
+  else found.add(process);
+};
+
+export const processTable = (processes: ReadonlyArray<ProcessInfo>): ProcessTable => {
+  const byShim = new Map<string, Set<ProcessInfo>>();
+  const byGroup = new Map<B.ByteString, Set<ProcessInfo>>();
+  const byPid = new Map(processes.map((process) => [process.pid, process]));
+  for (const process of processes) {
+    for (const key of shimKeysOf(process)) addTo(byShim, key, process);
+    for (const cgroup of process.cgroups)
+      for (const part of B.split(cgroup, '/')) for (const id of idsOf(part)) addTo(byGroup, id, process);
+  }
+  return {
+    belongingTo: ({ namespace, id, init }) => {
+      const shims = byShim.get(shimKey(namespace, id)) ?? new Set();
+      const first = init === undefined ? undefined : byPid.get(init.pid);
+      const isFirst = first !== undefined && init !== undefined && isInit(first, init);
+      const workload = new Set([...(isFirst ? [first] : []), ...(byGroup.get(id) ?? [])]);
+      const pidsOf = (some: Iterable<ProcessInfo>): ReadonlyArray<number> =>
+        Array.from(some, ({ pid }) => pid).sort((one, other) => one - other);
+      return { shims: pidsOf(shims), workload: pidsOf([...workload].filter((process) => !shims.has(process))) };
+    },
   };
+};
+
+/** The table as it was read at a certain moment or later, read again only for whoever needs a newer one. */
+export type ProcessesSince = (elapsedMs: number) => TaskEither<ProcessesError, ProcessTable>;
+
+export const makeProcessesSince = (processes: Processes, clock: Pick<Clock, 'elapsedMs'>): ProcessesSince => {
+  let latest: { readonly atMs: number; readonly table: Promise<E.Either<ProcessesError, ProcessTable>> } | undefined;
+  const read = async (): Promise<E.Either<ProcessesError, ProcessTable>> => {
+    const all = await processes.list();
+    return E.isLeft(all) ? all : E.right(processTable(all.right));
+  };
+  return (sinceMs) => () => {
+    if (latest === undefined || latest.atMs < sinceMs) latest = { atMs: clock.elapsedMs(), table: read() };
+    return latest.table;
+  };
+};
 
 /** A sentence for people. */
 export const showProcessesError = ({ reason }: ProcessesError): string => `processes cannot be seen: ${reason}`;

@@ -1,7 +1,7 @@
 /** What every `Processes` must do: see each process for as long as it lives, and tell whose it is. */
 import * as B from '@shim-recovery/core/ByteString';
 import type { Clock } from '@shim-recovery/core/Clock';
-import { belongingTo, type Processes, type ProcessInfo } from '@shim-recovery/core/Processes';
+import { type Processes, type ProcessInfo, processTable } from '@shim-recovery/core/Processes';
 import * as E from 'fp-ts/lib/Either.js';
 import type { EntryKey } from '../World.js';
 import { type Disposable, expectSame, type Law, law } from './Law.js';
@@ -44,7 +44,7 @@ const list = async ({ processes }: ProcessesArea): Promise<ReadonlyArray<Process
 const counts = async (area: ProcessesArea, keys: ReadonlyArray<EntryKey>): Promise<ReadonlyArray<string>> => {
   const all = await list(area);
   return keys.map((key) => {
-    const { shims, workload } = belongingTo({ ...key, init: undefined })(all);
+    const { shims, workload } = processTable(all).belongingTo({ ...key, init: undefined });
     return `${shims.length} and ${workload.length}`;
   });
 };
@@ -88,7 +88,7 @@ export const processesLaws = (open: () => Promise<ProcessesArea>): ReadonlyArray
       const second = await area.startShim(sidecar);
       const find = async (): Promise<unknown> => {
         const all = await list(area);
-        const { shims } = belongingTo({ ...sidecar, init: undefined })(all);
+        const { shims } = processTable(all).belongingTo({ ...sidecar, init: undefined });
         return all.filter(({ pid }) => shims.includes(pid)).map(({ pid, startedMs }) => [pid, startedMs]);
       };
       const before = await find();
