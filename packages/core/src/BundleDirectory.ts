@@ -57,6 +57,23 @@ interface OpenNamespace {
 export const makeNamespaces = (files: FileSystem, state: Directory): Namespaces => {
   const open = new Map<B.ByteString, OpenNamespace>();
 
+  const opening = new Map<B.ByteString, Promise<E.Either<FileError, Directory>>>();
+
+  /** Once for all who want it at the same time. */
+  const openOnce = (name: B.ByteString): Promise<E.Either<FileError, Directory>> => {
+    const underWay = opening.get(name);
+    if (underWay !== undefined) return underWay;
+    const begun = files
+      .openDirectory({ directory: state, name })()
+      .then((opened) => {
+        opening.delete(name);
+        if (E.isRight(opened)) open.set(name, { directory: opened.right, users: 0 });
+        return opened;
+      });
+    opening.set(name, begun);
+    return begun;
+  };
+
   const acquire = async (name: B.ByteString): Promise<E.Either<FileError, OpenNamespace>> => {
     for (;;) {
       const known = open.get(name);
@@ -64,11 +81,8 @@ export const makeNamespaces = (files: FileSystem, state: Directory): Namespaces 
         known.users++;
         return E.right(known);
       }
-      const opened = await files.openDirectory({ directory: state, name })();
+      const opened = await openOnce(name);
       if (E.isLeft(opened)) return opened;
-      // Somebody else may have opened it meanwhile.
-      if (open.has(name)) await files.close(opened.right)();
-      else open.set(name, { directory: opened.right, users: 0 });
     }
   };
 
