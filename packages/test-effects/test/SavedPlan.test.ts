@@ -270,7 +270,7 @@ describe.each(allPolicies.map((policy) => [policy.name, policy] as const))(
         { numRuns: 250 },
       );
       for (const what of [...leaving, 'destroyed', 'spared']) expect(met.get(what) ?? 0, what).toBeGreaterThan(5);
-    });
+    }, 120_000);
   },
 );
 
