@@ -132,6 +132,10 @@ const connectTo =
     return { _tag: 'Connected', answer: connected.right };
   };
 
+/** Where the log may be missing, none is made before it is known that the bundle will be taken back. */
+const isWithoutLog = ({ contents }: BundleEvidence): boolean =>
+  contents?._tag === 'Listed' && contents.log._tag === 'Absent';
+
 const isNotImplemented = (answer: ConnectionAnswer): boolean =>
   answer._tag === 'ConnectFailed' && answer.error._tag === 'Answered' && answer.error.class === 'NotImplemented';
 
@@ -144,9 +148,10 @@ const connect =
   ): T.Task<ConnectionAnswer> =>
   async () => {
     if (inquirer.probing === 'not-asked') return { _tag: 'NotProbed' };
-    if (inquirer.settings.policy.logOpened !== 'after-dial') {
+    const { logOpened } = inquirer.settings.policy;
+    if (logOpened !== 'after-dial' && !(logOpened === 'optional' && isWithoutLog(evidence))) {
       const error = await logProblem(inquirer)(evidence, open)();
-      if (error !== undefined && inquirer.settings.policy.logOpened !== 'optional') return { _tag: 'LogFailed', error };
+      if (error !== undefined && logOpened !== 'optional') return { _tag: 'LogFailed', error };
     }
     const answer = await connectTo(inquirer)(evidence, open, target)();
     return fallback !== undefined && isNotImplemented(answer)

@@ -21,7 +21,7 @@ import type { Terminal } from './Terminal.js';
 const namespace = 'default';
 
 /** Short, so that the shim that never answers does not keep anybody waiting. */
-const loadTimeoutMs = 500;
+const loadTimeoutMs = 1_000;
 
 const running: ShimScript = {
   mode: 'serve',

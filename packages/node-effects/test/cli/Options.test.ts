@@ -275,7 +275,7 @@ test('where plan saves to, and what recover carries out', () => {
       path: path.resolve('x'),
       own: {
         waiting: 7,
-        timeouts: { loadMs: 1_000, cleanUpMs: 5_000, shutdownMs: 3_000 },
+        timeouts: { loadMs: 1_000, cleanUpMs: 5_000, shutdownMs: 3_000, storeMs: 5_000 },
         isJson: true,
         isDetailedExitCode: true,
       },
