@@ -165,6 +165,7 @@ describe('careful, row by row', () => {
     });
     expect(outcome(bootedAt(1_000_000))).toBe('CleanUp older-than-boot');
     expect(outcome(bootedAt(60_000))).toBe('Adopt task-running'); // as far as clocks may be set
+    expect(outcome({ ...bootedAt(1_000_000), identity: null })).toBe('Adopt task-running'); // nobody knows how old it is
   });
 
   it('ends an orphan only where that was asked for, and its program is there', () => {

@@ -1,0 +1,165 @@
+/** What careful does that no decision says: the brake, the order of things, and the looks before something is removed. */
+import * as B from '@shim-recovery/core/ByteString';
+import type { Capabilities } from '@shim-recovery/core/Capabilities';
+import { careful, type Policy, withChoices } from '@shim-recovery/core/Policy';
+import * as Recovery from '@shim-recovery/core/Recovery';
+import type { Report } from '@shim-recovery/core/Report';
+import * as E from 'fp-ts/lib/Either.js';
+import { describe, expect, it } from 'vitest';
+import { type Effect, intercept, proceed } from '../src/Effect.js';
+import { type LaidWorld, layWorld } from '../src/LaidWorld.js';
+import { makeEntry, makeMount } from '../src/Machine.js';
+import { dead, running } from '../src/Shim.js';
+import { ordinary, type Start, world } from '../src/World.js';
+import { bundlePath, workPath } from '../src/WorldTree.js';
+
+const lost: Omit<Start, 'ns' | 'id'> = { bundle: ordinary, shim: dead };
+const many = (count: number, start: Omit<Start, 'ns' | 'id'>, prefix: string): ReadonlyArray<Start> =>
+  Array.from({ length: count }, (_, index) => ({ ns: 'main', id: `${prefix}${index}`, ...start }));
+
+const run = async (
+  laid: LaidWorld,
+  policy: Policy = careful,
+  capabilities: Capabilities = laid.machine.capabilities,
+): Promise<Report | 'refused'> => {
+  const recovered = await Recovery.recover({ ...laid.settings, policy })(capabilities)();
+  if (E.isLeft(recovered)) {
+    expect(recovered.left._tag).toBe('TooMuchDestroyed');
+    return 'refused';
+  }
+  await recovered.right.stop();
+  return recovered.right.report;
+};
+
+const failedSteps = (report: Report | 'refused'): ReadonlyArray<string> =>
+  report === 'refused'
+    ? ['refused']
+    : report.namespaces.flatMap(({ bundles }) =>
+        bundles.flatMap(({ id, steps }) =>
+          steps.flatMap(({ step, outcome }) => (outcome === 'failed' ? [`${id} ${step}`] : [])),
+        ),
+      );
+
+const standing = (laid: LaidWorld): ReadonlyArray<string> => laid.list().map(({ path }) => B.toText(path));
+
+describe('the brake', () => {
+  it('stops before the first step, and lets go of everything', async () => {
+    const laid = layWorld(world(...many(5, lost, 'dead'), ...many(4, { bundle: ordinary, shim: running }, 'alive')));
+    const { shims, fileSystem, logPipes, shimBinary } = laid.machine;
+    const before = standing(laid);
+    expect(await run(laid)).toBe('refused');
+    expect(standing(laid)).toEqual(before);
+    expect(shimBinary.runs()).toEqual([]);
+    expect([shims.openConnections(), fileSystem.openDirectories(), logPipes.openNow()]).toEqual([0, 0, []]);
+  });
+
+  it.each<readonly [string, ReadonlyArray<Start>, Policy]>([
+    ['half of all', [...many(5, lost, 'dead'), ...many(5, { bundle: ordinary, shim: running }, 'alive')], careful],
+    ['few, though they are all', many(4, lost, 'dead'), careful],
+    ['as many as was allowed', many(6, lost, 'dead'), withChoices({ mayDestroy: 1 })(careful)],
+    ['leftovers, which were decided on before', many(6, { bundle: 'empty' }, '.left'), careful],
+  ])('lets go what is no more than %s', async (_, starts, policy) => {
+    const laid = layWorld(world(...starts));
+    const gone = starts.filter(({ shim }) => shim !== running).map((start) => bundlePath(laid.places, start));
+    expect(failedSteps(await run(laid, policy))).toEqual([]);
+    expect(standing(laid).filter((path) => gone.includes(path))).toEqual([]);
+  });
+});
+
+describe('leftovers', () => {
+  /** One behind each other's dot, and a bundle whose removal needs the first dot: all of them may go. */
+  const chain: ReadonlyArray<Start> = ['web', '.web', '..web', '...web'].map((id) => ({
+    ns: 'main',
+    id,
+    bundle: 'empty',
+  }));
+
+  it.each(['.web', '..web', '...web'])(
+    'go one by one and before everything else, however slowly %s goes',
+    async (slow) => {
+      const laid = layWorld(world(...chain));
+      const { capabilities, clock } = laid.machine;
+      const { fileSystem } = capabilities;
+      const slowly: Capabilities = {
+        ...capabilities,
+        fileSystem: {
+          ...fileSystem,
+          rename: (from, to) => async () => {
+            if (from.name === slow) await clock.sleep(1_000)();
+            return fileSystem.rename(from, to)();
+          },
+        },
+      };
+      expect(failedSteps(await run(laid, careful, slowly))).toEqual([]);
+      expect(standing(laid).filter((path) => path.includes('web'))).toEqual([]);
+    },
+  );
+});
+
+describe('what resists', () => {
+  it('keeps its working directory, though nobody has it (H20)', async () => {
+    const start: Start = {
+      ns: 'main',
+      id: 'web',
+      bundle: { ...ordinary, files: { ...ordinary.files, 'shim-binary-path': '$BIN/shim-fail' } },
+      shim: dead,
+    };
+    const laid = layWorld(world(start));
+    expect(failedSteps(await run(laid))).toEqual(['web run-binary']);
+    expect(standing(laid)).toEqual(
+      expect.arrayContaining([bundlePath(laid.places, start), workPath(laid.places, start)]),
+    );
+  });
+
+  it('being mounted still is seen before it is claimed', async () => {
+    const start: Start = { ns: 'main', id: 'web', bundle: { ...ordinary, rootfs: 'tmpfs-busy' }, shim: dead };
+    const laid = layWorld(world(start));
+    const before = standing(laid);
+    expect(failedSteps(await run(laid))).toEqual(['web unmount-bundle']);
+    expect(standing(laid)).toEqual(before);
+  });
+});
+
+describe('what is mounted in a bundle meanwhile', () => {
+  const start: Start = { ns: 'main', id: 'web', bundle: ordinary, shim: dead };
+
+  /** Mounts something with a file in it, once, just before the first such call. */
+  const recoverWith = async (
+    laid: LaidWorld,
+    isMoment: (effect: Effect) => boolean,
+  ): Promise<ReadonlyArray<string>> => {
+    const { tree, capabilities } = laid.machine;
+    let isMounted = false;
+    const { capabilities: watched } = intercept(capabilities, (effect) => {
+      if (!isMounted && isMoment(effect)) {
+        isMounted = true;
+        const stands = standing(laid);
+        const bundle = ['web', '.web']
+          .map((id) => bundlePath(laid.places, { ns: 'main', id }))
+          .find((path) => stands.includes(path));
+        const volume = B.fromText(`${bundle}/volume`);
+        makeMount(tree, volume);
+        makeEntry(tree, B.concat(volume, B.fromText('/data')), { kind: 'file', mode: 0o644 });
+      }
+      return proceed;
+    });
+    const failures = failedSteps(await run(laid, careful, watched));
+    expect(isMounted).toBe(true);
+    return failures;
+  };
+
+  it('before it is claimed: it stays whole, under its name', async () => {
+    const laid = layWorld(world(start));
+    const bundle = bundlePath(laid.places, start);
+    const failures = await recoverWith(laid, ({ operation, subject }) => operation === 'rename' && subject === bundle);
+    expect(failures).toEqual(['web remove-bundle']);
+    expect(standing(laid)).toEqual(expect.arrayContaining([`${bundle}/address`, `${bundle}/volume/data`]));
+  });
+
+  it('while it is drained: nothing in the mount is touched', async () => {
+    const laid = layWorld(world(start));
+    const failures = await recoverWith(laid, ({ operation }) => operation === 'unlink');
+    expect(failures).toEqual(['web remove-bundle']);
+    expect(standing(laid).filter((path) => path.endsWith('/volume/data'))).toHaveLength(1);
+  });
+});
