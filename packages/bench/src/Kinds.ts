@@ -209,7 +209,7 @@ export const kinds: ReadonlyArray<Kind> = [
   {
     name: 'dead',
     what: 'dead shims with a shell script as binary',
-    sizes: [200, 1_000, 10_000],
+    sizes: [200, 1_000],
     has: 'logs',
     lay: layShimBundle,
   },

@@ -6,7 +6,7 @@ import * as path from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { type Containerd, loadPhase } from './containerd.js';
 import { type Kind, type Places, placesIn } from './Kinds.js';
-import { lay, startShims, takeAway } from './World.js';
+import { lay, startShims, takeAway, withDescriptors } from './World.js';
 
 const here = import.meta.dirname;
 const command = path.join(here, '../../node-effects/dist/command/main.js');
@@ -23,7 +23,9 @@ const numberIn = (value: unknown, name: string): number => {
 /** What a script of this package prints, as JSON. */
 const runScript = (script: string, args: ReadonlyArray<string>, flags: ReadonlyArray<string> = []): unknown => {
   const printed: unknown = JSON.parse(
-    execFileSync(process.execPath, [...flags, path.join(here, script), ...args], { encoding: 'utf8' }),
+    execFileSync(...withDescriptors(process.execPath, [...flags, path.join(here, script), ...args]), {
+      encoding: 'utf8',
+    }),
   );
   return printed;
 };

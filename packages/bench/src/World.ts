@@ -31,6 +31,12 @@ export const takeAway = ({ base }: Places): void => {
     fs.rmSync(path.join(base, name), { recursive: true, force: true });
 };
 
+/** A program with as many descriptors as the machine gives it: ten thousand connections need more than most shells have. */
+export const withDescriptors = (program: string, args: ReadonlyArray<string>): [string, ReadonlyArray<string>] => [
+  'sh',
+  ['-c', 'ulimit -n 65536 2>/dev/null; exec "$0" "$@"', program, ...args],
+];
+
 const shims = path.join(import.meta.dirname, 'shims.js');
 
 /** The shims of a kind, once all of them listen; undefined where it has none. */
@@ -41,7 +47,7 @@ export const startShims = async (
 ): Promise<ChildProcess | undefined> => {
   if (behaviour === undefined) return undefined;
   const args = [shims, base, String(size), behaviour === 'hang' ? 'hang' : String(behaviour.afterMs)];
-  const child = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'inherit'] });
+  const child = spawn(...withDescriptors(process.execPath, args), { stdio: ['pipe', 'pipe', 'inherit'] });
   await new Promise<void>((resolve, reject) => {
     child.stdout.once('data', () => resolve());
     child.once('exit', (code) => reject(new Error(`the shims ended with ${code}`)));

@@ -23,6 +23,64 @@ export const atMost = (limit: number): (<A>(task: Task<A>) => Task<A>) => {
   };
 };
 
+/**
+ * Lets no more than `limit` tasks be busy at once. When none of them has ended for as long as `patience` takes, all of them
+ * are waiting rather than busy: they make room for others, and go on. So what answers quickly is begun in small portions, and
+ * what never answers keeps nobody.
+ */
+export const atMostBusy = ({
+  limit,
+  patience,
+}: {
+  readonly limit: number;
+  readonly patience: Task<void>;
+}): (<A>(task: Task<A>) => Task<A>) => {
+  const waiting = new Set<() => void>();
+  const busy = new Set<object>();
+  let ended = 0;
+  let isWatched = false;
+
+  const admit = (): void => {
+    for (const start of waiting) {
+      if (busy.size >= limit) return;
+      waiting.delete(start);
+      start();
+    }
+  };
+
+  const watch = async (): Promise<void> => {
+    if (isWatched) return;
+    isWatched = true;
+    while (waiting.size > 0) {
+      const before = ended;
+      await patience();
+      if (ended === before) busy.clear();
+      admit();
+    }
+    isWatched = false;
+  };
+
+  return <A>(task: Task<A>): Task<A> =>
+    () =>
+      new Promise((resolve, reject) => {
+        const start = (): void => {
+          const one = {};
+          busy.add(one);
+          const end = (): void => {
+            ended++;
+            busy.delete(one);
+            admit();
+          };
+          const running = task();
+          running.then(resolve, reject);
+          running.then(end, end);
+        };
+        if (waiting.size === 0 && busy.size < limit) return start();
+        waiting.add(start);
+        void watch();
+      });
+};
+
 const anInstant = Promise.resolve();
 
 /**

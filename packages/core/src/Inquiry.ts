@@ -44,6 +44,32 @@ export const release =
     open.logPipe = undefined;
   };
 
+/** What is asked of a connection that has gone meanwhile. */
+const closed: E.Either<ShimError, never> = E.left({ _tag: 'Closed' });
+
+const askNobody = () => async () => closed;
+
+/** A shim that answered, and nobody listens to any more. */
+const letGoOf: ShimSession = {
+  connect: askNobody,
+  pids: askNobody,
+  state: askNobody,
+  delete: askNobody,
+  shutdown: askNobody,
+  close: async () => undefined,
+  disconnected: () => new Promise(() => undefined),
+};
+
+/** Lets go of a shim that is going to be taken back by somebody who does not stay: its steps find it as it was. */
+export const letGo =
+  (open: OpenShim): T.Task<void> =>
+  async () => {
+    const hadLog = open.logPipe !== undefined;
+    await release(open)();
+    open.session = letGoOf;
+    if (hadLog) open.logPipe = { close: async () => undefined };
+  };
+
 /** How far asking may go. */
 export type Probing =
   /** Shims are asked, their log pipes are opened first: a shim that fills its log could not answer otherwise. */
@@ -223,9 +249,6 @@ const findSharers =
       ...addressless.filter((id) => !hasShim(id) && processesOf(id).workload.length > 0),
     ];
   };
-
-/** What is asked of a connection that has gone meanwhile. */
-const closed: E.Either<ShimError, never> = E.left({ _tag: 'Closed' });
 
 const answer =
   (inquirer: Inquirer) =>

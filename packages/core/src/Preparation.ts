@@ -8,10 +8,10 @@ import * as t from 'io-ts';
 import { type BundleKey, makeNamespaces, type Namespaces } from './BundleDirectory.js';
 import type * as B from './ByteString.js';
 import type { Capabilities } from './Capabilities.js';
-import { traverse } from './Concurrency.js';
+import { atMostBusy, traverse } from './Concurrency.js';
 import type { Answers, BundleEvidence } from './Evidence.js';
 import { type Directory, FileError, isAbsent, showFileError } from './FileSystem.js';
-import { type Inquirer, nothingOpen, type OpenShim, type Probing, release, type Settled } from './Inquiry.js';
+import { type Inquirer, letGo, nothingOpen, type OpenShim, type Probing, release, type Settled } from './Inquiry.js';
 import type { Mandate } from './Mandate.js';
 import { makeBudget, settleWithPatience } from './Patience.js';
 import { type BundlePlan, stepsOf } from './Plan.js';
@@ -102,7 +102,9 @@ const prepareBundle =
     const settled = await settleWithPatience({ ...inquirer, probing: mandate.probing(evidence) })(evidence, open)();
     const decided = { ...settled, steps: stepsOf(policy)(settled.evidence)(settled.verdict) };
     const allowed = await mandate.allow(capabilities.fileSystem)(decided)();
-    if (allowed.plan.verdict._tag === 'Hold') await release(open)();
+    const { _tag } = allowed.plan.verdict;
+    if (_tag === 'Hold') await release(open)();
+    if (_tag === 'Adopt' && !settings.staysAttached) await letGo(open)();
     open.asked.clear(); // nobody else asks
     tellSettled(inquirer, allowed.plan, { [policy.name]: settled.evidence.answers });
     return { ...allowed, open };
@@ -146,7 +148,7 @@ export const survey =
     if (E.isLeft(snapshot)) return snapshot;
     const found = snapshot.right.flatMap(({ bundles }) => bundles);
     const inquirer = makeInquirer(capabilities, settings, open, probing, found);
-    const surveyed = await traverse(waiting(capabilities, settings), surveyBundle(inquirer, others))(found)();
+    const surveyed = await forEachAsked(capabilities, settings, surveyBundle(inquirer, others))(found)();
     const queue = surveyed.values();
     const namespaces: Array<SurveyedNamespace> = [];
     for (const namespace of snapshot.right) {
@@ -188,7 +190,16 @@ export const surveyOne =
       ),
     );
 
-const waiting = ({ clock: { breathe } }: Capabilities, { bounds }: Settings) => ({ limit: bounds.waiting, breathe });
+/** After how long without any answer those that were asked count as waiting, in milliseconds. */
+const patienceMs = 10;
+
+/** Does it for each of them: the quick in small portions, the slow all at once. */
+export const forEachAsked =
+  <A, C>({ clock }: Capabilities, { bounds }: Settings, ask: (item: A) => T.Task<C>) =>
+  (items: ReadonlyArray<A>): T.Task<ReadonlyArray<C>> => {
+    const inPortions = atMostBusy({ limit: bounds.busy, patience: clock.sleep(patienceMs) });
+    return traverse({ limit: bounds.waiting, breathe: clock.breathe }, (item: A) => inPortions(ask(item)))(items);
+  };
 
 const look = (
   { fileSystem, clock, trace }: Capabilities,
@@ -305,7 +316,7 @@ export const prepare =
     if (E.isLeft(snapshot)) return snapshot;
     const found = snapshot.right.flatMap(({ bundles }) => bundles);
     const inquirer = makeInquirer(capabilities, settings, namespaces, 'asked-with-log', found);
-    const prepared = await traverse(waiting(capabilities, settings), prepareBundle(inquirer, mandate))(found)();
+    const prepared = await forEachAsked(capabilities, settings, prepareBundle(inquirer, mandate))(found)();
     const queue = prepared.values();
     return E.right(
       mandate.withMissing(

@@ -24,6 +24,7 @@ import type { Policy } from './Policy.js';
 import * as Preparation from './Preparation.js';
 import {
   closeRoots,
+  forEachAsked,
   openRoots,
   type Prepared,
   type PreparedNamespace,
@@ -201,7 +202,7 @@ const carryOutAll =
       rest.filter(({ plan: { steps } }) => asksShim(steps) === asks),
     );
     await Promise.all([
-      traverse({ limit: settings.bounds.waiting, breathe }, one)(asking ?? [])(),
+      forEachAsked(capabilities, settings, one)(asking ?? [])(),
       traverse({ limit: settings.bounds.files, breathe }, one)(others ?? [])(),
     ]);
   };

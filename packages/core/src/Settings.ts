@@ -22,6 +22,8 @@ export interface Timeouts {
 export interface Bounds {
   /** Bundles that wait for a store or a shim. Waiting costs little, so that many silent shims cost one time-out. */
   readonly waiting: number;
+  /** Of these, those that are begun at once, as long as answers come: what is quick is asked in small portions. */
+  readonly busy: number;
   /** Shims' binaries that run: work for the processor. */
   readonly binaries: number;
   /** Bundles that are worked on without asking a shim: each has a few directories open, or waits for an unmount. */
@@ -38,13 +40,18 @@ export interface Settings {
   readonly programSearch: ProgramSearch;
   readonly timeouts: Timeouts;
   readonly bounds: Bounds;
+  /**
+   * Whether connections and logs of shims that are taken back are kept, so that their end is acted upon. Whoever does not stay
+   * to see it lets go of each as soon as it has answered, and needs neither descriptors nor memory for all at once.
+   */
+  readonly staysAttached: boolean;
 }
 
 /** The reference's own time-outs (SPEC 2.5), and for the store, which it asks once, as long as for a shim. */
 export const defaultTimeouts: Timeouts = { loadMs: 5_000, cleanUpMs: 5_000, shutdownMs: 3_000, storeMs: 5_000 };
 
 /** Bounds that suit a machine of two cores. */
-export const defaultBounds: Bounds = { waiting: 4_096, binaries: 2, files: 32 };
+export const defaultBounds: Bounds = { waiting: 4_096, busy: 64, binaries: 2, files: 32 };
 
 /** Settings with the reference's policy, time-outs and bounds. */
 export const settingsFor = (about: Pick<Settings, 'state' | 'root' | 'programSearch'>): Settings => ({
@@ -53,4 +60,5 @@ export const settingsFor = (about: Pick<Settings, 'state' | 'root' | 'programSea
   namespaces: [],
   timeouts: defaultTimeouts,
   bounds: defaultBounds,
+  staysAttached: true,
 });

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { atMost, traverse } from '../src/Concurrency.js';
+import { atMost, atMostBusy, traverse } from '../src/Concurrency.js';
 
 const breathe = (): undefined => undefined;
 
@@ -80,5 +80,89 @@ describe('atMost', () => {
         expect(mostRunning).toBe(Math.min(limit, count));
       }),
     );
+  });
+});
+
+describe('atMostBusy', () => {
+  const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+  it('begins what is quick in portions, and what never answers keeps nobody', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.integer({ min: 1, max: 4 }),
+        fc.array(fc.boolean(), { maxLength: 12 }),
+        async (limit, slow) => {
+          let looseOnes: ReadonlyArray<() => void> = [];
+          const inPortions = atMostBusy({
+            limit,
+            patience: () =>
+              new Promise<void>((resolve) => {
+                looseOnes = [...looseOnes, resolve];
+              }),
+          });
+          let begun = 0;
+          let answer = (): void => undefined;
+          const answered = new Promise<void>((resolve) => {
+            answer = resolve;
+          });
+          const all = slow.map((isSlow, index) =>
+            inPortions(async () => {
+              begun++;
+              if (isSlow) await answered;
+              return index;
+            })(),
+          );
+          await settled();
+          const slowOnes = slow.flatMap((isSlow, index) => (isSlow ? [index] : []));
+          expect(begun).toBe(Math.min(slow.length, (slowOnes[limit - 1] ?? slow.length) + 1));
+          // As long as some answer comes, patience runs out without anybody more being begun.
+          for (let rounds = 0; begun < slow.length; rounds++) {
+            expect(rounds).toBeLessThanOrEqual(slow.length + 1);
+            for (const lose of looseOnes) lose();
+            await settled();
+          }
+          answer();
+          expect(await Promise.all(all)).toEqual(slow.map((_, index) => index));
+        },
+      ),
+    );
+  });
+
+  it('begins no more than the limit as long as answers come, however long that takes', async () => {
+    let lose = (): void => undefined;
+    const inPortions = atMostBusy({
+      limit: 2,
+      patience: () =>
+        new Promise<void>((resolve) => {
+          lose = resolve;
+        }),
+    });
+    const answers: Array<() => void> = [];
+    let most = 0;
+    let running = 0;
+    const all = Array.from({ length: 6 }, () =>
+      inPortions(async () => {
+        most = Math.max(most, ++running);
+        await new Promise<void>((resolve) => answers.push(resolve));
+        running--;
+      })(),
+    );
+    for (let answered = 0; answered < 6; answered++) {
+      await settled();
+      answers[answered]?.();
+      await settled();
+      lose();
+    }
+    await Promise.all(all);
+    expect(most).toBe(2);
+  });
+
+  it('hands on what a task throws', async () => {
+    const inPortions = atMostBusy({ limit: 1, patience: () => new Promise(() => undefined) });
+    const outcome = inPortions(async () => {
+      throw new Error('a defect');
+    })();
+    await expect(outcome).rejects.toThrow('a defect');
+    expect(await inPortions(async () => 'next')()).toBe('next');
   });
 });

@@ -19,6 +19,7 @@ const endTurn = (): Promise<void> =>
 export const systemClock: Clock = {
   nowMs: () => Date.now(),
   elapsedMs: () => performance.now(),
-  sleep: (ms) => () => new Promise((resolve) => setTimeout(resolve, ms)),
+  // Timers come before sockets: after a long turn an answer may be here already, and nobody has read it yet.
+  sleep: (ms) => () => new Promise((resolve) => setTimeout(() => setImmediate(resolve), ms)),
   breathe: () => (performance.now() > turnEndsMs ? endTurn() : undefined),
 };

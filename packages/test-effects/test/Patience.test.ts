@@ -59,6 +59,12 @@ const plan = async (
   return { bundles: namespaces.flatMap(({ bundles }) => bundles), elapsedMs: clock.elapsedMs(), askedMs };
 };
 
+/** Portions of bundles are begun a moment after each other. */
+const expectAbout = (elapsedMs: number, expectedMs: number): void => {
+  expect(elapsedMs).toBeGreaterThanOrEqual(expectedMs);
+  expect(elapsedMs).toBeLessThan(expectedMs + 400);
+};
+
 const storeMs = (budgetMs: number): Partial<Settings> => ({ timeouts: { ...defaultTimeouts, storeMs: budgetMs } });
 const known = { ...asksStore, container: '$BIN/shim-ok', shim: running };
 
@@ -113,12 +119,12 @@ describe('a thousand shims', () => {
   it('that do not answer Connect cost one time-out, and one more for the second try', async () => {
     const { bundles, elapsedMs } = await plan(thousand({ ...running, connect: 'hang' }), {});
     expect(bundles.filter(({ reason }) => reason === 'shim-unresponsive')).toHaveLength(1_000);
-    expect(elapsedMs).toBe(5_000 + 1_000 + 5_000);
+    expectAbout(elapsedMs, 5_000 + 1_000 + 5_000);
   });
 
   it('that do not list their processes cost one time-out', async () => {
     const { bundles, elapsedMs } = await plan(thousand({ ...running, pids: 'hang' }), {});
     expect(bundles.filter(({ reason }) => reason === 'pids-unanswered')).toHaveLength(1_000);
-    expect(elapsedMs).toBe(5_000);
+    expectAbout(elapsedMs, 5_000);
   });
 });

@@ -217,3 +217,27 @@ describe('a shim that ends after it was taken back, under careful', () => {
     expect(steps.filter((step) => /^(?:run-binary|remove|publish)/.test(step))).toEqual([]);
   });
 });
+
+describe('whoever does not stay attached', () => {
+  const starts: ReadonlyArray<Start> = [
+    { ns: 'main', id: 'web', bundle: ordinary, shim: running },
+    { ns: 'main', id: 'batch', bundle: ordinary, shim: leaked },
+    { ns: 'main', id: 'cache', bundle: ordinary },
+  ];
+
+  it('lets go of each shim that was taken back, and reports the same', async () => {
+    const [stays, leaves] = [layWorld(world(...starts)), layWorld(world(...starts))];
+    const reportOf = async ({ settings, machine }: typeof stays, staysAttached: boolean) => {
+      const done = await Recovery.recover({ ...settings, staysAttached })(machine.capabilities)();
+      if (E.isLeft(done)) throw new Error(done.left._tag);
+      const open = machine.shims.openConnections();
+      await done.right.stop();
+      return { namespaces: done.right.report.namespaces, open };
+    };
+    const [attached, detached] = [await reportOf(stays, true), await reportOf(leaves, false)];
+    expect(detached.namespaces).toEqual(attached.namespaces);
+    expect([attached.open, detached.open]).toEqual([1, 0]);
+    expect(leaves.list()).toEqual(stays.list());
+    expect(leaves.machine.logPipes.openNow()).toEqual([]);
+  });
+});

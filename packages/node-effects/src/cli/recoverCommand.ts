@@ -114,7 +114,7 @@ export const runRecover = async (
   const events = holdBack(lineSink(terminal.stdout), (event, reason) =>
     terminal.say(`shim-recovery: ${taskName(event)}: the event ${event._tag} could not be printed: ${reason}`),
   );
-  const settings = settingsOf(options);
+  const settings = { ...settingsOf(options), staysAttached: recoverOptions.isWatching };
   const recording = openRecording(recoverOptions.recordPath, headOf('recover', settings, [], Date.now()), terminal.say);
   try {
     if (E.isLeft(recording)) return refuse(terminal, recording.left);

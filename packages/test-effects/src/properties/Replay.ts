@@ -46,7 +46,7 @@ export const replay: Property = {
     const inTurn = await planned(world, (settings) => ({
       ...settings,
       policy,
-      bounds: { waiting: 1, binaries: 1, files: 1 },
+      bounds: { waiting: 1, busy: 1, binaries: 1, files: 1 },
     }));
     const reordered = together.flatMap((bundle, index) =>
       !isOrderless(world) || JSON.stringify(bundle) === JSON.stringify(inTurn[index])
