@@ -243,9 +243,15 @@ const findSharers =
     const processesOf = (id: B.ByteString): BundleProcesses =>
       all.right.belongingTo({ namespace, id, init: undefined });
     const hasShim = (id: B.ByteString): boolean => processesOf(id).shims.length > 0;
+    // A leftover in which nothing runs goes whether it has a shim or not, and needs none.
+    const isLeaving = (id: B.ByteString): boolean => isHidden(id) && processesOf(id).workload.length === 0;
     return [
       ...sure,
+<<<<<<< HEAD
       ...(hasShim(evidence.id) ? [] : [...addressless, ...elsewhere()].filter(hasShim)),
+=======
+      ...(hasOwnShim ? [] : [...addressless, ...elsewhere].filter((id) => hasShim(id) && !isLeaving(id))),
+>>>>>>> careful-gaps
       ...addressless.filter((id) => !hasShim(id) && processesOf(id).workload.length > 0),
     ];
   };

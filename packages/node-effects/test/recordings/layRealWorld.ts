@@ -165,5 +165,5 @@ export const realSettings = (laid: RealWorld, policy: Policy): Settings => ({
     },
   }),
   policy,
-  timeouts: { loadMs: 1_500, cleanUpMs: 1_500, shutdownMs: 1_500, storeMs: 1_500 },
+  timeouts: { loadMs: 2_500, cleanUpMs: 2_500, shutdownMs: 2_500, storeMs: 1_500 },
 });
