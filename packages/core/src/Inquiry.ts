@@ -247,11 +247,7 @@ const findSharers =
     const isLeaving = (id: B.ByteString): boolean => isHidden(id) && processesOf(id).workload.length === 0;
     return [
       ...sure,
-<<<<<<< HEAD
-      ...(hasShim(evidence.id) ? [] : [...addressless, ...elsewhere()].filter(hasShim)),
-=======
-      ...(hasOwnShim ? [] : [...addressless, ...elsewhere].filter((id) => hasShim(id) && !isLeaving(id))),
->>>>>>> careful-gaps
+      ...(hasShim(evidence.id) ? [] : [...addressless, ...elsewhere()].filter((id) => hasShim(id) && !isLeaving(id))),
       ...addressless.filter((id) => !hasShim(id) && processesOf(id).workload.length > 0),
     ];
   };
