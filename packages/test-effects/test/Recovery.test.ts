@@ -182,10 +182,10 @@ describe('a bundle of which the look failed that says which one it is', () => {
       ...capabilities,
       fileSystem: {
         ...capabilities.fileSystem,
-        status: (at) =>
-          at.name === 'web' && looks++ === 0
-            ? async () => E.left(systemError('stat', at.directory.path, 'EIO'))
-            : capabilities.fileSystem.status(at),
+        identify: (directory) =>
+          directory.path.endsWith('/web') && looks++ === 0
+            ? async () => E.left(systemError('stat', directory.path, 'EIO'))
+            : capabilities.fileSystem.identify(directory),
       },
     });
     const { bundle, left } = await recoverWith(policy, failOnce)(start);
