@@ -2,7 +2,7 @@
  * Makes the command from the compiled packages: a few files instead of some hundred, without what is never called, so that
  * it starts in a fraction of the time. What only some runs need stays in files of its own, which load when they are needed.
  */
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
@@ -19,6 +19,9 @@ const shakable = {
         : resolve(path.replace('/lib/', '/es6/'), { resolveDir, importer, kind, pluginData: shakable }),
     ),
 };
+
+// Names change with contents: nothing of an earlier one may stay.
+rmSync(packageOf('dist/command'), { recursive: true, force: true });
 
 const { metafile } = await build({
   metafile: true,

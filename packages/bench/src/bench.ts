@@ -20,7 +20,7 @@ const help = `pnpm bench: what a recovery costs, beside real containerds and a b
                       tooling/containerds.sh fetches others
   --json FILE         the figures as JSON
   --write FILE        puts the tables into a document, between its two marks
-  --check             exit with 1 where a goal is missed
+  --check             exit with 1 where a goal is missed or was not measured
 `;
 
 const { values } = parseArgs({
@@ -80,7 +80,9 @@ const run = async (): Promise<void> => {
   print(renderCosts({ plan, pure }));
   const results: Results = { rows, plan };
   const met = goals(results);
-  print(met.map(({ goal, isMet, figures }) => `- ${isMet ? 'met' : '**missed**'}: ${goal}: ${figures}`).join('\n'));
+  print(
+    met.map(({ goal, outcome, figures }) => `- ${outcome}: ${goal}${figures === '' ? '' : `: ${figures}`}`).join('\n'),
+  );
 
   if (values.json !== undefined)
     fs.writeFileSync(
@@ -88,8 +90,19 @@ const run = async (): Promise<void> => {
       `${JSON.stringify({ date: new Date().toISOString(), cores: os.availableParallelism(), node: process.version, rows, systemCalls: calls.flat(), plan, pure, goals: met }, undefined, 2)}\n`,
     );
   if (values.write !== undefined) putInto(values.write, printed.join('\n'));
-  if (values.check === true && met.some(({ isMet }) => !isMet)) process.exitCode = 1;
+  if (values.check === true && met.some(({ outcome }) => outcome !== 'met')) process.exitCode = 1;
 };
 
+const isCount = (text: string): boolean => /^[1-9]\d*$/.test(text);
+
+const mistakes = [
+  ...(values.kinds?.split(',') ?? []).filter((name) => !kinds.some((kind) => kind.name === name)),
+  ...(values.sizes?.split(',') ?? []).filter((size) => !isCount(size)),
+  ...(isCount(values.runs) ? [] : [values.runs]),
+];
+
 if (values.help === true) process.stdout.write(help);
-else await run();
+else if (mistakes.length > 0) {
+  process.stderr.write(`bench: ${mistakes.join(', ')} cannot be measured; see --help\n`);
+  process.exitCode = 2;
+} else await run();

@@ -9,8 +9,14 @@ export interface Results {
 
 export interface Goal {
   readonly goal: string;
-  readonly isMet: boolean;
+  readonly outcome: 'met' | 'missed' | 'not measured';
   readonly figures: string;
+}
+
+interface Judged {
+  readonly goal: string;
+  readonly isMet: boolean;
+  readonly figures: ReadonlyArray<string>;
 }
 
 const named = (row: Row): string => `${row.kind} ${row.size}`;
@@ -20,9 +26,7 @@ const mostToContainerd = (kind: string): number => (kind === 'slow' ? 0.1 : 1);
 /** The same as a multiple of the bare loop, where there is one. */
 const mostToFloor = (kind: string): number => (kind === 'live' ? 2.5 : 2);
 
-const list = (figures: ReadonlyArray<string>): string => (figures.length === 0 ? 'not measured' : figures.join(', '));
-
-const compared = ({ rows }: Results): Goal => {
+const compared = ({ rows }: Results): Judged => {
   const found = rows.flatMap((row) => {
     const to = fastest(row);
     return to === undefined ? [] : [{ row, to }];
@@ -30,31 +34,31 @@ const compared = ({ rows }: Results): Goal => {
   return {
     goal: 'the whole process at most 1.0 times the load phase of the fastest containerd, at most 0.1 for shims that answer slowly',
     isMet: found.every(({ row, to }) => row.commandMs <= mostToContainerd(row.kind) * to),
-    figures: list(found.map(({ row, to }) => `${named(row)} ${ratio(row.commandMs, to)}`)),
+    figures: found.map(({ row, to }) => `${named(row)} ${ratio(row.commandMs, to)}`),
   };
 };
 
-const hung = ({ rows }: Results): Goal => {
+const hung = ({ rows }: Results): Judged => {
   const found = rows.filter(({ kind, size }) => kind === 'hung' && size >= 1_000);
   return {
     goal: 'a thousand shims that never answer in under 6 s',
     isMet: found.every(({ commandMs }) => commandMs < 6_000),
-    figures: list(found.map((row) => `${named(row)} ${ms(row.commandMs)} ms`)),
+    figures: found.map((row) => `${named(row)} ${ms(row.commandMs)} ms`),
   };
 };
 
-const nearTheFloor = ({ rows }: Results): Goal => {
+const nearTheFloor = ({ rows }: Results): Judged => {
   const found = rows.filter(({ floorMs, size }) => floorMs !== undefined && size >= 500);
   return {
     goal: 'in process at most 2.0 times the bare loop, at most 2.5 for live shims',
     isMet: found.every(({ kind, inProcessMs, floorMs = 0 }) => inProcessMs <= mostToFloor(kind) * floorMs),
-    figures: list(found.map((row) => `${named(row)} ${ratio(row.inProcessMs, row.floorMs)}`)),
+    figures: found.map((row) => `${named(row)} ${ratio(row.inProcessMs, row.floorMs)}`),
   };
 };
 
 const mostGrowth = 1.1;
 
-const linear = ({ rows }: Results): Goal => {
+const linear = ({ rows }: Results): Judged => {
   const found = rows.flatMap((row) => {
     const [larger] = rows.filter(({ kind, size }) => kind === row.kind && size > row.size).slice(-1);
     return row.size === 1_000 && larger !== undefined
@@ -64,33 +68,37 @@ const linear = ({ rows }: Results): Goal => {
   return {
     goal: 'linear: ten times the bundles in at most eleven times the time',
     isMet: found.every(({ growth }) => growth <= mostGrowth),
-    figures: list(
-      found.map(({ row, larger }) => `${named(row)} to ${larger.size} ${ratio(larger.commandMs, row.commandMs)}`),
+    figures: found.map(
+      ({ row, larger }) => `${named(row)} to ${larger.size} ${ratio(larger.commandMs, row.commandMs)}`,
     ),
   };
 };
 
-const small = ({ rows, plan }: Results): Goal => {
+const small = ({ rows, plan }: Results): Judged => {
   const found = rows.filter(({ size }) => size >= 10_000);
   const isPlanQuick = plan === undefined || plan.planMs < 120 || plan.planMs - plan.nodeMs < 60;
   return {
     goal: 'under 150 MB for 10,000 bundles, and plan of a small host in under 120 ms, or within 60 ms of a bare Node',
     isMet: isPlanQuick && found.every(({ peakMiB }) => peakMiB < 150e6 / 2 ** 20),
-    figures: list([
+    figures: [
       ...found.map((row) => `${named(row)} ${row.peakMiB.toFixed(0)} MiB`),
       ...(plan === undefined ? [] : [`plan ${ms(plan.planMs)} ms beside ${ms(plan.nodeMs)} ms`]),
-    ]),
+    ],
   };
 };
 
-const courteous = ({ rows }: Results): Goal => {
+const courteous = ({ rows }: Results): Judged => {
   const found = rows.filter(({ size }) => size >= 10_000);
   return {
     goal: 'nothing else in the process waits for more than 20 ms, at 10,000 bundles',
     isMet: found.every(({ loopDelayMs }) => loopDelayMs <= 20),
-    figures: list(found.map((row) => `${named(row)} ${ms(row.loopDelayMs)} ms`)),
+    figures: found.map((row) => `${named(row)} ${ms(row.loopDelayMs)} ms`),
   };
 };
 
 export const goals = (results: Results): ReadonlyArray<Goal> =>
-  [compared, hung, nearTheFloor, linear, small, courteous].map((goal) => goal(results));
+  [compared, hung, nearTheFloor, linear, small, courteous].map((judge) => {
+    const { goal, isMet, figures } = judge(results);
+    const outcome = isMet ? 'met' : 'missed';
+    return { goal, outcome: figures.length === 0 ? 'not measured' : outcome, figures: figures.join(', ') };
+  });

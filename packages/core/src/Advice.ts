@@ -1,17 +1,22 @@
 /** What to do about a bundle that is held: nothing acts on it by itself. */
 import type { Reason } from './Verdict.js';
 
-const again = 'run shim-recovery recover again';
+/** With the policy that held it: another one might destroy it. */
+const againAs = (policy: string): string => `run shim-recovery recover --policy ${policy} again`;
 
 /** A sentence with the command that would act on it; undefined for what is not held. */
-export const adviceOn = (reason: Reason, namespace: string): string | undefined => {
+export const adviceOn = (
+  reason: Reason,
+  { policy, namespace }: { readonly policy: string; readonly namespace: string },
+): string | undefined => {
+  const again = againAs(policy);
   switch (reason) {
     case 'orphan-workload':
       return `to end the container and clean up: shim-recovery recover --policy careful --orphans reap --namespace ${namespace}`;
     case 'shim-unresponsive':
       return `${again} when the shim answers (a stopped one goes on after kill -CONT), or after ending it`;
     case 'shim-unreachable':
-      return `end its shim, then ${again}`;
+      return `${again} as root, if only root may reach it; or end its shim first`;
     case 'no-container':
       return `record the container again, or stop it through its shim and end the shim; then ${again}`;
     case 'shim-shared':

@@ -146,6 +146,21 @@ const refuseReplaced = async (executor: Executor, { evidence }: Subject): Promis
   return told(showFileError)(unlessAbsent(await withLocation(executor.namespaces)(evidence, check)()));
 };
 
+/** The same for what acts on a path from the state directory on, where another namespace may stand by now. */
+const refuseElsewhere = async (executor: Executor, subject: Subject): Promise<E.Either<string, undefined>> => {
+  const { namespaces, capabilities, state } = executor;
+  const { fileSystem } = capabilities;
+  const { namespace } = subject.evidence;
+  const same = await namespaces.use(namespace)((directory) => async () => {
+    const held = await fileSystem.identify(directory)();
+    return E.isLeft(held)
+      ? held
+      : Removal.refuseReplaced(fileSystem, held.right)({ directory: state, name: namespace })();
+  })();
+  const refused = told(showFileError)(unlessAbsent(same));
+  return E.isLeft(refused) ? refused : refuseReplaced(executor, subject);
+};
+
 /** What a policy unmounts for a bundle. */
 const unmountRootfs =
   (executor: Executor, subject: Subject): Outcome =>
@@ -155,7 +170,7 @@ const unmountRootfs =
     const rootfs = Layout.below(state.path, namespace, id, Layout.entry.rootfs);
     switch (settings.policy.unmounts) {
       case 'rootfs': {
-        const refused = await refuseReplaced(executor, subject);
+        const refused = await refuseElsewhere(executor, subject);
         return E.isLeft(refused) ? refused : told(showMountError)(await unmountAll(capabilities)(rootfs)());
       }
       case 'rootfs-and-below':
@@ -178,7 +193,7 @@ const unmountAtAndBelow = async (
 ): Promise<E.Either<string, undefined>> => {
   const points = await executor.mountTable.pointsBelow(path)();
   if (E.isRight(points) && points.right.length === 0) return done;
-  const refused = await refuseReplaced(executor, subject);
+  const refused = await refuseElsewhere(executor, subject);
   if (E.isLeft(refused)) return refused;
   const unmount = unmountBelow({ ...executor.capabilities, view: executor.mountTable });
   return told(showMountError)(await unmount(path)());
@@ -200,7 +215,7 @@ const unmountBundle =
   (executor: Executor, subject: Subject): Outcome =>
   async () => {
     const { namespace, id } = subject.evidence;
-    const refused = await refuseReplaced(executor, subject);
+    const refused = await refuseElsewhere(executor, subject);
     if (E.isLeft(refused)) return refused;
     const path = await mountPath(executor, executor.state, namespace, id)();
     if (E.isLeft(path)) return told(showFileError)(path);
@@ -428,7 +443,7 @@ const endingOf =
     open.session = undefined;
     if (_tag === 'CleanUp') return { ending: { _tag: 'Dead' }, evidence: settled.evidence };
     const explanation = inOneLine(explain(policy)(settled.evidence)(settled.verdict));
-    const advice = adviceOn(reason, B.show(evidence.namespace));
+    const advice = adviceOn(reason, { policy: policy.name, namespace: B.show(evidence.namespace) });
     return { ending: { _tag: 'Unsure', explanation, advice }, evidence: settled.evidence };
   };
 

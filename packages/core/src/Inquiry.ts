@@ -11,7 +11,7 @@ import type { Policy } from './Policy.js';
 import type { BundleProcesses, InitPid, ProcessesError, ProcessesSince, ProcessTable } from './Processes.js';
 import type { Question } from './Question.js';
 import { type Answers, type BundleEvidence, type ConnectionAnswer, withAnswers } from './Evidence.js';
-import { type FileError, isAbsent, showFileError } from './FileSystem.js';
+import { type FileError, type FileStatus, isAbsent, showFileError } from './FileSystem.js';
 import { isHidden } from './Identifier.js';
 import * as Layout from './Layout.js';
 import type { LogPipe } from './LogPipes.js';
@@ -185,6 +185,10 @@ const connect =
       : answer;
   };
 
+/** Some file systems tell no birth; then nobody can say that the process is a later one, so that it is not. */
+const writtenMsOf = ({ bornNs }: FileStatus): number =>
+  bornNs === '0' ? Number.POSITIVE_INFINITY : Number(bornNs) / 1_000_000;
+
 /** What a bundle's `init.pid` says: nothing where there is none, or no number in it. */
 const readInitPid =
   ({ capabilities: { fileSystem }, namespaces }: Inquirer) =>
@@ -199,9 +203,7 @@ const readInitPid =
         );
       }),
       TE.map(({ text, status }) =>
-        /^[1-9][0-9]{0,9}$/.test(text)
-          ? { pid: Number(text), writtenMs: Number(status.bornNs) / 1_000_000 }
-          : undefined,
+        /^[1-9][0-9]{0,9}$/.test(text) ? { pid: Number(text), writtenMs: writtenMsOf(status) } : undefined,
       ),
       TE.orElseW((error) =>
         isAbsent(error)

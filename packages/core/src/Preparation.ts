@@ -333,7 +333,9 @@ export const refuseTooMuch = (
   { mayDestroy }: Policy,
   verdicts: ReadonlyArray<Verdict>,
 ): E.Either<RecoveryError, void> => {
-  const bundles = verdicts.filter(({ _tag, reason }) => _tag !== 'Ignore' && reason !== 'leftover');
+  const counts = ({ _tag, reason }: Verdict): boolean =>
+    (_tag !== 'Ignore' || reason === 'gone') && reason !== 'leftover';
+  const bundles = verdicts.filter(counts);
   const destroyed = bundles.filter(isDestructive).length;
   return destroyed > alwaysMayDestroy && destroyed > mayDestroy * bundles.length
     ? E.left({ _tag: 'TooMuchDestroyed', destroyed, bundles: bundles.length, mayDestroy })

@@ -155,11 +155,14 @@ const targetOf = (step: Step): { readonly target?: string } => {
   }
 };
 
-const detailsOf = ({ evidence: { answers, namespace }, verdict }: BundlePlan): Partial<BundleReport> => {
+const detailsOf = (
+  { name: policy }: Policy,
+  { evidence: { answers, namespace }, verdict }: BundlePlan,
+): Partial<BundleReport> => {
   const { state } = answers;
   const exit = state?._tag === 'Right' && state.right.status === 'stopped' ? state.right.exit : undefined;
   const pids = belongingPids(answers);
-  const advice = adviceOn(verdict.reason, B.show(namespace));
+  const advice = adviceOn(verdict.reason, { policy, namespace: B.show(namespace) });
   return {
     ...(exit === undefined ? {} : { exitStatus: exit.exitStatus, exitedAt: showTimestamp(exit.exitedAt) }),
     ...(pids.length === 0 ? {} : { pids }),
@@ -209,7 +212,7 @@ export const reportBundle =
     reason: plan.verdict.reason,
     explanation: inOneLine(explanation),
     ...done,
-    ...detailsOf(plan),
+    ...detailsOf(policy, plan),
   });
 
 const plannedSteps = (plan: BundlePlan): ReadonlyArray<StepReport> =>

@@ -49,22 +49,46 @@ const pathsOf = (cgroups: Buffer): ReadonlyArray<B.ByteString> =>
     return path.length === 0 ? [] : [B.fromText(path.join(':'))];
   });
 
-/** Undefined when it ended meanwhile. What cannot be read of one that is there leaves it without that. */
-const look = (pid: number, bootedMs: number): ProcessInfo | undefined => {
-  const stat = read(`/proc/${pid}/stat`);
-  const ticks = E.isRight(stat) ? startedTicks(stat.right) : undefined;
-  if (ticks === undefined) return undefined;
-  const part = (name: string): Buffer =>
-    pipe(
-      read(`/proc/${pid}/${name}`),
-      E.getOrElse((): Buffer => Buffer.alloc(0)),
-    );
-  return {
-    pid,
-    startedMs: bootedMs + (ticks * 1_000) / ticksPerSecond,
-    commandLine: wordsOf(part('cmdline')),
-    cgroups: pathsOf(part('cgroup')),
-  };
+const hasEnded = (code: string): boolean => code === 'ENOENT' || code === 'ESRCH';
+
+/** A file of a process; undefined when the process ended meanwhile, which nothing else that keeps it from being read is. */
+const readOf = (pid: number, name: string): E.Either<ProcessesError, Buffer | undefined> => {
+  const path = `/proc/${pid}/${name}`;
+  const content = E.tryCatch(() => fs.readFileSync(path), errnoIn);
+  if (E.isRight(content)) return content;
+  return hasEnded(content.left) ? E.right(undefined) : E.left(unreadable(`cannot read ${path}: ${content.left}`));
+};
+
+/** Undefined when it ended meanwhile, or is dead already. */
+const look = (pid: number, bootedMs: number): E.Either<ProcessesError, ProcessInfo | undefined> =>
+  pipe(
+    E.Do,
+    E.bind('stat', () => readOf(pid, 'stat')),
+    E.bind('commandLine', () => readOf(pid, 'cmdline')),
+    E.bind('cgroup', () => readOf(pid, 'cgroup')),
+    E.map(({ stat, commandLine, cgroup }) => {
+      const ticks = stat === undefined ? undefined : startedTicks(stat);
+      if (ticks === undefined || commandLine === undefined || cgroup === undefined) return undefined;
+      return {
+        pid,
+        startedMs: bootedMs + (ticks * 1_000) / ticksPerSecond,
+        commandLine: wordsOf(commandLine),
+        cgroups: pathsOf(cgroup),
+      };
+    }),
+  );
+
+const lookAtAll = (
+  pids: ReadonlyArray<number>,
+  bootedMs: number,
+): E.Either<ProcessesError, ReadonlyArray<ProcessInfo>> => {
+  const found: Array<ProcessInfo> = [];
+  for (const pid of pids) {
+    const process = look(pid, bootedMs);
+    if (E.isLeft(process)) return process;
+    if (process.right !== undefined) found.push(process.right);
+  }
+  return E.right(found);
 };
 
 export const linuxProcesses: Processes = {
@@ -79,8 +103,6 @@ export const linuxProcesses: Processes = {
           (error) => unreadable(`cannot list /proc: ${errnoIn(error)}`),
         ),
       ),
-      E.map(({ bootedMs, names }) =>
-        names.filter((name) => /^\d+$/.test(name)).flatMap((name) => look(Number(name), bootedMs) ?? []),
-      ),
+      E.chain(({ bootedMs, names }) => lookAtAll(names.filter((name) => /^\d+$/.test(name)).map(Number), bootedMs)),
     ),
 };

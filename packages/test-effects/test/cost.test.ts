@@ -35,7 +35,7 @@ const expected: Readonly<Record<string, Counts>> = {
   },
   'the same with a mounted rootfs': {
     open: 5,
-    stat: 8,
+    stat: 10,
     list: 3,
     'read link': 1,
     rename: 2,

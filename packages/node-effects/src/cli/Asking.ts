@@ -3,7 +3,7 @@ import type { Capabilities } from '@shim-recovery/core/Capabilities';
 import type { Settings } from '@shim-recovery/core/Settings';
 import * as E from 'fp-ts/lib/Either.js';
 import { capabilitiesOf, openStore, settingsOf } from './Host.js';
-import { listenForInterruption } from './Interruption.js';
+import { listenForInterruption, sayEnding } from './Interruption.js';
 import type { HostOptions } from './Options.js';
 import { refuse } from './planCommand.js';
 import type { Terminal } from './Terminal.js';
@@ -16,7 +16,7 @@ export const askHost = async (
 ): Promise<number> => {
   const store = await openStore(options, 'shared');
   if (E.isLeft(store)) return refuse(terminal, store.left);
-  const interruption = listenForInterruption(() => undefined);
+  const interruption = listenForInterruption(sayEnding(terminal));
   try {
     const { stores } = store.right;
     const capabilities = capabilitiesOf(options, terminal, { stores, interrupted: interruption.requested });

@@ -110,7 +110,8 @@ ${hostOptions}  --plan FILE             do only what plan --out saved there. Wit
   --force                 also while a daemon seems to run, and with --store none
   -h, --help              this text
 
-Exit codes: 0 all steps done, 1 could not run, 2 bad usage, 3 a step failed or something was held, 130 or 143 interrupted.
+Exit codes: 0 all steps done, 1 could not run, 2 bad usage, 3 a step failed or something was held, 130 or 143 interrupted
+(a watch that is told to end is done, not interrupted).
 `;
 
 const replay = `shim-recovery replay: say what a policy would do on a host that was recorded, and why.

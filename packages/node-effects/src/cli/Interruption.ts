@@ -1,6 +1,7 @@
 /** SIGINT and SIGTERM: the first one asks for an end, the second one is the end. */
 import type { IO } from 'fp-ts/lib/IO.js';
 import type { Task } from 'fp-ts/lib/Task.js';
+import type { Terminal } from './Terminal.js';
 
 const exitCodes = { SIGINT: 130, SIGTERM: 143 } as const;
 type EndSignal = keyof typeof exitCodes;
@@ -13,6 +14,12 @@ export interface Interruption {
   readonly exitCode: IO<number | undefined>;
   readonly stopListening: IO<void>;
 }
+
+/** What is said at the first signal: an answer that is waited for may still take a while. */
+export const sayEnding =
+  ({ say }: Pick<Terminal, 'say'>) =>
+  (signal: EndSignal): void =>
+    say(`shim-recovery: ${signal}: finishing what is under way; once more ends at once`);
 
 /** Listens from now on. `onFirst` may say that the end is near. */
 export const listenForInterruption = (onFirst: (signal: EndSignal) => void): Interruption => {

@@ -95,7 +95,32 @@ const namespaceLines = (
 
 const plural = (count: number, one: string, many: string): string => `${count} ${count === 1 ? one : many}`;
 
-const summaryLine = ({ command, summary, interrupted, startedAt, durationMs, plannedAt }: Report): string => {
+/** Whether all that its verdict comes to was done: a bundle whose last step failed, or was never taken, is still there. */
+const isFinished = ({ steps }: BundleReport): boolean => {
+  const last = steps.at(-1)?.outcome;
+  return last !== 'failed' && !steps.some(({ outcome }) => outcome === 'left');
+};
+
+/** What was done, and how many of those it was begun with are not done. */
+const doneCounts = ({ summary, namespaces }: Report): ReadonlyArray<readonly [number, string, string]> => {
+  const bundles = namespaces.flatMap((namespace) => namespace.bundles);
+  const finished = (verdict: VerdictName): number =>
+    bundles.filter((bundle) => bundle.verdict === verdict && isFinished(bundle)).length;
+  return [
+    [finished('adopt'), 'adopted', 'adopted'],
+    [finished('reap'), 'reaped', 'reaped'],
+    [finished('cleanUp'), 'cleaned up', 'cleaned up'],
+    [finished('discard'), 'discarded', 'discarded'],
+    [summary.hold, 'held', 'held'],
+    [summary.ignore, 'ignored', 'ignored'],
+    [bundles.filter((bundle) => !isFinished(bundle)).length, 'bundle not finished', 'bundles not finished'],
+    [summary.workDirsRemoved, 'working directory removed', 'working directories removed'],
+    [summary.failedSteps, 'step failed', 'steps failed'],
+  ];
+};
+
+const summaryLine = (report: Report): string => {
+  const { command, summary, interrupted, startedAt, durationMs, plannedAt } = report;
   const counts: ReadonlyArray<readonly [number, string, string]> =
     command !== 'recover'
       ? [
@@ -107,21 +132,12 @@ const summaryLine = ({ command, summary, interrupted, startedAt, durationMs, pla
           [summary.ignore, 'ignored', 'ignored'],
           [summary.workDirsRemoved, 'working directory to remove', 'working directories to remove'],
         ]
-      : [
-          [summary.adopt, 'adopted', 'adopted'],
-          [summary.reap, 'reaped', 'reaped'],
-          [summary.cleanUp, 'cleaned up', 'cleaned up'],
-          [summary.discard, 'discarded', 'discarded'],
-          [summary.hold, 'held', 'held'],
-          [summary.ignore, 'ignored', 'ignored'],
-          [summary.workDirsRemoved, 'working directory removed', 'working directories removed'],
-          [summary.failedSteps, 'step failed', 'steps failed'],
-        ];
+      : doneCounts(report);
   const words = counts.filter(([count]) => count > 0).map(([count, one, many]) => plural(count, one, many));
   const what = words.length === 0 ? 'nothing to do' : words.join(', ');
   const when = command === 'replay' ? `as recorded at ${startedAt}` : `in ${Math.round(durationMs)} ms`;
   const plan = plannedAt === undefined ? '' : `, as planned at ${plannedAt}`;
-  return `${command}: ${what}${plan}, ${when}${interrupted ? '; interrupted, what is left undone is said above' : ''}`;
+  return `${command}: ${what}${plan}, ${when}${interrupted ? '; interrupted' : ''}`;
 };
 
 /** The whole report, ending with a summary of one line. */

@@ -48,9 +48,18 @@ const runCommand = async (command: Command, terminal: Terminal): Promise<number>
   }
 };
 
+/** Paths are typed from where one stands, and that place may be gone. */
+const whereIs = E.tryCatch(
+  () => process.cwd(),
+  () => 'the current directory is gone; change to another one first',
+);
+
 const terminal = processTerminal();
-const command = parseCommandLine(process.argv.slice(2));
-if (E.isLeft(command)) {
+const command = parseCommandLine(E.isRight(whereIs) ? process.argv.slice(2) : ['--version']);
+if (E.isLeft(whereIs)) {
+  terminal.say(`shim-recovery: ${whereIs.left}`);
+  process.exitCode = exitCode.couldNotRun;
+} else if (E.isLeft(command)) {
   terminal.say(`shim-recovery: ${command.left.message}`);
   process.exitCode = exitCode.badUsage;
 } else {

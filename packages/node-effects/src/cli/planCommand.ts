@@ -11,7 +11,7 @@ import { pipe } from 'fp-ts/lib/function.js';
 import * as TE from 'fp-ts/lib/TaskEither.js';
 import { exitCode } from './ExitCode.js';
 import { capabilitiesOf, openStore, settingsOf } from './Host.js';
-import { listenForInterruption } from './Interruption.js';
+import { listenForInterruption, sayEnding } from './Interruption.js';
 import type { HostOptions } from './Options.js';
 import { checkPlanFile, writePlanFile } from './PlanFile.js';
 import { renderReport } from './Render.js';
@@ -81,7 +81,7 @@ export const runPlan = async (
   if (E.isLeft(writable)) return refuse(terminal, writable.left);
   const store = await openStore(options, 'shared');
   if (E.isLeft(store)) return refuse(terminal, store.left);
-  const interruption = listenForInterruption(() => undefined);
+  const interruption = listenForInterruption(sayEnding(terminal));
   const settings = settingsOf(options);
   // Only a recording wants to know what the other policies would ask.
   const others =

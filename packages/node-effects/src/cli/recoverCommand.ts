@@ -10,7 +10,7 @@ import { isServed } from '../containerd/DaemonProbe.js';
 import { lineSink } from '../EventSinks.js';
 import { exitCode } from './ExitCode.js';
 import { capabilitiesOf, type OpenStore, openStore, settingsOf } from './Host.js';
-import { type Interruption, listenForInterruption } from './Interruption.js';
+import { type Interruption, listenForInterruption, sayEnding } from './Interruption.js';
 import { makeLogLines, taskName } from './LogLines.js';
 import { checkOutside, daemonSocketOf, type HostOptions, type RecoverSource } from './Options.js';
 import { readPlanFile } from './PlanFile.js';
@@ -107,9 +107,7 @@ export const runRecover = async (
   if (objected !== undefined) return refuse(terminal, objected);
   const store = await openLocked(options, terminal, recoverOptions);
   if (E.isLeft(store)) return refuse(terminal, store.left);
-  const interruption = listenForInterruption((signal) =>
-    terminal.say(`shim-recovery: ${signal}: finishing what is under way; once more ends at once`),
-  );
+  const interruption = listenForInterruption(sayEnding(terminal));
   const logs = makeLogLines(terminal.say);
   const events = holdBack(lineSink(terminal.stdout), (event, reason) =>
     terminal.say(`shim-recovery: ${taskName(event)}: the event ${event._tag} could not be printed: ${reason}`),
