@@ -165,7 +165,7 @@ export const kinds: ReadonlyArray<Kind> = [
   {
     name: 'slow',
     what: 'live shims that answer after 10 ms',
-    sizes: [200, 1_000],
+    sizes: [200],
     shims: { afterMs: 10 },
     has: 'logs',
     lay: layShimBundle,
@@ -173,7 +173,7 @@ export const kinds: ReadonlyArray<Kind> = [
   {
     name: 'empty',
     what: 'empty bundles',
-    sizes: [2_000, 10, 100, 1_000, 10_000],
+    sizes: [2_000, 1_000, 10_000],
     lay: (places, index) => fs.mkdirSync(bundleOf(places, index), { recursive: true }),
     floor: (places, index) => {
       within(inNamespace(places.state, idOf(index)), list);
@@ -184,7 +184,7 @@ export const kinds: ReadonlyArray<Kind> = [
   {
     name: 'orphan',
     what: 'bundles without a container',
-    sizes: [1_000, 10, 100, 10_000],
+    sizes: [1_000, 10_000],
     lay: layBundle,
     floor: removeOrphan,
   },
@@ -198,7 +198,7 @@ export const kinds: ReadonlyArray<Kind> = [
   {
     name: 'stale',
     what: 'stale working directories',
-    sizes: [2_000, 10, 100, 1_000, 10_000],
+    sizes: [2_000, 1_000, 10_000],
     lay: (places, index) => fs.mkdirSync(workOf(places, index)),
     floor: (places, index) => {
       const entry = inNamespace(places.root, idOf(index));
@@ -209,14 +209,14 @@ export const kinds: ReadonlyArray<Kind> = [
   {
     name: 'dead',
     what: 'dead shims with a shell script as binary',
-    sizes: [200, 1_000],
+    sizes: [200],
     has: 'logs',
     lay: layShimBundle,
   },
   {
     name: 'hung',
     what: 'shims that never answer',
-    sizes: [4, 1_000],
+    sizes: [1_000],
     shims: 'hang',
     has: 'logs',
     lay: layShimBundle,
