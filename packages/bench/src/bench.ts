@@ -15,6 +15,7 @@ const help = `pnpm bench: what a recovery costs, beside real containerds and a b
 
   --kinds A,B         of ${kinds.map(({ name }) => name).join(', ')} (default all)
   --sizes 10,100      bundles of each (default: those of the kind)
+  --quick             only those that are compared with containerd, the first of each kind
   --runs N            of each, alternating; medians are shown (default 5)
   --containerd FILE   a containerd to compare with; may be given several times (default the one on PATH);
                       tooling/containerds.sh fetches others
@@ -28,6 +29,7 @@ const { values } = parseArgs({
     help: { type: 'boolean', short: 'h' },
     kinds: { type: 'string' },
     sizes: { type: 'string' },
+    quick: { type: 'boolean' },
     runs: { type: 'string', default: '5' },
     containerd: { type: 'string', multiple: true, default: ['containerd'] },
     json: { type: 'string' },
@@ -52,7 +54,8 @@ const run = async (): Promise<void> => {
   const daemons = isRoot ? found.filter((daemon): daemon is Containerd => daemon !== undefined) : [];
   const wanted = values.kinds?.split(',');
   const chosen = kinds.filter(({ name, has }) => (wanted?.includes(name) ?? true) && (isRoot || has !== 'mounts'));
-  const sizesOf = (kind: Kind): ReadonlyArray<number> => values.sizes?.split(',').map(Number) ?? kind.sizes;
+  const sizesOf = (kind: Kind): ReadonlyArray<number> =>
+    values.sizes?.split(',').map(Number) ?? kind.sizes.slice(0, values.quick === true ? 1 : undefined);
   const runs = Number(values.runs);
 
   const printed: Array<string> = [];
