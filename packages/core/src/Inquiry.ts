@@ -212,9 +212,11 @@ const findSharers =
       belongingTo({ namespace, id, init: undefined })(all.right);
     const hasOwnShim = processesOf(evidence.id).shims.length > 0;
     const hasShim = (id: B.ByteString): boolean => processesOf(id).shims.length > 0;
+    // A leftover in which nothing runs goes whether it has a shim or not, and needs none.
+    const isLeaving = (id: B.ByteString): boolean => isHidden(id) && processesOf(id).workload.length === 0;
     return [
       ...sure,
-      ...(hasOwnShim ? [] : [...addressless, ...elsewhere].filter(hasShim)),
+      ...(hasOwnShim ? [] : [...addressless, ...elsewhere].filter((id) => hasShim(id) && !isLeaving(id))),
       ...addressless.filter((id) => !hasShim(id) && processesOf(id).workload.length > 0),
     ];
   };

@@ -9,7 +9,7 @@ import { describe, expect, it } from 'vitest';
 import { type Effect, intercept, proceed } from '../src/Effect.js';
 import { type LaidWorld, layWorld } from '../src/LaidWorld.js';
 import { makeEntry, makeMount } from '../src/Machine.js';
-import { dead, running } from '../src/Shim.js';
+import { dead, leaked, running } from '../src/Shim.js';
 import { ordinary, type Start, world } from '../src/World.js';
 import { bundlePath, workPath } from '../src/WorldTree.js';
 
@@ -94,6 +94,21 @@ describe('leftovers', () => {
       expect(standing(laid).filter((path) => path.includes('web'))).toEqual([]);
     },
   );
+});
+
+it('a leftover that goes anyway needs no shim: whoever else has it is reaped in the same run', async () => {
+  const laid = layWorld(
+    world(
+      { ns: 'main', id: '.pod', bundle: ordinary, shim: leaked },
+      { ns: 'main', id: 'web', bundle: ordinary, shim: { of: '.pod' } },
+    ),
+  );
+  const report = await run(laid);
+  expect(report === 'refused' ? [] : report.namespaces[0]?.bundles.map(({ id, reason }) => `${id} ${reason}`)).toEqual([
+    '.pod leftover',
+    'web no-processes',
+  ]);
+  expect(failedSteps(report)).toEqual([]);
 });
 
 describe('what resists', () => {
