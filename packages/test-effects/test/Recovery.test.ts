@@ -170,6 +170,31 @@ describe('a bundle with nothing but an address, to 2.1 (H23)', () => {
   });
 });
 
+describe('a bundle of which the look failed that says which one it is', () => {
+  it.each<readonly [string, Policy, string]>([
+    ['containerd-1.7', containerd17, 'cleanUp'],
+    ['containerd-2.1', containerd21, 'cleanUp'],
+    ['careful', careful, 'hold'], // nor are its processes known
+  ])('is not touched (%s)', async (_, policy, verdict) => {
+    const start: Omit<Start, 'ns' | 'id'> = { bundle: ordinary, shim: dead };
+    let looks = 0;
+    const failOnce = (capabilities: Capabilities): Capabilities => ({
+      ...capabilities,
+      fileSystem: {
+        ...capabilities.fileSystem,
+        status: (at) =>
+          at.name === 'web' && looks++ === 0
+            ? async () => E.left(systemError('stat', at.directory.path, 'EIO'))
+            : capabilities.fileSystem.status(at),
+      },
+    });
+    const { bundle, left } = await recoverWith(policy, failOnce)(start);
+    expect(bundle?.verdict).toBe(verdict);
+    expect(bundle?.steps.some(({ outcome }) => outcome === 'failed')).toBe(verdict !== 'hold');
+    expect(left).toEqual(expect.arrayContaining(['address', 'log', 'rootfs']));
+  });
+});
+
 describe('a shim that ends after it was taken back, under careful', () => {
   const ending: Start = { ns: 'main', id: 'web', bundle: ordinary, shim: { ...running, diesAfterMs: 1_000 } };
 
