@@ -81,8 +81,8 @@ const mutants = [
   ['2.1 writes no bootstrap.json', 'Plan.ts', 'migration === undefined ? next', 'true ? next'],
   ['2.1 takes a shim back whose bootstrap.json cannot be written', 'Plan.ts', "migrated(perform({ _tag: 'Register' }), giveUp)", "migrated(perform({ _tag: 'Register' }), perform({ _tag: 'Register' }))"],
   ['2.1 does not get past what a crash left of a bootstrap.json', 'Execution.ts', 'fileSystem.unlink(aside),', 'TE.right(undefined),'],
-  ['a file is made over another', '../../test-effects/src/FileSystem.ts', "if (E.isRight(found)) return E.left('EEXIST');", 'if (E.isRight(found)) tree.remove(found.right);'],
-  ['a path resolves to itself', '../../test-effects/src/Mounts.ts', "E.bimap((code) => systemError('resolve', path, code), tree.pathOf)", "E.bimap((code) => systemError('resolve', path, code), () => path)"],
+  ['a file is made over another', '../../test-effects/src/FileSystem.ts', "if (E.isRight(found)) return E.left('EEXIST');", 'if (E.isRight(found)) tree.remove(found.right);', 'test-effects/test/laws'],
+  ['a path resolves to itself', '../../test-effects/src/Mounts.ts', "E.bimap((code) => systemError('resolve', path, code), tree.pathOf)", "E.bimap((code) => systemError('resolve', path, code), () => path)", 'test-effects/test/laws'],
   ['careful: a leftover goes though something runs in it', 'TwoSigns.ts', "workload.length > 0 ? 'leftover-in-use' : 'leftover'", "'leftover'", 'core/test/TwoSigns'],
   ["careful: a shim's process is no sign of life", 'TwoSigns.ts', "if (shims.length > 0) return settle('shim-unreachable');", '', 'core/test/TwoSigns'],
   ['careful: an orphan is no sign of life', 'TwoSigns.ts', "if (workload.length > 0)\n      return settle(policy", 'if (false)\n      return settle(policy', 'core/test/TwoSigns'],
@@ -128,6 +128,9 @@ const mutants = [
   ['what shims say of a step is printed as it is', 'Report.ts', '{ error: inOneLine(error) }', '{ error }', 'core/test/Report'],
 ].map(([name = '', file = '', find = '', replace = '', first = usual]) => ({ name, file, find, replace, first }));
 
+/** Longer than all tests take on a busy machine, in milliseconds. */
+const patienceMs = 1_800_000;
+
 /** A copy of the tree, with the packages that are installed here. */
 const copyTree = () => {
   const copy = fs.mkdtempSync(path.join(os.tmpdir(), 'shim-recovery-mutants-'));
@@ -155,7 +158,8 @@ try {
       path.join(copy, 'node_modules/.bin/vitest'),
       // A test that only took too long on a busy machine has noticed nothing.
       ['run', '--project', 'core', '--project', 'test-effects', '--bail', '1', '--testTimeout', '120000', ...more],
-      { cwd: copy, encoding: 'utf8', env: { ...process.env, CI: '' } },
+      // A mistake after which the tests never end is noticed, too.
+      { cwd: copy, encoding: 'utf8', env: { ...process.env, CI: '' }, timeout: patienceMs },
     );
   // Most are caught by what is fast; only the others are put to the simulations. The examples are no mutant's place, nor
   // is the command, which is tested as it was built.
