@@ -25,7 +25,7 @@ import { isForetellable } from '../src/properties/DryRun.js';
 import { loadRecordings, toWorld, worldsOf } from '../src/Recordings.js';
 import { dead, leaked, running } from '../src/Shim.js';
 import { ordinary, type World, world } from '../src/World.js';
-import { bundlePath, rootDirectory, volumePath } from '../src/WorldTree.js';
+import { bundlePath, workPath, rootDirectory, volumePath } from '../src/WorldTree.js';
 import { recordedWorlds } from './simulation/recorded.js';
 
 const orFail = <L, A>(outcome: E.Either<L, A>, show: (error: L) => string = JSON.stringify): A => {
@@ -169,7 +169,9 @@ const namedBy = (laid: LaidWorld, { plan }: SavedPlan, mayBeLost: (bundle: strin
       })
       .flatMap(({ evidence, steps }) => {
         const start = { ns: B.show(evidence.namespace), id: B.show(evidence.id) };
-        return [bundlePath(laid.places, start), volumePath(laid.places, start), ...workNamedIn(steps)];
+        // A shim that is lost after it was taken back is cleaned up after, and careful takes its working directory then, too.
+        const lostWork = mayBeLost(`${start.ns}/${start.id}`) ? [workPath(laid.places, start)] : [];
+        return [bundlePath(laid.places, start), volumePath(laid.places, start), ...workNamedIn(steps), ...lostWork];
       }),
   ]);
 
