@@ -54,15 +54,18 @@ const whereIs = E.tryCatch(
   () => 'the current directory is gone; change to another one first',
 );
 
-const terminal = processTerminal();
-const command = parseCommandLine(E.isRight(whereIs) ? process.argv.slice(2) : ['--version']);
-if (E.isLeft(whereIs)) {
-  terminal.say(`shim-recovery: ${whereIs.left}`);
-  process.exitCode = exitCode.couldNotRun;
-} else if (E.isLeft(command)) {
-  terminal.say(`shim-recovery: ${command.left.message}`);
-  process.exitCode = exitCode.badUsage;
-} else {
+const start = async (terminal: Terminal): Promise<number> => {
+  if (E.isLeft(whereIs)) {
+    terminal.say(`shim-recovery: ${whereIs.left}`);
+    return exitCode.couldNotRun;
+  }
+  const command = parseCommandLine(process.argv.slice(2));
+  if (E.isLeft(command)) {
+    terminal.say(`shim-recovery: ${command.left.message}`);
+    return exitCode.badUsage;
+  }
   const code = await runCommand(command.right, terminal);
-  process.exitCode = code === exitCode.done && terminal.isOutputLost() ? exitCode.couldNotRun : code;
-}
+  return code === exitCode.done && terminal.isOutputLost() ? exitCode.couldNotRun : code;
+};
+
+process.exitCode = await start(processTerminal());
