@@ -26,7 +26,7 @@ export const atMost = (limit: number): (<A>(task: Task<A>) => Task<A>) => {
 /**
  * Lets no more than `limit` tasks be busy at once. When none of them has ended for as long as `patience` takes, all of them
  * are waiting rather than busy: they make room for others, and go on. So what answers quickly is begun in small portions, and
- * what never answers keeps nobody.
+ * what never answers keeps nobody. A limit below one counts as one.
  */
 export const atMostBusy = ({
   limit,
@@ -35,6 +35,7 @@ export const atMostBusy = ({
   readonly limit: number;
   readonly patience: Task<void>;
 }): (<A>(task: Task<A>) => Task<A>) => {
+  const atOnce = Math.max(1, limit);
   const waiting = new Set<() => void>();
   const busy = new Set<object>();
   let ended = 0;
@@ -42,7 +43,7 @@ export const atMostBusy = ({
 
   const admit = (): void => {
     for (const start of waiting) {
-      if (busy.size >= limit) return;
+      if (busy.size >= atOnce) return;
       waiting.delete(start);
       start();
     }
@@ -75,7 +76,7 @@ export const atMostBusy = ({
           running.then(resolve, reject);
           running.then(end, end);
         };
-        if (waiting.size === 0 && busy.size < limit) return start();
+        if (waiting.size === 0 && busy.size < atOnce) return start();
         waiting.add(start);
         void watch();
       });
