@@ -1,13 +1,16 @@
 /**
- * Makes the command from the compiled packages: a few files instead of some hundred, without what is never called, so that
- * it starts in a fraction of the time. What only some runs need stays in files of its own, which load when they are needed.
+ * Makes the command from the compiled packages: one file, without what is never called, and beside it the code that V8 made
+ * of it, so that it starts in a fraction of the time.
  */
-import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 
 const packageOf = (path) => fileURLToPath(new URL(`../packages/node-effects/${path}`, import.meta.url));
+const directory = packageOf('dist/command');
 
 /** The libraries' modules by name, of which only what is used is kept; their other form hides what that is. */
 const shakable = {
@@ -20,40 +23,72 @@ const shakable = {
     ),
 };
 
-// Names change with contents: nothing of an earlier one may stay.
-rmSync(packageOf('dist/command'), { recursive: true, force: true });
-
-const { metafile } = await build({
-  metafile: true,
+const options = {
   absWorkingDir: packageOf('.'),
-  entryPoints: ['main', 'start'].map((name) => packageOf(`src/cli/${name}.ts`)),
-  outdir: packageOf('dist/command'),
+  outdir: directory,
   bundle: true,
-  splitting: true,
-  format: 'esm',
+  format: 'cjs',
+  outExtension: { '.js': '.cjs' },
   platform: 'node',
   target: 'node20',
   conditions: ['@shim-recovery/source'],
   mainFields: ['module', 'main'],
-  // Native, or large and seldom needed: loaded from where they are installed.
-  external: ['koffi', '@grpc/grpc-js'],
   plugins: [shakable],
   minify: true,
-  sourcemap: 'linked',
   sourcesContent: false,
   legalComments: 'none',
   logLevel: 'warning',
+};
+
+const { metafile, outputFiles } = await build({
+  ...options,
+  metafile: true,
+  write: false,
+  entryPoints: [packageOf('src/cli/main.ts')],
+  // Native, or large and seldom needed: loaded from where they are installed.
+  external: ['koffi', '@grpc/grpc-js'],
+  define: { 'import.meta.url': 'launchedFrom' },
+  banner: { js: '(function (require, launchedFrom) {' },
+  footer: { js: '})' },
+  sourcemap: 'external',
+});
+
+mkdirSync(directory, { recursive: true });
+const hash = createHash('sha256');
+for (const { contents } of outputFiles) hash.update(contents);
+// The name tells the contents: what V8 kept of others is never taken for these.
+const program = `program-${hash.digest('hex').slice(0, 16)}.cjs`;
+for (const { path, contents } of outputFiles) {
+  const name = program + basename(path).slice('main.cjs'.length);
+  const reference = name === program ? `\n//# sourceMappingURL=${name}.map\n` : '';
+  writeFileSync(join(directory, name), Buffer.concat([contents, Buffer.from(reference)]));
+}
+await build({
+  ...options,
+  entryPoints: { main: packageOf('src/cli/launch.ts'), start: packageOf('src/cli/start.ts') },
+  define: { programFile: JSON.stringify(program), 'import.meta.dirname': '__dirname' },
 });
 
 /** What others wrote goes with their terms. */
 const licences = new Map();
 for (const input of Object.keys(metafile.inputs)) {
-  const [, directory, name] = /^(.*node_modules\/((?:@[^/]+\/)?[^/]+))\//.exec(input) ?? [];
-  if (directory === undefined || licences.has(name)) continue;
-  const home = join(packageOf('.'), directory);
-  const file = readdirSync(home).find((entry) => /^licen[cs]e/i.test(entry));
-  const { version, license } = JSON.parse(readFileSync(join(home, 'package.json'), 'utf8'));
-  const text = file === undefined ? '' : `\n${readFileSync(join(home, file), 'utf8').trim()}\n`;
+  const [, home, name] = /^(.*node_modules\/((?:@[^/]+\/)?[^/]+))\//.exec(input) ?? [];
+  if (home === undefined || licences.has(name)) continue;
+  const at = join(packageOf('.'), home);
+  const file = readdirSync(at).find((entry) => /^licen[cs]e/i.test(entry));
+  const { version, license } = JSON.parse(readFileSync(join(at, 'package.json'), 'utf8'));
+  const text = file === undefined ? '' : `\n${readFileSync(join(at, file), 'utf8').trim()}\n`;
   licences.set(name, `${name} ${version} (${license})\n${text}`);
 }
-writeFileSync(packageOf('dist/command/LICENSES.txt'), [...licences.values()].join('\n----\n\n'));
+writeFileSync(join(directory, 'LICENSES.txt'), [...licences.values()].join('\n----\n\n'));
+
+for (const name of readdirSync(directory))
+  if (!name.startsWith(program) && !['main.cjs', 'start.cjs', 'LICENSES.txt'].includes(name))
+    rmSync(join(directory, name));
+
+// Once for each program and Node: it takes a run of the command.
+const cache = join(directory, `${program}.${process.version}-${process.arch}.cache`);
+if (!existsSync(cache))
+  execFileSync(process.execPath, [fileURLToPath(new URL('codeCache.js', import.meta.url)), join(directory, program), cache], {
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });

@@ -9,7 +9,7 @@ import { type Kind, type Places, placesIn } from './Kinds.js';
 import { lay, startShims, takeAway, withDescriptors } from './World.js';
 
 const here = import.meta.dirname;
-const command = path.join(here, '../../node-effects/dist/command/main.js');
+const command = path.join(here, '../../node-effects/dist/command/main.cjs');
 
 const medianOf = (numbers: ReadonlyArray<number>): number =>
   numbers.toSorted((one, other) => one - other)[Math.floor(numbers.length / 2)] ?? Number.NaN;

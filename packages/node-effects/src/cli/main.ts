@@ -1,4 +1,3 @@
-#!/usr/bin/env node
 /** The command `shim-recovery`. */
 import { readFileSync } from 'node:fs';
 import * as E from 'fp-ts/lib/Either.js';
@@ -68,4 +67,6 @@ const start = async (terminal: Terminal): Promise<number> => {
   return code === exitCode.done && terminal.isOutputLost() ? exitCode.couldNotRun : code;
 };
 
-process.exitCode = await start(processTerminal());
+void start(processTerminal()).then((code) => {
+  process.exitCode = code;
+});

@@ -9,7 +9,7 @@ import { type ScriptedShim, type ShimScript, startScriptedShim } from '../../src
 import { right } from '../temporary.js';
 
 /** What `tsc -b` makes: the command as it is installed. */
-const program = fileURLToPath(new URL('../../dist/command/main.js', import.meta.url));
+const program = fileURLToPath(new URL('../../dist/command/main.cjs', import.meta.url));
 
 /** So long a run may take; none of these comes near it. */
 const patienceMs = 20_000;

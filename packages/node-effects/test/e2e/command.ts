@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import type { Report } from '@shim-recovery/core/Report';
 import type { Host } from './containerd.js';
 
-export const command = fileURLToPath(new URL('../../dist/command/main.js', import.meta.url));
+export const command = fileURLToPath(new URL('../../dist/command/main.cjs', import.meta.url));
 
 interface Ended {
   readonly code: number | null;
