@@ -1,9 +1,6 @@
 /**
- * Files and directories on Linux, by open directory and one name.
- *
- * `/proc/self/fd/N/name` resolves from the directory that descriptor N is open on, whatever its path leads to by now:
- * what `openat` and its family do, without native code. System calls are made synchronously: each takes microseconds,
- * and handing one to a thread costs ten times that.
+ * Files and directories on Linux, by open directory and one name: `openat` and its family. System calls are made
+ * synchronously: each takes microseconds, and handing one to a thread costs ten times that.
  */
 import * as fs from 'node:fs';
 import {
@@ -20,6 +17,26 @@ import {
 import * as B from '@shim-recovery/core/ByteString';
 import * as E from 'fp-ts/lib/Either.js';
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
+import { errnoIn } from './Errno.js';
+import {
+  AT_FDCWD,
+  close,
+  fstat,
+  type KernelName,
+  lstatAt,
+  openAt,
+  type RawEntry,
+  read,
+  readEntries,
+  readLinkAt,
+  removeDirectoryAt,
+  renameAt,
+  statAt,
+  type Statx,
+  terminated,
+  unavailable,
+  unlinkAt,
+} from './Native.js';
 
 const { O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_WRONLY } = fs.constants;
 
@@ -39,188 +56,154 @@ let openCount = 0;
 /** How many directories are open at this moment; tests see by it that none is forgotten. */
 export const openDirectories = (): number => openCount;
 
-/** Whether `/proc` is what it must be, for descriptors to be reached through it. */
-export const checkProc = (): E.Either<string, void> => {
-  const status = attempt(
-    'stat',
-    () => B.fromText('/proc'),
-    () => fs.statfsSync('/proc'),
-  );
-  return E.isRight(status) && status.right.type === procMagic
-    ? E.right(undefined)
-    : E.left('/proc is not mounted; open directories cannot be used without it');
-};
-
 /**
- * Makes a call that throws, and turns what it throws into a value. Nobody sees where it was thrown, and to find that out
- * costs several times the call.
+ * Whether this machine has what the interpreter needs: the native part, and `/proc`, through which open files are reached,
+ * and mounts and processes seen. Left: what is missing, as a sentence.
  */
-const attempt = <A>(operation: string, path: () => B.ByteString, action: () => A): E.Either<FileError, A> => {
-  const { stackTraceLimit } = Error;
-  Error.stackTraceLimit = 0;
-  try {
-    return E.right(action());
-  } catch (error) {
-    const code = error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : '';
-    return E.left(systemError(operation, path(), code === '' ? 'UNKNOWN' : code));
-  } finally {
-    Error.stackTraceLimit = stackTraceLimit;
-  }
+export const checkMachine = (): E.Either<string, void> => {
+  const problem = unavailable();
+  if (problem !== undefined) return E.left(problem);
+  const type = E.tryCatch(() => fs.statfsSync('/proc').type, errnoIn);
+  return E.isRight(type) && type.right === procMagic
+    ? E.right(undefined)
+    : E.left('/proc is not mounted; nothing is known of mounts and processes without it');
 };
 
 const isOneName = (name: B.ByteString): boolean =>
   name !== '' && name !== '.' && name !== '..' && !name.includes('/') && !name.includes('\0');
 
-/** `/proc/self/fd/N` of an open directory: its own path in the kernel's eyes, whatever becomes of its name. */
-export const descriptorPath = (directory: Directory): E.Either<FileError, string> =>
-  directory instanceof OpenDirectory && directory.descriptor !== undefined
-    ? E.right(`/proc/self/fd/${directory.descriptor}`)
-    : E.left(systemError('use', directory.path, 'EBADF'));
-
 const isAscii = (text: string): boolean => /^[\u0000-\u007f]*$/.test(text);
 
-/**
- * The path by which the kernel finds an entry, for the calls of this and other modules: text where that is the same in
- * every encoding, which costs less, and bytes otherwise.
- */
-export const kernelPath = (at: Location): E.Either<FileError, string | Buffer> => {
-  const directory = descriptorPath(at.directory);
+/** A name or a path for the calls of this and other modules. */
+export const kernelName = (name: B.ByteString): KernelName => (isAscii(name) ? name : terminated(B.toBytes(name)));
+
+/** What an open directory is open on, for calls of other modules. */
+export const descriptorOf = (directory: Directory): E.Either<FileError, number> =>
+  directory instanceof OpenDirectory && directory.descriptor !== undefined
+    ? E.right(directory.descriptor)
+    : E.left(systemError('use', directory.path, 'EBADF'));
+
+/** Makes a call on an entry. */
+const onEntry =
+  <A>(operation: string, action: (directory: number, name: KernelName) => E.Either<string, A>) =>
+  (at: Location): TaskEither<FileError, A> =>
+  async () =>
+    callOn(operation, at, action);
+
+const callOn = <A>(
+  operation: string,
+  at: Location,
+  action: (directory: number, name: KernelName) => E.Either<string, A>,
+): E.Either<FileError, A> => {
+  const directory = descriptorOf(at.directory);
   if (E.isLeft(directory)) return directory;
   if (!isOneName(at.name)) return E.left(systemError('use', pathOf(at), 'EINVAL'));
-  const path = `${directory.right}/${at.name}`;
-  return E.right(isAscii(at.name) ? path : Buffer.from(path, 'latin1'));
+  const outcome = action(directory.right, kernelName(at.name));
+  return E.isLeft(outcome) ? E.left(systemError(operation, pathOf(at), outcome.left)) : outcome;
 };
 
-const onEntry =
-  <A>(operation: string, action: (path: string | Buffer) => A) =>
-  (at: Location): TaskEither<FileError, A> =>
-  async () => {
-    const path = kernelPath(at);
-    if (E.isLeft(path)) return path;
-    return attempt(
-      operation,
-      () => pathOf(at),
-      () => action(path.right),
-    );
-  };
-
-/** What the name itself is. That nothing is there is no exception: it is what many ask for. */
-const statusAt =
-  (at: Location): TaskEither<FileError, FileStatus> =>
-  async () => {
-    const status = await lookAt(at)();
-    if (E.isLeft(status)) return status;
-    return status.right === undefined
-      ? E.left(systemError('stat', pathOf(at), 'ENOENT'))
-      : E.right(statusOf(status.right));
-  };
-
-const lookAt = onEntry('stat', (path) => fs.lstatSync(path, { bigint: true, throwIfNoEntry: false }));
-
-const kindOf = (status: fs.Dirent | fs.BigIntStats): FileKind => {
-  if (status.isDirectory()) return 'directory';
-  if (status.isFile()) return 'file';
-  if (status.isSymbolicLink()) return 'symlink';
-  if (status.isFIFO()) return 'fifo';
-  if (status.isSocket()) return 'socket';
-  return 'device';
+const kindByMode: Readonly<Record<number, FileKind>> = {
+  [fs.constants.S_IFDIR]: 'directory',
+  [fs.constants.S_IFREG]: 'file',
+  [fs.constants.S_IFLNK]: 'symlink',
+  [fs.constants.S_IFIFO]: 'fifo',
+  [fs.constants.S_IFSOCK]: 'socket',
 };
 
-const statusOf = (status: fs.BigIntStats): FileStatus => ({
+/** What a file is, by its mode. */
+export const kindOf = ({ mode }: Pick<Statx, 'mode'>): FileKind => kindByMode[mode & fs.constants.S_IFMT] ?? 'device';
+
+const statusOf = (status: Statx): FileStatus => ({
   kind: kindOf(status),
-  device: String(status.dev),
-  inode: String(status.ino),
-  bornNs: String(status.birthtimeNs),
+  device: status.device,
+  inode: status.inode,
+  bornNs: status.bornNs,
 });
 
-const open = (path: string | Buffer, shown: B.ByteString, flags: number): E.Either<FileError, Directory> => {
-  const descriptor = attempt(
-    'open',
-    () => shown,
-    () => fs.openSync(path, O_RDONLY | O_DIRECTORY | O_NONBLOCK | flags),
-  );
-  if (E.isLeft(descriptor)) return descriptor;
+const asStatus = (status: E.Either<string, Statx>): E.Either<string, FileStatus> =>
+  E.isLeft(status) ? status : E.right(statusOf(status.right));
+
+const opened = (path: B.ByteString, descriptor: E.Either<string, number>): E.Either<FileError, Directory> => {
+  if (E.isLeft(descriptor)) return E.left(systemError('open', path, descriptor.left));
   openCount++;
-  return E.right(new OpenDirectory(shown, descriptor.right));
+  return E.right(new OpenDirectory(path, descriptor.right));
+};
+
+const directoryFlags = O_RDONLY | O_DIRECTORY | O_NONBLOCK;
+
+/** The kinds that `getdents64(2)` tells by number. */
+const kindByType: Readonly<Record<number, FileKind>> = {
+  1: 'fifo',
+  2: 'device',
+  4: 'directory',
+  6: 'device',
+  8: 'file',
+  10: 'symlink',
+  12: 'socket',
 };
 
 /** Where the type of an entry was not told, it is looked at; one that vanished meanwhile is left out (SPEC 1.4). */
-const entryOf = (directory: string, dirent: fs.Dirent): DirectoryEntry | undefined => {
-  const name = B.fromLatin1(dirent.name);
-  const told =
-    dirent.isDirectory() ||
-    dirent.isFile() ||
-    dirent.isSymbolicLink() ||
-    dirent.isFIFO() ||
-    dirent.isSocket() ||
-    dirent.isBlockDevice() ||
-    dirent.isCharacterDevice();
-  if (told) return { name, kind: kindOf(dirent) };
-  const path = Buffer.from(`${directory}/${name}`, 'latin1');
-  const status = attempt(
-    'stat',
-    () => name,
-    () => fs.lstatSync(path, { bigint: true }),
-  );
+const entryOf = (directory: number, { name: text, type }: RawEntry): DirectoryEntry | undefined => {
+  const name = B.fromLatin1(text);
+  const kind = kindByType[type];
+  if (kind !== undefined) return { name, kind };
+  const status = lstatAt(directory, kernelName(name));
   return E.isLeft(status) ? undefined : { name, kind: kindOf(status.right) };
 };
 
-const list = (directory: Directory): TaskEither<FileError, ReadonlyArray<DirectoryEntry>> => {
-  return async () => {
-    const path = descriptorPath(directory);
-    if (E.isLeft(path)) return path;
-    return attempt(
-      'list',
-      () => directory.path,
-      () => {
-        const entries: Array<DirectoryEntry> = [];
-        for (const dirent of fs.readdirSync(`${path.right}/.`, { encoding: 'latin1', withFileTypes: true })) {
-          const entry = entryOf(path.right, dirent);
-          if (entry !== undefined) entries.push(entry);
-        }
-        return entries.sort((first, second) => B.Ord.compare(first.name, second.name));
-      },
-    );
+const list =
+  (directory: Directory): TaskEither<FileError, ReadonlyArray<DirectoryEntry>> =>
+  async () => {
+    const descriptor = descriptorOf(directory);
+    if (E.isLeft(descriptor)) return descriptor;
+    const told = readEntries(descriptor.right);
+    if (E.isLeft(told)) return E.left(systemError('list', directory.path, told.left));
+    const entries: Array<DirectoryEntry> = [];
+    for (const raw of told.right) {
+      const entry = entryOf(descriptor.right, raw);
+      if (entry !== undefined) entries.push(entry);
+    }
+    return E.right(entries.sort((first, second) => B.Ord.compare(first.name, second.name)));
   };
-};
 
 /** What is read before it is copied: nothing is awaited in between. */
 let buffer = Buffer.allocUnsafe(64 * 1024 + 1);
 
-/** Reads at most `maxBytes`, and one more to notice a file that is longer, or grows. */
-const readUpTo = (descriptor: number, maxBytes: number): B.ByteString | undefined => {
+/** Reads at most `maxBytes`, and one more to notice a file that is longer, or grows: undefined for that. */
+const readUpTo = (descriptor: number, maxBytes: number): E.Either<string, B.ByteString | undefined> => {
   if (buffer.length <= maxBytes) buffer = Buffer.allocUnsafe(maxBytes + 1);
   let length = 0;
   while (length <= maxBytes) {
-    const read = fs.readSync(descriptor, buffer, length, maxBytes + 1 - length, null);
-    if (read === 0) return B.fromLatin1(buffer.toString('latin1', 0, length));
-    length += read;
+    const came = read(descriptor, buffer.subarray(length, maxBytes + 1));
+    if (E.isLeft(came)) return came;
+    if (came.right === 0) return E.right(B.fromLatin1(buffer.toString('latin1', 0, length)));
+    length += came.right;
   }
-  return undefined;
+  return E.right(undefined);
 };
 
-const readOpened = (
-  descriptor: number,
-  path: () => B.ByteString,
-  maxBytes: number,
-): E.Either<FileError, B.ByteString> => {
-  const status = attempt('read', path, () => fs.fstatSync(descriptor, { bigint: true }));
-  if (E.isLeft(status)) return status;
+const readOpened = (descriptor: number, at: Location, maxBytes: number): E.Either<FileError, B.ByteString> => {
+  const status = fstat(descriptor);
+  if (E.isLeft(status)) return E.left(systemError('read', pathOf(at), status.left));
   const kind = kindOf(status.right);
-  if (kind !== 'file') return E.left({ _tag: 'NotRegularFile', path: path(), kind });
-  if (status.right.size > maxBytes) return E.left({ _tag: 'TooLarge', path: path(), maxBytes });
-  const content = attempt('read', path, () => readUpTo(descriptor, maxBytes));
-  if (E.isLeft(content)) return content;
-  return content.right === undefined ? E.left({ _tag: 'TooLarge', path: path(), maxBytes }) : E.right(content.right);
+  if (kind !== 'file') return E.left({ _tag: 'NotRegularFile', path: pathOf(at), kind });
+  if (status.right.sizeBytes > maxBytes) return E.left({ _tag: 'TooLarge', path: pathOf(at), maxBytes });
+  const content = readUpTo(descriptor, maxBytes);
+  if (E.isLeft(content)) return E.left(systemError('read', pathOf(at), content.left));
+  return content.right === undefined
+    ? E.left({ _tag: 'TooLarge', path: pathOf(at), maxBytes })
+    : E.right(content.right);
 };
 
 const readSmallFile =
   (at: Location, maxBytes: number): TaskEither<FileError, B.ByteString> =>
   async () => {
-    const descriptor = await onEntry('read', (path) => fs.openSync(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK))(at)();
-    if (E.isLeft(descriptor)) return E.left(await refuseUnopened(at, descriptor.left));
-    const content = readOpened(descriptor.right, () => pathOf(at), maxBytes);
-    fs.closeSync(descriptor.right);
+    const descriptor = callOn('read', at, (directory, name) =>
+      openAt(directory, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK),
+    );
+    if (E.isLeft(descriptor)) return E.left(refuseUnopened(at, descriptor.left));
+    const content = readOpened(descriptor.right, at, maxBytes);
+    close(descriptor.right);
     return content;
   };
 
@@ -228,10 +211,10 @@ const readSmallFile =
  * A socket cannot be opened at all (`ENXIO`), nor can some devices, and a symlink is not followed (`ELOOP`): said by what
  * it is rather than by that errno.
  */
-const refuseUnopened = async (at: Location, error: FileError): Promise<FileError> => {
+const refuseUnopened = (at: Location, error: FileError): FileError => {
   if (error._tag !== 'SystemError' || !['ENXIO', 'ELOOP'].includes(error.code)) return error;
-  const status = await linuxFileSystem.status(at)();
-  return E.isLeft(status) ? error : { _tag: 'NotRegularFile', path: pathOf(at), kind: status.right.kind };
+  const status = callOn('stat', at, lstatAt);
+  return E.isLeft(status) ? error : { _tag: 'NotRegularFile', path: pathOf(at), kind: kindOf(status.right) };
 };
 
 /** Written and brought to the disk, or taken away again. */
@@ -239,52 +222,56 @@ const createFile =
   (at: Location, content: B.ByteString): TaskEither<FileError, void> =>
   async () => {
     const flags = O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW;
-    const descriptor = await onEntry('create', (path) => fs.openSync(path, flags, 0o644))(at)();
+    const descriptor = callOn('create', at, (directory, name) => openAt(directory, name, flags, 0o644));
     if (E.isLeft(descriptor)) return descriptor;
-    const written = attempt(
-      'write',
-      () => pathOf(at),
-      () => {
-        fs.writeFileSync(descriptor.right, B.toBytes(content));
-        fs.fsyncSync(descriptor.right);
-      },
-    );
-    fs.closeSync(descriptor.right);
-    if (E.isLeft(written)) await linuxFileSystem.unlink(at)();
-    return written;
+    const written = E.tryCatch(() => {
+      fs.writeFileSync(descriptor.right, B.toBytes(content));
+      fs.fsyncSync(descriptor.right);
+    }, errnoIn);
+    close(descriptor.right);
+    if (E.isRight(written)) return written;
+    callOn('remove', at, unlinkAt);
+    return E.left(systemError('write', pathOf(at), written.left));
   };
 
 export const linuxFileSystem: FileSystem = {
-  openPath: (path) => async () => open(Buffer.from(B.toBytes(path)), path, 0),
+  openPath: (path) => async () =>
+    opened(path, path.includes('\0') ? E.left('EINVAL') : openAt(AT_FDCWD, kernelName(path), directoryFlags)),
   openDirectory: (at) => async () => {
-    const path = kernelPath(at);
-    return E.isLeft(path) ? path : open(path.right, pathOf(at), O_NOFOLLOW);
+    const directory = descriptorOf(at.directory);
+    if (E.isLeft(directory)) return directory;
+    if (!isOneName(at.name)) return E.left(systemError('use', pathOf(at), 'EINVAL'));
+    return opened(pathOf(at), openAt(directory.right, kernelName(at.name), directoryFlags | O_NOFOLLOW));
   },
   close: (directory) => async () => {
     if (!(directory instanceof OpenDirectory) || directory.descriptor === undefined) return;
-    fs.closeSync(directory.descriptor);
+    close(directory.descriptor);
     directory.descriptor = undefined;
     openCount--;
   },
   list,
   readSmallFile,
   identify: (directory) => async () => {
-    const { descriptor } = directory instanceof OpenDirectory ? directory : { descriptor: undefined };
-    if (descriptor === undefined) return E.left(systemError('use', directory.path, 'EBADF'));
-    return attempt(
-      'stat',
-      () => directory.path,
-      () => statusOf(fs.fstatSync(descriptor, { bigint: true })),
-    );
+    const descriptor = descriptorOf(directory);
+    if (E.isLeft(descriptor)) return descriptor;
+    const status = fstat(descriptor.right);
+    return E.isLeft(status)
+      ? E.left(systemError('stat', directory.path, status.left))
+      : E.right(statusOf(status.right));
   },
-  readLink: onEntry('read', (path) => B.fromLatin1(fs.readlinkSync(path, { encoding: 'latin1' }))),
-  status: statusAt,
-  resolvedStatus: onEntry('stat', (path) => statusOf(fs.statSync(path, { bigint: true }))),
+  readLink: onEntry('read', (directory, name) => {
+    const text = readLinkAt(directory, name);
+    return E.isLeft(text) ? text : E.right(B.fromLatin1(text.right));
+  }),
+  status: onEntry('stat', (directory, name) => asStatus(lstatAt(directory, name))),
+  resolvedStatus: onEntry('stat', (directory, name) => asStatus(statAt(directory, name))),
   createFile,
   rename: (from, to) => async () => {
-    const target = kernelPath(to);
-    return E.isLeft(target) ? target : onEntry('rename', (path) => fs.renameSync(path, target.right))(from)();
+    const target = descriptorOf(to.directory);
+    if (E.isLeft(target)) return target;
+    if (!isOneName(to.name)) return E.left(systemError('use', pathOf(to), 'EINVAL'));
+    return callOn('rename', from, (directory, name) => renameAt(directory, name, target.right, kernelName(to.name)));
   },
-  unlink: onEntry('remove', (path) => fs.unlinkSync(path)),
-  removeDirectory: onEntry('remove', (path) => fs.rmdirSync(path)),
+  unlink: onEntry('remove', unlinkAt),
+  removeDirectory: onEntry('remove', removeDirectoryAt),
 };

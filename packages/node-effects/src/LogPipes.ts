@@ -7,8 +7,8 @@ import { entry } from '@shim-recovery/core/Layout';
 import type { LogPipe, LogPipes } from '@shim-recovery/core/LogPipes';
 import * as E from 'fp-ts/lib/Either.js';
 import { errnoIn } from './Errno.js';
-import { kernelPath } from './FileSystem.js';
-import { mkfifo } from './Native.js';
+import { descriptorOf, kindOf } from './FileSystem.js';
+import { AT_FDCWD, close, fstat, mkfifoAt, openAt } from './Native.js';
 
 /** Where what shims write goes. The bytes are only good until it returns. */
 export type LogSink = (log: {
@@ -21,26 +21,33 @@ export type LogSink = (log: {
 const O_PATH = 0o10000000;
 const { O_NONBLOCK, O_RDWR } = fs.constants;
 const fifoMode = 0o700;
-
-const errnoOf = <A>(action: () => A): E.Either<string, A> => E.tryCatch(action, errnoIn);
+const { log } = entry;
 
 /** Takes hold of what `log` leads to; makes the FIFO when nothing is there. A dangling symlink stays one: `ENOENT`. */
-const hold = (path: string | Buffer): E.Either<string, number> => {
-  const held = errnoOf(() => fs.openSync(path, O_PATH));
+const hold = (bundle: number): E.Either<string, number> => {
+  const held = openAt(bundle, log, O_PATH);
   if (E.isRight(held) || held.left !== 'ENOENT') return held;
-  const made = mkfifo(typeof path === 'string' ? Buffer.from(path) : path, fifoMode);
+  const made = mkfifoAt(bundle, log, fifoMode);
   if (E.isLeft(made) && made.left !== 'EEXIST') return made;
-  return errnoOf(() => fs.openSync(path, O_PATH));
+  return openAt(bundle, log, O_PATH);
 };
 
 /** A descriptor to read and write the FIFO by; null for what is left unread. Reading and writing, it never sees an end. */
 const openHeld = (held: number): E.Either<string, number | null> => {
-  const status = errnoOf(() => fs.fstatSync(held));
+  const status = fstat(held);
   if (E.isLeft(status)) return status;
-  if (status.right.isDirectory()) return E.left('EISDIR');
-  if (status.right.isSocket()) return E.left('ENXIO');
-  if (!status.right.isFIFO()) return E.right(null);
-  return errnoOf(() => fs.openSync(`/proc/self/fd/${held}`, O_RDWR | O_NONBLOCK));
+  switch (kindOf(status.right)) {
+    case 'directory':
+      return E.left('EISDIR');
+    case 'socket':
+      return E.left('ENXIO');
+    case 'fifo':
+      return openAt(AT_FDCWD, `/proc/self/fd/${held}`, O_RDWR | O_NONBLOCK);
+    case 'file':
+    case 'symlink':
+    case 'device':
+      return E.right(null);
+  }
 };
 
 /**
@@ -78,7 +85,7 @@ const readFrom = (descriptor: number, sink: (bytes: Buffer) => void): LogPipe =>
   let reader: Socket | undefined;
   let isClosed = false;
   const start = (): void => {
-    const pipe = errnoOf(() => new Socket({ fd: descriptor, readable: true, writable: false }));
+    const pipe = E.tryCatch(() => new Socket({ fd: descriptor, readable: true, writable: false }), errnoIn);
     if (E.isLeft(pipe)) return; // it stays open, so that the shim can write until it is full
     reader = pipe.right;
     reader.unref();
@@ -92,7 +99,7 @@ const readFrom = (descriptor: number, sink: (bytes: Buffer) => void): LogPipe =>
       if (isClosed) return;
       isClosed = true;
       waiting.delete(start);
-      if (reader === undefined) return fs.closeSync(descriptor);
+      if (reader === undefined) return close(descriptor);
       const ended = new Promise((resolve) => reader?.once('close', resolve));
       if (reader.closed) return;
       reader.destroy();
@@ -106,14 +113,14 @@ export const makeLogPipes = (sink: LogSink): LogPipes => ({
   open:
     ({ bundle, namespace, id }) =>
     async () => {
-      const at = { directory: bundle, name: entry.log };
+      const at = { directory: bundle, name: log };
       const failed = (code: string): E.Either<FileError, never> => E.left(systemError('open', pathOf(at), code));
-      const path = kernelPath(at);
-      if (E.isLeft(path)) return path;
-      const held = hold(path.right);
+      const directory = descriptorOf(bundle);
+      if (E.isLeft(directory)) return directory;
+      const held = hold(directory.right);
       if (E.isLeft(held)) return failed(held.left);
       const descriptor = openHeld(held.right);
-      fs.closeSync(held.right);
+      close(held.right);
       if (E.isLeft(descriptor)) return failed(descriptor.left);
       if (descriptor.right === null) return E.right(unread);
       return E.right(readFrom(descriptor.right, (bytes) => sink({ namespace, id, bytes })));

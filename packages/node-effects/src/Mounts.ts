@@ -8,7 +8,8 @@ import type { MountError, Mounts } from '@shim-recovery/core/Mounts';
 import * as E from 'fp-ts/lib/Either.js';
 import type { Task } from 'fp-ts/lib/Task.js';
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
-import { UMOUNT_NOFOLLOW, umount2, unavailable } from './Native.js';
+import { kernelName } from './FileSystem.js';
+import { AT_FDCWD, close, openAt, UMOUNT_NOFOLLOW, umount2, unavailable } from './Native.js';
 
 const mountTable = '/proc/self/mountinfo';
 const maxTableBytes = 64 * 1024 * 1024;
@@ -44,21 +45,14 @@ const holdParent = (path: B.ByteString): E.Either<string, { readonly descriptor:
   const names = path.split('/').filter((name) => name !== '');
   const name = names.pop();
   if (!path.startsWith('/') || name === undefined || names.includes('..') || name === '..') return E.left('EINVAL');
-  return E.tryCatch(() => {
-    let descriptor = fs.openSync('/', O_PATH | O_DIRECTORY);
-    for (const component of names) {
-      try {
-        const next = Buffer.from(`/proc/self/fd/${descriptor}/${component}`, 'latin1');
-        const opened = fs.openSync(next, O_PATH | O_DIRECTORY | O_NOFOLLOW);
-        fs.closeSync(descriptor);
-        descriptor = opened;
-      } catch (error) {
-        fs.closeSync(descriptor);
-        throw error;
-      }
-    }
-    return { descriptor, name };
-  }, codeOf);
+  let held = openAt(AT_FDCWD, '/', O_PATH | O_DIRECTORY);
+  for (const component of names) {
+    if (E.isLeft(held)) return held;
+    const next = openAt(held.right, kernelName(B.fromLatin1(component)), O_PATH | O_DIRECTORY | O_NOFOLLOW);
+    close(held.right);
+    held = next;
+  }
+  return E.isLeft(held) ? held : E.right({ descriptor: held.right, name });
 };
 
 /**
@@ -76,8 +70,9 @@ const unmount = (path: B.ByteString): TaskEither<MountError, void> =>
     const parent = holdParent(path);
     if (E.isLeft(parent)) return E.left({ _tag: 'UnmountRefused', path, code: parent.left });
     const { descriptor, name } = parent.right;
-    const outcome = await umount2(Buffer.from(`/proc/self/fd/${descriptor}/${name}`, 'latin1'), UMOUNT_NOFOLLOW)();
-    fs.closeSync(descriptor);
+    const point = B.fromLatin1(`/proc/self/fd/${descriptor}/${name}`);
+    const outcome = await umount2(kernelName(point), UMOUNT_NOFOLLOW)();
+    close(descriptor);
     return E.isLeft(outcome) ? E.left({ _tag: 'UnmountRefused', path, code: outcome.left }) : outcome;
   });
 

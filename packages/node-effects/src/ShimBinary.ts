@@ -1,6 +1,6 @@
 /** Running a shim's binary with the action `delete`, and reading its answer (SPEC 11.2 to 11.4). */
-import { type ChildProcess, spawn } from 'node:child_process';
 import * as fs from 'node:fs';
+import { Socket } from 'node:net';
 import * as B from '@shim-recovery/core/ByteString';
 import { codeOf } from '@shim-recovery/core/FileSystem';
 import {
@@ -15,9 +15,11 @@ import type { TaskExitInfo } from '@shim-recovery/core/TaskExit';
 import * as E from 'fp-ts/lib/Either.js';
 import type { IO } from 'fp-ts/lib/IO.js';
 import { errnoIn } from './Errno.js';
-import { descriptorPath } from './FileSystem.js';
+import { descriptorOf } from './FileSystem.js';
+import { fstat } from './Native.js';
 import { decode, showMalformedMessage } from './protobuf/Message.js';
 import { DeleteResponse } from './protobuf/TaskMessages.js';
+import { hasEnded, kill, start, type Started, whenEnded } from './Spawn.js';
 
 /** The most that an answer may be; a real one has some twenty bytes. */
 const maxAnswerBytes = 1024 * 1024;
@@ -39,124 +41,116 @@ export interface ShimBinaryOptions {
 /** How a run ended, with what it printed until then. */
 interface Run {
   readonly ended:
-    | { readonly _tag: 'NotStarted'; readonly code: string }
-    | { readonly _tag: 'Ended'; readonly code: number | null; readonly signal: NodeJS.Signals | null }
+    | { readonly _tag: 'Ended'; readonly code: number | null; readonly signal: string | null }
     | { readonly _tag: 'TimedOut' };
   readonly stdout: Buffer;
   readonly stderr: Buffer;
 }
 
-const errnoOf = <A>(action: () => A): E.Either<string, A> => E.tryCatch(action, errnoIn);
-
-/** Whether a process of this number exists, by whomever. */
-const isProcess = (pid: number): boolean => {
-  const asked = errnoOf(() => process.kill(pid, 0));
-  return E.isRight(asked) || asked.left !== 'ESRCH';
-};
-
-/**
- * Kills the binary with all that it started, unless that went into a session of its own. Once the binary itself has
- * ended, a process of its number is somebody else's, and so is the group of that number.
- */
-const killGroup = (child: ChildProcess): void => {
-  const { pid } = child;
-  if (pid === undefined) return;
-  const hasEnded = child.exitCode !== null || child.signalCode !== null;
-  if (hasEnded && isProcess(pid)) return;
-  // The group may have ended by itself just now; then there is nobody to kill.
-  errnoOf(() => process.kill(-pid, 'SIGKILL'));
-};
-
-const running = new Set<ChildProcess>();
+const running = new Set<Started>();
 
 /**
  * Kills every binary that is running, with its group. This process does so by itself when it exits: a binary left
  * behind would clean up a bundle that the next daemon has begun to clean up as well.
  */
-export const killRunningBinaries: IO<void> = () => running.forEach(killGroup);
+export const killRunningBinaries: IO<void> = () => running.forEach(kill);
 
-const remember = (child: ChildProcess): void => {
+const remember = (child: Started): void => {
   if (running.size === 0) process.on('exit', killRunningBinaries);
   running.add(child);
 };
 
-const forget = (child: ChildProcess): void => {
+const forget = (child: Started): void => {
   running.delete(child);
   if (running.size === 0) process.off('exit', killRunningBinaries);
+};
+
+/** Reads a pipe to its end. */
+const reading = (
+  descriptor: number,
+  on: { readonly data: (chunk: Buffer) => void; readonly end: () => void },
+): Socket => {
+  const socket = new Socket({ fd: descriptor, readable: true, writable: false });
+  socket.on('data', on.data);
+  // Reading fails only when the pipe is being closed.
+  socket.on('error', () => socket.destroy());
+  socket.once('close', on.end);
+  return socket;
 };
 
 /**
  * Follows a child to its end. Its output is read until its pipes close or the deadline comes, whichever is first: a
  * grandchild that holds them does not make us wait for ever (H16). Past the deadline the whole group is killed.
  */
-const follow = (child: ChildProcess, timeoutMs: number): Promise<Run> =>
+const follow = (child: Started, timeoutMs: number): Promise<Run> =>
   new Promise((resolve) => {
     const stdout: Array<Buffer> = [];
     let stdoutBytes = 0;
     let stderr: Buffer = Buffer.alloc(0);
-    let ended: Run['ended'] | undefined;
-    let isLate = false;
+    let open = 2;
     let isFinished = false;
+    let isLate = false;
     remember(child);
-    child.stdout?.on('data', (chunk: Buffer) => {
-      if (stdoutBytes <= maxAnswerBytes) stdout.push(chunk);
-      stdoutBytes += chunk.length;
-    });
-    child.stderr?.on('data', (chunk: Buffer) => {
-      stderr = Buffer.concat([stderr, chunk]).subarray(-maxComplaintBytes);
-    });
     const finish = (how: Run['ended']): void => {
       if (isFinished) return;
       isFinished = true;
       clearTimeout(timer);
       forget(child);
-      child.stdout?.destroy();
-      child.stderr?.destroy();
+      for (const pipe of pipes) pipe.destroy();
       resolve({ ended: how, stdout: Buffer.concat(stdout), stderr });
     };
-    const giveUp = (): void => {
-      child.unref();
-      finish({ _tag: 'TimedOut' });
+    const oneClosed = (): void => {
+      open -= 1;
+      if (open === 0 && !isFinished && !isLate)
+        whenEnded(child.pid, (ending) => finish(isLate ? { _tag: 'TimedOut' } : { _tag: 'Ended', ...ending }));
     };
+    const pipes = [
+      reading(child.stdout, {
+        data: (chunk) => {
+          if (stdoutBytes <= maxAnswerBytes) stdout.push(chunk);
+          stdoutBytes += chunk.length;
+        },
+        end: oneClosed,
+      }),
+      reading(child.stderr, {
+        data: (chunk) => {
+          stderr = Buffer.concat([stderr, chunk]).subarray(-maxComplaintBytes);
+        },
+        end: oneClosed,
+      }),
+    ];
     const onDeadline = (): void => {
       if (isFinished) return;
-      killGroup(child);
-      if (ended !== undefined) return finish(ended);
-      isLate = true;
-      timer = setTimeout(giveUp, maxDyingMs);
+      // Before it is reaped: only until then its number is its own, and that of its group.
+      const wasInTime = hasEnded(child.pid);
+      kill(child);
+      isLate = !wasInTime;
+      if (open > 0)
+        whenEnded(child.pid, (ending) => finish(wasInTime ? { _tag: 'Ended', ...ending } : { _tag: 'TimedOut' }));
+      timer = setTimeout(() => finish({ _tag: 'TimedOut' }), maxDyingMs);
     };
     // Timers come before everything else: when this process was busy, an end in time is only told after them.
     let timer = setTimeout(() => setImmediate(onDeadline), timeoutMs);
-    child.once('error', (error) => {
-      if (child.pid === undefined) finish({ _tag: 'NotStarted', code: errnoIn(error) });
-    });
-    child.once('exit', (code, signal) => {
-      ended = isLate ? { _tag: 'TimedOut' } : { _tag: 'Ended', code, signal };
-      if (isLate) finish(ended);
-    });
-    child.once('close', () => {
-      if (ended !== undefined) finish(ended);
-    });
   });
+
+const errnoOf = <A>(action: () => A): E.Either<string, A> => E.tryCatch(action, errnoIn);
 
 /**
  * The errno why nothing can be run in a directory. The kernel would let a program run in one that was removed; and
  * where it refuses, spawning blames the program. The reference needs the bundle to stand there (SPEC 11.2).
  */
-const obstacleIn = (directory: string): string | undefined => {
-  const links = errnoOf(() => {
-    fs.accessSync(directory, fs.constants.X_OK);
-    return fs.statSync(directory).nlink;
-  });
-  if (E.isLeft(links)) return links.left;
-  return links.right === 0 ? 'ENOENT' : undefined;
+const obstacleIn = (directory: number): string | undefined => {
+  const status = fstat(directory);
+  if (E.isLeft(status)) return status.left;
+  if (status.right.links === 0) return 'ENOENT';
+  const entered = errnoOf(() => fs.accessSync(`/proc/self/fd/${directory}`, fs.constants.X_OK));
+  return E.isLeft(entered) ? entered.left : undefined;
 };
 
 const answerOf = (
   { program, timeoutMs }: DeleteInvocation,
   { ended, stdout, stderr }: Run,
 ): E.Either<BinaryError, TaskExitInfo> => {
-  if (ended._tag === 'NotStarted') return E.left({ _tag: 'CannotStart', path: program, code: ended.code });
   if (ended._tag === 'TimedOut') return E.left({ _tag: 'TimedOut', path: program, afterMs: timeoutMs });
   if (ended.code !== 0) {
     const status = ended.signal === null ? `exit code ${ended.code}` : `signal ${ended.signal}`;
@@ -185,23 +179,24 @@ export const makeShimBinary = ({ daemon, environment, warn }: ShimBinaryOptions)
     const { program, bundle, timeoutMs } = invocation;
     const cannotStart = (code: string, path = program): E.Either<BinaryError, never> =>
       E.left({ _tag: 'CannotStart', path, code });
-    const workingDirectory = descriptorPath(bundle);
-    if (E.isLeft(workingDirectory)) return cannotStart(codeOf(workingDirectory.left), bundle.path);
-    const obstacle = obstacleIn(workingDirectory.right);
+    const directory = descriptorOf(bundle);
+    if (E.isLeft(directory)) return cannotStart(codeOf(directory.left), bundle.path);
+    const obstacle = obstacleIn(directory.right);
     if (obstacle !== undefined) return cannotStart(obstacle, bundle.path);
     const args = argumentsOf(daemon)(invocation);
     const added = environmentOf(daemon)(invocation);
-    // Node passes arguments as UTF-8 only. The daemon itself gives no bundle another name.
+    // Arguments are passed as UTF-8 only. The daemon itself gives no bundle another name.
     if (![program, ...args, ...added.map(([, value]) => value)].every((text) => B.isText(text) && !text.includes('\0')))
       return cannotStart('EILSEQ');
-    const child = errnoOf(() =>
-      spawn(B.toText(program), args.map(B.toText), {
-        cwd: workingDirectory.right,
-        detached: true,
-        env: { ...environment, ...Object.fromEntries(added.map(([name, value]) => [name, B.toText(value)])) },
-        stdio: ['ignore', 'pipe', 'pipe'],
-      }),
-    );
+    const own = Object.fromEntries(added.map(([name, value]) => [name, B.toText(value)]));
+    const child = start({
+      file: B.toText(program),
+      arguments: [program, ...args].map(B.toText),
+      environment: Object.entries({ ...environment, ...own }).flatMap(([name, value]) =>
+        value === undefined ? [] : [`${name}=${value}`],
+      ),
+      workingDirectory: directory.right,
+    });
     if (E.isLeft(child)) return cannotStart(child.left);
     const run = await follow(child.right, timeoutMs);
     const answer = answerOf(invocation, run);

@@ -10,7 +10,7 @@ export {
 export { fileSource, memorySource } from './bolt/Source.js';
 export { systemClock } from './Clock.js';
 export { combine, eventLine, lineSink, type Listeners, makeListeners } from './EventSinks.js';
-export { checkProc, linuxFileSystem } from './FileSystem.js';
+export { checkMachine, linuxFileSystem } from './FileSystem.js';
 export { daemonProgramSearch, type LinuxOptions, linuxCapabilities, linuxSettings } from './interpreter.js';
 export { openJsonStore, StoreFile, storesOf } from './JsonStore.js';
 export { type LogSink, makeLogPipes } from './LogPipes.js';

@@ -7,7 +7,7 @@ import type { Directory, Location } from '@shim-recovery/core/FileSystem';
 import * as Removal from '@shim-recovery/core/Removal';
 import * as fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
-import { checkProc, linuxFileSystem as files, openDirectories } from '../src/FileSystem.js';
+import { checkMachine, linuxFileSystem as files, openDirectories } from '../src/FileSystem.js';
 import { mkfifo } from '../src/Native.js';
 import { isRoot, problem, right, temporaryDirectory, withOpen } from './temporary.js';
 
@@ -224,8 +224,8 @@ describe('recursive removal, with these operations', () => {
   });
 });
 
-describe('checkProc', () => {
+describe('checkMachine', () => {
   it('is content with this machine', () => {
-    right(checkProc());
+    right(checkMachine());
   });
 });

@@ -1,5 +1,3 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import * as B from '@shim-recovery/core/ByteString';
@@ -217,7 +215,7 @@ describe('the shim binary (SPEC 11)', () => {
     expect(stderr.length).toBeLessThan(8 * 1024);
   });
 
-  it('is not given an id that Node cannot pass on unchanged', async () => {
+  it('is not given an id that cannot be passed on unchanged', async () => {
     const id = B.fromBytes(Uint8Array.of(0xff));
     expect(left(await runScript('touch ran', { id }))).toMatchObject({ _tag: 'CannotStart', code: 'EILSEQ' });
   });
@@ -268,11 +266,9 @@ describe('the shim binary (SPEC 11)', () => {
 
 describe('processes of ours', () => {
   const started: Array<number> = [];
-  const others: Array<ChildProcess> = [];
   afterEach(() => {
     vi.restoreAllMocks();
     for (const pid of started.splice(0)) if (!isGone(pid)) process.kill(pid, 'SIGKILL');
-    for (const child of others.splice(0)) child.kill('SIGKILL');
   });
 
   it('do not outlive us', async () => {
@@ -295,21 +291,32 @@ describe('processes of ours', () => {
     expect(process.listeners('exit')).not.toContain(killRunningBinaries);
   });
 
-  it('are not mistaken for others that got their numbers', async () => {
-    const bystander = spawn('sleep', ['30'], { detached: true, stdio: 'ignore' });
-    others.push(bystander);
-    await once(bystander, 'spawn');
-    const killed: Array<number> = [];
-    const kill = process.kill.bind(process);
-    // As if the number of every process that ended were in use again.
-    vi.spyOn(process, 'kill').mockImplementation((pid, signal) => {
-      if (signal === 0) return kill(bystander.pid ?? 0, 0);
-      killed.push(pid);
+  it('are killed only while their numbers are their own', async () => {
+    const killed: Array<{ readonly pid: number; readonly isThere: boolean }> = [];
+    vi.spyOn(process, 'kill').mockImplementation((pid) => {
+      killed.push({ pid, isThere: fs.existsSync(`/proc/${-pid}`) });
       return true;
     });
-    const run = await runScript(`sleep 30 & ${tell('$!', 'child')}; exit 0`, { timeoutMs: 300 });
+    const run = await runScript(`${tell('$$', 'pid')}; sleep 30 & ${tell('$!', 'child')}; exit 0`, { timeoutMs: 300 });
     started.push(pidIn(path.join(run.bundle, 'child')));
     right(run.outcome);
-    expect(killed).toEqual([]);
+    const pid = pidIn(path.join(run.bundle, 'pid'));
+    expect(killed).toEqual([{ pid: -pid, isThere: true }]);
+    expect(fs.existsSync(`/proc/${pid}`)).toBe(false);
+  });
+
+  it('are reaped, in time or not', async () => {
+    const inTime = await runScript(tell('$$', 'pid'));
+    const late = await runScript(`${tell('$$', 'pid')}; exec sleep 30`, { timeoutMs: 200 });
+    for (const { bundle } of [inTime, late])
+      await eventually('it to be gone', () => !fs.existsSync(`/proc/${pidIn(path.join(bundle, 'pid'))}`));
+  });
+
+  it('do what they do by default with signals, whatever we do with them', async () => {
+    const run = await runScript('grep -E "^Sig(Blk|Ign)" /proc/self/status > told');
+    right(run.outcome);
+    const masks = fs.readFileSync(path.join(run.bundle, 'told'), 'utf8').match(/[0-9a-f]{16}/g) ?? [];
+    // Of those from 32 on, the C library keeps some to itself.
+    expect(masks.map((mask) => Number.parseInt(mask, 16) % 2 ** 31)).toEqual([0, 0]);
   });
 });

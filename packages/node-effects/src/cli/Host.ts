@@ -10,7 +10,7 @@ import type { IO } from 'fp-ts/lib/IO.js';
 import { pipe } from 'fp-ts/lib/function.js';
 import { type Locking, openMetadataStore, showMetadataStoreError } from '../bolt/MetadataStore.js';
 import { isServed } from '../containerd/DaemonProbe.js';
-import { checkProc } from '../FileSystem.js';
+import { checkMachine } from '../FileSystem.js';
 import { daemonProgramSearch, linuxCapabilities, linuxSettings } from '../interpreter.js';
 import { openJsonStore } from '../JsonStore.js';
 import type { LogSink } from '../LogPipes.js';
@@ -98,7 +98,7 @@ export const capabilitiesOf = (
   },
 ): E.Either<string, Capabilities> =>
   pipe(
-    checkProc(),
+    checkMachine(),
     E.map(() => {
       const { stores, ...rest } = more;
       return linuxCapabilities({
