@@ -1,6 +1,8 @@
 /** The kinds of hosts that are measured: how a bundle of each is laid, and the bare loop that does what becomes of it. */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
+import * as Native from '@shim-recovery/node-effects/Native';
+import * as E from 'fp-ts/lib/Either.js';
 import { askShim } from './askShim.js';
 
 /** Where one world stands. The names of the plugin directories are containerd's, so that it takes them for its own. */
@@ -28,12 +30,23 @@ export const bundleOf = ({ state }: Places, index: number): string => path.join(
 const workOf = ({ root }: Places, index: number): string => path.join(root, namespace, idOf(index));
 export const socketOf = ({ sockets }: Places, index: number): string => path.join(sockets, idOf(index));
 
+interface Outcome {
+  readonly counted: 'adopt' | 'discard' | 'cleanUp' | 'workDirsRemoved';
+  readonly said: string;
+}
+
+const adopted: Outcome = { counted: 'adopt', said: 'adopted' };
+const discarded: Outcome = { counted: 'discard', said: 'discarded' };
+const cleanedUp: Outcome = { counted: 'cleanUp', said: 'cleaned up' };
+
 /** How the shims of a kind behave; absent where nobody listens. */
 type Shims = { readonly afterMs: number } | 'hang';
 
 export interface Kind {
   readonly name: string;
   readonly what: string;
+  /** What a recovery makes of every one: where its report counts that, and what it calls it. */
+  readonly becomes: Outcome;
   /** How many there are: the size that is compared with containerd first, then those that show how it grows. */
   readonly sizes: ReadonlyArray<number>;
   readonly shims?: Shims;
@@ -64,89 +77,91 @@ const layShimBundle = (places: Places, index: number): void => {
 
 const { O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_RDWR } = fs.constants;
 const O_PATH = 0o10000000;
+const directoryFlags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK;
 
-const openDirectory = (directory: string): number =>
-  fs.openSync(directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK);
+/** The answer of a call, which must not fail: whoever does something else than is measured is not measured. */
+const of = <A>(call: string, outcome: E.Either<string, A>): A => {
+  if (E.isLeft(outcome)) throw new Error(`${call}: ${outcome.left}`);
+  return outcome.right;
+};
+
+const open = (directory: number, name: string, flags = directoryFlags): number =>
+  of('openat', Native.openAt(directory, name, flags));
 
 /** The namespace's directories, opened once. */
 const opened = new Map<string, number>();
-const inNamespace = (root: string, name: string): string => {
-  const directory = path.join(root, namespace);
-  const descriptor = opened.get(directory) ?? openDirectory(directory);
-  opened.set(directory, descriptor);
-  return `/proc/self/fd/${descriptor}/${name}`;
+const namespaceIn = (root: string): number => {
+  const known = opened.get(root);
+  if (known !== undefined) return known;
+  const descriptor = open(Native.AT_FDCWD, path.join(root, namespace));
+  opened.set(root, descriptor);
+  return descriptor;
 };
-
-const isThere = (entry: string): boolean => fs.lstatSync(entry, { throwIfNoEntry: false }) !== undefined;
 
 /** Opens a directory, asks which one it is, and does something in it. */
-const within = (directory: string, use: (at: string) => void): void => {
-  const descriptor = openDirectory(directory);
-  fs.fstatSync(descriptor);
-  use(`/proc/self/fd/${descriptor}`);
-  fs.closeSync(descriptor);
+const within = (directory: number, name: string, use: (directory: number) => void): void => {
+  const descriptor = open(directory, name);
+  of('fstat', Native.fstat(descriptor));
+  use(descriptor);
+  Native.close(descriptor);
 };
 
-const list = (at: string): ReadonlyArray<string> => fs.readdirSync(`${at}/.`);
+const list = (directory: number): ReadonlyArray<Native.RawEntry> => of('getdents', Native.readEntries(directory));
 
-const readWhole = (file: string): void => {
-  const descriptor = fs.openSync(file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
-  fs.fstatSync(descriptor);
-  const bytes = Buffer.allocUnsafe(4096);
-  while (fs.readSync(descriptor, bytes) > 0);
-  fs.closeSync(descriptor);
+const bytes = Buffer.allocUnsafe(4096);
+
+const readWhole = (directory: number, name: string): void => {
+  const descriptor = open(directory, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+  of('fstat', Native.fstat(descriptor));
+  while (of('read', Native.read(descriptor, bytes)) > 0);
+  Native.close(descriptor);
 };
 
 /** Renamed behind a dot, where nothing must stand, looked at before and after, then removed with all below. */
-const removeAtomically = (root: string, name: string, removeRest: (at: string) => void): void => {
-  const [entry, aside] = [inNamespace(root, name), inNamespace(root, `.${name}`)];
-  isThere(entry);
-  isThere(aside);
-  fs.renameSync(entry, aside);
-  isThere(aside);
-  const descriptor = openDirectory(aside);
-  const at = `/proc/self/fd/${descriptor}`;
-  list(at);
-  removeRest(at);
-  fs.closeSync(descriptor);
-  fs.rmdirSync(aside);
+const removeAtomically = (root: string, name: string, files: ReadonlyArray<string> = []): void => {
+  const directory = namespaceIn(root);
+  const aside = `.${name}`;
+  Native.lstatAt(directory, name);
+  Native.lstatAt(directory, aside);
+  of('rename', Native.renameAt(directory, name, directory, aside));
+  Native.lstatAt(directory, aside);
+  const descriptor = open(directory, aside);
+  list(descriptor);
+  for (const file of files) of('unlink', Native.unlinkAt(descriptor, file));
+  Native.close(descriptor);
+  of('rmdir', Native.removeDirectoryAt(directory, aside));
 };
 
-const nothing = (): void => undefined;
-
 const removeRootfs = (places: Places, index: number): void =>
-  within(inNamespace(places.state, idOf(index)), (at) => {
-    if (isThere(`${at}/rootfs`)) fs.rmdirSync(`${at}/rootfs`);
+  within(namespaceIn(places.state), idOf(index), (bundle) => {
+    Native.removeDirectoryAt(bundle, 'rootfs');
   });
 
 const removeOrphan = (places: Places, index: number): void => {
-  within(inNamespace(places.state, idOf(index)), (at) => {
-    list(at);
-    fs.readlinkSync(`${at}/work`);
+  within(namespaceIn(places.state), idOf(index), (bundle) => {
+    list(bundle);
+    of('readlink', Native.readLinkAt(bundle, 'work'));
   });
   removeRootfs(places, index);
-  removeAtomically(places.state, idOf(index), (at) => {
-    for (const name of ['config.json', 'work']) fs.unlinkSync(`${at}/${name}`);
-  });
-  isThere(inNamespace(places.state, idOf(index)));
-  const work = openDirectory(path.join(places.root, namespace));
-  fs.closeSync(work);
-  removeAtomically(places.root, idOf(index), nothing);
+  removeAtomically(places.state, idOf(index), ['config.json', 'work']);
+  Native.lstatAt(namespaceIn(places.state), idOf(index));
+  Native.close(open(Native.AT_FDCWD, path.join(places.root, namespace)));
+  removeAtomically(places.root, idOf(index));
 };
 
 /** What a shim costs: its bundle is read, its log held open, and it is asked two questions. */
 const askLiveShim = async (places: Places, index: number): Promise<void> => {
-  within(inNamespace(places.state, idOf(index)), (at) => {
-    list(at);
-    readWhole(`${at}/shim-binary-path`);
-    readWhole(`${at}/address`);
-    fs.readlinkSync(`${at}/work`);
+  within(namespaceIn(places.state), idOf(index), (bundle) => {
+    list(bundle);
+    readWhole(bundle, 'shim-binary-path');
+    readWhole(bundle, 'address');
+    of('readlink', Native.readLinkAt(bundle, 'work'));
   });
-  within(inNamespace(places.state, idOf(index)), (at) => {
-    const held = fs.openSync(`${at}/log`, O_PATH);
-    fs.fstatSync(held);
-    fs.openSync(`/proc/self/fd/${held}`, O_RDWR | O_NONBLOCK);
-    fs.closeSync(held);
+  within(namespaceIn(places.state), idOf(index), (bundle) => {
+    const held = open(bundle, 'log', O_PATH);
+    of('fstat', Native.fstat(held));
+    open(Native.AT_FDCWD, `/proc/self/fd/${held}`, O_RDWR | O_NONBLOCK);
+    Native.close(held);
   });
   await askShim(socketOf(places, index));
 };
@@ -155,6 +170,7 @@ export const kinds: ReadonlyArray<Kind> = [
   {
     name: 'live',
     what: 'live shims',
+    becomes: adopted,
     sizes: [500, 10, 100, 1_000, 10_000],
     shims: { afterMs: 0 },
     has: 'logs',
@@ -165,6 +181,7 @@ export const kinds: ReadonlyArray<Kind> = [
   {
     name: 'slow',
     what: 'live shims that answer after 10 ms',
+    becomes: adopted,
     sizes: [200],
     shims: { afterMs: 10 },
     has: 'logs',
@@ -173,17 +190,19 @@ export const kinds: ReadonlyArray<Kind> = [
   {
     name: 'empty',
     what: 'empty bundles',
+    becomes: discarded,
     sizes: [2_000, 1_000, 10_000],
     lay: (places, index) => fs.mkdirSync(bundleOf(places, index), { recursive: true }),
     floor: (places, index) => {
-      within(inNamespace(places.state, idOf(index)), list);
+      within(namespaceIn(places.state), idOf(index), list);
       removeRootfs(places, index);
-      removeAtomically(places.state, idOf(index), nothing);
+      removeAtomically(places.state, idOf(index));
     },
   },
   {
     name: 'orphan',
     what: 'bundles without a container',
+    becomes: discarded,
     sizes: [1_000, 10_000],
     lay: layBundle,
     floor: removeOrphan,
@@ -191,6 +210,7 @@ export const kinds: ReadonlyArray<Kind> = [
   {
     name: 'mounted',
     what: 'the same with a mounted rootfs',
+    becomes: discarded,
     sizes: [300, 1_000, 4_000],
     has: 'mounts',
     lay: layBundle,
@@ -198,17 +218,17 @@ export const kinds: ReadonlyArray<Kind> = [
   {
     name: 'stale',
     what: 'stale working directories',
+    becomes: { counted: 'workDirsRemoved', said: 'working directories removed' },
     sizes: [2_000, 1_000, 10_000],
     lay: (places, index) => fs.mkdirSync(workOf(places, index)),
     floor: (places, index) => {
-      const entry = inNamespace(places.root, idOf(index));
-      within(entry, list);
-      fs.rmdirSync(entry);
+      of('rmdir', Native.removeDirectoryAt(namespaceIn(places.root), idOf(index)));
     },
   },
   {
     name: 'dead',
     what: 'dead shims with a shell script as binary',
+    becomes: cleanedUp,
     sizes: [200],
     has: 'logs',
     lay: layShimBundle,
@@ -216,6 +236,7 @@ export const kinds: ReadonlyArray<Kind> = [
   {
     name: 'hung',
     what: 'shims that never answer',
+    becomes: cleanedUp,
     sizes: [1_000],
     shims: 'hang',
     has: 'logs',

@@ -37,16 +37,30 @@ const recoverArgs = (places: Places): ReadonlyArray<string> => {
   return [command, 'recover', '--force', '--state', state, '--root', root, '--store', `json:${store}`];
 };
 
-/** Runs the command to its end; the milliseconds that took. */
-const runCommand = (places: Places, flags: ReadonlyArray<string> = []): number => {
+/** Runs the command to its end; the milliseconds that took. What it did must be what is measured. */
+const runCommand = ({ becomes }: Kind, size: number, places: Places, flags: ReadonlyArray<string> = []): number => {
   const started = performance.now();
-  const { status, stdout, stderr } = spawnSync(process.execPath, [...flags, ...recoverArgs(places)], {
-    encoding: 'utf8',
-    maxBuffer: 1 << 28,
-  });
+  const { status, stdout, stderr } = spawnSync(
+    ...withDescriptors(process.execPath, [...flags, ...recoverArgs(places)]),
+    {
+      encoding: 'utf8',
+      maxBuffer: 1 << 28,
+    },
+  );
   const ms = performance.now() - started;
-  if (status !== 0) throw new Error(`recover ended with ${status}: ${stdout.slice(0, 2_000)}${stderr.slice(-2_000)}`);
+  const last = stdout.trim().split('\n').at(-1) ?? '';
+  if (status !== 0 || !last.startsWith(`recover: ${size} ${becomes.said}, in `))
+    throw new Error(`recover ended with ${status}: ${last}${stderr.slice(-2_000)}`);
   return ms;
+};
+
+const runInProcess = ({ becomes }: Kind, size: number, places: Places): unknown => {
+  const printed = runScript('inProcess.js', [...directoriesOf(places), String(size)]);
+  const summary: unknown =
+    typeof printed === 'object' && printed !== null ? Reflect.get(printed, 'summary') : undefined;
+  if (numberIn(summary, becomes.counted) !== size)
+    throw new Error(`not all ${becomes.said}: ${JSON.stringify(summary)}`);
+  return printed;
 };
 
 /** Writes down, when the process ends, how much memory it had at the most. */
@@ -55,9 +69,9 @@ const tellPeak = (file: string): string =>
     `import { writeFileSync } from 'node:fs'; process.on('exit', () => writeFileSync(${JSON.stringify(file)}, String(process.resourceUsage().maxRSS)));`,
   )}`;
 
-const peakOfCommand = (places: Places): number => {
+const peakOfCommand = (kind: Kind, size: number, places: Places): number => {
   const file = path.join(places.base, 'peak');
-  runCommand(places, ['--import', tellPeak(file)]);
+  runCommand(kind, size, places, ['--import', tellPeak(file)]);
   return Number(fs.readFileSync(file, 'utf8')) / 1_024;
 };
 
@@ -95,7 +109,7 @@ const inWorld = async <A>(kind: Kind, size: number, use: (places: Places) => Pro
   try {
     return await use(places);
   } finally {
-    shims?.kill();
+    for (const child of shims) child.kill();
     takeAway(places);
     fs.rmSync(base, { recursive: true, force: true });
   }
@@ -114,14 +128,14 @@ export const measure = (kind: Kind, size: number, runs: number, daemons: Readonl
     const floors: Array<number> = [];
     const byDaemon = daemons.map((daemon) => ({ daemon, times: new Array<number>() }));
     for (let run = 0; run < runs; run += 1) {
-      commands.push(await afresh(() => runCommand(places)));
-      inProcess.push(await afresh(() => runScript('inProcess.js', directoriesOf(places))));
+      commands.push(await afresh(() => runCommand(kind, size, places)));
+      inProcess.push(await afresh(() => runInProcess(kind, size, places)));
       if (kind.floor !== undefined)
         floors.push(numberIn(await afresh(() => runScript('floor.js', [kind.name, places.base, String(size)])), 'ms'));
       for (const { daemon, times } of isWorthWaiting(kind, size) ? byDaemon : [])
         times.push(await afresh(() => loadPhase(daemon, places)));
     }
-    const peakMiB = await afresh(() => peakOfCommand(places));
+    const peakMiB = await afresh(() => peakOfCommand(kind, size, places));
     return {
       kind: kind.name,
       size,
@@ -150,7 +164,7 @@ export const systemCalls = async (kind: Kind): Promise<SystemCalls | undefined> 
   const countedOf = (size: number) =>
     inWorld(kind, size, async (places) => {
       lay(kind, places, size);
-      const recovery = countSystemCalls('inProcess.js', directoriesOf(places));
+      const recovery = countSystemCalls('inProcess.js', [...directoriesOf(places), String(size)]);
       takeAway(places);
       lay(kind, places, size);
       const floor =

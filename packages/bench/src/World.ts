@@ -39,18 +39,25 @@ export const withDescriptors = (program: string, args: ReadonlyArray<string>): [
 
 const shims = path.join(import.meta.dirname, 'shims.js');
 
-/** The shims of a kind, once all of them listen; undefined where it has none. */
-export const startShims = async (
-  { shims: behaviour }: Kind,
-  { base }: Places,
-  size: number,
-): Promise<ChildProcess | undefined> => {
-  if (behaviour === undefined) return undefined;
-  const args = [shims, base, String(size), behaviour === 'hang' ? 'hang' : String(behaviour.afterMs)];
+/** Each needs two descriptors of its process, which is not given any number of them. */
+const shimsInProcess = 2_500;
+
+const startSome = async (kind: Kind, { base }: Places, first: number, count: number): Promise<ChildProcess> => {
+  const behaviour = kind.shims === 'hang' ? 'hang' : String(kind.shims?.afterMs ?? 0);
+  const args = [shims, base, String(first), String(count), behaviour];
   const child = spawn(...withDescriptors(process.execPath, args), { stdio: ['pipe', 'pipe', 'inherit'] });
   await new Promise<void>((resolve, reject) => {
     child.stdout.once('data', () => resolve());
     child.once('exit', (code) => reject(new Error(`the shims ended with ${code}`)));
   });
   return child;
+};
+
+/** The shims of a kind, once all of them listen: the processes that they are, none where it has none. */
+export const startShims = async (kind: Kind, places: Places, size: number): Promise<ReadonlyArray<ChildProcess>> => {
+  if (kind.shims === undefined) return [];
+  const children: Array<ChildProcess> = [];
+  for (let first = 0; first < size; first += shimsInProcess)
+    children.push(await startSome(kind, places, first, Math.min(shimsInProcess, size - first)));
+  return children;
 };

@@ -1,4 +1,5 @@
-/** One recovery in a process that is warm: `node inProcess.js STATE ROOT STORE`; prints what it cost as JSON. */
+/** One recovery in a process that is warm: `node inProcess.js STATE ROOT STORE BUNDLES`; prints what it cost as JSON. */
+import * as fs from 'node:fs';
 import { monitorEventLoopDelay, performance } from 'node:perf_hooks';
 import { linuxCapabilities, linuxSettings, daemonProgramSearch } from '@shim-recovery/node-effects/interpreter';
 import { openJsonStore } from '@shim-recovery/node-effects/JsonStore';
@@ -6,7 +7,7 @@ import * as B from '@shim-recovery/core/ByteString';
 import * as Recovery from '@shim-recovery/core/Recovery';
 import * as E from 'fp-ts/lib/Either.js';
 
-const [state = '', root = '', store = ''] = process.argv.slice(2);
+const [state = '', root = '', store = '', bundles = '0'] = process.argv.slice(2);
 
 const opened = openJsonStore(store);
 if (E.isLeft(opened)) throw new Error(opened.left);
@@ -20,7 +21,15 @@ const capabilities = linuxCapabilities({
     debug: false,
   },
 });
-const settings = linuxSettings({ state, root, programSearch: daemonProgramSearch(publishBinary) });
+
+/** How many descriptors this process may have. */
+const mostDescriptors = Number(/^Max open files\s+(\d+)/m.exec(fs.readFileSync('/proc/self/limits', 'utf8'))?.[1]);
+
+const settings = {
+  ...linuxSettings({ state, root, programSearch: daemonProgramSearch(publishBinary) }),
+  // As a daemon does, unless there are not enough for a connection and a log of each.
+  staysAttached: 2 * Number(bundles) + 500 < mostDescriptors,
+};
 
 const delay = monitorEventLoopDelay({ resolution: 1 });
 delay.enable();

@@ -1,12 +1,12 @@
 /**
- * A process that is all the shims of a world: `node shims.js BASE SIZE AFTER_MS|hang`; says `ready`, ends with its stdin.
+ * A process that is many shims of a world: `node shims.js BASE FIRST COUNT AFTER_MS|hang`; says `ready`, ends with its stdin.
  * It answers with bytes that were made beforehand: what is measured is the one who asks.
  */
 import * as fs from 'node:fs';
 import * as net from 'node:net';
 import { placesIn, socketOf } from './Kinds.js';
 
-const [base = '', size = '0', behaviour = '0'] = process.argv.slice(2);
+const [base = '', first = '0', count = '0', behaviour = '0'] = process.argv.slice(2);
 const places = placesIn(base);
 const afterMs = Number(behaviour);
 
@@ -54,13 +54,13 @@ const serve = (socket: net.Socket): void => {
 
 fs.mkdirSync(places.sockets, { recursive: true });
 const listening = Array.from(
-  { length: Number(size) },
+  { length: Number(count) },
   (_, index) =>
     new Promise<void>((resolve, reject) =>
       net
         .createServer(serve)
         .once('error', reject)
-        .listen({ path: socketOf(places, index), backlog: 128 }, resolve),
+        .listen({ path: socketOf(places, Number(first) + index), backlog: 128 }, resolve),
     ),
 );
 await Promise.all(listening);

@@ -24,18 +24,20 @@ export const atMost = (limit: number): (<A>(task: Task<A>) => Task<A>) => {
 };
 
 /**
- * Lets no more than `limit` tasks be busy at once. When none of them has ended for as long as `patience` takes, all of them
- * are waiting rather than busy: they make room for others, and go on. So what answers quickly is begun in small portions, and
- * what never answers keeps nobody. A limit below one counts as one.
+ * Lets no more than `limit` tasks be busy at once. When none of them has ended for as long as `patience` takes, and it says that
+ * this was long enough for an answer to be noticed, all of them are waiting rather than busy: they make room for others, and go on. So what answers quickly is begun in small portions, and
+ * what never answers keeps nobody: as long as none ends, each portion is twice as large as the one before. A limit below one
+ * counts as one.
  */
 export const atMostBusy = ({
   limit,
   patience,
 }: {
   readonly limit: number;
-  readonly patience: Task<void>;
+  readonly patience: Task<boolean>;
 }): (<A>(task: Task<A>) => Task<A>) => {
-  const atOnce = Math.max(1, limit);
+  const first = Math.max(1, limit);
+  let portion = first;
   const waiting = new Set<() => void>();
   const busy = new Set<object>();
   let ended = 0;
@@ -43,7 +45,7 @@ export const atMostBusy = ({
 
   const admit = (): void => {
     for (const start of waiting) {
-      if (busy.size >= atOnce) return;
+      if (busy.size >= portion) return;
       waiting.delete(start);
       start();
     }
@@ -54,8 +56,11 @@ export const atMostBusy = ({
     isWatched = true;
     while (waiting.size > 0) {
       const before = ended;
-      await patience();
-      if (ended === before) busy.clear();
+      const isEnough = await patience();
+      if (ended === before && isEnough) {
+        busy.clear();
+        portion *= 2;
+      }
       admit();
     }
     isWatched = false;
@@ -69,6 +74,7 @@ export const atMostBusy = ({
           busy.add(one);
           const end = (): void => {
             ended++;
+            portion = first;
             busy.delete(one);
             admit();
           };
@@ -76,7 +82,7 @@ export const atMostBusy = ({
           running.then(resolve, reject);
           running.then(end, end);
         };
-        if (waiting.size === 0 && busy.size < atOnce) return start();
+        if (waiting.size === 0 && busy.size < portion) return start();
         waiting.add(start);
         void watch();
       });

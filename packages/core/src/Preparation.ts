@@ -191,13 +191,22 @@ export const surveyOne =
     );
 
 /** After how long without any answer those that were asked count as waiting, in milliseconds. */
-const patienceMs = 10;
+const patienceMs = 5;
+
+/** Says whether that was all: where it took much longer, we were too busy ourselves to notice an answer. */
+const waitForAnswers =
+  ({ sleep, elapsedMs }: Capabilities['clock']): T.Task<boolean> =>
+  async () => {
+    const startedMs = elapsedMs();
+    await sleep(patienceMs)();
+    return elapsedMs() - startedMs < 2 * patienceMs;
+  };
 
 /** Does it for each of them: the quick in small portions, the slow all at once. */
 export const forEachAsked =
   <A, C>({ clock }: Capabilities, { bounds }: Settings, ask: (item: A) => T.Task<C>) =>
   (items: ReadonlyArray<A>): T.Task<ReadonlyArray<C>> => {
-    const inPortions = atMostBusy({ limit: bounds.busy, patience: clock.sleep(patienceMs) });
+    const inPortions = atMostBusy({ limit: bounds.busy, patience: waitForAnswers(clock) });
     return traverse({ limit: bounds.waiting, breathe: clock.breathe }, (item: A) => inPortions(ask(item)))(items);
   };
 

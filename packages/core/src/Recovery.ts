@@ -19,7 +19,7 @@ import type { BundleKey } from './BundleDirectory.js';
 import { carryOut, carryOutDisconnect, type Executor, removalOfWork } from './Execution.js';
 import type { BundleEvidence } from './Evidence.js';
 import { everything, type Mandate } from './Mandate.js';
-import type { Plan } from './Plan.js';
+import type { BundlePlan, Plan } from './Plan.js';
 import type { Policy } from './Policy.js';
 import * as Preparation from './Preparation.js';
 import {
@@ -194,16 +194,23 @@ const carryOutAll =
         const { namespace, id } = evidence;
         capabilities.trace.tell({ _tag: 'BundleCarriedOut', namespace, id })();
       };
-    const isLeftover = ({ plan: { verdict } }: Prepared): boolean => verdict.reason === 'leftover';
+    const leftovers: Array<Prepared> = [];
+    const asking: Array<Prepared> = [];
+    const others: Array<Prepared> = [];
+    const queueOf = ({ verdict, steps }: BundlePlan): Array<Prepared> => {
+      if (verdict.reason === 'leftover') return leftovers;
+      return asksShim(steps) ? asking : others;
+    };
+    for (const bundle of bundles) {
+      const turn = breathe();
+      if (turn !== undefined) await turn;
+      queueOf(bundle.plan).push(bundle);
+    }
     // First, and one by one in their order: each is moved behind one more dot, where none must stand any more (H11).
-    await traverse({ limit: 1, breathe }, one)(bundles.filter(isLeftover))();
-    const rest = bundles.filter((bundle) => !isLeftover(bundle));
-    const [asking, others] = [true, false].map((asks) =>
-      rest.filter(({ plan: { steps } }) => asksShim(steps) === asks),
-    );
+    await traverse({ limit: 1, breathe }, one)(leftovers)();
     await Promise.all([
-      forEachAsked(capabilities, settings, one)(asking ?? [])(),
-      traverse({ limit: settings.bounds.files, breathe }, one)(others ?? [])(),
+      forEachAsked(capabilities, settings, one)(asking)(),
+      traverse({ limit: settings.bounds.files, breathe }, one)(others)(),
     ]);
   };
 

@@ -51,7 +51,7 @@ export interface Settings {
 export const defaultTimeouts: Timeouts = { loadMs: 5_000, cleanUpMs: 5_000, shutdownMs: 3_000, storeMs: 5_000 };
 
 /** Bounds that suit a machine of two cores. */
-export const defaultBounds: Bounds = { waiting: 4_096, busy: 64, binaries: 2, files: 32 };
+export const defaultBounds: Bounds = { waiting: 4_096, busy: 32, binaries: 2, files: 32 };
 
 /** Settings with the reference's policy, time-outs and bounds. */
 export const settingsFor = (about: Pick<Settings, 'state' | 'root' | 'programSearch'>): Settings => ({

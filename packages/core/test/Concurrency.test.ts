@@ -96,8 +96,8 @@ describe('atMostBusy', () => {
           const inPortions = atMostBusy({
             limit,
             patience: () =>
-              new Promise<void>((resolve) => {
-                looseOnes = [...looseOnes, resolve];
+              new Promise<boolean>((resolve) => {
+                looseOnes = [...looseOnes, () => resolve(true)];
               }),
           });
           let begun = 0;
@@ -128,13 +128,44 @@ describe('atMostBusy', () => {
     );
   });
 
+  it('begins ever larger portions while nothing answers, and small ones again once something does', async () => {
+    let lose = (): void => undefined;
+    const inPortions = atMostBusy({
+      limit: 2,
+      patience: () =>
+        new Promise<boolean>((resolve) => {
+          lose = () => resolve(true);
+        }),
+    });
+    const answers: Array<() => void> = [];
+    const all = Array.from({ length: 100 }, () =>
+      inPortions(() => new Promise<void>((resolve) => answers.push(resolve)))(),
+    );
+    const begun: Array<number> = [];
+    for (let rounds = 0; rounds < 4; rounds++) {
+      await settled();
+      begun.push(answers.length);
+      lose();
+    }
+    await settled();
+    expect(begun).toEqual([2, 2 + 4, 2 + 4 + 8, 2 + 4 + 8 + 16]);
+    for (const answer of answers.splice(0)) answer();
+    await settled();
+    expect(answers).toHaveLength(2);
+    while (answers.length > 0) {
+      for (const answer of answers.splice(0)) answer();
+      await settled();
+    }
+    await Promise.all(all);
+  });
+
   it('begins no more than the limit as long as answers come, however long that takes', async () => {
     let lose = (): void => undefined;
     const inPortions = atMostBusy({
       limit: 2,
       patience: () =>
-        new Promise<void>((resolve) => {
-          lose = resolve;
+        new Promise<boolean>((resolve) => {
+          lose = () => resolve(true);
         }),
     });
     const answers: Array<() => void> = [];
@@ -155,6 +186,20 @@ describe('atMostBusy', () => {
     }
     await Promise.all(all);
     expect(most).toBe(2);
+  });
+
+  it('waits on where its patience was not enough', async () => {
+    let begun = 0;
+    let rounds = 0;
+    const inPortions = atMostBusy({ limit: 1, patience: async () => ++rounds > 3 });
+    const all = [0, 1].map(() =>
+      inPortions(async () => {
+        begun++;
+        await settled();
+        expect(rounds > 3 || begun === 1).toBe(true);
+      })(),
+    );
+    await Promise.all(all);
   });
 
   it('hands on what a task throws', async () => {

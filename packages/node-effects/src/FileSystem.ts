@@ -17,6 +17,7 @@ import {
 import * as B from '@shim-recovery/core/ByteString';
 import * as E from 'fp-ts/lib/Either.js';
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
+import { systemClock } from './Clock.js';
 import { errnoIn } from './Errno.js';
 import {
   AT_FDCWD,
@@ -151,6 +152,9 @@ const entryOf = (directory: number, { name: text, type }: RawEntry): DirectoryEn
   return E.isLeft(status) ? undefined : { name, kind: kindOf(status.right) };
 };
 
+/** After how many entries of a directory it is seen whether anybody else waits. */
+const entriesInTurn = 512;
+
 const list =
   (directory: Directory): TaskEither<FileError, ReadonlyArray<DirectoryEntry>> =>
   async () => {
@@ -160,6 +164,7 @@ const list =
     if (E.isLeft(told)) return E.left(systemError('list', directory.path, told.left));
     const entries: Array<DirectoryEntry> = [];
     for (const raw of told.right) {
+      if (entries.length % entriesInTurn === entriesInTurn - 1) await systemClock.breathe();
       const entry = entryOf(descriptor.right, raw);
       if (entry !== undefined) entries.push(entry);
     }

@@ -1,5 +1,4 @@
 /** The kernel's mount table, and unmounting without following symlinks (SPEC 7). */
-import { execFile } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as B from '@shim-recovery/core/ByteString';
 import { atMost } from '@shim-recovery/core/Concurrency';
@@ -97,9 +96,11 @@ const resolve =
       ),
     );
 
-const runHelper = (helper: string, path: B.ByteString): Promise<string | undefined> =>
-  new Promise((resolve) => {
-    if (!B.isText(path)) return resolve('its path is not valid UTF-8');
+const runHelper = async (helper: string, path: B.ByteString): Promise<string | undefined> => {
+  if (!B.isText(path)) return 'its path is not valid UTF-8';
+  // Seldom needed, and the start of every command is waited for.
+  const { execFile } = await import('node:child_process');
+  return new Promise((resolve) =>
     execFile(
       helper,
       ['-u', B.toText(path)],
@@ -108,8 +109,9 @@ const runHelper = (helper: string, path: B.ByteString): Promise<string | undefin
         if (error === null) resolve(undefined);
         else resolve(`${helper}: ${stderr.trim() === '' ? error.message : stderr.trim()}`);
       },
-    );
-  });
+    ),
+  );
+};
 
 const unmountFuse =
   (path: B.ByteString): TaskEither<MountError, void> =>

@@ -60,10 +60,11 @@ interface Functions {
 interface Library extends Functions {
   readonly errno: () => number;
   readonly umount2: (path: KernelName, flags: number) => Promise<E.Either<string, number>>;
+  readonly fcntl: (descriptor: number, command: number, argument: number) => Promise<E.Either<string, number>>;
 }
 
 /** `long` and `size_t` are as wide as a pointer on every Linux. */
-const signatures: Readonly<Record<keyof Functions | 'umount2', readonly [string, ReadonlyArray<string>]>> = {
+const signatures: Readonly<Record<keyof Functions | 'umount2' | 'fcntl', readonly [string, ReadonlyArray<string>]>> = {
   openat: ['int', ['int', 'const char *', 'int', 'uint']],
   close: ['int', ['int']],
   statx: ['int', ['int', 'const char *', 'int', 'uint', 'void *']],
@@ -92,6 +93,7 @@ const signatures: Readonly<Record<keyof Functions | 'umount2', readonly [string,
   waitid: ['int', ['int', 'int', 'void *', 'int']],
   waitpid: ['int', ['int', 'void *', 'int']],
   umount2: ['int', ['const char *', 'int']],
+  fcntl: ['int', ['int', 'int', 'int']],
 };
 
 const errnoNames = new Map(Object.entries(os.constants.errno).map(([name, number]) => [number, name]));
@@ -109,7 +111,16 @@ const load = (): Library => {
     const [result, parameters] = signatures[name];
     return libc.func(name, result, [...parameters]);
   };
-  const umount2 = named('umount2');
+  /** Made in a thread. errno belongs to that; koffi hands it over inside the callback only. */
+  const inThread =
+    (name: 'umount2' | 'fcntl') =>
+    (...args: ReadonlyArray<unknown>): Promise<E.Either<string, number>> =>
+      new Promise((resolve) => {
+        threaded[name].async(...args, (_: unknown, result: unknown) =>
+          resolve(Number(result) === -1 ? E.left(errnoName(koffi.errno())) : E.right(Number(result))),
+        );
+      });
+  const threaded = { umount2: named('umount2'), fcntl: named('fcntl') };
   return {
     errno: () => koffi.errno(),
     openat: named('openat'),
@@ -139,13 +150,8 @@ const load = (): Library => {
     sigfillset: named('sigfillset'),
     waitid: named('waitid'),
     waitpid: named('waitpid'),
-    umount2: (path, flags) =>
-      new Promise((resolve) => {
-        // errno belongs to the thread that made the call; koffi hands it over inside this callback only.
-        umount2.async(path, flags, (_: unknown, result: unknown) =>
-          resolve(Number(result) === -1 ? E.left(errnoName(koffi.errno())) : E.right(Number(result))),
-        );
-      }),
+    umount2: inThread('umount2'),
+    fcntl: inThread('fcntl'),
   };
 };
 
@@ -182,6 +188,7 @@ const missing: Library = {
   waitid: refuse,
   waitpid: refuse,
   umount2: async () => E.left('ENOSYS'),
+  fcntl: async () => E.left('ENOSYS'),
 };
 
 let loaded: { readonly library: Library; readonly problem: string | undefined } | undefined;
@@ -222,6 +229,23 @@ export const openAt = (directory: number, name: KernelName, flags: number, mode 
 /** `close(2)`. The descriptor is gone, whatever the kernel says. */
 export const close = (descriptor: number): void => {
   native().close(descriptor);
+};
+
+const F_DUPFD_CLOEXEC = 1030;
+
+/** How many descriptors there is to be room for; the second where a process may not have so many. */
+const roomFor: ReadonlyArray<number> = [16_384, 4_096];
+
+/**
+ * Makes room for thousands of descriptors, in a thread of its own. The kernel doubles a process's table when it is full, and
+ * as there are several threads, whoever opened one too many waits each time until all processors have looked up from their
+ * work: ten milliseconds and more, of the one thread that everybody else here waits for.
+ */
+export const makeRoomForDescriptors = async (): Promise<void> => {
+  for (const descriptors of roomFor) {
+    const copy = await native().fcntl(0, F_DUPFD_CLOEXEC, descriptors);
+    if (E.isRight(copy)) return close(copy.right);
+  }
 };
 
 /** What `statx(2)` says of a file. */

@@ -1,6 +1,7 @@
 /** Dials shims over ttrpc or gRPC, whichever the bundle's address asks for (SPEC 9). */
 import { atMost } from '@shim-recovery/core/Concurrency';
 import type { ShimConnector } from '@shim-recovery/core/ShimConnector';
+import { makeRoomForDescriptors } from './Native.js';
 
 /**
  * How many dials over ttrpc are under way at once. Far more would only fill the backlogs of shared shims. A unix socket
@@ -8,11 +9,16 @@ import type { ShimConnector } from '@shim-recovery/core/ShimConnector';
  */
 const maxDials = 64;
 
+/** A host with so many shims may have many more, each with a connection and a log. */
+const manyDials = 16;
+
 /** A connector with its own bound. Both protocols are loaded when first needed: most runs need one, or none. */
 export const makeShimConnector = (): ShimConnector => {
   const inTurn = atMost(maxDials);
+  let dials = 0;
   return {
     dial: (dialling) => {
+      if (++dials === manyDials) void makeRoomForDescriptors();
       switch (dialling.target.protocol) {
         case 'ttrpc':
           return inTurn(async () => {
