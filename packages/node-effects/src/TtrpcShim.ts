@@ -5,6 +5,7 @@ import type { ShimError, ShimSession } from '@shim-recovery/core/ShimConnector';
 import { pipe } from 'fp-ts/lib/function.js';
 import * as O from 'fp-ts/lib/Option.js';
 import * as TE from 'fp-ts/lib/TaskEither.js';
+import { makeIncoming } from './Incoming.js';
 import { type TaskConnection, taskSession } from './TaskService.js';
 import { clientOver, type TtrpcClient } from './ttrpc/Client.js';
 import { connectUnix } from './UnixSocket.js';
@@ -32,8 +33,10 @@ const taskConnection = ({ namespace, target }: Dialling, client: TtrpcClient): T
 /** Dials; nothing is asked yet. */
 export const dialTtrpc =
   (retryDelaysMs: ReadonlyArray<number>) =>
-  (dialling: Dialling): TE.TaskEither<ShimError, ShimSession> =>
-    pipe(
-      connectUnix(retryDelaysMs)({ name: dialling.target.socket, timeoutMs: dialling.timeoutMs }),
-      TE.map((socket) => taskSession(taskConnection(dialling, clientOver(socket)))),
+  (dialling: Dialling): TE.TaskEither<ShimError, ShimSession> => {
+    const incoming = makeIncoming();
+    return pipe(
+      connectUnix(retryDelaysMs, { incoming })({ name: dialling.target.socket, timeoutMs: dialling.timeoutMs }),
+      TE.map((socket) => taskSession(taskConnection(dialling, clientOver(socket, incoming)))),
     );
+  };

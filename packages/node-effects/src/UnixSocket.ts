@@ -1,6 +1,6 @@
 /** Connecting to a unix socket by the exact bytes of its name (SPEC 9.5). */
 import { closeSync, openSync } from 'node:fs';
-import { connect, Socket } from 'node:net';
+import { connect, type OnReadOpts, Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { showSocket, type SocketName } from '@shim-recovery/core/Bootstrap';
 import * as B from '@shim-recovery/core/ByteString';
@@ -8,6 +8,7 @@ import type { ShimError } from '@shim-recovery/core/ShimConnector';
 import * as E from 'fp-ts/lib/Either.js';
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
 import { errnoIn } from './Errno.js';
+import type { Incoming } from './Incoming.js';
 
 /** The longest name that the kernel's address has room for, beside the NUL before an abstract name or after a path. */
 export const maxSocketNameBytes = 107;
@@ -30,10 +31,15 @@ export interface Connecting {
   readonly timeoutMs: number;
 }
 
-/** Whether a path is followed that is longer than an address has room for; `connect` itself refuses it. */
-interface Reach {
-  readonly anyLength: boolean;
+interface ConnectionOptions {
+  /** Whether a path is followed that is longer than an address has room for; `connect` itself refuses it. */
+  readonly anyLength?: boolean;
+  /** How what comes is taken, where it is not read as a stream. */
+  readonly incoming?: Incoming;
 }
+
+const taking = (incoming: Incoming | undefined): { readonly onread?: OnReadOpts } =>
+  incoming === undefined ? {} : { onread: incoming.onread };
 
 type Connection = E.Either<ShimError, Socket>;
 
@@ -59,43 +65,53 @@ const outcomeOf = ({ name, timeoutMs }: Connecting, socket: Socket): Promise<Con
  * Node takes a path as text and encodes it as UTF-8. A path of other bytes is first taken hold of, which needs no text,
  * and then reached through its descriptor; and so is one that is too long, where any length will do.
  */
-const connectPath = async (connecting: Connecting, path: B.ByteString, { anyLength }: Reach): Promise<Connection> => {
+const connectPath = async (
+  connecting: Connecting,
+  path: B.ByteString,
+  { anyLength = false, incoming }: ConnectionOptions,
+): Promise<Connection> => {
   const { name } = connecting;
+  const connectTo = (text: string): Socket => connect({ path: text, ...taking(incoming) });
   // Node 20 cuts off a longer path, and connects to whatever the shorter one names.
   const isTooLong = path.length > maxSocketNameBytes;
   if (path === '' || path.includes('\0') || (isTooLong && !anyLength)) return dialFailed(name, 'EINVAL');
-  if (B.isText(path) && !isTooLong) return outcomeOf(connecting, connect({ path: B.toText(path) }));
+  if (B.isText(path) && !isTooLong) return outcomeOf(connecting, connectTo(B.toText(path)));
   const held = E.tryCatch(() => openSync(Buffer.from(B.toBytes(path)), openPathOnly), errnoIn);
   if (E.isLeft(held)) return dialFailed(name, held.left);
-  const outcome = await outcomeOf(connecting, connect({ path: `/proc/self/fd/${held.right}` }));
+  const outcome = await outcomeOf(connecting, connectTo(`/proc/self/fd/${held.right}`));
   closeSync(held.right);
   return outcome;
 };
 
 /** Node 20 pads abstract names to the full length of an address, which is another name: connected natively instead. */
-const connectAbstractName = async (name: SocketName, abstractName: B.ByteString): Promise<Connection> => {
+const connectAbstractName = async (
+  name: SocketName,
+  abstractName: B.ByteString,
+  { incoming }: ConnectionOptions,
+): Promise<Connection> => {
   if (abstractName === '') return dialFailed(name, 'ECONNREFUSED');
   if (abstractName.length > maxSocketNameBytes) return dialFailed(name, 'EINVAL');
   const { connectAbstract } = await import('./Native.js');
   const descriptor = connectAbstract(B.toBytes(abstractName));
   if (E.isLeft(descriptor)) return dialFailed(name, descriptor.left);
-  return E.right(new Socket({ fd: descriptor.right, readable: true, writable: true }));
+  const options = { fd: descriptor.right, readable: true, writable: true, ...taking(incoming) };
+  return E.right(new Socket(options));
 };
 
-const connectOnce = (connecting: Connecting, reach: Reach): Promise<Connection> =>
+const connectOnce = (connecting: Connecting, options: ConnectionOptions): Promise<Connection> =>
   connecting.name._tag === 'Path'
-    ? connectPath(connecting, connecting.name.path, reach)
-    : connectAbstractName(connecting.name, connecting.name.name);
+    ? connectPath(connecting, connecting.name.path, options)
+    : connectAbstractName(connecting.name, connecting.name.name, options);
 
 /** Connects, within the time-out. The socket has not been read from yet. `DialFailed` names the errno. */
 export const connectUnix =
-  (retryDelaysMs: ReadonlyArray<number>, reach: Reach = { anyLength: false }) =>
+  (retryDelaysMs: ReadonlyArray<number>, options: ConnectionOptions = {}) =>
   (connecting: Connecting): TaskEither<ShimError, Socket> =>
   async () => {
     const endMs = performance.now() + connecting.timeoutMs;
     for (const delayMs of [...retryDelaysMs, Infinity]) {
       const remainingMs = endMs - performance.now();
-      const connection = await connectOnce(connecting, reach);
+      const connection = await connectOnce(connecting, options);
       const isBacklogFull =
         E.isLeft(connection) && connection.left._tag === 'DialFailed' && connection.left.code === 'EAGAIN';
       if (!isBacklogFull || delayMs > remainingMs) return connection;

@@ -12,6 +12,7 @@ import * as E from 'fp-ts/lib/Either.js';
 import { pipe } from 'fp-ts/lib/function.js';
 import type { Task } from 'fp-ts/lib/Task.js';
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
+import type { Incoming } from '../Incoming.js';
 import { decode, encode, showMalformedMessage } from '../protobuf/Message.js';
 import { Request, Response } from '../protobuf/TtrpcMessages.js';
 import {
@@ -98,8 +99,8 @@ const requestFrame = (streamId: number, call: UnaryCall, timeoutMs: number): Fra
   }),
 });
 
-/** Takes over a connected socket, which must not have been read from yet. */
-export const clientOver = (socket: Socket): TtrpcClient => {
+/** Takes over a connected socket that hands over what comes, of which nothing has come yet. */
+export const clientOver = (socket: Socket, incoming: Incoming): TtrpcClient => {
   const decoder = makeFrameDecoder();
   const pending = new Map<number, (outcome: Outcome) => void>();
   let nextStreamId = 1;
@@ -144,7 +145,7 @@ export const clientOver = (socket: Socket): TtrpcClient => {
     silence = setTimeout(() => socket.resume(), Math.min(silences * silenceMs, longestSilenceMs));
   };
 
-  socket.on('data', (chunk) => {
+  incoming.receive = (chunk) => {
     unaskedBytes += chunk.length;
     for (const event of decoder.push(chunk)) {
       const finish = pending.get(streamIdOf(event));
@@ -156,7 +157,7 @@ export const clientOver = (socket: Socket): TtrpcClient => {
       }
     }
     payForTheUnasked();
-  });
+  };
   // The peer will answer no more: what is still unsent, even if it cannot be sent, must not keep the connection.
   socket.on('end', () => socket.destroy());
   // Whatever went wrong, 'close' follows.

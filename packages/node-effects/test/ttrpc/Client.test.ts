@@ -4,6 +4,7 @@ import * as fc from 'fast-check';
 import * as E from 'fp-ts/lib/Either.js';
 import * as O from 'fp-ts/lib/Option.js';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { makeIncoming } from '../../src/Incoming.js';
 import { encode } from '../../src/protobuf/Message.js';
 import { Response } from '../../src/protobuf/TtrpcMessages.js';
 import { clientOver, type TtrpcClient, type UnaryCall } from '../../src/ttrpc/Client.js';
@@ -20,9 +21,10 @@ const call = (changes: Partial<UnaryCall> = {}): UnaryCall => ({
 
 const clientOf = async (behaviour: RawBehaviour): Promise<{ readonly shim: RawShim; readonly client: TtrpcClient }> => {
   const shim = await rawShim(behaviour);
-  const socket = connect({ path: shim.path });
+  const incoming = makeIncoming();
+  const socket = connect({ path: shim.path, onread: incoming.onread });
   await new Promise((resolve) => socket.once('connect', resolve));
-  const client = clientOver(socket);
+  const client = clientOver(socket, incoming);
   onTestFinished(() => client.close());
   return { shim, client };
 };
@@ -150,7 +152,7 @@ describe('Client', () => {
     const socket = connect({ path: shim.path });
     await new Promise((resolve) => socket.once('connect', resolve));
     await new Promise((resolve) => socket.once('close', resolve).destroy());
-    const client = clientOver(socket);
+    const client = clientOver(socket, makeIncoming());
     await client.disconnected();
     expect(await client.call(call())()).toMatchObject(failed.closed);
   });
