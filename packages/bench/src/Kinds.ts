@@ -106,7 +106,10 @@ const within = (directory: number, name: string, use: (directory: number) => voi
   Native.close(descriptor);
 };
 
-const list = (directory: number): ReadonlyArray<Native.RawEntry> => of('getdents', Native.readEntries(directory));
+const list = (directory: number): void => {
+  of('lseek', Native.rewind(directory));
+  while (of('getdents', Native.readSomeEntries(directory)).length > 0);
+};
 
 const bytes = Buffer.allocUnsafe(4096);
 

@@ -27,10 +27,17 @@ export interface OpenShim {
   session: ShimSession | undefined;
   logPipe: LogPipe | undefined;
   /** What was asked so far, whichever policy asked: it is not asked twice, nor a shim dialled twice. */
-  readonly asked: Map<string, { readonly answers: Answers; readonly session: ShimSession | undefined }>;
+  asked: ReadonlyMap<string, { readonly answers: Answers; readonly session: ShimSession | undefined }>;
 }
 
-export const nothingOpen = (): OpenShim => ({ session: undefined, logPipe: undefined, asked: new Map() });
+const nothingAsked: OpenShim['asked'] = new Map();
+
+export const nothingOpen = (): OpenShim => ({ session: undefined, logPipe: undefined, asked: nothingAsked });
+
+/** Nobody else asks about this bundle. */
+export const forgetAsked = (open: OpenShim): void => {
+  open.asked = nothingAsked;
+};
 
 /** Lets go of what is open; the shim goes on. */
 export const release =
@@ -39,7 +46,7 @@ export const release =
     for (const { session } of open.asked.values()) await session?.close();
     await open.session?.close();
     await open.logPipe?.close();
-    open.asked.clear();
+    forgetAsked(open);
     open.session = undefined;
     open.logPipe = undefined;
   };
@@ -60,6 +67,8 @@ const letGoOf: ShimSession = {
   disconnected: () => new Promise(() => undefined),
 };
 
+const letGoOfLog: LogPipe = { close: async () => undefined };
+
 /** Lets go of a shim that is going to be taken back by somebody who does not stay: its steps find it as it was. */
 export const letGo =
   (open: OpenShim): T.Task<void> =>
@@ -67,7 +76,7 @@ export const letGo =
     const hadLog = open.logPipe !== undefined;
     await release(open)();
     open.session = letGoOf;
-    if (hadLog) open.logPipe = { close: async () => undefined };
+    if (hadLog) open.logPipe = letGoOfLog;
   };
 
 /** How far asking may go. */
@@ -319,7 +328,7 @@ export const settle =
       if (before === undefined && capabilities.interrupted())
         return { evidence: known, verdict: because('interrupted') };
       const answers = before?.answers ?? (await answer(inquirer)(known, open)(question)());
-      if (before === undefined) open.asked.set(key, { answers, session: open.session });
+      if (before === undefined) open.asked = new Map([...open.asked, [key, { answers, session: open.session }]]);
       else open.session = before.session;
       known = withAnswers(answers)(known);
     }

@@ -11,7 +11,16 @@ import type { Capabilities } from './Capabilities.js';
 import { atMostBusy, traverse } from './Concurrency.js';
 import type { Answers, BundleEvidence } from './Evidence.js';
 import { type Directory, FileError, isAbsent, showFileError } from './FileSystem.js';
-import { type Inquirer, letGo, nothingOpen, type OpenShim, type Probing, release, type Settled } from './Inquiry.js';
+import {
+  type Inquirer,
+  letGo,
+  nothingOpen,
+  type OpenShim,
+  type Probing,
+  forgetAsked,
+  release,
+  type Settled,
+} from './Inquiry.js';
 import type { Mandate } from './Mandate.js';
 import { makeBudget, settleWithPatience } from './Patience.js';
 import { type BundlePlan, stepsOf } from './Plan.js';
@@ -105,7 +114,7 @@ const prepareBundle =
     const { _tag } = allowed.plan.verdict;
     if (_tag === 'Hold') await release(open)();
     if (_tag === 'Adopt' && !settings.staysAttached) await letGo(open)();
-    open.asked.clear(); // nobody else asks
+    forgetAsked(open);
     tellSettled(inquirer, allowed.plan, { [policy.name]: settled.evidence.answers });
     return { ...allowed, open };
   };

@@ -28,10 +28,11 @@ import {
   openAt,
   type RawEntry,
   read,
-  readEntries,
   readLinkAt,
   removeDirectoryAt,
+  readSomeEntries,
   renameAt,
+  rewind,
   statAt,
   type Statx,
   terminated,
@@ -152,23 +153,53 @@ const entryOf = (directory: number, { name: text, type }: RawEntry): DirectoryEn
   return E.isLeft(status) ? undefined : { name, kind: kindOf(status.right) };
 };
 
-/** After how many entries of a directory it is seen whether anybody else waits. */
-const entriesInTurn = 512;
+/** Appends entries as they are told. */
+const append = (entries: Array<DirectoryEntry>, directory: number, told: ReadonlyArray<RawEntry>): void => {
+  for (const raw of told) {
+    const entry = entryOf(directory, raw);
+    if (entry !== undefined) entries.push(entry);
+  }
+};
+
+/** Reads a large directory by a descriptor of its own, so that others have their turn in between. */
+const listByTurns = async (directory: number): Promise<E.Either<string, ReadonlyArray<DirectoryEntry>>> => {
+  const own = openAt(directory, '.', directoryFlags);
+  if (E.isLeft(own)) return own;
+  const entries: Array<DirectoryEntry> = [];
+  for (;;) {
+    const some = readSomeEntries(own.right);
+    if (E.isRight(some) && some.right.length > 0) append(entries, own.right, some.right);
+    else {
+      close(own.right);
+      return E.isLeft(some) ? some : E.right(entries);
+    }
+    await systemClock.breathe();
+  }
+};
+
+/** Most directories are read by one call, and a second one that finds nothing more. */
+const listAll = async (directory: number): Promise<E.Either<string, ReadonlyArray<DirectoryEntry>>> => {
+  const rewound = rewind(directory);
+  if (E.isLeft(rewound)) return rewound;
+  const first = readSomeEntries(directory);
+  if (E.isLeft(first)) return first;
+  const second = first.right.length === 0 ? first : readSomeEntries(directory);
+  if (E.isLeft(second)) return second;
+  if (second.right.length > 0) return listByTurns(directory);
+  const entries: Array<DirectoryEntry> = [];
+  append(entries, directory, first.right);
+  return E.right(entries);
+};
 
 const list =
   (directory: Directory): TaskEither<FileError, ReadonlyArray<DirectoryEntry>> =>
   async () => {
     const descriptor = descriptorOf(directory);
     if (E.isLeft(descriptor)) return descriptor;
-    const told = readEntries(descriptor.right);
-    if (E.isLeft(told)) return E.left(systemError('list', directory.path, told.left));
-    const entries: Array<DirectoryEntry> = [];
-    for (const raw of told.right) {
-      if (entries.length % entriesInTurn === entriesInTurn - 1) await systemClock.breathe();
-      const entry = entryOf(descriptor.right, raw);
-      if (entry !== undefined) entries.push(entry);
-    }
-    return E.right(entries.sort((first, second) => B.Ord.compare(first.name, second.name)));
+    const entries = await listAll(descriptor.right);
+    return E.isLeft(entries)
+      ? E.left(systemError('list', directory.path, entries.left))
+      : E.right(entries.right.toSorted((first, second) => B.Ord.compare(first.name, second.name)));
   };
 
 /** What is read before it is copied: nothing is awaited in between. */

@@ -357,19 +357,25 @@ const appendEntries = (entries: Array<RawEntry>, length: number): void => {
   }
 };
 
-/** All entries of an open directory, from its start. */
-export const readEntries = (directory: number): E.Either<string, ReadonlyArray<RawEntry>> => {
-  const entries: Array<RawEntry> = [];
-  if (native().lseek(directory, 0, 0) === -1) return E.left(errnoName(native().errno()));
+/** `lseek(2)` to the start. */
+export const rewind = (directory: number): E.Either<string, void> => {
+  const at = native().lseek(directory, 0, 0);
+  return at === -1 ? doneOf(-1) : done;
+};
+
+/** The next entries of an open directory, a few hundred; none at its end. */
+export const readSomeEntries = (directory: number): E.Either<string, ReadonlyArray<RawEntry>> => {
   for (;;) {
     const length = native().getdents64(directory, entriesBytes, entriesBytes.length);
     if (length === -1) {
       const code = errnoName(native().errno());
       // Of a directory that was removed while it was open; POSIX wants that to be the end of the listing.
-      return code === 'ENOENT' ? E.right(entries) : E.left(code);
+      return code === 'ENOENT' ? E.right([]) : E.left(code);
     }
-    if (length === 0) return E.right(entries);
+    const entries: Array<RawEntry> = [];
     appendEntries(entries, length);
+    // A few may have been `.` and `..` only.
+    if (length === 0 || entries.length > 0) return E.right(entries);
   }
 };
 

@@ -137,6 +137,27 @@ describe('an open directory', () => {
     expect(fs.readFileSync(path.join(outside, 'f'), 'utf8')).toBe('precious');
   });
 
+  it('is listed whole and in order, however large it is, and by several at once', async () => {
+    const directory = fresh();
+    const names = Array.from({ length: 5_000 }, (_, index) => `entry-${String(index).padStart(5, '0')}`);
+    for (const name of names) fs.symlinkSync('nowhere', path.join(directory, name));
+    await withOpen(directory, async (open) => {
+      const listings = await Promise.all(Array.from({ length: 3 }, () => files.list(open)()));
+      for (const listing of listings) expect(right(listing).map(({ name }) => name)).toEqual(names);
+      expect(right(await files.list(open)())).toHaveLength(names.length);
+    });
+  });
+
+  it('is listed as it is at that moment, each time anew', async () => {
+    const directory = fresh();
+    await withOpen(directory, async (open) => {
+      for (const expected of [[], ['a'], ['a', 'b']]) {
+        for (const name of expected) fs.writeFileSync(path.join(directory, name), '');
+        expect(right(await files.list(open)()).map(({ name }) => name)).toEqual(expected);
+      }
+    });
+  });
+
   it('is closed once and for all, also when its descriptor is used again', async () => {
     const directory = fresh();
     const opened = right(await files.openPath(B.fromText(directory))());
