@@ -179,7 +179,7 @@ export const kinds: ReadonlyArray<Kind> = [
     has: 'logs',
     lay: layShimBundle,
     floor: askLiveShim,
-    floorAtOnce: 64,
+    floorAtOnce: 32,
   },
   {
     name: 'slow',
