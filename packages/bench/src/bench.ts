@@ -20,7 +20,8 @@ const help = `pnpm bench: what a recovery costs, beside real containerds and a b
   --containerd FILE   a containerd to compare with; may be given several times (default the one on PATH);
                       tooling/containerds.sh fetches others
   --json FILE         the figures as JSON
-  --write FILE        puts the tables into a document, between its two marks
+  --write FILE        puts the tables into a document, between two marks
+  --part NAME         which two (default measured)
   --check             exit with 1 where a goal is missed or was not measured
 `;
 
@@ -34,11 +35,12 @@ const { values } = parseArgs({
     containerd: { type: 'string', multiple: true, default: ['containerd'] },
     json: { type: 'string' },
     write: { type: 'string' },
+    part: { type: 'string', default: 'measured' },
     check: { type: 'boolean' },
   },
 });
 
-const marks = ['<!-- measured: begin -->', '<!-- measured: end -->'] as const;
+const marks = [`<!-- ${values.part}: begin -->`, `<!-- ${values.part}: end -->`] as const;
 
 const putInto = (file: string, text: string): void => {
   const document = fs.readFileSync(file, 'utf8');

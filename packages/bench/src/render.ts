@@ -1,4 +1,5 @@
 /** The tables, as Markdown. */
+import * as fs from 'node:fs';
 import * as os from 'node:os';
 import type { Containerd } from './containerd.js';
 import { kinds } from './Kinds.js';
@@ -18,6 +19,20 @@ export const fastest = ({ containerdMs }: Row): number | undefined => {
   return times.length === 0 ? undefined : Math.min(...times);
 };
 
+const magics: Readonly<Record<number, string>> = {
+  0xef53: 'ext4',
+  0x01021994: 'tmpfs',
+  0x58465342: 'xfs',
+  0x9123683e: 'btrfs',
+  0x794c7630: 'overlayfs',
+};
+
+/** What kind of file system a directory is on. */
+const fileSystemOf = (directory: string): string => {
+  const { type } = fs.statfsSync(directory);
+  return magics[type] ?? `a file system of type 0x${type.toString(16)}`;
+};
+
 export const renderHead = ({
   runs,
   daemons,
@@ -27,7 +42,7 @@ export const renderHead = ({
 }): string =>
   `${new Date().toISOString().slice(0, 10)}, ${os.availableParallelism()} cores (${os.cpus()[0]?.model ?? 'unknown'}), Linux ${os.release()}, ` +
   `Node ${process.version}, ${daemons.length === 0 ? 'no containerd' : `containerd ${daemons.map(({ version }) => version).join(', ')}`}. ` +
-  `Milliseconds, medians of ${runs} alternating runs, three from 4,000 bundles on.\n`;
+  `Worlds on ${fileSystemOf(os.tmpdir())}. Milliseconds, medians of ${runs} alternating runs, three from 4,000 bundles on.\n`;
 
 export const tableHead = (daemons: ReadonlyArray<Containerd>): string => {
   const names = [
