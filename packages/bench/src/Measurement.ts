@@ -40,13 +40,10 @@ const recoverArgs = (places: Places): ReadonlyArray<string> => {
 /** Runs the command to its end; the milliseconds that took. What it did must be what is measured. */
 const runCommand = ({ becomes }: Kind, size: number, places: Places, flags: ReadonlyArray<string> = []): number => {
   const started = performance.now();
-  const { status, stdout, stderr } = spawnSync(
-    ...withDescriptors(process.execPath, [...flags, ...recoverArgs(places)]),
-    {
-      encoding: 'utf8',
-      maxBuffer: 1 << 28,
-    },
-  );
+  const { status, stdout, stderr } = spawnSync(process.execPath, [...flags, ...recoverArgs(places)], {
+    encoding: 'utf8',
+    maxBuffer: 1 << 28,
+  });
   const ms = performance.now() - started;
   const last = stdout.trim().split('\n').at(-1) ?? '';
   if (status !== 0 || !last.startsWith(`recover: ${size} ${becomes.said}, in `))
