@@ -76,7 +76,6 @@ const layShimBundle = (places: Places, index: number): void => {
 };
 
 const { O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_RDWR } = fs.constants;
-const O_PATH = 0o10000000;
 const directoryFlags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK;
 
 /** The answer of a call, which must not fail: whoever does something else than is measured is not measured. */
@@ -161,7 +160,7 @@ const askLiveShim = async (places: Places, index: number): Promise<void> => {
     of('readlink', Native.readLinkAt(bundle, 'work'));
   });
   within(namespaceIn(places.state), idOf(index), (bundle) => {
-    const held = open(bundle, 'log', O_PATH);
+    const held = open(bundle, 'log', Native.O_PATH);
     of('fstat', Native.fstat(held));
     open(Native.AT_FDCWD, `/proc/self/fd/${held}`, O_RDWR | O_NONBLOCK);
     Native.close(held);

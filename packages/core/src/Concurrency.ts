@@ -24,10 +24,10 @@ export const atMost = (limit: number): (<A>(task: Task<A>) => Task<A>) => {
 };
 
 /**
- * Lets no more than `limit` tasks be busy at once. When none of them has ended for as long as `patience` takes, and it says that
- * this was long enough for an answer to be noticed, all of them are waiting rather than busy: they make room for others, and go on. So what answers quickly is begun in small portions, and
- * what never answers keeps nobody: as long as none ends, each portion is twice as large as the one before. A limit below one
- * counts as one.
+ * Lets no more than `limit` tasks be busy at once. When none of them has ended for as long as `patience` takes, and it says
+ * that this was long enough for an answer to be noticed, all of them are waiting rather than busy: they make room for others,
+ * and go on. So what answers quickly is begun in small portions, and what never answers keeps nobody: as long as none ends,
+ * each portion is twice as large as the one before. A limit below one counts as one.
  */
 export const atMostBusy = ({
   limit,

@@ -86,6 +86,18 @@ describe('atMost', () => {
 describe('atMostBusy', () => {
   const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
+  /** Patience that is lost when the test says so. */
+  const patienceInHand = () => {
+    let loseIt = (): void => undefined;
+    return {
+      patience: () =>
+        new Promise<boolean>((resolve) => {
+          loseIt = () => resolve(true);
+        }),
+      lose: () => loseIt(),
+    };
+  };
+
   it('begins what is quick in portions, and what never answers keeps nobody', async () => {
     await fc.assert(
       fc.asyncProperty(
@@ -129,14 +141,8 @@ describe('atMostBusy', () => {
   });
 
   it('begins ever larger portions while nothing answers, and small ones again once something does', async () => {
-    let lose = (): void => undefined;
-    const inPortions = atMostBusy({
-      limit: 2,
-      patience: () =>
-        new Promise<boolean>((resolve) => {
-          lose = () => resolve(true);
-        }),
-    });
+    const { patience, lose } = patienceInHand();
+    const inPortions = atMostBusy({ limit: 2, patience });
     const answers: Array<() => void> = [];
     const all = Array.from({ length: 100 }, () =>
       inPortions(() => new Promise<void>((resolve) => answers.push(resolve)))(),
@@ -160,14 +166,8 @@ describe('atMostBusy', () => {
   });
 
   it('begins no more than the limit as long as answers come, however long that takes', async () => {
-    let lose = (): void => undefined;
-    const inPortions = atMostBusy({
-      limit: 2,
-      patience: () =>
-        new Promise<boolean>((resolve) => {
-          lose = () => resolve(true);
-        }),
-    });
+    const { patience, lose } = patienceInHand();
+    const inPortions = atMostBusy({ limit: 2, patience });
     const answers: Array<() => void> = [];
     let most = 0;
     let running = 0;

@@ -92,15 +92,22 @@ const onEntry =
   async () =>
     callOn(operation, at, action);
 
+/** How the kernel finds an entry: what its directory is open on, and its name there. */
+const locate = (at: Location): E.Either<FileError, { readonly directory: number; readonly name: KernelName }> => {
+  const directory = descriptorOf(at.directory);
+  if (E.isLeft(directory)) return directory;
+  if (!isOneName(at.name)) return E.left(systemError('use', pathOf(at), 'EINVAL'));
+  return E.right({ directory: directory.right, name: kernelName(at.name) });
+};
+
 const callOn = <A>(
   operation: string,
   at: Location,
   action: (directory: number, name: KernelName) => E.Either<string, A>,
 ): E.Either<FileError, A> => {
-  const directory = descriptorOf(at.directory);
-  if (E.isLeft(directory)) return directory;
-  if (!isOneName(at.name)) return E.left(systemError('use', pathOf(at), 'EINVAL'));
-  const outcome = action(directory.right, kernelName(at.name));
+  const located = locate(at);
+  if (E.isLeft(located)) return located;
+  const outcome = action(located.right.directory, located.right.name);
   return E.isLeft(outcome) ? E.left(systemError(operation, pathOf(at), outcome.left)) : outcome;
 };
 
@@ -125,10 +132,9 @@ const statusOf = (status: Statx): FileStatus => ({
 const asStatus = (status: E.Either<string, Statx>): E.Either<string, FileStatus> =>
   E.isLeft(status) ? status : E.right(statusOf(status.right));
 
-const opened = (path: B.ByteString, descriptor: E.Either<string, number>): E.Either<FileError, Directory> => {
-  if (E.isLeft(descriptor)) return E.left(systemError('open', path, descriptor.left));
+const opened = (path: B.ByteString, descriptor: number): Directory => {
   openCount++;
-  return E.right(new OpenDirectory(path, descriptor.right));
+  return new OpenDirectory(path, descriptor);
 };
 
 const directoryFlags = O_RDONLY | O_DIRECTORY | O_NONBLOCK;
@@ -271,13 +277,15 @@ const createFile =
   };
 
 export const linuxFileSystem: FileSystem = {
-  openPath: (path) => async () =>
-    opened(path, path.includes('\0') ? E.left('EINVAL') : openAt(AT_FDCWD, kernelName(path), directoryFlags)),
+  openPath: (path) => async () => {
+    const descriptor = path.includes('\0') ? E.left('EINVAL') : openAt(AT_FDCWD, kernelName(path), directoryFlags);
+    return E.isLeft(descriptor)
+      ? E.left(systemError('open', path, descriptor.left))
+      : E.right(opened(path, descriptor.right));
+  },
   openDirectory: (at) => async () => {
-    const directory = descriptorOf(at.directory);
-    if (E.isLeft(directory)) return directory;
-    if (!isOneName(at.name)) return E.left(systemError('use', pathOf(at), 'EINVAL'));
-    return opened(pathOf(at), openAt(directory.right, kernelName(at.name), directoryFlags | O_NOFOLLOW));
+    const descriptor = callOn('open', at, (directory, name) => openAt(directory, name, directoryFlags | O_NOFOLLOW));
+    return E.isLeft(descriptor) ? descriptor : E.right(opened(pathOf(at), descriptor.right));
   },
   close: (directory) => async () => {
     if (!(directory instanceof OpenDirectory) || directory.descriptor === undefined) return;
@@ -290,10 +298,8 @@ export const linuxFileSystem: FileSystem = {
   identify: (directory) => async () => {
     const descriptor = descriptorOf(directory);
     if (E.isLeft(descriptor)) return descriptor;
-    const status = fstat(descriptor.right);
-    return E.isLeft(status)
-      ? E.left(systemError('stat', directory.path, status.left))
-      : E.right(statusOf(status.right));
+    const status = asStatus(fstat(descriptor.right));
+    return E.isLeft(status) ? E.left(systemError('stat', directory.path, status.left)) : status;
   },
   readLink: onEntry('read', (directory, name) => {
     const text = readLinkAt(directory, name);
@@ -303,10 +309,10 @@ export const linuxFileSystem: FileSystem = {
   resolvedStatus: onEntry('stat', (directory, name) => asStatus(statAt(directory, name))),
   createFile,
   rename: (from, to) => async () => {
-    const target = descriptorOf(to.directory);
+    const target = locate(to);
     if (E.isLeft(target)) return target;
-    if (!isOneName(to.name)) return E.left(systemError('use', pathOf(to), 'EINVAL'));
-    return callOn('rename', from, (directory, name) => renameAt(directory, name, target.right, kernelName(to.name)));
+    const { directory, name } = target.right;
+    return callOn('rename', from, (source, old) => renameAt(source, old, directory, name));
   },
   unlink: onEntry('remove', unlinkAt),
   removeDirectory: onEntry('remove', removeDirectoryAt),

@@ -8,7 +8,7 @@ import type { LogPipe, LogPipes } from '@shim-recovery/core/LogPipes';
 import * as E from 'fp-ts/lib/Either.js';
 import { errnoIn } from './Errno.js';
 import { descriptorOf, kindOf } from './FileSystem.js';
-import { AT_FDCWD, close, fstat, mkfifoAt, openAt } from './Native.js';
+import { AT_FDCWD, close, fstat, mkfifoAt, O_PATH, openAt } from './Native.js';
 
 /** Where what shims write goes. The bytes are only good until it returns. */
 export type LogSink = (log: {
@@ -17,8 +17,6 @@ export type LogSink = (log: {
   readonly bytes: Uint8Array;
 }) => void;
 
-/** `O_PATH`, which Node has no name for: takes hold of a file without opening it. */
-const O_PATH = 0o10000000;
 const { O_NONBLOCK, O_RDWR } = fs.constants;
 const fifoMode = 0o700;
 const { log } = entry;

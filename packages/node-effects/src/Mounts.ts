@@ -8,15 +8,13 @@ import * as E from 'fp-ts/lib/Either.js';
 import type { Task } from 'fp-ts/lib/Task.js';
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
 import { kernelName } from './FileSystem.js';
-import { AT_FDCWD, close, openAt, UMOUNT_NOFOLLOW, umount2, unavailable } from './Native.js';
+import { AT_FDCWD, close, O_PATH, openAt, UMOUNT_NOFOLLOW, umount2, unavailable } from './Native.js';
 
 const mountTable = '/proc/self/mountinfo';
 const maxTableBytes = 64 * 1024 * 1024;
 const fuseMagic = 0x65735546;
 const helperTimeoutMs = 5_000;
 
-/** `O_PATH`, which Node has no name for: takes hold of a place without opening what is there. */
-const O_PATH = 0o10000000;
 const { O_DIRECTORY, O_NOFOLLOW } = fs.constants;
 
 const codeOf = (error: unknown): string =>

@@ -102,6 +102,37 @@ const errnoNames = new Map(Object.entries(os.constants.errno).map(([name, number
 const errnoName = (number: number): string =>
   number === os.constants.errno.EAGAIN ? 'EAGAIN' : (errnoNames.get(number) ?? `errno ${number}`);
 
+/** Each of them, made from its name. */
+const functionsBy = (make: <K extends keyof Functions>(name: K) => Functions[K]): Functions => ({
+  openat: make('openat'),
+  close: make('close'),
+  statx: make('statx'),
+  lseek: make('lseek'),
+  getdents64: make('getdents64'),
+  read: make('read'),
+  readlinkat: make('readlinkat'),
+  renameat: make('renameat'),
+  unlinkat: make('unlinkat'),
+  mkfifoat: make('mkfifoat'),
+  flock: make('flock'),
+  socket: make('socket'),
+  connect: make('connect'),
+  pipe2: make('pipe2'),
+  posix_spawn: make('posix_spawn'),
+  posix_spawn_file_actions_init: make('posix_spawn_file_actions_init'),
+  posix_spawn_file_actions_destroy: make('posix_spawn_file_actions_destroy'),
+  posix_spawn_file_actions_adddup2: make('posix_spawn_file_actions_adddup2'),
+  posix_spawn_file_actions_addfchdir_np: make('posix_spawn_file_actions_addfchdir_np'),
+  posix_spawn_file_actions_addopen: make('posix_spawn_file_actions_addopen'),
+  posix_spawnattr_init: make('posix_spawnattr_init'),
+  posix_spawnattr_setflags: make('posix_spawnattr_setflags'),
+  posix_spawnattr_setsigdefault: make('posix_spawnattr_setsigdefault'),
+  posix_spawnattr_setsigmask: make('posix_spawnattr_setsigmask'),
+  sigfillset: make('sigfillset'),
+  waitid: make('waitid'),
+  waitpid: make('waitpid'),
+});
+
 const load = (): Library => {
   if (os.endianness() !== 'LE') throw new Error('machines that put the highest byte first are not supported');
   // oxlint-disable-next-line typescript/no-unsafe-assignment -- loaded at first use only, and require() knows no types
@@ -122,71 +153,17 @@ const load = (): Library => {
       });
   const threaded = { umount2: named('umount2'), fcntl: named('fcntl') };
   return {
+    ...functionsBy(named),
     errno: () => koffi.errno(),
-    openat: named('openat'),
-    close: named('close'),
-    statx: named('statx'),
-    lseek: named('lseek'),
-    getdents64: named('getdents64'),
-    read: named('read'),
-    readlinkat: named('readlinkat'),
-    renameat: named('renameat'),
-    unlinkat: named('unlinkat'),
-    mkfifoat: named('mkfifoat'),
-    flock: named('flock'),
-    socket: named('socket'),
-    connect: named('connect'),
-    pipe2: named('pipe2'),
-    posix_spawn: named('posix_spawn'),
-    posix_spawn_file_actions_init: named('posix_spawn_file_actions_init'),
-    posix_spawn_file_actions_destroy: named('posix_spawn_file_actions_destroy'),
-    posix_spawn_file_actions_adddup2: named('posix_spawn_file_actions_adddup2'),
-    posix_spawn_file_actions_addfchdir_np: named('posix_spawn_file_actions_addfchdir_np'),
-    posix_spawn_file_actions_addopen: named('posix_spawn_file_actions_addopen'),
-    posix_spawnattr_init: named('posix_spawnattr_init'),
-    posix_spawnattr_setflags: named('posix_spawnattr_setflags'),
-    posix_spawnattr_setsigdefault: named('posix_spawnattr_setsigdefault'),
-    posix_spawnattr_setsigmask: named('posix_spawnattr_setsigmask'),
-    sigfillset: named('sigfillset'),
-    waitid: named('waitid'),
-    waitpid: named('waitpid'),
     umount2: inThread('umount2'),
     fcntl: inThread('fcntl'),
   };
 };
 
-const refuse = (): number => -1;
-
 /** What there is where nothing can be loaded: every call fails. */
 const missing: Library = {
+  ...functionsBy(() => () => -1),
   errno: () => os.constants.errno.ENOSYS,
-  openat: refuse,
-  close: refuse,
-  statx: refuse,
-  lseek: refuse,
-  getdents64: refuse,
-  read: refuse,
-  readlinkat: refuse,
-  renameat: refuse,
-  unlinkat: refuse,
-  mkfifoat: refuse,
-  flock: refuse,
-  socket: refuse,
-  connect: refuse,
-  pipe2: refuse,
-  posix_spawn: refuse,
-  posix_spawn_file_actions_init: refuse,
-  posix_spawn_file_actions_destroy: refuse,
-  posix_spawn_file_actions_adddup2: refuse,
-  posix_spawn_file_actions_addfchdir_np: refuse,
-  posix_spawn_file_actions_addopen: refuse,
-  posix_spawnattr_init: refuse,
-  posix_spawnattr_setflags: refuse,
-  posix_spawnattr_setsigdefault: refuse,
-  posix_spawnattr_setsigmask: refuse,
-  sigfillset: refuse,
-  waitid: refuse,
-  waitpid: refuse,
   umount2: async () => E.left('ENOSYS'),
   fcntl: async () => E.left('ENOSYS'),
 };
@@ -210,17 +187,21 @@ export const unavailable = (): string | undefined => {
 };
 
 /** Asked at once: errno is what the last call of this thread left. */
-const outcomeOf = (result: number): E.Either<string, number> =>
-  result === -1 ? E.left(errnoName(native().errno())) : E.right(result);
+const lastErrno = (): string => errnoName(native().errno());
+
+const outcomeOf = (result: number): E.Either<string, number> => (result === -1 ? E.left(lastErrno()) : E.right(result));
 
 const done: E.Either<string, void> = E.right(undefined);
 
-const doneOf = (result: number): E.Either<string, void> => (result === -1 ? E.left(errnoName(native().errno())) : done);
+const doneOf = (result: number): E.Either<string, void> => (result === -1 ? E.left(lastErrno()) : done);
 
 const O_CLOEXEC = 0o2000000;
 
 /** For any call that takes an open directory: the one that the process stands in, and paths from the root. */
 export const AT_FDCWD = -100;
+
+/** `O_PATH`, which Node has no name for: takes hold of a place without opening what is there. */
+export const O_PATH = 0o10000000;
 
 /** `openat(2)`. */
 export const openAt = (directory: number, name: KernelName, flags: number, mode = 0): E.Either<string, number> =>
@@ -317,7 +298,7 @@ const bornAt = (): string => {
 const statx = (directory: number, name: KernelName, flags: number): E.Either<string, Statx> => {
   statxWords[field.born] = 0;
   const result = native().statx(directory, name, flags, STATX_BASIC_STATS | STATX_BTIME, statxWords);
-  if (result === -1) return E.left(errnoName(native().errno()));
+  if (result === -1) return E.left(lastErrno());
   return E.right({
     mode: wordAt(field.mode) & 0xffff,
     links: wordAt(field.links),
@@ -358,17 +339,14 @@ const appendEntries = (entries: Array<RawEntry>, length: number): void => {
 };
 
 /** `lseek(2)` to the start. */
-export const rewind = (directory: number): E.Either<string, void> => {
-  const at = native().lseek(directory, 0, 0);
-  return at === -1 ? doneOf(-1) : done;
-};
+export const rewind = (directory: number): E.Either<string, void> => doneOf(native().lseek(directory, 0, 0));
 
 /** The next entries of an open directory, a few hundred; none at its end. */
 export const readSomeEntries = (directory: number): E.Either<string, ReadonlyArray<RawEntry>> => {
   for (;;) {
     const length = native().getdents64(directory, entriesBytes, entriesBytes.length);
     if (length === -1) {
-      const code = errnoName(native().errno());
+      const code = lastErrno();
       // Of a directory that was removed while it was open; POSIX wants that to be the end of the listing.
       return code === 'ENOENT' ? E.right([]) : E.left(code);
     }
@@ -489,15 +467,19 @@ const makeSpawnAttributes = (): Uint8Array => {
 let spawnAttributes: Uint8Array | undefined;
 const spawnedPid = new Int32Array(1);
 
-/** `posix_spawn(3)` in an open directory, with nothing to read, in a session of its own. The number of the process. */
-export const spawn = (program: {
+/** What is run, and where: in a directory that is open, whatever its name is by now. */
+export interface Program {
   readonly file: string;
+  /** With its own name first. */
   readonly arguments: ReadonlyArray<string>;
   readonly environment: ReadonlyArray<string>;
   readonly workingDirectory: number;
-  readonly stdout: number;
-  readonly stderr: number;
-}): E.Either<string, number> => {
+}
+
+/** `posix_spawn(3)` in an open directory, with nothing to read, in a session of its own. The number of the process. */
+export const spawn = (
+  program: Program & { readonly stdout: number; readonly stderr: number },
+): E.Either<string, number> => {
   const library = native();
   const attributes = (spawnAttributes ??= makeSpawnAttributes());
   const actions = new Uint8Array(structureBytes);

@@ -16,10 +16,10 @@ import * as E from 'fp-ts/lib/Either.js';
 import type { IO } from 'fp-ts/lib/IO.js';
 import { errnoIn } from './Errno.js';
 import { descriptorOf } from './FileSystem.js';
-import { fstat } from './Native.js';
+import { fstat, hasEnded } from './Native.js';
 import { decode, showMalformedMessage } from './protobuf/Message.js';
 import { DeleteResponse } from './protobuf/TaskMessages.js';
-import { hasEnded, kill, start, type Started, whenEnded } from './Spawn.js';
+import { kill, start, type Started, whenEnded } from './Spawn.js';
 
 /** The most that an answer may be; a real one has some twenty bytes. */
 const maxAnswerBytes = 1024 * 1024;
@@ -133,8 +133,6 @@ const follow = (child: Started, timeoutMs: number): Promise<Run> =>
     let timer = setTimeout(() => setImmediate(onDeadline), timeoutMs);
   });
 
-const errnoOf = <A>(action: () => A): E.Either<string, A> => E.tryCatch(action, errnoIn);
-
 /**
  * The errno why nothing can be run in a directory. The kernel would let a program run in one that was removed; and
  * where it refuses, spawning blames the program. The reference needs the bundle to stand there (SPEC 11.2).
@@ -143,7 +141,7 @@ const obstacleIn = (directory: number): string | undefined => {
   const status = fstat(directory);
   if (E.isLeft(status)) return status.left;
   if (status.right.links === 0) return 'ENOENT';
-  const entered = errnoOf(() => fs.accessSync(`/proc/self/fd/${directory}`, fs.constants.X_OK));
+  const entered = E.tryCatch(() => fs.accessSync(`/proc/self/fd/${directory}`, fs.constants.X_OK), errnoIn);
   return E.isLeft(entered) ? entered.left : undefined;
 };
 

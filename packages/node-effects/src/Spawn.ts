@@ -8,15 +8,6 @@ import * as os from 'node:os';
 import * as E from 'fp-ts/lib/Either.js';
 import * as Native from './Native.js';
 
-/** What is run, and where: in a directory that is open, whatever its name is by now. */
-export interface Program {
-  readonly file: string;
-  /** With its own name first. */
-  readonly arguments: ReadonlyArray<string>;
-  readonly environment: ReadonlyArray<string>;
-  readonly workingDirectory: number;
-}
-
 /** A program that was started. Its number stays its own until it is reaped. */
 export interface Started {
   readonly pid: number;
@@ -35,7 +26,7 @@ export interface Ending {
  * Starts it with nothing to read. Left: the errno of what failed, most often that of running the file. As `execve(2)` does,
  * and unlike a shell, it takes no file without an interpreter for a script.
  */
-export const start = (program: Program): E.Either<string, Started> => {
+export const start = (program: Native.Program): E.Either<string, Started> => {
   const stdout = Native.pipe();
   if (E.isLeft(stdout)) return stdout;
   const stderr = Native.pipe();
@@ -53,9 +44,6 @@ export const start = (program: Program): E.Either<string, Started> => {
 const closeAll = (descriptors: ReadonlyArray<number>): void => descriptors.forEach(Native.close);
 
 const signalNames = new Map(Object.entries(os.constants.signals).map(([name, number]) => [number, name]));
-
-/** Whether it has ended; nothing is changed by that, and its number is still its own. */
-export const hasEnded = (pid: number): boolean => Native.hasEnded(pid);
 
 /** How it ended, once and for all; undefined while it runs. */
 export const reap = (pid: number): Ending | undefined => {

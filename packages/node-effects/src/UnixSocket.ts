@@ -1,5 +1,4 @@
 /** Connecting to a unix socket by the exact bytes of its name (SPEC 9.5). */
-import { closeSync, openSync } from 'node:fs';
 import { connect, type OnReadOpts, Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { showSocket, type SocketName } from '@shim-recovery/core/Bootstrap';
@@ -8,7 +7,9 @@ import type { ShimError } from '@shim-recovery/core/ShimConnector';
 import * as E from 'fp-ts/lib/Either.js';
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
 import { errnoIn } from './Errno.js';
+import { kernelName } from './FileSystem.js';
 import type { Incoming } from './Incoming.js';
+import { AT_FDCWD, close, connectAbstract, O_PATH, openAt } from './Native.js';
 
 /** The longest name that the kernel's address has room for, beside the NUL before an abstract name or after a path. */
 export const maxSocketNameBytes = 107;
@@ -22,9 +23,6 @@ export const backlogRetryDelaysMs: ReadonlyArray<number> = [5, 10, 20, 40, 80, 1
 
 /** The most that a timer of Node can wait; a longer one would fire at once. */
 export const longestTimerMs = 0x7fff_ffff;
-
-/** `O_PATH`, which Node has no name for: takes hold of a file without opening it. */
-const openPathOnly = 0o10000000;
 
 export interface Connecting {
   readonly name: SocketName;
@@ -76,10 +74,10 @@ const connectPath = async (
   const isTooLong = path.length > maxSocketNameBytes;
   if (path === '' || path.includes('\0') || (isTooLong && !anyLength)) return dialFailed(name, 'EINVAL');
   if (B.isText(path) && !isTooLong) return outcomeOf(connecting, connectTo(B.toText(path)));
-  const held = E.tryCatch(() => openSync(Buffer.from(B.toBytes(path)), openPathOnly), errnoIn);
+  const held = openAt(AT_FDCWD, kernelName(path), O_PATH);
   if (E.isLeft(held)) return dialFailed(name, held.left);
   const outcome = await outcomeOf(connecting, connectTo(`/proc/self/fd/${held.right}`));
-  closeSync(held.right);
+  close(held.right);
   return outcome;
 };
 
@@ -91,7 +89,6 @@ const connectAbstractName = async (
 ): Promise<Connection> => {
   if (abstractName === '') return dialFailed(name, 'ECONNREFUSED');
   if (abstractName.length > maxSocketNameBytes) return dialFailed(name, 'EINVAL');
-  const { connectAbstract } = await import('./Native.js');
   const descriptor = connectAbstract(B.toBytes(abstractName));
   if (E.isLeft(descriptor)) return dialFailed(name, descriptor.left);
   const options = { fd: descriptor.right, readable: true, writable: true, ...taking(incoming) };
