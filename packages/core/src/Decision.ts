@@ -148,7 +148,7 @@ export const explain =
         return addressProblem(policy, listed);
       case 'log-unusable':
         return answers.connection?._tag === 'LogFailed'
-          ? `the shim's log cannot be opened: ${showFileError(answers.connection.error)}`
+          ? connectionProblem(answers.connection)
           : `the shim's log cannot be opened: ${listed?.log._tag === 'Unusable' ? showFileError(listed.log.error) : ''}`;
       case 'dial-failed':
       case 'connect-failed':
@@ -279,6 +279,8 @@ const addressProblem = (policy: Policy, listed: Listed | undefined): string => {
 
 const connectionProblem = (connection: Answers['connection']): string => {
   switch (connection?._tag) {
+    case 'LogFailed':
+      return `the shim's log cannot be opened: ${showFileError(connection.error)}`;
     case 'DialFailed':
       return showShimError(connection.error);
     case 'ConnectFailed':
