@@ -106,7 +106,6 @@ const within = (directory: number, name: string, use: (directory: number) => voi
 };
 
 const list = (directory: number): void => {
-  of('lseek', Native.rewind(directory));
   while (of('getdents', Native.readSomeEntries(directory)).length > 0);
 };
 
@@ -119,7 +118,7 @@ const readWhole = (directory: number, name: string): void => {
   Native.close(descriptor);
 };
 
-/** Renamed behind a dot, where nothing must stand, looked at before and after, then removed with all below. */
+/** Renamed behind a dot, where nothing must stand, looked at before and after, then removed, if need be with all below. */
 const removeAtomically = (root: string, name: string, files: ReadonlyArray<string> = []): void => {
   const directory = namespaceIn(root);
   const aside = `.${name}`;
@@ -127,6 +126,7 @@ const removeAtomically = (root: string, name: string, files: ReadonlyArray<strin
   Native.lstatAt(directory, aside);
   of('rename', Native.renameAt(directory, name, directory, aside));
   Native.lstatAt(directory, aside);
+  if (E.isRight(Native.removeDirectoryAt(directory, aside))) return;
   const descriptor = open(directory, aside);
   list(descriptor);
   for (const file of files) of('unlink', Native.unlinkAt(descriptor, file));

@@ -90,12 +90,25 @@ export const renderSystemCalls = (calls: ReadonlyArray<SystemCalls>): string =>
       ].join('\n');
 
 export interface Costs {
+  readonly rows: ReadonlyArray<Row>;
   readonly plan: { readonly planMs: number; readonly nodeMs: number } | undefined;
   readonly pure: { readonly decisionsPerSecond: number; readonly allocatedBytes: number };
 }
 
-export const renderCosts = ({ plan, pure }: Costs): string =>
+/** What whoever does all this in a Node, with no decision at all, could come down to. */
+const renderLeast = (rows: ReadonlyArray<Row>, nodeMs: number): string => {
+  const figures = rows.flatMap((row) => {
+    const { kind, size, floorMs } = row;
+    const to = fastest(row);
+    return floorMs === undefined || to === undefined ? [] : [`${kind} ${size} ${ratio(nodeMs + floorMs, to)}`];
+  });
+  return figures.length === 0
+    ? ''
+    : `A Node that does nothing, and then the bare loop, would take of the fastest containerd's load phase: ${figures.join(', ')}. `;
+};
+
+export const renderCosts = ({ rows, plan, pure }: Costs): string =>
   (plan === undefined
     ? ''
-    : `\`plan\` of ten bundles, the whole process: ${ms(plan.planMs)} ms; a Node that does nothing: ${ms(plan.nodeMs)} ms. `) +
+    : `\`plan\` of ten bundles, the whole process: ${ms(plan.planMs)} ms; a Node that does nothing: ${ms(plan.nodeMs)} ms. ${renderLeast(rows, plan.nodeMs)}`) +
   `Decisions with their plans: ${count(Math.round(pure.decisionsPerSecond / 1_000))} thousand a second, ${count(Math.round(pure.allocatedBytes))} bytes allocated for each.\n`;

@@ -216,7 +216,14 @@ export const forEachAsked =
   <A, C>({ clock }: Capabilities, { bounds }: Settings, ask: (item: A) => T.Task<C>) =>
   (items: ReadonlyArray<A>): T.Task<ReadonlyArray<C>> => {
     const inPortions = atMostBusy({ limit: bounds.busy, patience: waitForAnswers(clock) });
-    return traverse({ limit: bounds.waiting, breathe: clock.breathe }, (item: A) => inPortions(ask(item)))(items);
+    // Again before each: where nobody listens, one fails after the other, and nothing is waited for in between.
+    const askInTurn =
+      (item: A): T.Task<C> =>
+      async () => {
+        await clock.breathe();
+        return ask(item)();
+      };
+    return traverse({ limit: bounds.waiting, breathe: clock.breathe }, (item: A) => inPortions(askInTurn(item)))(items);
   };
 
 const look = (

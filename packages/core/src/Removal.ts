@@ -93,11 +93,14 @@ const mayEnter = async (
 
 const isNoDirectory = (error: FileError): boolean => ['ENOTDIR', 'ELOOP'].includes(codeOf(error));
 
-/** What seemed to be a directory, with all below it. */
+/** What seemed to be a directory, with all below it. Most often nothing is: then one call does it. */
 const removeDirectoryTree =
   (files: FileSystem, device?: string) =>
   (at: Location): TE.TaskEither<FileError, void> =>
   async () => {
+    const wasEmpty = unlessAbsent(await files.removeDirectory(at)());
+    if (E.isRight(wasEmpty)) return wasEmpty;
+    if (isNoDirectory(wasEmpty.left)) return unlessAbsent(await files.unlink(at)());
     const allowed = await mayEnter(files, device, at);
     if (E.isLeft(allowed)) return unlessAbsent(allowed);
     const opened = await files.openDirectory(at)();

@@ -47,6 +47,9 @@ const procMagic = 0x9fa0;
 
 /** A directory that is open on a descriptor; closed for good when the descriptor is gone. */
 class OpenDirectory implements Directory {
+  /** Whether it was read before: the kernel goes on from where that ended. */
+  public wasRead = false;
+
   constructor(
     readonly path: B.ByteString,
     public descriptor: number | undefined,
@@ -185,8 +188,6 @@ const listByTurns = async (directory: number): Promise<E.Either<string, Readonly
 
 /** Most directories are read by one call, and a second one that finds nothing more. */
 const listAll = async (directory: number): Promise<E.Either<string, ReadonlyArray<DirectoryEntry>>> => {
-  const rewound = rewind(directory);
-  if (E.isLeft(rewound)) return rewound;
   const first = readSomeEntries(directory);
   if (E.isLeft(first)) return first;
   const second = first.right.length === 0 ? first : readSomeEntries(directory);
@@ -197,12 +198,20 @@ const listAll = async (directory: number): Promise<E.Either<string, ReadonlyArra
   return E.right(entries);
 };
 
+/** Goes back to the first entry, if any was read. */
+const startReading = (directory: Directory, descriptor: number): E.Either<string, void> => {
+  if (!(directory instanceof OpenDirectory) || directory.wasRead) return rewind(descriptor);
+  directory.wasRead = true;
+  return E.right(undefined);
+};
+
 const list =
   (directory: Directory): TaskEither<FileError, ReadonlyArray<DirectoryEntry>> =>
   async () => {
     const descriptor = descriptorOf(directory);
     if (E.isLeft(descriptor)) return descriptor;
-    const entries = await listAll(descriptor.right);
+    const started = startReading(directory, descriptor.right);
+    const entries = E.isLeft(started) ? started : await listAll(descriptor.right);
     return E.isLeft(entries)
       ? E.left(systemError('list', directory.path, entries.left))
       : E.right(entries.right.toSorted((first, second) => B.Ord.compare(first.name, second.name)));

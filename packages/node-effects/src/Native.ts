@@ -23,6 +23,7 @@ interface Functions {
   readonly readlinkat: (directory: number, name: KernelName, into: Uint8Array, size: number) => number;
   readonly renameat: (from: number, name: KernelName, to: number, newName: KernelName) => number;
   readonly unlinkat: (directory: number, name: KernelName, flags: number) => number;
+  readonly faccessat: (directory: number, name: KernelName, mode: number, flags: number) => number;
   readonly mkfifoat: (directory: number, name: KernelName, mode: number) => number;
   readonly flock: (descriptor: number, operation: number) => number;
   readonly socket: (domain: number, type: number, protocol: number) => number;
@@ -74,6 +75,7 @@ const signatures: Readonly<Record<keyof Functions | 'umount2' | 'fcntl', readonl
   readlinkat: ['long', ['int', 'const char *', 'void *', 'size_t']],
   renameat: ['int', ['int', 'const char *', 'int', 'const char *']],
   unlinkat: ['int', ['int', 'const char *', 'int']],
+  faccessat: ['int', ['int', 'const char *', 'int', 'int']],
   mkfifoat: ['int', ['int', 'const char *', 'uint']],
   flock: ['int', ['int', 'int']],
   socket: ['int', ['int', 'int', 'int']],
@@ -113,6 +115,7 @@ const functionsBy = (make: <K extends keyof Functions>(name: K) => Functions[K])
   readlinkat: make('readlinkat'),
   renameat: make('renameat'),
   unlinkat: make('unlinkat'),
+  faccessat: make('faccessat'),
   mkfifoat: make('mkfifoat'),
   flock: make('flock'),
   socket: make('socket'),
@@ -360,6 +363,12 @@ export const readSomeEntries = (directory: number): E.Either<string, ReadonlyArr
 /** `read(2)` into the whole of a buffer. How many bytes came; none at the end. */
 export const read = (descriptor: number, into: Uint8Array): E.Either<string, number> =>
   outcomeOf(native().read(descriptor, into, into.length));
+
+const X_OK = 1;
+
+/** `faccessat(2)`: whether this process may run what a name leads to, or go through it where it is a directory. */
+export const mayExecuteAt = (directory: number, name: KernelName): E.Either<string, void> =>
+  doneOf(native().faccessat(directory, name, X_OK, 0));
 
 const linkBytes = Buffer.allocUnsafe(4096 + 1);
 

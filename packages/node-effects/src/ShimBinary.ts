@@ -1,5 +1,4 @@
 /** Running a shim's binary with the action `delete`, and reading its answer (SPEC 11.2 to 11.4). */
-import * as fs from 'node:fs';
 import { Socket } from 'node:net';
 import * as B from '@shim-recovery/core/ByteString';
 import { codeOf } from '@shim-recovery/core/FileSystem';
@@ -14,9 +13,8 @@ import {
 import type { TaskExitInfo } from '@shim-recovery/core/TaskExit';
 import * as E from 'fp-ts/lib/Either.js';
 import type { IO } from 'fp-ts/lib/IO.js';
-import { errnoIn } from './Errno.js';
 import { descriptorOf } from './FileSystem.js';
-import { fstat, hasEnded } from './Native.js';
+import { fstat, hasEnded, mayExecuteAt } from './Native.js';
 import { decode, showMalformedMessage } from './protobuf/Message.js';
 import { DeleteResponse } from './protobuf/TaskMessages.js';
 import { kill, start, type Started, whenEnded } from './Spawn.js';
@@ -141,7 +139,7 @@ const obstacleIn = (directory: number): string | undefined => {
   const status = fstat(directory);
   if (E.isLeft(status)) return status.left;
   if (status.right.links === 0) return 'ENOENT';
-  const entered = E.tryCatch(() => fs.accessSync(`/proc/self/fd/${directory}`, fs.constants.X_OK), errnoIn);
+  const entered = mayExecuteAt(directory, '.');
   return E.isLeft(entered) ? entered.left : undefined;
 };
 
