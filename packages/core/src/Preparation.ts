@@ -213,7 +213,7 @@ const waitForAnswers =
 
 /** Does it for each of them: the quick in small portions, the slow all at once. */
 export const forEachAsked =
-  <A, C>({ clock }: Capabilities, { bounds }: Settings, ask: (item: A) => T.Task<C>) =>
+  <A, C>({ clock }: Pick<Capabilities, 'clock'>, { bounds }: Pick<Settings, 'bounds'>, ask: (item: A) => T.Task<C>) =>
   (items: ReadonlyArray<A>): T.Task<ReadonlyArray<C>> => {
     const inPortions = atMostBusy({ limit: bounds.busy, patience: waitForAnswers(clock) });
     // Again before each: where nobody listens, one fails after the other, and nothing is waited for in between.

@@ -1,0 +1,32 @@
+import { expect, it } from 'vitest';
+import { forEachAsked } from '../src/Preparation.js';
+import { defaultBounds } from '../src/Settings.js';
+
+it('gives others their turn also where one failure follows the other at once', async () => {
+  const longTurn = 10;
+  const asked: Array<number> = [];
+  let inTurn = 0;
+  let nextTurn: Promise<void> | undefined;
+  const endTurn = (): Promise<void> =>
+    (nextTurn ??= new Promise((resolve) =>
+      setImmediate(() => {
+        asked.push(inTurn);
+        inTurn = 0;
+        nextTurn = undefined;
+        resolve();
+      }),
+    ));
+  const clock = {
+    nowMs: () => 0,
+    elapsedMs: () => 0,
+    sleep: () => () => new Promise<void>((resolve) => setImmediate(resolve)),
+    breathe: () => (inTurn >= longTurn ? endTurn() : undefined),
+  };
+  const refused = () => async () => {
+    await new Promise<void>((resolve) => process.nextTick(resolve));
+    inTurn++;
+  };
+  await forEachAsked({ clock }, { bounds: defaultBounds }, refused)(Array.from({ length: 200 }))();
+  // Those that asked whether they may in the same moment go on together.
+  expect(Math.max(...asked, inTurn)).toBeLessThan(longTurn + defaultBounds.busy);
+});
