@@ -7,6 +7,7 @@ import type { MountError, Mounts } from '@shim-recovery/core/Mounts';
 import * as E from 'fp-ts/lib/Either.js';
 import type { Task } from 'fp-ts/lib/Task.js';
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
+import { errnoIn } from './Errno.js';
 import { kernelName } from './FileSystem.js';
 import { AT_FDCWD, close, O_PATH, openAt, UMOUNT_NOFOLLOW, umount2, unavailable } from './Native.js';
 
@@ -16,11 +17,6 @@ const fuseMagic = 0x65735546;
 const helperTimeoutMs = 5_000;
 
 const { O_DIRECTORY, O_NOFOLLOW } = fs.constants;
-
-const codeOf = (error: unknown): string =>
-  error instanceof Error && 'code' in error && typeof error.code === 'string' && error.code !== ''
-    ? error.code
-    : 'UNKNOWN';
 
 const bytesOf = (path: B.ByteString): Buffer => Buffer.from(B.toBytes(path));
 
@@ -33,7 +29,7 @@ const read: TaskEither<MountError, B.ByteString> = async () =>
     },
     (error) => ({
       _tag: 'TableUnreadable',
-      reason: `${mountTable}: ${error instanceof RangeError ? error.message : codeOf(error)}`,
+      reason: `${mountTable}: ${error instanceof RangeError ? error.message : errnoIn(error)}`,
     }),
   );
 
@@ -53,7 +49,7 @@ const holdParent = (path: B.ByteString): E.Either<string, { readonly descriptor:
 };
 
 /**
- * How many unmounts are under way at once, each with a descriptor and a thread. The native library takes up to 64; one
+ * How many unmounts are under way at once, each with a descriptor and a thread. The native library takes up to 256; one
  * that hangs takes up a place for as long.
  */
 const maxUnmounts = 32;
@@ -90,7 +86,7 @@ const resolve =
   () =>
     new Promise((done) =>
       fs.realpath.native(bytesOf(path), { encoding: 'buffer' }, (error, resolved) =>
-        done(error === null ? E.right(B.fromBytes(resolved)) : E.left(systemError('resolve', path, codeOf(error)))),
+        done(error === null ? E.right(B.fromBytes(resolved)) : E.left(systemError('resolve', path, errnoIn(error)))),
       ),
     );
 

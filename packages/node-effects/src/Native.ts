@@ -140,6 +140,8 @@ const load = (): Library => {
   if (os.endianness() !== 'LE') throw new Error('machines that put the highest byte first are not supported');
   // oxlint-disable-next-line typescript/no-unsafe-assignment -- loaded at first use only, and require() knows no types
   const koffi: typeof Koffi = createRequire(import.meta.url)('koffi');
+  // Kept for as many calls in threads as there are at once; each other one would map and unmap memory of its own.
+  koffi.config({ resident_async_pools: 32 });
   const libc = koffi.load(null);
   const named = (name: keyof typeof signatures) => {
     const [result, parameters] = signatures[name];
