@@ -2,15 +2,14 @@
  * The same six containers under `careful`: what the reference loses is taken back or held, what is dead goes without a
  * trace, and the daemon, started again, has all that lives.
  */
-import { spawn } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
-import { createInterface } from 'node:readline';
 import { Report } from '@shim-recovery/core/Report';
 import * as E from 'fp-ts/lib/Either.js';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Container, type Host, isAlive, kill, makeHost, missing, mountsBelow, until } from './containerd.js';
-import { command, shimRecovery, verdicts } from './command.js';
+import { describe, expect } from 'vitest';
+import { shimRecovery, verdicts } from './command.js';
+import { isAlive, kill, until } from './containerd.js';
+import { killBoth, killedHost, step, watching } from './killedHost.js';
 
 const expected = {
   alive: 'adopt task-running',
@@ -21,52 +20,26 @@ const expected = {
   stopped: 'hold shim-unresponsive',
 };
 
-const because = missing();
-const required = process.env['SHIM_RECOVERY_REQUIRE_E2E'] === '1';
-
 describe('careful recovery of a host whose containerd was killed', () => {
-  let host: Host;
-  const containers = new Map<string, Container>();
-  const of = (id: string): Container => containers.get(id) ?? expect.fail(`no container ${id}`);
-  const left = (id: string): ReadonlyArray<string> =>
-    [of(id).bundle, of(id).workDirectory].filter((directory) => fs.existsSync(directory));
-  const mounted = (id: string): boolean =>
-    mountsBelow(host.base).some((point) => point.startsWith(`${of(id).bundle}/`));
-  const shimBinaryPath = (id: string): string => path.join(of(id).bundle, 'shim-binary-path');
   let program = '';
+  const { host, of, left, mounted } = killedHost(Object.keys(expected), async (container) => {
+    await kill(container('exited').taskPid);
+    await kill(container('shim-killed').shimPid);
+    await killBoth(container('both-killed'));
+    const file = path.join(container('moved').bundle, 'shim-binary-path');
+    program = fs.readFileSync(file, 'utf8');
+    fs.writeFileSync(file, '/nowhere/containerd-shim-runc-v2');
+    process.kill(container('stopped').shimPid, 'SIGSTOP');
+  });
 
   const run = async (
     ...args: ReadonlyArray<string>
   ): Promise<{ readonly code: number | null; readonly report: Report }> => {
-    const { code, stdout } = await shimRecovery(host, ...args, '--policy', 'careful', '--json', '--load-timeout', '1s');
+    const careful = ['--policy', 'careful', '--json', '--load-timeout', '1s'];
+    const { code, stdout } = await shimRecovery(host(), ...args, ...careful);
     const report = Report.decode(JSON.parse(stdout));
     return E.isRight(report) ? { code, report: report.right } : expect.fail(stdout);
   };
-
-  beforeAll(async () => {
-    if (because !== undefined) {
-      if (required) throw new Error(because);
-      return;
-    }
-    host = await makeHost();
-    await host.start();
-    for (const id of Object.keys(expected)) containers.set(id, await host.runContainer(id));
-    await host.killDaemon();
-    await kill(of('exited').taskPid);
-    await kill(of('shim-killed').shimPid);
-    await kill(of('both-killed').shimPid);
-    await kill(of('both-killed').taskPid);
-    program = fs.readFileSync(shimBinaryPath('moved'), 'utf8');
-    fs.writeFileSync(shimBinaryPath('moved'), '/nowhere/containerd-shim-runc-v2');
-    process.kill(of('stopped').shimPid, 'SIGSTOP');
-  }, 60_000);
-
-  afterAll(async () => {
-    await host?.cleanUp();
-  }, 60_000);
-
-  const step = (name: string, body: () => Promise<void>): void =>
-    it(name, async (context) => (because === undefined ? body() : context.skip(because)), 60_000);
 
   step('plan foretells it', async () => {
     expect(verdicts((await run('plan')).report)).toEqual(expected);
@@ -91,7 +64,7 @@ describe('careful recovery of a host whose containerd was killed', () => {
   step('the dead one is gone, with its mounts, its processes and its directories', async () => {
     expect(left('both-killed')).toEqual([]);
     expect(mounted('both-killed')).toBe(false);
-    expect((await host.runcState()).has('both-killed')).toBe(false);
+    expect((await host().runcState()).has('both-killed')).toBe(false);
   });
 
   step('a second run changes nothing', async () => {
@@ -110,34 +83,24 @@ describe('careful recovery of a host whose containerd was killed', () => {
 
   step('containerd, started again, takes back what lives, and the exit can still be collected', async () => {
     process.kill(of('stopped').shimPid, 'SIGCONT');
-    fs.writeFileSync(shimBinaryPath('moved'), program);
-    await host.start();
-    const tasks = await host.ctr('tasks', 'list');
+    fs.writeFileSync(path.join(of('moved').bundle, 'shim-binary-path'), program);
+    await host().start();
+    const tasks = await host().ctr('tasks', 'list');
     for (const id of ['alive', 'moved', 'stopped'])
       expect(tasks).toMatch(new RegExp(`^${id} +${of(id).taskPid} +RUNNING`, 'm'));
     expect(tasks).toMatch(/^exited +\d+ +STOPPED/m);
     expect(tasks).not.toContain('killed');
-    await host.killDaemon();
+    await host().killDaemon();
   });
 
-  step('recover --watch holds what runs on when its shim is killed, and cleans up after what is dead', async () => {
-    const args = ['recover', '--watch', '--json', '--policy', 'careful', '--load-timeout', '1s'];
-    const where = ['--state', host.state, '--root', host.root, '--address', host.socket];
-    const child = spawn(process.execPath, [command, ...args, ...where], { stdio: ['ignore', 'pipe', 'pipe'] });
-    const ended = new Promise<number | null>((resolve) => child.once('close', resolve));
-    try {
-      const lines: Array<Record<string, unknown>> = [];
-      createInterface({ input: child.stdout }).on('line', (line) =>
-        lines.push(JSON.parse(line) as Record<string, unknown>),
-      );
-      let said = '';
-      child.stderr.setEncoding('utf8').on('data', (text: string) => (said += text));
-      await until('it to watch', () => (said.includes('watching') ? true : undefined));
+  step('recover --watch holds what runs on when its shim is killed, and cleans up after what is dead', () =>
+    watching(host(), ['--policy', 'careful', '--load-timeout', '1s'], async ({ lines, said, end }) => {
+      await until('it to watch', () => (said().includes('watching') ? true : undefined));
       expect(lines[0]).toMatchObject({ schema: 'shim-recovery/report@1', summary: { adopt: 4, hold: 0 } });
 
       process.kill(of('alive').shimPid, 'SIGKILL');
-      await until('it to be said', () => (/\/alive: [^\n]*\n/.test(said) ? true : undefined));
-      expect(said).toMatch(
+      await until('it to be said', () => (/\/alive: [^\n]*\n/.test(said()) ? true : undefined));
+      expect(said()).toMatch(
         new RegExp(
           `/alive: the shim's connection ended; held, and watched no more: the shim is dead, but its container still runs \\(process(es)? [^)]*${of('alive').taskPid}.*--orphans reap`,
         ),
@@ -154,15 +117,12 @@ describe('careful recovery of a host whose containerd was killed', () => {
         { topic: '/tasks/exit', containerId: 'moved', pid: of('moved').taskPid, exitStatus: 137 },
         { topic: '/tasks/delete', containerId: 'moved', pid: of('moved').taskPid, exitStatus: 137 },
       ]);
-      expect(said).toContain("/moved: the shim's connection ended; cleaning up");
+      expect(said()).toContain("/moved: the shim's connection ended; cleaning up");
       expect(left('moved')).toEqual([]);
       expect(mounted('moved')).toBe(false);
 
-      child.kill('SIGTERM');
-      expect(await ended).toBe(0);
+      expect(await end()).toBe(0);
       expect(isAlive(of('alive').taskPid) && isAlive(of('stopped').shimPid)).toBe(true);
-    } finally {
-      child.kill('SIGKILL');
-    }
-  });
+    }),
+  );
 });

@@ -2,14 +2,13 @@
  * The whole way, with Debian's containerd and runc: containers run, the daemon is killed, six things happen to them,
  * and the command takes back what is left.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
-import { createInterface } from 'node:readline';
 import type { Report } from '@shim-recovery/core/Report';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { command, shimRecovery, verdicts } from './command.js';
-import { type Container, type Host, isAlive, kill, makeHost, missing, mountsBelow, until } from './containerd.js';
+import { describe, expect } from 'vitest';
+import { shimRecovery, verdicts } from './command.js';
+import { isAlive, kill, mountsBelow, until } from './containerd.js';
+import { killBoth, killedHost, step, watching } from './killedHost.js';
 
 /** Everything below a directory, one line an entry: kind, mode, size, times, link text. Looking does not change it. */
 const tree = (directory: string): ReadonlyArray<string> =>
@@ -28,54 +27,24 @@ const expected = {
   stopped: 'cleanUp connect-failed',
 };
 
-const because = missing();
-const required = process.env['SHIM_RECOVERY_REQUIRE_E2E'] === '1';
-
 describe('recovery of a host whose containerd was killed', () => {
-  let host: Host;
-  const containers = new Map<string, Container>();
-  const of = (id: string): Container => {
-    const container = containers.get(id);
-    if (container === undefined) throw new Error(`no container ${id}`);
-    return container;
-  };
-  const mounted = (id: string): boolean => mountsBelow(host.base).some((point) => point.startsWith(of(id).bundle));
-  const left = (id: string): ReadonlyArray<string> =>
-    [of(id).bundle, of(id).workDirectory].filter((directory) => fs.existsSync(directory));
-
-  beforeAll(async () => {
-    if (because !== undefined) {
-      if (required) throw new Error(because);
-      return;
-    }
-    host = await makeHost();
-    await host.start();
-    for (const id of Object.keys(expected)) containers.set(id, await host.runContainer(id));
-    await host.killDaemon();
-    await kill(of('exited').taskPid);
-    await kill(of('shim-killed').shimPid);
-    await kill(of('both-killed').shimPid);
-    await kill(of('both-killed').taskPid);
-    fs.writeFileSync(path.join(of('moved').bundle, 'shim-binary-path'), '/nowhere/containerd-shim-runc-v2');
-    process.kill(of('stopped').shimPid, 'SIGSTOP');
-  }, 60_000);
-
-  afterAll(async () => {
-    await host?.cleanUp();
-  }, 60_000);
-
-  const step = (name: string, body: () => Promise<void>): void =>
-    it(name, async (context) => (because === undefined ? body() : context.skip(because)), 60_000);
+  const { host, of, left, mounted } = killedHost(Object.keys(expected), async (container) => {
+    await kill(container('exited').taskPid);
+    await kill(container('shim-killed').shimPid);
+    await killBoth(container('both-killed'));
+    fs.writeFileSync(path.join(container('moved').bundle, 'shim-binary-path'), '/nowhere/containerd-shim-runc-v2');
+    process.kill(container('stopped').shimPid, 'SIGSTOP');
+  });
 
   step('plan says what is to come, and changes nothing', async () => {
     const look = (): unknown => [
-      tree(path.join(host.base, 'state')),
-      tree(path.join(host.base, 'root')),
-      mountsBelow(host.base),
+      tree(path.join(host().base, 'state')),
+      tree(path.join(host().base, 'root')),
+      mountsBelow(host().base),
     ];
     const before = look();
     const { code, stdout, stderr } = await shimRecovery(
-      host,
+      host(),
       'plan',
       '--json',
       '--detailed-exitcode',
@@ -87,7 +56,7 @@ describe('recovery of a host whose containerd was killed', () => {
     expect(code).toBe(3);
     expect(look()).toEqual(before);
     expect(
-      [...(await host.runcState())]
+      [...(await host().runcState())]
         .filter(([, status]) => status === 'running')
         .map(([id]) => id)
         .sort(),
@@ -95,7 +64,7 @@ describe('recovery of a host whose containerd was killed', () => {
   });
 
   step('recover does it', async () => {
-    const { code, stdout, stderr } = await shimRecovery(host, 'recover', '--json', '--load-timeout', '1s');
+    const { code, stdout, stderr } = await shimRecovery(host(), 'recover', '--json', '--load-timeout', '1s');
     // The shim's binary talks about its own start, and about a container that runc does not know any more.
     expect(stderr.split('\n').filter((line) => !/^(shim-recovery: \S+ delete: time=.*)?$/.test(line))).toEqual([]);
     const report = JSON.parse(stdout) as Report;
@@ -108,21 +77,21 @@ describe('recovery of a host whose containerd was killed', () => {
     expect(isAlive(of('alive').taskPid) && isAlive(of('alive').shimPid)).toBe(true);
     expect(mounted('alive')).toBe(true);
     expect(left('alive')).toHaveLength(2);
-    expect((await host.runcState()).get('alive')).toBe('running');
+    expect((await host().runcState()).get('alive')).toBe('running');
   });
 
   step('the one that had exited is reaped, and its shim told to end', async () => {
     await until('the shim to end', () => (isAlive(of('exited').shimPid) ? undefined : true));
     expect(left('exited')).toEqual([]);
-    expect((await host.runcState()).has('exited')).toBe(false);
+    expect((await host().runcState()).has('exited')).toBe(false);
   });
 
-  it.for(['shim-killed', 'both-killed', 'stopped'])('%s is cleaned up, its process ended', async (id, context) => {
-    if (because !== undefined) return context.skip(because);
-    await until('the process to end', () => (isAlive(of(id).taskPid) ? undefined : true));
-    expect(left(id)).toEqual([]);
-    expect((await host.runcState()).has(id)).toBe(false);
-  });
+  for (const id of ['shim-killed', 'both-killed', 'stopped'])
+    step(`${id} is cleaned up, its process ended`, async () => {
+      await until('the process to end', () => (isAlive(of(id).taskPid) ? undefined : true));
+      expect(left(id)).toEqual([]);
+      expect((await host().runcState()).has(id)).toBe(false);
+    });
 
   step('the one whose shim binary is gone loses its bundle, and runs on without anyone (H8)', async () => {
     expect(left('moved')).toEqual([]);
@@ -130,36 +99,25 @@ describe('recovery of a host whose containerd was killed', () => {
   });
 
   step('no mount is left but the live one', async () => {
-    expect(mountsBelow(path.join(host.base, 'state'))).toEqual([path.join(of('alive').bundle, 'rootfs')]);
+    expect(mountsBelow(path.join(host().base, 'state'))).toEqual([path.join(of('alive').bundle, 'rootfs')]);
   });
 
   step('a daemon that serves is noticed', async () => {
-    await host.start();
-    const { code, stderr } = await shimRecovery(host, 'recover');
+    await host().start();
+    const { code, stderr } = await shimRecovery(host(), 'recover');
     expect(code).toBe(1);
     expect(stderr).toMatch(/daemon/);
   });
 
   step('containerd, started again, has the live one and no other', async () => {
-    expect(await host.ctr('tasks', 'list')).toMatch(
+    expect(await host().ctr('tasks', 'list')).toMatch(
       new RegExp(`^TASK .*\\nalive +${of('alive').taskPid} +RUNNING *\\n$`),
     );
-    await host.killDaemon();
+    await host().killDaemon();
   });
 
-  step('recover --watch cleans up after a shim that is killed, and prints its events', async () => {
-    const child: ChildProcess = spawn(
-      process.execPath,
-      [command, 'recover', '--watch', '--json', '--state', host.state, '--root', host.root, '--address', host.socket],
-      { stdio: ['ignore', 'pipe', 'inherit'] },
-    );
-    const ended = new Promise<number | null>((resolve) => child.once('close', resolve));
-    try {
-      const lines: Array<Record<string, unknown>> = [];
-      if (child.stdout === null) throw new Error('no stdout');
-      createInterface({ input: child.stdout }).on('line', (line) =>
-        lines.push(JSON.parse(line) as Record<string, unknown>),
-      );
+  step('recover --watch cleans up after a shim that is killed, and prints its events', () =>
+    watching(host(), [], async ({ lines, end }) => {
       await until('the report', () => (lines.length > 0 ? true : undefined));
       expect(lines[0]).toMatchObject({ schema: 'shim-recovery/report@1', summary: { adopt: 1 } });
       process.kill(of('alive').shimPid, 'SIGKILL');
@@ -170,10 +128,7 @@ describe('recovery of a host whose containerd was killed', () => {
       ]);
       await until('the process to end', () => (isAlive(of('alive').taskPid) ? undefined : true));
       expect(left('alive')).toEqual([]);
-      child.kill('SIGTERM');
-      expect(await ended).toBe(0);
-    } finally {
-      child.kill('SIGKILL');
-    }
-  });
+      expect(await end()).toBe(0);
+    }),
+  );
 });

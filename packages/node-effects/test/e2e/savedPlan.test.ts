@@ -2,13 +2,13 @@
  * A plan is saved, then a shim dies: carrying the plan out holds what it kept, and does the rest; a run without it, and the
  * daemon itself, go on from there.
  */
-import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { Report } from '@shim-recovery/core/Report';
 import * as E from 'fp-ts/lib/Either.js';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect } from 'vitest';
 import { run, shimRecovery, verdicts } from './command.js';
-import { type Container, type Host, isAlive, kill, makeHost, missing, mountsBelow, until } from './containerd.js';
+import { isAlive, kill, until } from './containerd.js';
+import { killBoth, killedHost, step } from './killedHost.js';
 
 const planned = {
   alive: 'adopt task-running',
@@ -17,46 +17,19 @@ const planned = {
   exited: 'reap no-processes',
 };
 
-const because = missing();
-const required = process.env['SHIM_RECOVERY_REQUIRE_E2E'] === '1';
-
 describe('a plan of a host whose containerd was killed', () => {
-  let host: Host;
-  const containers = new Map<string, Container>();
-  const of = (id: string): Container => containers.get(id) ?? expect.fail(`no container ${id}`);
-  const left = (id: string): ReadonlyArray<string> =>
-    [of(id).bundle, of(id).workDirectory].filter((directory) => fs.existsSync(directory));
-  const mounted = (id: string): boolean =>
-    mountsBelow(host.base).some((point) => point.startsWith(`${of(id).bundle}/`));
-  const plan = (): string => path.join(host.base, 'plan');
+  const { host, of, left, mounted } = killedHost(Object.keys(planned), async (container) => {
+    await kill(container('exited').taskPid);
+    await killBoth(container('both-killed'));
+  });
+  const plan = (): string => path.join(host().base, 'plan');
   const reportOf = (stdout: string): Report => {
     const report = Report.decode(JSON.parse(stdout));
     return E.isRight(report) ? report.right : expect.fail(stdout);
   };
 
-  beforeAll(async () => {
-    if (because !== undefined) {
-      if (required) throw new Error(because);
-      return;
-    }
-    host = await makeHost();
-    await host.start();
-    for (const id of Object.keys(planned)) containers.set(id, await host.runContainer(id));
-    await host.killDaemon();
-    await kill(of('exited').taskPid);
-    await kill(of('both-killed').shimPid);
-    await kill(of('both-killed').taskPid);
-  }, 60_000);
-
-  afterAll(async () => {
-    await host?.cleanUp();
-  }, 60_000);
-
-  const step = (name: string, body: () => Promise<void>): void =>
-    it(name, async (context) => (because === undefined ? body() : context.skip(because)), 60_000);
-
   step('is saved', async () => {
-    const { code, stdout, stderr } = await shimRecovery(host, 'plan', '--json', '--out', plan());
+    const { code, stdout, stderr } = await shimRecovery(host(), 'plan', '--json', '--out', plan());
     expect(stderr).toBe('');
     expect(verdicts(reportOf(stdout))).toEqual(planned);
     expect(code).toBe(0);
@@ -77,7 +50,7 @@ describe('a plan of a host whose containerd was killed', () => {
     expect(isAlive(of('dying').taskPid)).toBe(true);
     expect(mounted('dying')).toBe(true);
     expect(left('dying')).toHaveLength(2);
-    expect((await host.runcState()).get('dying')).toBe('running');
+    expect((await host().runcState()).get('dying')).toBe('running');
   });
 
   step('leaves what it took back alive, and of the rest nothing', async () => {
@@ -86,7 +59,7 @@ describe('a plan of a host whose containerd was killed', () => {
     for (const id of ['exited', 'both-killed']) {
       expect(left(id), id).toEqual([]);
       expect(mounted(id), id).toBe(false);
-      expect((await host.runcState()).has(id), id).toBe(false);
+      expect((await host().runcState()).has(id), id).toBe(false);
     }
   });
 
@@ -102,7 +75,7 @@ describe('a plan of a host whose containerd was killed', () => {
   });
 
   step('is followed by a run without it, which cleans up what was held', async () => {
-    const { code, stdout } = await shimRecovery(host, 'recover', '--json');
+    const { code, stdout } = await shimRecovery(host(), 'recover', '--json');
     expect(verdicts(reportOf(stdout))).toEqual({ alive: planned.alive, dying: 'cleanUp dial-failed' });
     expect(code).toBe(0);
     await until('the process to end', () => (isAlive(of('dying').taskPid) ? undefined : true));
@@ -111,13 +84,13 @@ describe('a plan of a host whose containerd was killed', () => {
   });
 
   step('is not carried out while a daemon serves, which has the live one and no other', async () => {
-    await host.start();
+    await host().start();
     const { code, stderr } = await run('recover', '--plan', plan());
     expect(stderr).toMatch(/a daemon serves/);
     expect(code).toBe(1);
-    expect(await host.ctr('tasks', 'list')).toMatch(
+    expect(await host().ctr('tasks', 'list')).toMatch(
       new RegExp(`^TASK .*\\nalive +${of('alive').taskPid} +RUNNING *\\n$`),
     );
-    await host.killDaemon();
+    await host().killDaemon();
   });
 });
