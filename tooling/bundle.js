@@ -2,12 +2,13 @@
  * Makes the command from the compiled packages: one file, without what is never called, and beside it the code that V8 made
  * of it, so that it starts in a fraction of the time.
  */
-import { execFileSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
+import { cacheOf, keptCode } from '../packages/node-effects/dist/cli/CodeCache.js';
 
 const packageOf = (path) => fileURLToPath(new URL(`../packages/node-effects/${path}`, import.meta.url));
 const directory = packageOf('dist/command');
@@ -54,6 +55,15 @@ const { metafile, outputFiles } = await build({
 });
 
 mkdirSync(directory, { recursive: true });
+
+/** At once, so that whoever starts the command meanwhile finds the old one or the new one. */
+const put = (name, contents, mode = 0o644) => {
+  const file = join(directory, name);
+  const aside = `${file}.${process.pid}`;
+  writeFileSync(aside, contents, { mode });
+  renameSync(aside, file);
+};
+
 const hash = createHash('sha256');
 for (const { contents } of outputFiles) hash.update(contents);
 // The name tells the contents: what V8 kept of others is never taken for these.
@@ -61,13 +71,15 @@ const program = `program-${hash.digest('hex').slice(0, 16)}.cjs`;
 for (const { path, contents } of outputFiles) {
   const name = program + basename(path).slice('main.cjs'.length);
   const reference = name === program ? `\n//# sourceMappingURL=${name}.map\n` : '';
-  writeFileSync(join(directory, name), Buffer.concat([contents, Buffer.from(reference)]));
+  if (!existsSync(join(directory, name))) put(name, Buffer.concat([contents, Buffer.from(reference)]));
 }
-await build({
+const launchers = await build({
   ...options,
+  write: false,
   entryPoints: { main: packageOf('src/cli/launch.ts'), start: packageOf('src/cli/start.ts') },
   define: { programFile: JSON.stringify(program), 'import.meta.dirname': '__dirname' },
 });
+for (const { path, contents } of launchers.outputFiles) put(basename(path), contents, 0o755);
 
 /** What others wrote goes with their terms. */
 const licences = new Map();
@@ -80,15 +92,18 @@ for (const input of Object.keys(metafile.inputs)) {
   const text = file === undefined ? '' : `\n${readFileSync(join(at, file), 'utf8').trim()}\n`;
   licences.set(name, `${name} ${version} (${license})\n${text}`);
 }
-writeFileSync(join(directory, 'LICENSES.txt'), [...licences.values()].join('\n----\n\n'));
+put('LICENSES.txt', [...licences.values()].join('\n----\n\n'));
 
+// Once for each program and Node: it takes a run of the command, which this machine may not let run. Then it starts slower.
+const whole = join(directory, program);
+if (keptCode(whole) === undefined) {
+  const codeCache = fileURLToPath(new URL('codeCache.js', import.meta.url));
+  const { status } = spawnSync(process.execPath, [codeCache, whole], { stdio: ['ignore', 'ignore', 'inherit'], timeout: 60_000 });
+  if (status !== 0) process.stderr.write('bundle: the command could not be tried, and starts slower than it might\n');
+}
+
+// What others write at this moment has another ending.
+const made = /^program-[0-9a-f]+\.cjs(\.map|\..+\.cache)?$/;
+const wanted = [program, `${program}.map`, basename(cacheOf(whole))];
 for (const name of readdirSync(directory))
-  if (!name.startsWith(program) && !['main.cjs', 'start.cjs', 'LICENSES.txt'].includes(name))
-    rmSync(join(directory, name));
-
-// Once for each program and Node: it takes a run of the command.
-const cache = join(directory, `${program}.${process.version}-${process.arch}.cache`);
-if (!existsSync(cache))
-  execFileSync(process.execPath, [fileURLToPath(new URL('codeCache.js', import.meta.url)), join(directory, program), cache], {
-    stdio: ['ignore', 'ignore', 'inherit'],
-  });
+  if (made.test(name) && !wanted.includes(name)) rmSync(join(directory, name), { recursive: true, force: true });

@@ -1,22 +1,13 @@
 /**
  * Keeps the code that V8 makes of the command: of whatever its demonstration runs, which is most of what any run needs.
- *   node tooling/codeCache.js PROGRAM CACHE
+ *   node tooling/codeCache.js PROGRAM
  */
-import { readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { pathToFileURL } from 'node:url';
-import { constants, Script } from 'node:vm';
+import { keepCode, run, scriptOf } from '../packages/node-effects/dist/cli/CodeCache.js';
 
-const [, , program, cache] = process.argv;
-const script = new Script(readFileSync(program, 'utf8'), {
-  filename: program,
-  importModuleDynamically: constants.USE_MAIN_CONTEXT_DEFAULT_LOADER,
-});
+const [, , program] = process.argv;
+const script = scriptOf(program);
 process.argv.splice(1, Infinity, program, 'demo');
 process.on('exit', () => {
-  if (process.exitCode !== 0) return;
-  const kept = `${cache}.${process.pid}`;
-  writeFileSync(kept, script.createCachedData());
-  renameSync(kept, cache);
+  if (process.exitCode === 0) keepCode(program, script);
 });
-script.runInThisContext()(createRequire(program), pathToFileURL(program).href);
+run(program, script);

@@ -30,3 +30,29 @@ it('gives others their turn also where one failure follows the other at once', a
   // Those that asked whether they may in the same moment go on together.
   expect(Math.max(...asked, inTurn)).toBeLessThan(longTurn + defaultBounds.busy);
 });
+
+it('asks all of those that never answer at once, however long the turns of whoever shares the process', async () => {
+  const turnMs = 12;
+  const silent = 1_000;
+  let nowMs = 0;
+  let asked = 0;
+  let release = (): void => undefined;
+  const all = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  const clock = {
+    nowMs: () => nowMs,
+    elapsedMs: () => nowMs,
+    sleep: () => async () => {
+      nowMs += turnMs;
+      await new Promise<void>((resolve) => setImmediate(resolve));
+    },
+    breathe: () => undefined,
+  };
+  const ask = () => async () => {
+    if (++asked === silent) release();
+    await all;
+  };
+  await forEachAsked({ clock }, { bounds: defaultBounds }, ask)(Array.from({ length: silent }))();
+  expect(nowMs).toBeLessThan(1_000);
+});

@@ -95,6 +95,16 @@ const onEntry =
   async () =>
     callOn(operation, at, action);
 
+/** Lets others have their turn before: a tree of any size is removed by these, one after the other. */
+const byTurns =
+  (action: (at: Location) => TaskEither<FileError, void>) =>
+  (at: Location): TaskEither<FileError, void> =>
+  async () => {
+    const others = systemClock.breathe();
+    if (others !== undefined) await others;
+    return action(at)();
+  };
+
 /** How the kernel finds an entry: what its directory is open on, and its name there. */
 const locate = (at: Location): E.Either<FileError, { readonly directory: number; readonly name: KernelName }> => {
   const directory = descriptorOf(at.directory);
@@ -323,6 +333,6 @@ export const linuxFileSystem: FileSystem = {
     const { directory, name } = target.right;
     return callOn('rename', from, (source, old) => renameAt(source, old, directory, name));
   },
-  unlink: onEntry('remove', unlinkAt),
-  removeDirectory: onEntry('remove', removeDirectoryAt),
+  unlink: byTurns(onEntry('remove', unlinkAt)),
+  removeDirectory: byTurns(onEntry('remove', removeDirectoryAt)),
 };

@@ -1,195 +1,14 @@
 /**
- * The system calls that Node has no name for, or only a slow one, through koffi, which is loaded at the first use.
+ * The system calls that Node has no name for, or only a slow one, through the C library (`CLibrary.ts`).
  *
  * Each returns the errno's name on the left; `ENOSYS` where the native part cannot be loaded at all. Names and paths are
  * bytes. Descriptors are made close-on-exec, so that no child inherits them.
  */
-import { createRequire } from 'node:module';
-import * as os from 'node:os';
 import * as E from 'fp-ts/lib/Either.js';
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
-import type * as Koffi from 'koffi';
+import { errnoName, type KernelName, native } from './CLibrary.js';
 
-/** A name or a path as the kernel takes it: text where that is ASCII, and otherwise its bytes with a NUL behind them. */
-export type KernelName = string | Uint8Array;
-
-interface Functions {
-  readonly openat: (directory: number, name: KernelName, flags: number, mode: number) => number;
-  readonly close: (descriptor: number) => number;
-  readonly statx: (directory: number, name: KernelName, flags: number, mask: number, into: Uint32Array) => number;
-  readonly lseek: (descriptor: number, offset: number, whence: number) => number;
-  readonly getdents64: (directory: number, into: Uint8Array, size: number) => number;
-  readonly read: (descriptor: number, into: Uint8Array, size: number) => number;
-  readonly readlinkat: (directory: number, name: KernelName, into: Uint8Array, size: number) => number;
-  readonly renameat: (from: number, name: KernelName, to: number, newName: KernelName) => number;
-  readonly unlinkat: (directory: number, name: KernelName, flags: number) => number;
-  readonly faccessat: (directory: number, name: KernelName, mode: number, flags: number) => number;
-  readonly mkfifoat: (directory: number, name: KernelName, mode: number) => number;
-  readonly flock: (descriptor: number, operation: number) => number;
-  readonly socket: (domain: number, type: number, protocol: number) => number;
-  readonly connect: (socket: number, address: Uint8Array, size: number) => number;
-  readonly pipe2: (into: Int32Array, flags: number) => number;
-  readonly posix_spawn: (
-    pid: Int32Array,
-    file: string,
-    actions: Uint8Array,
-    attributes: Uint8Array,
-    // Each with a null behind the last.
-    args: ReadonlyArray<string | null>,
-    environment: ReadonlyArray<string | null>,
-  ) => number;
-  readonly posix_spawn_file_actions_init: (actions: Uint8Array) => number;
-  readonly posix_spawn_file_actions_destroy: (actions: Uint8Array) => number;
-  readonly posix_spawn_file_actions_adddup2: (actions: Uint8Array, from: number, to: number) => number;
-  readonly posix_spawn_file_actions_addfchdir_np: (actions: Uint8Array, directory: number) => number;
-  readonly posix_spawn_file_actions_addopen: (
-    actions: Uint8Array,
-    descriptor: number,
-    path: string,
-    flags: number,
-    mode: number,
-  ) => number;
-  readonly posix_spawnattr_init: (attributes: Uint8Array) => number;
-  readonly posix_spawnattr_setflags: (attributes: Uint8Array, flags: number) => number;
-  readonly posix_spawnattr_setsigdefault: (attributes: Uint8Array, signals: Uint8Array) => number;
-  readonly posix_spawnattr_setsigmask: (attributes: Uint8Array, signals: Uint8Array) => number;
-  readonly sigfillset: (signals: Uint8Array) => number;
-  readonly waitid: (type: number, id: number, into: Int32Array, options: number) => number;
-  readonly waitpid: (pid: number, status: Int32Array, options: number) => number;
-}
-
-interface Library extends Functions {
-  readonly errno: () => number;
-  readonly umount2: (path: KernelName, flags: number) => Promise<E.Either<string, number>>;
-  readonly fcntl: (descriptor: number, command: number, argument: number) => Promise<E.Either<string, number>>;
-}
-
-/** `long` and `size_t` are as wide as a pointer on every Linux. */
-const signatures: Readonly<Record<keyof Functions | 'umount2' | 'fcntl', readonly [string, ReadonlyArray<string>]>> = {
-  openat: ['int', ['int', 'const char *', 'int', 'uint']],
-  close: ['int', ['int']],
-  statx: ['int', ['int', 'const char *', 'int', 'uint', 'void *']],
-  lseek: ['long', ['int', 'long', 'int']],
-  getdents64: ['long', ['int', 'void *', 'size_t']],
-  read: ['long', ['int', 'void *', 'size_t']],
-  readlinkat: ['long', ['int', 'const char *', 'void *', 'size_t']],
-  renameat: ['int', ['int', 'const char *', 'int', 'const char *']],
-  unlinkat: ['int', ['int', 'const char *', 'int']],
-  faccessat: ['int', ['int', 'const char *', 'int', 'int']],
-  mkfifoat: ['int', ['int', 'const char *', 'uint']],
-  flock: ['int', ['int', 'int']],
-  socket: ['int', ['int', 'int', 'int']],
-  connect: ['int', ['int', 'const uint8_t *', 'uint']],
-  pipe2: ['int', ['void *', 'int']],
-  posix_spawn: ['int', ['void *', 'const char *', 'void *', 'void *', 'const char **', 'const char **']],
-  posix_spawn_file_actions_init: ['int', ['void *']],
-  posix_spawn_file_actions_destroy: ['int', ['void *']],
-  posix_spawn_file_actions_adddup2: ['int', ['void *', 'int', 'int']],
-  posix_spawn_file_actions_addfchdir_np: ['int', ['void *', 'int']],
-  posix_spawn_file_actions_addopen: ['int', ['void *', 'int', 'const char *', 'int', 'uint']],
-  posix_spawnattr_init: ['int', ['void *']],
-  posix_spawnattr_setflags: ['int', ['void *', 'short']],
-  posix_spawnattr_setsigdefault: ['int', ['void *', 'const void *']],
-  posix_spawnattr_setsigmask: ['int', ['void *', 'const void *']],
-  sigfillset: ['int', ['void *']],
-  waitid: ['int', ['int', 'int', 'void *', 'int']],
-  waitpid: ['int', ['int', 'void *', 'int']],
-  umount2: ['int', ['const char *', 'int']],
-  fcntl: ['int', ['int', 'int', 'int']],
-};
-
-const errnoNames = new Map(Object.entries(os.constants.errno).map(([name, number]) => [number, name]));
-
-/** The errno's name. `EWOULDBLOCK` shares its number with `EAGAIN`, by which it goes here. */
-const errnoName = (number: number): string =>
-  number === os.constants.errno.EAGAIN ? 'EAGAIN' : (errnoNames.get(number) ?? `errno ${number}`);
-
-/** Each of them, made from its name. */
-const functionsBy = (make: <K extends keyof Functions>(name: K) => Functions[K]): Functions => ({
-  openat: make('openat'),
-  close: make('close'),
-  statx: make('statx'),
-  lseek: make('lseek'),
-  getdents64: make('getdents64'),
-  read: make('read'),
-  readlinkat: make('readlinkat'),
-  renameat: make('renameat'),
-  unlinkat: make('unlinkat'),
-  faccessat: make('faccessat'),
-  mkfifoat: make('mkfifoat'),
-  flock: make('flock'),
-  socket: make('socket'),
-  connect: make('connect'),
-  pipe2: make('pipe2'),
-  posix_spawn: make('posix_spawn'),
-  posix_spawn_file_actions_init: make('posix_spawn_file_actions_init'),
-  posix_spawn_file_actions_destroy: make('posix_spawn_file_actions_destroy'),
-  posix_spawn_file_actions_adddup2: make('posix_spawn_file_actions_adddup2'),
-  posix_spawn_file_actions_addfchdir_np: make('posix_spawn_file_actions_addfchdir_np'),
-  posix_spawn_file_actions_addopen: make('posix_spawn_file_actions_addopen'),
-  posix_spawnattr_init: make('posix_spawnattr_init'),
-  posix_spawnattr_setflags: make('posix_spawnattr_setflags'),
-  posix_spawnattr_setsigdefault: make('posix_spawnattr_setsigdefault'),
-  posix_spawnattr_setsigmask: make('posix_spawnattr_setsigmask'),
-  sigfillset: make('sigfillset'),
-  waitid: make('waitid'),
-  waitpid: make('waitpid'),
-});
-
-const load = (): Library => {
-  if (os.endianness() !== 'LE') throw new Error('machines that put the highest byte first are not supported');
-  // oxlint-disable-next-line typescript/no-unsafe-assignment -- loaded at first use only, and require() knows no types
-  const koffi: typeof Koffi = createRequire(import.meta.url)('koffi');
-  // Kept for as many calls in threads as there are at once; each other one would map and unmap memory of its own.
-  koffi.config({ resident_async_pools: 32 });
-  const libc = koffi.load(null);
-  const named = (name: keyof typeof signatures) => {
-    const [result, parameters] = signatures[name];
-    return libc.func(name, result, [...parameters]);
-  };
-  /** Made in a thread. errno belongs to that; koffi hands it over inside the callback only. */
-  const inThread =
-    (name: 'umount2' | 'fcntl') =>
-    (...args: ReadonlyArray<unknown>): Promise<E.Either<string, number>> =>
-      new Promise((resolve) => {
-        threaded[name].async(...args, (_: unknown, result: unknown) =>
-          resolve(Number(result) === -1 ? E.left(errnoName(koffi.errno())) : E.right(Number(result))),
-        );
-      });
-  const threaded = { umount2: named('umount2'), fcntl: named('fcntl') };
-  return {
-    ...functionsBy(named),
-    errno: () => koffi.errno(),
-    umount2: inThread('umount2'),
-    fcntl: inThread('fcntl'),
-  };
-};
-
-/** What there is where nothing can be loaded: every call fails. */
-const missing: Library = {
-  ...functionsBy(() => () => -1),
-  errno: () => os.constants.errno.ENOSYS,
-  umount2: async () => E.left('ENOSYS'),
-  fcntl: async () => E.left('ENOSYS'),
-};
-
-let loaded: { readonly library: Library; readonly problem: string | undefined } | undefined;
-
-const attempt = (): NonNullable<typeof loaded> => {
-  try {
-    return { library: load(), problem: undefined };
-  } catch (error) {
-    return { library: missing, problem: error instanceof Error ? error.message : String(error) };
-  }
-};
-
-const native = (): Library => (loaded ??= attempt()).library;
-
-/** Why the native part cannot be used here, or undefined where it can. */
-export const unavailable = (): string | undefined => {
-  const { problem } = (loaded ??= attempt());
-  return problem === undefined ? undefined : `the native part could not be loaded: ${problem}`;
-};
+export { type KernelName, unavailable } from './CLibrary.js';
 
 /** Asked at once: errno is what the last call of this thread left. */
 const lastErrno = (): string => errnoName(native().errno());
@@ -301,7 +120,6 @@ const bornAt = (): string => {
 };
 
 const statx = (directory: number, name: KernelName, flags: number): E.Either<string, Statx> => {
-  statxWords[field.born] = 0;
   const result = native().statx(directory, name, flags, STATX_BASIC_STATS | STATX_BTIME, statxWords);
   if (result === -1) return E.left(lastErrno());
   return E.right({
@@ -487,31 +305,65 @@ export interface Program {
   readonly workingDirectory: number;
 }
 
-/** `posix_spawn(3)` in an open directory, with nothing to read, in a session of its own. The number of the process. */
-export const spawn = (
-  program: Program & { readonly stdout: number; readonly stderr: number },
+type Piped = Program & { readonly stdout: number; readonly stderr: number };
+
+type Actions = Uint8Array;
+
+/** Calls that return the errno itself, one after the other until one fails; -1 where there are none. */
+const failureOf = (failed: number): E.Either<string, void> => {
+  if (failed === 0) return done;
+  return E.left(failed === -1 ? 'ENOSYS' : errnoName(failed));
+};
+
+const spawnWith = (
+  { file, environment }: Pick<Program, 'file' | 'environment'>,
+  args: ReadonlyArray<string>,
+  prepare: (actions: Actions) => number,
 ): E.Either<string, number> => {
   const library = native();
   const attributes = (spawnAttributes ??= makeSpawnAttributes());
   const actions = new Uint8Array(structureBytes);
   library.posix_spawn_file_actions_init(actions);
   const failed =
-    library.posix_spawn_file_actions_addfchdir_np(actions, program.workingDirectory) ||
-    library.posix_spawn_file_actions_addopen(actions, 0, '/dev/null', 0, 0) ||
-    library.posix_spawn_file_actions_adddup2(actions, program.stdout, 1) ||
-    library.posix_spawn_file_actions_adddup2(actions, program.stderr, 2) ||
-    library.posix_spawn(
-      spawnedPid,
-      program.file,
-      actions,
-      attributes,
-      [...program.arguments, null],
-      [...program.environment, null],
-    );
+    prepare(actions) ||
+    library.posix_spawn(spawnedPid, file, actions, attributes, [...args, null], [...environment, null]);
   library.posix_spawn_file_actions_destroy(actions);
-  if (failed === 0) return E.right(spawnedPid[0] ?? 0);
-  // These calls return the errno itself.
-  return E.left(failed === -1 ? 'ENOSYS' : errnoName(failed));
+  const outcome = failureOf(failed);
+  return E.isLeft(outcome) ? outcome : E.right(spawnedPid[0] ?? 0);
+};
+
+/** With nothing to read, and its output into the pipes. */
+const redirect =
+  ({ stdout, stderr }: Piped) =>
+  (actions: Actions): number =>
+    native().posix_spawn_file_actions_addopen(actions, 0, '/dev/null', 0, 0) ||
+    native().posix_spawn_file_actions_adddup2(actions, stdout, 1) ||
+    native().posix_spawn_file_actions_adddup2(actions, stderr, 2);
+
+/** The directory, which is open as the first number: entered, and closed, by the program that follows. */
+const enterAndRun = 'cd -P "/proc/self/fd/$0" && eval "exec $0<&-" && exec "$@"';
+
+/** The same through a shell, where the C library cannot enter an open directory (glibc before 2.29). */
+export const spawnByShell = (program: Piped): E.Either<string, number> => {
+  // Not its own number: only a copy is left open for the shell.
+  const copy = program.workingDirectory === 3 ? 4 : 3;
+  return spawnWith(
+    { file: '/bin/sh', environment: program.environment },
+    ['sh', '-c', enterAndRun, String(copy), ...program.arguments],
+    (actions) =>
+      redirect(program)(actions) || native().posix_spawn_file_actions_adddup2(actions, program.workingDirectory, copy),
+  );
+};
+
+/** `posix_spawn(3)` in an open directory, with nothing to read, in a session of its own. The number of the process. */
+export const spawn = (program: Piped): E.Either<string, number> => {
+  const spawned = spawnWith(
+    program,
+    program.arguments,
+    (actions) =>
+      native().posix_spawn_file_actions_addfchdir_np(actions, program.workingDirectory) || redirect(program)(actions),
+  );
+  return E.isLeft(spawned) && spawned.left === 'ENOSYS' ? spawnByShell(program) : spawned;
 };
 
 const P_PID = 1;
@@ -522,14 +374,28 @@ const WNOWAIT = 0x0100_0000;
 /** A `siginfo_t`, of which only the first field is looked at: the signal, 0 where there is nothing to tell. */
 const information = new Int32Array(32);
 
-/** Whether a child of ours has ended and waits to be reaped, which it goes on to do. */
-export const hasEnded = (pid: number): boolean => {
+/** How it is with a child: `Elsewhere` where it is none of ours any more, as somebody else here has reaped it. */
+export type ChildState =
+  | { readonly _tag: 'Running' | 'Elsewhere' }
+  | { readonly _tag: 'Ended'; readonly status: number };
+
+const running: ChildState = { _tag: 'Running' };
+const elsewhere: ChildState = { _tag: 'Elsewhere' };
+
+const unlessOurs = (): ChildState => (lastErrno() === 'ECHILD' ? elsewhere : running);
+
+/** Looks whether a child has ended and waits to be reaped, which it goes on to do. */
+export const lookAtChild = (pid: number): ChildState['_tag'] => {
   information[0] = 0;
-  return native().waitid(P_PID, pid, information, WEXITED | WNOHANG | WNOWAIT) === 0 && information[0] !== 0;
+  if (native().waitid(P_PID, pid, information, WEXITED | WNOHANG | WNOWAIT) === -1) return unlessOurs()._tag;
+  return information[0] === 0 ? 'Running' : 'Ended';
 };
 
 const waitStatus = new Int32Array(1);
 
-/** The status of a child of ours that has ended, which is gone thereby; undefined while there is none. */
-export const waitpid = (pid: number): number | undefined =>
-  native().waitpid(pid, waitStatus, WNOHANG) === pid ? waitStatus[0] : undefined;
+/** Reaps a child, if it has ended: it is gone thereby, and `status` is what `waitpid(2)` gives. */
+export const reapChild = (pid: number): ChildState => {
+  const reaped = native().waitpid(pid, waitStatus, WNOHANG);
+  if (reaped === pid) return { _tag: 'Ended', status: waitStatus[0] ?? 0 };
+  return reaped === -1 ? unlessOurs() : running;
+};

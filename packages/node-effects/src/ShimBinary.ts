@@ -14,10 +14,10 @@ import type { TaskExitInfo } from '@shim-recovery/core/TaskExit';
 import * as E from 'fp-ts/lib/Either.js';
 import type { IO } from 'fp-ts/lib/IO.js';
 import { descriptorOf } from './FileSystem.js';
-import { fstat, hasEnded, mayExecuteAt } from './Native.js';
+import { fstat, lookAtChild, mayExecuteAt } from './Native.js';
 import { decode, showMalformedMessage } from './protobuf/Message.js';
 import { DeleteResponse } from './protobuf/TaskMessages.js';
-import { kill, start, type Started, whenEnded } from './Spawn.js';
+import { type Ending, kill, start, type Started, whenEnded } from './Spawn.js';
 
 /** The most that an answer may be; a real one has some twenty bytes. */
 const maxAnswerBytes = 1024 * 1024;
@@ -38,9 +38,7 @@ export interface ShimBinaryOptions {
 
 /** How a run ended, with what it printed until then. */
 interface Run {
-  readonly ended:
-    | { readonly _tag: 'Ended'; readonly code: number | null; readonly signal: string | null }
-    | { readonly _tag: 'TimedOut' };
+  readonly ended: Ending | { readonly _tag: 'TimedOut' };
   readonly stdout: Buffer;
   readonly stderr: Buffer;
 }
@@ -100,7 +98,7 @@ const follow = (child: Started, timeoutMs: number): Promise<Run> =>
     const oneClosed = (): void => {
       open -= 1;
       if (open === 0 && !isFinished && !isLate)
-        whenEnded(child.pid, (ending) => finish(isLate ? { _tag: 'TimedOut' } : { _tag: 'Ended', ...ending }));
+        whenEnded(child.pid, (ending) => finish(isLate ? { _tag: 'TimedOut' } : ending));
     };
     const pipes = [
       reading(child.stdout, {
@@ -120,12 +118,12 @@ const follow = (child: Started, timeoutMs: number): Promise<Run> =>
     const onDeadline = (): void => {
       if (isFinished) return;
       // Before it is reaped: only until then its number is its own, and that of its group.
-      const wasInTime = hasEnded(child.pid);
-      kill(child);
+      const state = lookAtChild(child.pid);
+      if (state !== 'Elsewhere') kill(child);
+      const wasInTime = state !== 'Running';
       isLate = !wasInTime;
-      if (open > 0)
-        whenEnded(child.pid, (ending) => finish(wasInTime ? { _tag: 'Ended', ...ending } : { _tag: 'TimedOut' }));
       timer = setTimeout(() => finish({ _tag: 'TimedOut' }), maxDyingMs);
+      if (open > 0) whenEnded(child.pid, (ending) => finish(wasInTime ? ending : { _tag: 'TimedOut' }));
     };
     // Timers come before everything else: when this process was busy, an end in time is only told after them.
     let timer = setTimeout(() => setImmediate(onDeadline), timeoutMs);
@@ -143,15 +141,26 @@ const obstacleIn = (directory: number): string | undefined => {
   return E.isLeft(entered) ? entered.left : undefined;
 };
 
+/** Why a run is none that succeeded; undefined where it is one. */
+const statusOf = (ending: Ending): string | undefined => {
+  switch (ending._tag) {
+    case 'Exited':
+      return ending.code === 0 ? undefined : `exit code ${ending.code}`;
+    case 'Killed':
+      return `signal ${ending.signal}`;
+    case 'Unknown':
+      return 'an end that somebody else in this process waited for';
+  }
+};
+
 const answerOf = (
   { program, timeoutMs }: DeleteInvocation,
   { ended, stdout, stderr }: Run,
 ): E.Either<BinaryError, TaskExitInfo> => {
   if (ended._tag === 'TimedOut') return E.left({ _tag: 'TimedOut', path: program, afterMs: timeoutMs });
-  if (ended.code !== 0) {
-    const status = ended.signal === null ? `exit code ${ended.code}` : `signal ${ended.signal}`;
+  const status = statusOf(ended);
+  if (status !== undefined)
     return E.left({ _tag: 'Failed', path: program, status, stderr: linesOf(stderr).join('; ') });
-  }
   if (stdout.length > maxAnswerBytes)
     return E.left({ _tag: 'Malformed', path: program, reason: `more than ${maxAnswerBytes} bytes` });
   const response = decode(DeleteResponse)(stdout);

@@ -16,11 +16,14 @@ export interface Started {
   readonly stderr: number;
 }
 
-/** How a program ended: by itself, or by a signal. */
-export interface Ending {
-  readonly code: number | null;
-  readonly signal: string | null;
-}
+/**
+ * How a program ended: by itself, by a signal, or nobody here knows how, as somebody else in this process reaped it, who
+ * waits for every child.
+ */
+export type Ending =
+  | { readonly _tag: 'Exited'; readonly code: number }
+  | { readonly _tag: 'Killed'; readonly signal: string }
+  | { readonly _tag: 'Unknown' };
 
 /**
  * Starts it with nothing to read. Left: the errno of what failed, most often that of running the file. As `execve(2)` does,
@@ -47,12 +50,19 @@ const signalNames = new Map(Object.entries(os.constants.signals).map(([name, num
 
 /** How it ended, once and for all; undefined while it runs. */
 export const reap = (pid: number): Ending | undefined => {
-  const status = Native.waitpid(pid);
-  if (status === undefined) return undefined;
-  const signal = status & 0x7f;
-  return signal === 0
-    ? { code: (status >> 8) & 0xff, signal: null }
-    : { code: null, signal: signalNames.get(signal) ?? `signal ${signal}` };
+  const child = Native.reapChild(pid);
+  switch (child._tag) {
+    case 'Running':
+      return undefined;
+    case 'Elsewhere':
+      return { _tag: 'Unknown' };
+    case 'Ended': {
+      const signal = child.status & 0x7f;
+      return signal === 0
+        ? { _tag: 'Exited', code: (child.status >> 8) & 0xff }
+        : { _tag: 'Killed', signal: signalNames.get(signal) ?? `signal ${signal}` };
+    }
+  }
 };
 
 /** How soon it is looked after one that is about to end: at first at once, for a few turns of the loop. */

@@ -67,6 +67,8 @@ const start = async (terminal: Terminal): Promise<number> => {
   return code === exitCode.done && terminal.isOutputLost() ? exitCode.couldNotRun : code;
 };
 
+// What is never finished did not succeed.
+process.exitCode = exitCode.couldNotRun;
 void start(processTerminal()).then((code) => {
   process.exitCode = code;
 });

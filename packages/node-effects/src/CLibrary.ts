@@ -1,0 +1,246 @@
+/**
+ * The C library's functions, through koffi, which is loaded at the first use.
+ *
+ * All that is needed is looked for under the names that C libraries give it, and as a system call of this machine where
+ * they lack it: glibc before 2.30 and musl have no `getdents64`, glibc before 2.28 and musl before 1.2.5 no `statx`.
+ */
+import { createRequire } from 'node:module';
+import * as os from 'node:os';
+import * as E from 'fp-ts/lib/Either.js';
+import type * as Koffi from 'koffi';
+
+/** A name or a path as the kernel takes it: text where that is ASCII, and otherwise its bytes with a NUL behind them. */
+export type KernelName = string | Uint8Array;
+
+export interface Functions {
+  readonly openat: (directory: number, name: KernelName, flags: number, mode: number) => number;
+  readonly close: (descriptor: number) => number;
+  readonly statx: (directory: number, name: KernelName, flags: number, mask: number, into: Uint32Array) => number;
+  readonly lseek: (descriptor: number, offset: number, whence: number) => number;
+  readonly getdents64: (directory: number, into: Uint8Array, size: number) => number;
+  readonly read: (descriptor: number, into: Uint8Array, size: number) => number;
+  readonly readlinkat: (directory: number, name: KernelName, into: Uint8Array, size: number) => number;
+  readonly renameat: (from: number, name: KernelName, to: number, newName: KernelName) => number;
+  readonly unlinkat: (directory: number, name: KernelName, flags: number) => number;
+  readonly faccessat: (directory: number, name: KernelName, mode: number, flags: number) => number;
+  readonly mkfifoat: (directory: number, name: KernelName, mode: number) => number;
+  readonly flock: (descriptor: number, operation: number) => number;
+  readonly socket: (domain: number, type: number, protocol: number) => number;
+  readonly connect: (socket: number, address: Uint8Array, size: number) => number;
+  readonly pipe2: (into: Int32Array, flags: number) => number;
+  readonly posix_spawn: (
+    pid: Int32Array,
+    file: string,
+    actions: Uint8Array,
+    attributes: Uint8Array,
+    // Each with a null behind the last.
+    args: ReadonlyArray<string | null>,
+    environment: ReadonlyArray<string | null>,
+  ) => number;
+  readonly posix_spawn_file_actions_init: (actions: Uint8Array) => number;
+  readonly posix_spawn_file_actions_destroy: (actions: Uint8Array) => number;
+  readonly posix_spawn_file_actions_adddup2: (actions: Uint8Array, from: number, to: number) => number;
+  readonly posix_spawn_file_actions_addfchdir_np: (actions: Uint8Array, directory: number) => number;
+  readonly posix_spawn_file_actions_addopen: (
+    actions: Uint8Array,
+    descriptor: number,
+    path: string,
+    flags: number,
+    mode: number,
+  ) => number;
+  readonly posix_spawnattr_init: (attributes: Uint8Array) => number;
+  readonly posix_spawnattr_setflags: (attributes: Uint8Array, flags: number) => number;
+  readonly posix_spawnattr_setsigdefault: (attributes: Uint8Array, signals: Uint8Array) => number;
+  readonly posix_spawnattr_setsigmask: (attributes: Uint8Array, signals: Uint8Array) => number;
+  readonly sigfillset: (signals: Uint8Array) => number;
+  readonly waitid: (type: number, id: number, into: Int32Array, options: number) => number;
+  readonly waitpid: (pid: number, status: Int32Array, options: number) => number;
+}
+
+export interface Library extends Functions {
+  readonly errno: () => number;
+  readonly umount2: (path: KernelName, flags: number) => Promise<E.Either<string, number>>;
+  readonly fcntl: (descriptor: number, command: number, argument: number) => Promise<E.Either<string, number>>;
+}
+
+/** `long` and `size_t` are as wide as a pointer on every Linux. */
+const signatures: Readonly<Record<keyof Functions | 'umount2' | 'fcntl', readonly [string, ReadonlyArray<string>]>> = {
+  openat: ['int', ['int', 'const char *', 'int', 'uint']],
+  close: ['int', ['int']],
+  statx: ['int', ['int', 'const char *', 'int', 'uint', 'void *']],
+  lseek: ['long', ['int', 'long', 'int']],
+  getdents64: ['long', ['int', 'void *', 'size_t']],
+  read: ['long', ['int', 'void *', 'size_t']],
+  readlinkat: ['long', ['int', 'const char *', 'void *', 'size_t']],
+  renameat: ['int', ['int', 'const char *', 'int', 'const char *']],
+  unlinkat: ['int', ['int', 'const char *', 'int']],
+  faccessat: ['int', ['int', 'const char *', 'int', 'int']],
+  mkfifoat: ['int', ['int', 'const char *', 'uint']],
+  flock: ['int', ['int', 'int']],
+  socket: ['int', ['int', 'int', 'int']],
+  connect: ['int', ['int', 'const uint8_t *', 'uint']],
+  pipe2: ['int', ['void *', 'int']],
+  posix_spawn: ['int', ['void *', 'const char *', 'void *', 'void *', 'const char **', 'const char **']],
+  posix_spawn_file_actions_init: ['int', ['void *']],
+  posix_spawn_file_actions_destroy: ['int', ['void *']],
+  posix_spawn_file_actions_adddup2: ['int', ['void *', 'int', 'int']],
+  posix_spawn_file_actions_addfchdir_np: ['int', ['void *', 'int']],
+  posix_spawn_file_actions_addopen: ['int', ['void *', 'int', 'const char *', 'int', 'uint']],
+  posix_spawnattr_init: ['int', ['void *']],
+  posix_spawnattr_setflags: ['int', ['void *', 'short']],
+  posix_spawnattr_setsigdefault: ['int', ['void *', 'const void *']],
+  posix_spawnattr_setsigmask: ['int', ['void *', 'const void *']],
+  sigfillset: ['int', ['void *']],
+  waitid: ['int', ['int', 'int', 'void *', 'int']],
+  waitpid: ['int', ['int', 'void *', 'int']],
+  umount2: ['int', ['const char *', 'int']],
+  fcntl: ['int', ['int', 'int', 'int']],
+};
+
+const errnoNames = new Map(Object.entries(os.constants.errno).map(([name, number]) => [number, name]));
+
+/** The errno's name. `EWOULDBLOCK` shares its number with `EAGAIN`, by which it goes here. */
+export const errnoName = (number: number): string =>
+  number === os.constants.errno.EAGAIN ? 'EAGAIN' : (errnoNames.get(number) ?? `errno ${number}`);
+
+/** Each of them, made from its name. */
+const functionsBy = (make: <K extends keyof Functions>(name: K) => Functions[K]): Functions => ({
+  openat: make('openat'),
+  close: make('close'),
+  statx: make('statx'),
+  lseek: make('lseek'),
+  getdents64: make('getdents64'),
+  read: make('read'),
+  readlinkat: make('readlinkat'),
+  renameat: make('renameat'),
+  unlinkat: make('unlinkat'),
+  faccessat: make('faccessat'),
+  mkfifoat: make('mkfifoat'),
+  flock: make('flock'),
+  socket: make('socket'),
+  connect: make('connect'),
+  pipe2: make('pipe2'),
+  posix_spawn: make('posix_spawn'),
+  posix_spawn_file_actions_init: make('posix_spawn_file_actions_init'),
+  posix_spawn_file_actions_destroy: make('posix_spawn_file_actions_destroy'),
+  posix_spawn_file_actions_adddup2: make('posix_spawn_file_actions_adddup2'),
+  posix_spawn_file_actions_addfchdir_np: make('posix_spawn_file_actions_addfchdir_np'),
+  posix_spawn_file_actions_addopen: make('posix_spawn_file_actions_addopen'),
+  posix_spawnattr_init: make('posix_spawnattr_init'),
+  posix_spawnattr_setflags: make('posix_spawnattr_setflags'),
+  posix_spawnattr_setsigdefault: make('posix_spawnattr_setsigdefault'),
+  posix_spawnattr_setsigmask: make('posix_spawnattr_setsigmask'),
+  sigfillset: make('sigfillset'),
+  waitid: make('waitid'),
+  waitpid: make('waitpid'),
+});
+
+type Loaded = ReturnType<ReturnType<typeof Koffi.load>['func']>;
+type Callable = (...args: Parameters<Loaded>) => ReturnType<Loaded>;
+
+/** A function of the C library; throws where there is none of that name. */
+export type Find = (name: string, result: string, parameters: ReadonlyArray<string>) => Callable;
+
+/** What another C library calls the very same. */
+const otherNames: Readonly<Partial<Record<keyof Functions, string>>> = { getdents64: 'getdents' };
+
+/** Their numbers, by `process.arch`. */
+const systemCalls: Readonly<Partial<Record<keyof Functions, Readonly<Partial<Record<string, number>>>>>> = {
+  getdents64: { x64: 217, arm64: 61, riscv64: 61, loong64: 61 },
+  statx: { x64: 332, arm64: 291, riscv64: 291, loong64: 291 },
+};
+
+/** What can be done without: it fails as a call does that the kernel does not know. */
+const dispensable: ReadonlyArray<keyof Functions> = ['posix_spawn_file_actions_addfchdir_np'];
+
+/** The ways to a function, the best first. */
+const waysTo = (find: Find, name: keyof Functions): ReadonlyArray<() => Callable> => {
+  const [result, parameters] = signatures[name];
+  const other = otherNames[name];
+  const number = systemCalls[name]?.[process.arch];
+  const bySystemCall = (): Callable => {
+    const call = find('syscall', 'long', ['long', ...parameters]);
+    return (...args) => call(number, ...args);
+  };
+  return [
+    () => find(name, result, parameters),
+    ...(other === undefined ? [] : [() => find(other, result, parameters)]),
+    ...(number === undefined ? [] : [bySystemCall]),
+    ...(dispensable.includes(name) ? [() => () => os.constants.errno.ENOSYS] : []),
+  ];
+};
+
+/** A function in whatever way this machine has it; throws where it has none. */
+export const functionIn =
+  (find: Find) =>
+  (name: keyof Functions): Callable => {
+    let reason: unknown;
+    for (const way of waysTo(find, name))
+      try {
+        return way();
+      } catch (error) {
+        reason ??= error;
+      }
+    throw reason;
+  };
+
+/** Memory for as many calls in threads as there are at once is kept; for each other one some is mapped and unmapped. */
+const keepMemory = (koffi: typeof Koffi): void => {
+  try {
+    koffi.config({ resident_async_pools: 32 });
+  } catch {
+    // Somebody else here uses it already, and it is as they want it.
+  }
+};
+
+const load = (): Library => {
+  if (os.endianness() !== 'LE') throw new Error('machines that put the highest byte first are not supported');
+  // oxlint-disable-next-line typescript/no-unsafe-assignment -- loaded at first use only, and require() knows no types
+  const koffi: typeof Koffi = createRequire(import.meta.url)('koffi');
+  keepMemory(koffi);
+  const libc = koffi.load(null);
+  const find = (name: string, result: string, parameters: ReadonlyArray<string>) =>
+    libc.func(name, result, [...parameters]);
+  /** Made in a thread. errno belongs to that; koffi hands it over inside the callback only. */
+  const inThread =
+    (name: 'umount2' | 'fcntl') =>
+    (...args: ReadonlyArray<unknown>): Promise<E.Either<string, number>> =>
+      new Promise((resolve) => {
+        threaded[name].async(...args, (_: unknown, result: unknown) =>
+          resolve(Number(result) === -1 ? E.left(errnoName(koffi.errno())) : E.right(Number(result))),
+        );
+      });
+  const threaded = { umount2: find('umount2', ...signatures.umount2), fcntl: find('fcntl', ...signatures.fcntl) };
+  return {
+    ...functionsBy(functionIn(find)),
+    errno: () => koffi.errno(),
+    umount2: inThread('umount2'),
+    fcntl: inThread('fcntl'),
+  };
+};
+
+/** What there is where nothing can be loaded: every call fails. */
+const missing: Library = {
+  ...functionsBy(() => () => -1),
+  errno: () => os.constants.errno.ENOSYS,
+  umount2: async () => E.left('ENOSYS'),
+  fcntl: async () => E.left('ENOSYS'),
+};
+
+let loaded: { readonly library: Library; readonly problem: string | undefined } | undefined;
+
+const attempt = (): NonNullable<typeof loaded> => {
+  try {
+    return { library: load(), problem: undefined };
+  } catch (error) {
+    return { library: missing, problem: error instanceof Error ? error.message : String(error) };
+  }
+};
+
+export const native = (): Library => (loaded ??= attempt()).library;
+
+/** Why the native part cannot be used here, or undefined where it can. */
+export const unavailable = (): string | undefined => {
+  const { problem } = (loaded ??= attempt());
+  return problem === undefined ? undefined : `the native part could not be loaded: ${problem}`;
+};
