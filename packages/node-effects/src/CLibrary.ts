@@ -160,7 +160,7 @@ const waysTo = (find: Find, name: keyof Functions): ReadonlyArray<() => Callable
   const number = systemCalls[name]?.[process.arch];
   const bySystemCall = (): Callable => {
     const call = find('syscall', 'long', ['long', ...parameters]);
-    return (...args) => call(number, ...args);
+    return (...args: ReadonlyArray<unknown>): unknown => call(number, ...args);
   };
   return [
     () => find(name, result, parameters),

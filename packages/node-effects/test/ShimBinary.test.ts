@@ -5,7 +5,8 @@ import type { BinaryError } from '@shim-recovery/core/ShimBinary';
 import type { TaskExitInfo } from '@shim-recovery/core/TaskExit';
 import * as E from 'fp-ts/lib/Either.js';
 import * as fc from 'fast-check';
-import { afterEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { reapChild } from '../src/Native.js';
 import { encode } from '../src/protobuf/Message.js';
 import { DeleteResponse } from '../src/protobuf/TaskMessages.js';
 import { killRunningBinaries, makeShimBinary } from '../src/ShimBinary.js';
@@ -256,6 +257,30 @@ describe('the shim binary (SPEC 11)', () => {
     expect(run.tookMs).toBeLessThan(3_000);
     const pid = pidIn(path.join(run.bundle, 'child'));
     await eventually('the grandchild to end', () => isGone(pid));
+  });
+
+  it('leaves no timer behind that would keep a command from ending', async () => {
+    const timers = (): number => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
+    const before = timers();
+    await runScript(`sleep 30 & printf '\\010\\204\\007'`, { timeoutMs: 300 });
+    expect(timers()).toBeLessThanOrEqual(before);
+  });
+
+  it('is not waited for when somebody else in this process reaped it, and its number is not killed', async () => {
+    const kill = vi.spyOn(process, 'kill');
+    onTestFinished(() => kill.mockRestore());
+    const run = await runScript(`${tell('$$', 'pid')}; while [ ! -e end ]; do :; done`, {
+      timeoutMs: 1_000,
+      meanwhile: async (bundle) => {
+        await appears(bundle, 'pid');
+        const pid = pidIn(path.join(bundle, 'pid'));
+        fs.writeFileSync(path.join(bundle, 'end'), '');
+        while (reapChild(pid)._tag === 'Running');
+      },
+    });
+    expect(left(run)).toMatchObject({ _tag: 'Failed', status: 'an end that somebody else in this process waited for' });
+    expect(run.tookMs).toBeLessThan(1_000);
+    expect(kill).not.toHaveBeenCalled();
   });
 
   it('runs on in a bundle that vanishes under it', async () => {

@@ -2,7 +2,7 @@
  * The code that V8 made of a program, kept beside it: compiling is most of what a start costs. It is of one very Node, by
  * its version and by the file that it is, and its checksum stands behind it, as V8 looks at neither before it runs the code.
  */
-import { closeSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { closeSync, fsyncSync, openSync, readFileSync, renameSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { pathToFileURL } from 'node:url';
 import { constants, Script } from 'node:vm';
@@ -41,14 +41,16 @@ export const keepCode = (program: string, script: Script): void => {
   const code = script.createCachedData();
   const cache = cacheOf(program);
   const aside = `${cache}.${process.pid}`;
+  const descriptor = openSync(aside, 'w');
   try {
-    const descriptor = openSync(aside, 'w');
     writeFileSync(descriptor, Buffer.concat([code, checksumOf(code)]));
     fsyncSync(descriptor);
-    closeSync(descriptor);
     renameSync(aside, cache);
+  } catch (error) {
+    unlinkSync(aside);
+    throw error;
   } finally {
-    rmSync(aside, { force: true });
+    closeSync(descriptor);
   }
 };
 
