@@ -8,7 +8,6 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, w
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
-import { cacheOf, keptCode } from '../packages/node-effects/dist/cli/CodeCache.js';
 
 const packageOf = (path) => fileURLToPath(new URL(`../packages/node-effects/${path}`, import.meta.url));
 const directory = packageOf('dist/command');
@@ -23,6 +22,8 @@ const shakable = {
         : resolve(path.replace('/lib/', '/es6/'), { resolveDir, importer, kind, pluginData: shakable }),
     ),
 };
+
+const { version } = JSON.parse(readFileSync(packageOf('package.json'), 'utf8'));
 
 const options = {
   absWorkingDir: packageOf('.'),
@@ -48,7 +49,7 @@ const { metafile, outputFiles } = await build({
   entryPoints: [packageOf('src/cli/main.ts')],
   // Native, or large and seldom needed: loaded from where they are installed.
   external: ['koffi', '@grpc/grpc-js'],
-  define: { 'import.meta.url': 'launchedFrom' },
+  define: { 'import.meta.url': 'launchedFrom', packageVersion: JSON.stringify(version) },
   banner: { js: '(function (require, launchedFrom) {' },
   footer: { js: '})' },
   sourcemap: 'external',
@@ -56,9 +57,10 @@ const { metafile, outputFiles } = await build({
 
 mkdirSync(directory, { recursive: true });
 
-/** At once, so that whoever starts the command meanwhile finds the old one or the new one. */
+/** At once, so that whoever starts the command meanwhile finds the old one or the new one; only where it is another. */
 const put = (name, contents, mode = 0o644) => {
   const file = join(directory, name);
+  if (existsSync(file) && readFileSync(file).equals(Buffer.from(contents))) return;
   const aside = `${file}.${process.pid}`;
   writeFileSync(aside, contents, { mode });
   renameSync(aside, file);
@@ -71,12 +73,14 @@ const program = `program-${hash.digest('hex').slice(0, 16)}.cjs`;
 for (const { path, contents } of outputFiles) {
   const name = program + basename(path).slice('main.cjs'.length);
   const reference = name === program ? `\n//# sourceMappingURL=${name}.map\n` : '';
-  if (!existsSync(join(directory, name))) put(name, Buffer.concat([contents, Buffer.from(reference)]));
+  put(name, Buffer.concat([contents, Buffer.from(reference)]));
 }
 const launchers = await build({
   ...options,
   write: false,
-  entryPoints: { main: packageOf('src/cli/launch.ts'), start: packageOf('src/cli/start.ts') },
+  entryPoints: Object.fromEntries(
+    Object.entries({ main: 'launch', start: 'start', keep: 'keep' }).map(([name, source]) => [name, packageOf(`src/cli/${source}.ts`)]),
+  ),
   define: { programFile: JSON.stringify(program), 'import.meta.dirname': '__dirname' },
 });
 for (const { path, contents } of launchers.outputFiles) put(basename(path), contents, 0o755);
@@ -88,22 +92,20 @@ for (const input of Object.keys(metafile.inputs)) {
   if (home === undefined || licences.has(name)) continue;
   const at = join(packageOf('.'), home);
   const file = readdirSync(at).find((entry) => /^licen[cs]e/i.test(entry));
-  const { version, license } = JSON.parse(readFileSync(join(at, 'package.json'), 'utf8'));
+  const of = JSON.parse(readFileSync(join(at, 'package.json'), 'utf8'));
   const text = file === undefined ? '' : `\n${readFileSync(join(at, file), 'utf8').trim()}\n`;
-  licences.set(name, `${name} ${version} (${license})\n${text}`);
+  licences.set(name, `${name} ${of.version} (${of.license})\n${text}`);
 }
 put('LICENSES.txt', [...licences.values()].join('\n----\n\n'));
 
-// Once for each program and Node: it takes a run of the command, which this machine may not let run. Then it starts slower.
-const whole = join(directory, program);
-if (keptCode(whole) === undefined) {
-  const codeCache = fileURLToPath(new URL('codeCache.js', import.meta.url));
-  const { status } = spawnSync(process.execPath, [codeCache, whole], { stdio: ['ignore', 'ignore', 'inherit'], timeout: 60_000 });
-  if (status !== 0) process.stderr.write('bundle: the command could not be tried, and starts slower than it might\n');
-}
+// What this machine may not let run: then the command starts slower.
+const { status } = spawnSync(process.execPath, [join(directory, 'keep.cjs')], {
+  stdio: ['ignore', 'ignore', 'inherit'],
+  timeout: 60_000,
+});
+if (status !== 0) process.stderr.write('bundle: the command could not be tried, and starts slower than it might\n');
 
-// What others write at this moment has another ending.
+// Of other programs; what others write at this moment has another ending.
 const made = /^program-[0-9a-f]+\.cjs(\.map|\..+\.cache)?$/;
-const wanted = [program, `${program}.map`, basename(cacheOf(whole))];
 for (const name of readdirSync(directory))
-  if (made.test(name) && !wanted.includes(name)) rmSync(join(directory, name), { recursive: true, force: true });
+  if (made.test(name) && !name.startsWith(program)) rmSync(join(directory, name), { recursive: true, force: true });

@@ -12,7 +12,7 @@ export const adviceOn = (
   const again = againAs(policy);
   switch (reason) {
     case 'orphan-workload':
-      return `to end the container and clean up: shim-recovery recover --policy careful --orphans reap --namespace ${namespace}`;
+      return `to end the container and clean up: shim-recovery recover --policy careful --orphans reap --namespace ${namespace}, with the other options as they were; every orphan of that namespace is ended`;
     case 'shim-unresponsive':
       return `${again} when the shim answers (a stopped one goes on after kill -CONT), or after ending it`;
     case 'shim-unreachable':

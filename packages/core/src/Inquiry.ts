@@ -8,7 +8,14 @@ import * as B from './ByteString.js';
 import type { Capabilities } from './Capabilities.js';
 import { decide } from './Decision.js';
 import type { Policy } from './Policy.js';
-import type { BundleProcesses, InitPid, ProcessesError, ProcessesSince, ProcessTable } from './Processes.js';
+import {
+  type BundleProcesses,
+  type InitPid,
+  mayBeHidden,
+  type ProcessesError,
+  type ProcessesSince,
+  type ProcessTable,
+} from './Processes.js';
 import type { Question } from './Question.js';
 import { type Answers, type BundleEvidence, type ConnectionAnswer, withAnswers } from './Evidence.js';
 import { type FileError, type FileStatus, isAbsent, showFileError } from './FileSystem.js';
@@ -221,6 +228,24 @@ const readInitPid =
       ),
     );
 
+/** What cannot be seen is not taken for what is not there. */
+const refuseHidden = (
+  { capabilities }: Inquirer,
+  { identity }: BundleEvidence,
+  all: ProcessTable,
+): TE.TaskEither<ProcessesError, void> =>
+  pipe(
+    mayBeHidden(capabilities.processes)(identity, all),
+    TE.filterOrElse(
+      (isHiddenFromUs) => !isHiddenFromUs,
+      (): ProcessesError => ({
+        _tag: 'ProcessesUnreadable',
+        reason: 'the bundle is older than the pid namespace that this process is in',
+      }),
+    ),
+    TE.map(() => undefined),
+  );
+
 /** The processes of a bundle; for a leftover also those of its former name, unless another bundle has it now. */
 const findProcesses =
   (inquirer: Inquirer) =>
@@ -232,6 +257,7 @@ const findProcesses =
       TE.Do,
       TE.bind('init', () => readInitPid(inquirer)(evidence)),
       TE.bind('all', () => inquirer.processes),
+      TE.chainFirst(({ all }) => refuseHidden(inquirer, evidence, all)),
       TE.map(({ init, all }) => {
         const found = names.map((name) => all.belongingTo({ namespace, id: name, init }));
         return { shims: found.flatMap(({ shims }) => shims), workload: found.flatMap(({ workload }) => workload) };

@@ -7,6 +7,7 @@ import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
 import * as t from 'io-ts';
 import * as B from './ByteString.js';
 import type { Clock } from './Clock.js';
+import type { FileStatus } from './FileSystem.js';
 
 /** The table of processes, or when the machine was started, cannot be read. */
 export const ProcessesError = t.readonly(
@@ -76,6 +77,38 @@ const clockSlackMs = 60_000;
 
 const isInit = ({ startedMs }: ProcessInfo, init: InitPid): boolean => startedMs <= init.writtenMs + clockSlackMs;
 
+/** Clocks are set: only what is older by more than this is older than the machine's start. */
+const bootSlackMs = 60_000;
+
+/** When something was made, in milliseconds since the epoch; undefined where nobody knows. */
+const bornMsOf = (identity: FileStatus | null): number | undefined =>
+  identity === null || identity.bornNs === '0' ? undefined : Number(identity.bornNs) / 1_000_000;
+
+/** Whether a bundle was there before the machine was started, when no setting of a clock can explain it. */
+export const isOlderThanBoot = (identity: FileStatus | null, bootedMs: number): boolean => {
+  const bornMs = bornMsOf(identity);
+  return bornMs !== undefined && bornMs < bootedMs - bootSlackMs;
+};
+
+/**
+ * Whether a bundle's processes may be where we cannot see them: in the pid namespace that there was before ours, which is
+ * younger than the bundle. One that began with the machine sees all.
+ */
+export const mayBeHidden =
+  ({ bootedMs }: Pick<Processes, 'bootedMs'>) =>
+  (
+    identity: FileStatus | null,
+    { firstStartedMs }: Pick<ProcessTable, 'firstStartedMs'>,
+  ): TaskEither<ProcessesError, boolean> =>
+  async () => {
+    const bornMs = bornMsOf(identity);
+    if (firstStartedMs === undefined || bornMs === undefined || bornMs >= firstStartedMs) return E.right(false);
+    const booted = await bootedMs();
+    if (E.isLeft(booted)) return booted;
+    const isYoung = firstStartedMs > booted.right + bootSlackMs;
+    return E.right(isYoung && !isOlderThanBoot(identity, booted.right));
+  };
+
 /** Every process there is, so that those of a bundle are found without looking at all of them. */
 export interface ProcessTable {
   /** Those that belong to a bundle. Where it is in doubt, a process counts as belonging. */
@@ -84,6 +117,8 @@ export interface ProcessTable {
     readonly id: B.ByteString;
     readonly init: InitPid | undefined;
   }) => BundleProcesses;
+  /** When the first process of this pid namespace began, in milliseconds since the epoch; undefined where none is the first. */
+  readonly firstStartedMs: number | undefined;
 }
 
 const addTo = <K>(index: Map<K, Set<ProcessInfo>>, key: K, process: ProcessInfo): void => {
@@ -102,6 +137,7 @@ export const processTable = (processes: ReadonlyArray<ProcessInfo>): ProcessTabl
       for (const part of B.split(cgroup, '/')) for (const id of idsOf(part)) addTo(byGroup, id, process);
   }
   return {
+    firstStartedMs: byPid.get(1)?.startedMs,
     belongingTo: ({ namespace, id, init }) => {
       const shims = byShim.get(shimKey(namespace, id)) ?? new Set();
       const first = init === undefined ? undefined : byPid.get(init.pid);

@@ -275,6 +275,7 @@ export const makeReport = (
   summary: summarize(namespaces),
 });
 
-/** Whether something would be, or was, destroyed or held: what `--detailed-exitcode` reports. */
-export const changesSomething = ({ summary }: Report): boolean =>
-  summary.reap + summary.cleanUp + summary.discard + summary.hold + summary.workDirsRemoved > 0;
+/** Whether something would be, or was, destroyed or held, or could not be looked at: what `--detailed-exitcode` reports. */
+export const changesSomething = ({ summary, namespaces }: Report): boolean =>
+  summary.reap + summary.cleanUp + summary.discard + summary.hold + summary.workDirsRemoved > 0 ||
+  namespaces.some(({ error }) => error !== null);

@@ -9,6 +9,7 @@ import type { Answers, BundleEvidence } from './Evidence.js';
 import { isHidden } from './Identifier.js';
 import type { Policy } from './Policy.js';
 import { shimAddress } from './ShimAddress.js';
+import { isOlderThanBoot } from './Processes.js';
 import { isTaskNotFound, type ShimError } from './ShimConnector.js';
 import type { Reason } from './Verdict.js';
 
@@ -17,9 +18,6 @@ type Owner = 'program' | 'no-program' | 'no-container';
 
 /** What a bundle comes to that nobody serves and that no process belongs to. */
 type DeathSign = Extract<Reason, 'dial-failed' | 'address-unreadable' | 'older-than-boot' | 'empty' | 'leftover'>;
-
-/** A bundle counts as older than the machine's start only when no setting of a clock can explain it. */
-const bootSlackMs = 60_000;
 
 const nobodyListens = (error: ShimError): boolean =>
   error._tag === 'DialFailed' && ['ECONNREFUSED', 'ENOENT'].includes(error.code);
@@ -83,8 +81,7 @@ const decideConnection =
     if (address._tag === 'Unsupported')
       return address.error._tag === 'MissingAddress' ? dead('address-unreadable') : settle('address-unknown'); // H24
     if (answers.bootedMs === undefined) return ask({ _tag: 'Boot' });
-    const bornMs = identity === null ? 0 : Number(identity.bornNs) / 1_000_000;
-    if (E.isRight(answers.bootedMs) && bornMs > 0 && bornMs < answers.bootedMs.right - bootSlackMs)
+    if (E.isRight(answers.bootedMs) && isOlderThanBoot(identity, answers.bootedMs.right))
       return dead('older-than-boot');
     const { connection } = answers;
     switch (connection?._tag) {

@@ -2,7 +2,7 @@ import * as E from 'fp-ts/lib/Either.js';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import * as B from '../src/ByteString.js';
-import { makeProcessesSince, type ProcessInfo, processTable } from '../src/Processes.js';
+import { isOlderThanBoot, makeProcessesSince, mayBeHidden, type ProcessInfo, processTable } from '../src/Processes.js';
 
 const text = B.fromText;
 
@@ -70,5 +70,34 @@ describe('makeProcessesSince', () => {
     expect(reads).toBe(1);
     await Promise.all([since(500)(), since(900)(), since(1_000)()]);
     expect(reads).toBe(2);
+  });
+});
+
+describe('mayBeHidden', () => {
+  const minuteMs = 60_000;
+  const bootedMs = 1_000 * minuteMs;
+  const bornAt = (bornMs: number) =>
+    ({ kind: 'directory', device: '1', inode: '1', bornNs: `${BigInt(bornMs) * 1_000_000n}` }) as const;
+  const answerOf = async (bornMs: number | undefined, firstStartedMs: number | undefined) =>
+    mayBeHidden({ bootedMs: async () => E.right(bootedMs) })(bornMs === undefined ? null : bornAt(bornMs), {
+      firstStartedMs,
+    })();
+  const moment = fc.integer({ min: bootedMs - 10 * minuteMs, max: bootedMs + 10 * minuteMs });
+
+  it('says so of what is older than a namespace that was made long after the machine was started, and younger than that', () =>
+    fc.assert(
+      fc.asyncProperty(moment, moment, async (bornMs, firstStartedMs) => {
+        const isNamespaceYoung = firstStartedMs > bootedMs + minuteMs;
+        const isOld = isOlderThanBoot(bornAt(bornMs), bootedMs);
+        expect(await answerOf(bornMs, firstStartedMs)).toEqual(
+          E.right(bornMs < firstStartedMs && isNamespaceYoung && !isOld),
+        );
+      }),
+    ));
+
+  it('says nothing of what nobody knows', async () => {
+    expect(await answerOf(undefined, bootedMs + 5 * minuteMs)).toEqual(E.right(false));
+    expect(await answerOf(bootedMs, undefined)).toEqual(E.right(false));
+    expect(await answerOf(0, bootedMs + 5 * minuteMs)).toEqual(E.right(false));
   });
 });

@@ -233,7 +233,8 @@ const attempt = (): NonNullable<typeof loaded> => {
   try {
     return { library: load(), problem: undefined };
   } catch (error) {
-    return { library: missing, problem: error instanceof Error ? error.message : String(error) };
+    const [problem] = (error instanceof Error ? error.message : String(error)).split('\n');
+    return { library: missing, problem };
   }
 };
 

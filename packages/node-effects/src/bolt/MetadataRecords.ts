@@ -153,3 +153,44 @@ export const metadataStores = (bolt: Bolt): ContainerStore & SandboxStore => ({
     return answers.find(({ _tag }) => _tag !== 'NotFound') ?? notFound;
   },
 });
+
+/** All that is below a bucket. */
+const readAll = (bolt: Bolt, bucket: Bucket): E.Either<BoltError, void> => {
+  const entries = bolt.entries(bucket);
+  if (E.isLeft(entries)) return entries;
+  for (const [, entry] of entries.right) {
+    const read = entry._tag === 'Bucket' ? readAll(bolt, entry.bucket) : E.right(undefined);
+    if (E.isLeft(read)) return read;
+  }
+  return E.right(undefined);
+};
+
+/** The buckets below one that hold records, each of one namespace. */
+const recordsBelow = (
+  bolt: Bolt,
+  place: ReadonlyArray<B.ByteString>,
+): E.Either<BoltError, ReadonlyArray<ReadonlyArray<B.ByteString>>> => {
+  const bucket = bolt.bucketAt(place);
+  if (E.isLeft(bucket)) return bucket;
+  const entries = bucket.right === undefined ? E.right([]) : bolt.entries(bucket.right);
+  if (E.isLeft(entries)) return entries;
+  return E.right(
+    entries.right.flatMap(([namespace, { _tag }]) =>
+      _tag === 'Bucket' ? [name.containers, name.sandboxes].map((kind) => [...place, namespace, kind]) : [],
+    ),
+  );
+};
+
+/** Reads every record once. Left: where the file is damaged; a daemon does not start with one like that. */
+export const checkRecords = (bolt: Bolt): E.Either<BoltError, void> => {
+  for (const place of placesOf.either) {
+    const paths = recordsBelow(bolt, place);
+    if (E.isLeft(paths)) return paths;
+    for (const path of paths.right) {
+      const bucket = bolt.bucketAt(path);
+      const read = E.isRight(bucket) && bucket.right !== undefined ? readAll(bolt, bucket.right) : bucket;
+      if (E.isLeft(read)) return read;
+    }
+  }
+  return E.right(undefined);
+};

@@ -6,8 +6,8 @@ import type { IO } from 'fp-ts/lib/IO.js';
 import { errnoIn } from '../Errno.js';
 import { flock } from '../Native.js';
 import { openBolt } from './Bolt.js';
-import { showBoltError } from './BoltError.js';
-import { metadataStores } from './MetadataRecords.js';
+import { type BoltError, showBoltError } from './BoltError.js';
+import { checkRecords, metadataStores } from './MetadataRecords.js';
 import { fileSource } from './Source.js';
 
 /**
@@ -29,6 +29,8 @@ export type MetadataStoreError =
 
 export interface MetadataStore {
   readonly stores: ContainerStore & SandboxStore;
+  /** Reads every record once: whether any answer would be that the file is damaged. */
+  readonly check: IO<E.Either<MetadataStoreError, void>>;
   /** Gives the lock and the file back. */
   readonly close: IO<void>;
 }
@@ -73,12 +75,16 @@ const lock = (path: string, descriptor: number, locking: Locking): E.Either<Meta
   return isStill(path, descriptor) ? E.right(undefined) : E.left({ _tag: 'CannotOpen', path, code: 'ESTALE' });
 };
 
-const read = (path: string, descriptor: number): E.Either<MetadataStoreError, ContainerStore & SandboxStore> => {
+const read = (path: string, descriptor: number): E.Either<MetadataStoreError, Omit<MetadataStore, 'close'>> => {
+  const damaged = (error: BoltError): MetadataStoreError => ({ _tag: 'Damaged', path, reason: showBoltError(error) });
   const source = fileSource(descriptor);
   const bolt = E.isLeft(source) ? source : openBolt(source.right);
   return E.isLeft(bolt)
-    ? E.left({ _tag: 'Damaged', path, reason: showBoltError(bolt.left) })
-    : E.right(metadataStores(bolt.right));
+    ? E.left(damaged(bolt.left))
+    : E.right({
+        stores: metadataStores(bolt.right),
+        check: () => E.mapLeft(damaged)(checkRecords(bolt.right)),
+      });
 };
 
 /** Opens the database at a path; never waits for a lock, and never writes. */
@@ -94,10 +100,10 @@ export const openMetadataStore = (
   const locked = kind.isFile()
     ? lock(path, descriptor.right, locking)
     : E.left<MetadataStoreError>({ _tag: 'Damaged', path, reason: 'it is no regular file' });
-  const stores = E.isLeft(locked) ? locked : read(path, descriptor.right);
-  if (E.isRight(stores)) return E.right({ stores: stores.right, close });
+  const opened = E.isLeft(locked) ? locked : read(path, descriptor.right);
+  if (E.isRight(opened)) return E.right({ ...opened.right, close });
   close();
-  return stores;
+  return opened;
 };
 
 /** A sentence for people. */
@@ -106,7 +112,7 @@ export const showMetadataStoreError = (error: MetadataStoreError): string => {
     case 'CannotOpen':
       return `the metadata store ${error.path} cannot be opened: ${error.code}`;
     case 'Locked':
-      return `the metadata store ${error.path} is in use${error.holder === undefined ? '' : ` by process ${error.holder}`}: a daemon is running`;
+      return `the metadata store ${error.path} is in use${error.holder === undefined ? '' : ` by process ${error.holder}`}: most likely a daemon is running, or another recovery`;
     case 'Damaged':
       return `the metadata store ${error.path} cannot be used: ${error.reason}`;
   }

@@ -92,8 +92,8 @@ Exit codes: 0 done, 1 could not run, 2 bad usage, 3 see --detailed-exitcode.
 const recover = `shim-recovery recover: take shims back, reap, clean up and remove, as the policy decides.
 
 Refuses while a daemon serves these directories. While it runs it holds the lock of the daemon's database, so that a
-daemon that is started meanwhile waits. On SIGINT or SIGTERM it finishes the step in hand and reports what is left;
-running it again goes on from there.
+daemon that is started meanwhile waits. On SIGINT, SIGTERM or SIGHUP it finishes the step in hand and reports what is
+left; running it again goes on from there.
 
 With --plan it carries out a plan that was saved: it looks and asks afresh, does what the plan says and would still be
 done now, and holds the rest, with what changed. What is not in the plan is not touched.
@@ -105,13 +105,13 @@ ${hostOptions}  --plan FILE             do only what plan --out saved there. Wit
                           --watch, --force, --json and --detailed-exitcode are taken; the plan settles the others
   --detailed-exitcode     exit with 3 also when something was destroyed
   --watch                 stay attached: copy shims' logs to stderr, clean up after shims that end, print their events
-                          as lines of JSON; until SIGINT or SIGTERM, which leave the shims running; until then
+                          as lines of JSON; until a signal to end, which leaves the shims running; until then
                           a daemon that is started waits, so that no two clean up after the same shim
   --force                 also while a daemon seems to run, and with --store none
   -h, --help              this text
 
-Exit codes: 0 all steps done, 1 could not run, 2 bad usage, 3 a step failed or something was held, 130 or 143 interrupted
-(a watch that is told to end is done, not interrupted).
+Exit codes: 0 all steps done, 1 could not run, 2 bad usage, 3 a step failed or something was held,
+129, 130 or 143 interrupted (a watch that is told to end is done, not interrupted).
 `;
 
 const replay = `shim-recovery replay: say what a policy would do on a host that was recorded, and why.

@@ -1,10 +1,11 @@
-/** SIGINT and SIGTERM: the first one asks for an end, the second one is the end. */
+/** SIGINT, SIGTERM and SIGHUP, which a lost terminal sends: the first one asks for an end, the second one is the end. */
 import type { IO } from 'fp-ts/lib/IO.js';
 import type { Task } from 'fp-ts/lib/Task.js';
 import type { Terminal } from './Terminal.js';
 
-const exitCodes = { SIGINT: 130, SIGTERM: 143 } as const;
+const exitCodes = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
 type EndSignal = keyof typeof exitCodes;
+const signals: ReadonlyArray<EndSignal> = ['SIGINT', 'SIGTERM', 'SIGHUP'];
 
 export interface Interruption {
   readonly requested: IO<boolean>;
@@ -34,15 +35,13 @@ export const listenForInterruption = (onFirst: (signal: EndSignal) => void): Int
     onFirst(signal);
     tell();
   };
-  process.on('SIGINT', onSignal);
-  process.on('SIGTERM', onSignal);
+  for (const signal of signals) process.on(signal, onSignal);
   return {
     requested: () => signalled !== undefined,
     requestedOnce: () => first,
     exitCode: () => (signalled === undefined ? undefined : exitCodes[signalled]),
     stopListening: () => {
-      process.off('SIGINT', onSignal);
-      process.off('SIGTERM', onSignal);
+      for (const signal of signals) process.off(signal, onSignal);
     },
   };
 };

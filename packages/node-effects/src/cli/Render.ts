@@ -120,7 +120,7 @@ const doneCounts = ({ summary, namespaces }: Report): ReadonlyArray<readonly [nu
 };
 
 const summaryLine = (report: Report): string => {
-  const { command, summary, interrupted, startedAt, durationMs, plannedAt } = report;
+  const { command, summary, namespaces, interrupted, startedAt, durationMs, plannedAt } = report;
   const counts: ReadonlyArray<readonly [number, string, string]> =
     command !== 'recover'
       ? [
@@ -133,7 +133,10 @@ const summaryLine = (report: Report): string => {
           [summary.workDirsRemoved, 'working directory to remove', 'working directories to remove'],
         ]
       : doneCounts(report);
-  const words = counts.filter(([count]) => count > 0).map(([count, one, many]) => plural(count, one, many));
+  const unseen = namespaces.filter(({ error }) => error !== null).length;
+  const words = [...counts, [unseen, 'namespace with an error', 'namespaces with errors'] as const]
+    .filter(([count]) => count > 0)
+    .map(([count, one, many]) => plural(count, one, many));
   const what = words.length === 0 ? 'nothing to do' : words.join(', ');
   const when = command === 'replay' ? `as recorded at ${startedAt}` : `in ${Math.round(durationMs)} ms`;
   const plan = plannedAt === undefined ? '' : `, as planned at ${plannedAt}`;

@@ -29,8 +29,13 @@ const print = async (
   sayMissingNamespaces(asked, terminal, {
     namespaces: surveyed.namespaces.map(({ name }) => ({ name: B.show(name) })),
   });
+  const unseen = surveyed.namespaces.filter(({ error }) => error !== null);
+  for (const { name, error } of unseen)
+    terminal.say(`shim-recovery: nothing in namespace ${B.show(name)} was compared: ${error}`);
   await terminal.print(isJson ? `${JSON.stringify(comparison)}\n` : renderComparison(terminal.style)(comparison));
-  return isDetailedExitCode && (differs(comparison) || !isComplete) ? exitCode.somethingElse : exitCode.done;
+  return isDetailedExitCode && (differs(comparison) || unseen.length > 0 || !isComplete)
+    ? exitCode.somethingElse
+    : exitCode.done;
 };
 
 const only = (namespaces: ReadonlyArray<string>, surveyed: Survey): Survey => ({

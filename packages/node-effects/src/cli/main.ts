@@ -1,15 +1,12 @@
 /** The command `shim-recovery`. */
-import { readFileSync } from 'node:fs';
 import * as E from 'fp-ts/lib/Either.js';
 import { helpText } from './Help.js';
 import { type Command, parseCommandLine } from './Options.js';
 import { exitCode } from './ExitCode.js';
 import { processTerminal, type Terminal } from './Terminal.js';
 
-const version = (): string => {
-  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
-  return /"version": "([^"]+)"/.exec(text)?.[1] ?? 'unknown';
-};
+/** The package's, when the command was built. */
+declare const packageVersion: string;
 
 /** What a command needs is loaded when it is run: a command's start is waited for. */
 const runCommand = async (command: Command, terminal: Terminal): Promise<number> => {
@@ -18,7 +15,7 @@ const runCommand = async (command: Command, terminal: Terminal): Promise<number>
       await terminal.print(helpText(command.about));
       return exitCode.done;
     case 'Version':
-      await terminal.print(`shim-recovery ${version()}\n`);
+      await terminal.print(`shim-recovery ${packageVersion}\n`);
       return exitCode.done;
     case 'Plan': {
       const { runPlan } = await import('./planCommand.js');

@@ -60,7 +60,7 @@ const save = async (
   { plan: planned, report }: Planned,
 ): Promise<E.Either<string, void>> => {
   const settings = settingsOf(options);
-  if (report.interrupted) return E.left('interrupted before all was decided, so that the plan was not saved');
+  if (report.interrupted) return E.left('interrupted, so that the plan was not saved');
   const verdicts = planned.namespaces.flatMap(({ bundles }) => bundles.map(({ verdict }) => verdict));
   return pipe(
     TE.fromEither(refuseTooMuch(settings.policy, verdicts)),

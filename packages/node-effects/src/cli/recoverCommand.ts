@@ -26,9 +26,14 @@ export interface RecoverOptions {
 }
 
 /** Why it must not be done here and now, unless it is forced. */
-const objection = async ({ store, state, address }: HostOptions): Promise<string | undefined> => {
-  if (store._tag === 'None')
-    return 'without a store every container is unknown, and bundles without a recorded shim binary would be discarded; name a store with --store, or insist with --force';
+const objection = async (
+  { store, state, address }: HostOptions,
+  source: RecoverSource['_tag'],
+): Promise<string | undefined> => {
+  if (store._tag === 'None') {
+    const named = source === 'Host' ? 'name a store with --store' : 'make a plan with a store';
+    return `without a store every container is unknown, and bundles without a recorded shim binary would be discarded; ${named}, or insist with --force`;
+  }
   // What shim binaries are told may be any address; the daemon of these directories is also looked for where it would be.
   const sockets = new Set([address, daemonSocketOf(state), ...(store._tag === 'Containerd' ? [store.socketPath] : [])]);
   for (const socket of sockets)
@@ -65,7 +70,9 @@ const outcomeOf = (options: HostOptions, report: Report): number => {
 /** Stays until a signal comes; that is how a watch ends, and no interruption. */
 const watch = async (terminal: Terminal, recovered: Recovered, interruption: Interruption): Promise<void> => {
   const { length } = recovered.registry.instances();
-  terminal.say(`shim-recovery: watching ${length === 1 ? '1 shim' : `${length} shims`}; SIGINT or SIGTERM ends it`);
+  terminal.say(
+    `shim-recovery: watching ${length === 1 ? '1 shim' : `${length} shims`}; SIGINT, SIGTERM or SIGHUP ends it`,
+  );
   const keepAlive = setInterval(() => undefined, 2 ** 30);
   await interruption.requestedOnce();
   clearInterval(keepAlive);
@@ -103,7 +110,7 @@ export const runRecover = async (
   const task = taskOf(source, recoverOptions);
   if (E.isLeft(task)) return refuse(terminal, task.left);
   const { host: options, mandate } = task.right;
-  const objected = recoverOptions.isForced ? undefined : await objection(options);
+  const objected = recoverOptions.isForced ? undefined : await objection(options, source._tag);
   if (objected !== undefined) return refuse(terminal, objected);
   const store = await openLocked(options, terminal, recoverOptions);
   if (E.isLeft(store)) return refuse(terminal, store.left);

@@ -155,7 +155,7 @@ describe.concurrent('recover --watch', { timeout }, () => {
         expect(ended.code).toBe(0);
         expect(ended.stdout.split('\n')).toHaveLength(2);
         expect(ended.stderr.split('\n')[1]).toBe(
-          `shim-recovery: default/web: the shim's connection ended; held, and watched no more: the shim is dead, but its container still runs (process ${container.pid}); to end the container and clean up: shim-recovery recover --policy careful --orphans reap --namespace default`,
+          `shim-recovery: default/web: the shim's connection ended; held, and watched no more: the shim is dead, but its container still runs (process ${container.pid}); to end the container and clean up: shim-recovery recover --policy careful --orphans reap --namespace default, with the other options as they were; every orphan of that namespace is ended`,
         );
         expect(host.bundles()).toEqual(['web']);
         expect(host.workDirectories()).toEqual(['web']);

@@ -2,12 +2,13 @@
  * The same six containers under `careful`: what the reference loses is taken back or held, what is dead goes without a
  * trace, and the daemon, started again, has all that lives.
  */
+import { execFile } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { Report } from '@shim-recovery/core/Report';
 import * as E from 'fp-ts/lib/Either.js';
 import { describe, expect } from 'vitest';
-import { shimRecovery, verdicts } from './command.js';
+import { command, shimRecovery, verdicts } from './command.js';
 import { isAlive, kill, until } from './containerd.js';
 import { killBoth, killedHost, step, watching } from './killedHost.js';
 
@@ -44,6 +45,23 @@ describe('careful recovery of a host whose containerd was killed', () => {
   step('plan foretells it', async () => {
     expect(verdicts((await run('plan')).report)).toEqual(expected);
   });
+
+  step(
+    'in a pid namespace of its own, where none of their processes can be seen, it holds what seems dead',
+    async () => {
+      const inNamespace = ['--pid', '--fork', '--mount-proc', process.execPath, command];
+      const where = ['--state', host().state, '--root', host().root, '--address', host().socket];
+      const args = ['plan', '--policy', 'careful', '--json', '--load-timeout', '1s'];
+      const printed = await new Promise<string>((resolve) =>
+        execFile('unshare', [...inNamespace, ...args, ...where], (_, stdout) => resolve(stdout)),
+      );
+      expect(verdicts(JSON.parse(printed) as Report)).toEqual({
+        ...expected,
+        'both-killed': 'hold processes-unknown',
+        'shim-killed': 'hold processes-unknown',
+      });
+    },
+  );
 
   step('recover takes back or holds whatever lives, and says how the one that exited ended', async () => {
     const { code, report } = await run('recover');
