@@ -10,7 +10,7 @@ import * as fc from 'fast-check';
 import * as E from 'fp-ts/lib/Either.js';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { openBolt } from '../../src/bolt/Bolt.js';
-import { metadataStores } from '../../src/bolt/MetadataRecords.js';
+import { checkRecords, metadataStores } from '../../src/bolt/MetadataRecords.js';
 import { type MetadataStore, openMetadataStore, showMetadataStoreError } from '../../src/bolt/MetadataStore.js';
 import { memorySource } from '../../src/bolt/Source.js';
 import type * as Native from '../../src/Native.js';
@@ -223,7 +223,9 @@ test('a database that is damaged on the way to a record leaves it unknown, and a
   const at = bytes.lastIndexOf(Buffer.of(2, 0), spoilt);
   expect(spoilt).toBeGreaterThan(0);
   bytes.fill(0xee, Math.floor(at / 4096) * 4096, Math.floor(at / 4096) * 4096 + 16);
-  const stores = metadataStores(right(openBolt(memorySource(bytes))));
+  const bolt = right(openBolt(memorySource(bytes)));
+  expect(checkRecords(bolt)).toMatchObject(E.left({ _tag: 'Corrupt' }));
+  const stores = metadataStores(bolt);
   const outcomes = [await stores.container(key('default', 'web'))(), await stores.container(key('other', 'web'))()];
   expect(outcomes).toContainEqual(foundWith('io.containerd.runc.v2'));
   expect(outcomes).toContainEqual({

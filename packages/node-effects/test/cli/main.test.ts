@@ -131,6 +131,21 @@ describe.concurrent('what cannot be run', { timeout: testTimeoutMs }, () => {
       /\/namespaces\/a is not/,
     ],
     [
+      'a database that was cut off where its records are',
+      ({ args, base }) => {
+        const file = path.join(base, 'cut.db');
+        const containers = Array.from({ length: 200 }, (_, index) => ({
+          namespace: 'default',
+          id: `container-${index}`,
+          runtimeName: 'io.containerd.runc.v2',
+        }));
+        const whole = writeMetadata({ containers, sandboxes: [] });
+        fs.writeFileSync(file, whole.subarray(0, 4 * 4096));
+        return [...args, '--store', `bolt:${file}`];
+      },
+      /cut\.db cannot be used: page \d+ is corrupt: .*; nothing was done, as every container would seem unknown/,
+    ],
+    [
       'a daemon that does not run',
       ({ args, base }) => [...args, '--store', `containerd:${base}/nothing.sock`],
       /no daemon serves/,
@@ -322,6 +337,22 @@ describe.concurrent('plan', { timeout: testTimeoutMs }, () => {
       const again = await run(['recover', '--json', '--detailed-exitcode', ...host.args]);
       expect(again.code).toBe(0);
       expect(reportOf(again).summary).toMatchObject({ adopt: 1, cleanUp: 0, reap: 0, discard: 0, failedSteps: 0 });
+    });
+  });
+
+  test('what cannot be looked at is counted, and told by the exit code', async () => {
+    await withHost(async (host) => {
+      await host.addBundle('alive', { shim: running });
+      fs.mkdirSync(path.join(host.state, 'no namespace'));
+      const planned = await run(['plan', '--detailed-exitcode', ...host.args]);
+      expect(planned.stdout).toMatch(/\nplan: 1 to adopt, 1 namespace with an error, in /);
+      expect(planned.code).toBe(3);
+      expect((await run(['plan', ...host.args])).code).toBe(0);
+      const compared = await run(['compare', '--detailed-exitcode', '--policy', 'containerd-1.6', ...host.args]);
+      expect(compared.stderr).toMatch(
+        /^shim-recovery: nothing in namespace no namespace was compared: the name is not/,
+      );
+      expect(compared.code).toBe(3);
     });
   });
 });

@@ -180,6 +180,7 @@ describe.concurrent('interrupted by a signal', { timeout }, () => {
   test.each([
     ['SIGINT', 130],
     ['SIGTERM', 143],
+    ['SIGHUP', 129],
   ] as const)(
     'recover (%s) finishes what is under way, says what is left, and goes on from there when run again',
     async (signal, code) => {
