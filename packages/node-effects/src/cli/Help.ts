@@ -91,9 +91,9 @@ Exit codes: 0 done, 1 could not run, 2 bad usage, 3 see --detailed-exitcode.
 
 const recover = `shim-recovery recover: take shims back, reap, clean up and remove, as the policy decides.
 
-Refuses while a daemon serves these directories. While it runs it holds the lock of the daemon's database, so that a
-daemon that is started meanwhile waits. On SIGINT, SIGTERM or SIGHUP it finishes the step in hand and reports what is
-left; running it again goes on from there.
+Refuses while a daemon serves these directories, or another recovery works on them. While it runs it holds the lock of the
+daemon's database, so that a daemon that is started meanwhile waits. On SIGINT, SIGTERM or SIGHUP it finishes the step in
+hand and reports what is left; running it again goes on from there.
 
 With --plan it carries out a plan that was saved: it looks and asks afresh, does what the plan says and would still be
 done now, and holds the rest, with what changed. What is not in the plan is not touched.

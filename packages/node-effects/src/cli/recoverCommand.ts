@@ -16,6 +16,7 @@ import { checkOutside, daemonSocketOf, type HostOptions, type RecoverSource } fr
 import { readPlanFile } from './PlanFile.js';
 import { formatReport, refuse, sayMissingNamespaces, withRecording } from './planCommand.js';
 import { openRecording } from './RecordingFile.js';
+import { lockState } from './StateLock.js';
 import type { Terminal } from './Terminal.js';
 import { both, followEnds, holdBack } from './Watch.js';
 
@@ -109,9 +110,28 @@ export const runRecover = async (
 ): Promise<number> => {
   const task = taskOf(source, recoverOptions);
   if (E.isLeft(task)) return refuse(terminal, task.left);
-  const { host: options, mandate } = task.right;
+  const options = task.right.host;
   const objected = recoverOptions.isForced ? undefined : await objection(options, source._tag);
   if (objected !== undefined) return refuse(terminal, objected);
+  const state = lockState(options.state);
+  if (E.isLeft(state)) {
+    if (!recoverOptions.isForced) return refuse(terminal, `${state.left}; or insist with --force`);
+    terminal.say(`shim-recovery: going on by force, although ${state.left}`);
+  }
+  const unlock = E.isRight(state) ? state.right : undefined;
+  try {
+    return await recoverLocked(task.right, terminal, recoverOptions);
+  } finally {
+    unlock?.();
+  }
+};
+
+/** The same, once nobody else works on these directories. */
+const recoverLocked = async (
+  { host: options, mandate }: Task,
+  terminal: Terminal,
+  recoverOptions: RecoverOptions,
+): Promise<number> => {
   const store = await openLocked(options, terminal, recoverOptions);
   if (E.isLeft(store)) return refuse(terminal, store.left);
   const interruption = listenForInterruption(sayEnding(terminal));

@@ -198,6 +198,24 @@ describe.concurrent('what cannot be run', { timeout: testTimeoutMs }, () => {
     });
   });
 
+  test('two recoveries of the same directories do not go on at once, whatever their stores', async () => {
+    await withHost(async (host) => {
+      await host.addBundle('left');
+      const other = await holdLock(host.state, 'exclusive');
+      try {
+        expectRefusal(await run(['recover', ...host.args]), 1, /another recovery works on .*--force/);
+        expect(host.bundles()).toEqual(['left']);
+        expect((await run(['plan', ...host.args])).code).toBe(0);
+        const forced = await run(['recover', '--force', ...host.args]);
+        expect(forced).toMatchObject({ code: 0, stderr: expect.stringMatching(/^shim-recovery: going on by force, /) });
+        expect(host.bundles()).toEqual([]);
+      } finally {
+        await other.release();
+      }
+      expect(await run(['recover', ...host.args])).toMatchObject({ code: 0, stderr: '' });
+    });
+  });
+
   test('without a store, recover insists on --force', async () => {
     await withHost(async (host) => {
       await host.addBundle('left');
