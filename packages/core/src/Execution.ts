@@ -228,7 +228,7 @@ const refuseMountedAt =
   async () => {
     const resolved = await path();
     if (E.isLeft(resolved)) return resolved;
-    const refused = await refuseMounted(executor.capabilities.mounts)(resolved.right)();
+    const refused = await refuseMounted(executor.capabilities)(resolved.right)();
     return E.isLeft(refused) ? E.left(systemError('remove', resolved.right, 'EBUSY')) : refused;
   };
 

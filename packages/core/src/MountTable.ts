@@ -52,10 +52,25 @@ const parseLine = (line: B.ByteString): Mount | string => {
   return { mountPoint, fsType };
 };
 
+/** How many lines are read in one go: those of most machines. */
+const linesAtOnce = 256;
+
+/** The lines of a table, some at a time: each part can be parsed alone. */
+export const partsOf = (table: B.ByteString): ReadonlyArray<ReadonlyArray<B.ByteString>> => {
+  const lines = B.split(table, '\n');
+  const parts: Array<ReadonlyArray<B.ByteString>> = [];
+  for (let at = 0; at < lines.length; at += linesAtOnce) parts.push(lines.slice(at, at + linesAtOnce));
+  return parts;
+};
+
 /** All mounts, in the kernel's order. Left: the table as a whole cannot be relied on. */
-export const parse = (table: B.ByteString): E.Either<MountError, ReadonlyArray<Mount>> => {
+export const parse = (table: B.ByteString): E.Either<MountError, ReadonlyArray<Mount>> =>
+  parseLines(B.split(table, '\n'));
+
+/** Those of some lines. */
+export const parseLines = (lines: ReadonlyArray<B.ByteString>): E.Either<MountError, ReadonlyArray<Mount>> => {
   const mounts: Array<Mount> = [];
-  for (const line of B.split(table, '\n')) {
+  for (const line of lines) {
     if (line === '') continue;
     const mount = parseLine(line);
     if (typeof mount === 'string') return E.left({ _tag: 'TableUnreadable', reason: `${mount}: ${B.show(line)}` });

@@ -329,10 +329,12 @@ export const recover =
 
     const registry = makeRegistry();
     const records = makeRecords();
-    const { mounts } = capabilities;
     const supervisor: Supervisor = makeSupervisor((instance) =>
       // A clean-up may come long after the walk over the bundles, so it reads the mount table afresh.
-      carryOutDisconnect({ ...executor, mountTable: viewMountTable(mounts) })(instance, records.of(instance.evidence)),
+      carryOutDisconnect({ ...executor, mountTable: viewMountTable(capabilities) })(
+        instance,
+        records.of(instance.evidence),
+      ),
     );
     const executor: Executor = {
       capabilities,
@@ -340,7 +342,7 @@ export const recover =
       ...roots.right,
       inTurn: atMost(settings.bounds.binaries),
       registry,
-      mountTable: viewMountTable(mounts),
+      mountTable: viewMountTable(capabilities),
       watch: supervisor.watch,
     };
     await carryOutAll(executor, records)(bundles)();

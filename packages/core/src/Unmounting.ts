@@ -50,6 +50,23 @@ export const unmountAll =
     }
   };
 
+/** Reads the table by turns: it may have thousands of lines. */
+const readPoints =
+  ({ mounts, clock }: Needs): TE.TaskEither<MountError, MountTable.MountPoints> =>
+  async () => {
+    const table = await mounts.read();
+    if (E.isLeft(table)) return table;
+    const found: Array<MountTable.Mount> = [];
+    for (const lines of MountTable.partsOf(table.right)) {
+      await clock.breathe();
+      const some = MountTable.parseLines(lines);
+      if (E.isLeft(some)) return some;
+      found.push(...some.right);
+    }
+    await clock.breathe();
+    return E.right(MountTable.mountPointsOf(found));
+  };
+
 /**
  * The mount table as read once for a phase; what is unmounted is taken out, so that many bundles cost one reading.
  */
@@ -58,13 +75,12 @@ export interface MountTableView {
   readonly forget: (path: B.ByteString) => void;
 }
 
-export const viewMountTable = (mounts: Mounts): MountTableView => {
+export const viewMountTable = (needs: Needs): MountTableView => {
   let table: Promise<E.Either<MountError, MountTable.MountPoints>> | undefined;
   const gone = new Set<B.ByteString>();
-  const read = pipe(mounts.read, TE.chainEitherK(MountTable.parse), TE.map(MountTable.mountPointsOf));
   return {
     pointsBelow: (path) => async () => {
-      const points = await (table ??= read());
+      const points = await (table ??= readPoints(needs)());
       return E.isLeft(points)
         ? points
         : E.right(MountTable.mountPointsBelow(path)(points.right).filter((point) => !gone.has(point)));
@@ -87,15 +103,15 @@ export const unmountInside =
     if (E.isLeft(points)) return points;
     for (const point of points.right.filter((one) => one !== path))
       if (E.isRight(await unmountAll(needs)(point)())) needs.view.forget(point);
-    return refuseMounted(needs.mounts)(path)();
+    return refuseMounted(needs)(path)();
   };
 
 /** Refuses a path at or below which something is mounted, by the table as it is now. */
 export const refuseMounted =
-  (mounts: Mounts) =>
+  (needs: Needs) =>
   (path: B.ByteString): TE.TaskEither<MountError, void> =>
     pipe(
-      viewMountTable(mounts).pointsBelow(path),
+      viewMountTable(needs).pointsBelow(path),
       TE.filterOrElse(
         (points) => points.length === 0,
         ([point = path]): MountError => ({ _tag: 'StillMounted', path: point }),

@@ -72,9 +72,11 @@ describe('unmount', () => {
 describe('unmountBelow, on this machine (SPEC 7.3)', () => {
   const below = async (directory: string): Promise<string> =>
     problem(
-      await unmountBelow({ mounts: linuxMounts, clock: systemClock, view: viewMountTable(linuxMounts) })(
-        B.fromText(directory),
-      )(),
+      await unmountBelow({
+        mounts: linuxMounts,
+        clock: systemClock,
+        view: viewMountTable({ mounts: linuxMounts, clock: systemClock }),
+      })(B.fromText(directory))(),
     );
 
   it('takes away nested and stacked mounts, whatever their names, and no neighbour', async (context) => {
