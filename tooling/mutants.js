@@ -111,7 +111,7 @@ const mutants = [
   ['leftovers go all at once', 'Recovery.ts', 'traverse({ limit: 1, breathe }, one)(leftovers)', 'traverse({ limit: 64, breathe }, one)(leftovers)', 'test-effects/test/Careful'],
   ['careful: leftovers stay', 'Policy.ts', 'sweepsLeftovers: true', 'sweepsLeftovers: false', 'test-effects/test/Careful'],
   ['careful: the working directory of what stays goes', 'Policy.ts', 'keepsWorkOfWhatStays: true', 'keepsWorkOfWhatStays: false', 'test-effects/test/Careful'],
-  ['careful: the table is not read again after unmounting', 'Unmounting.ts', 'return refuseMounted(needs.mounts)(path)();', 'return E.right(undefined);', 'test-effects/test/Careful'],
+  ['careful: the table is not read again after unmounting', 'Unmounting.ts', 'return refuseMounted(needs)(path)();', 'return E.right(undefined);', 'test-effects/test/Careful'],
   ['careful: what is mounted meanwhile is removed', 'Execution.ts', 'return refuseMountedAt(executor, mountPath(executor, executor.state, evidence.namespace, at.name))();', 'return refused;', 'test-effects/test/Careful'],
   ['careful: removals go into other mounts', 'Execution.ts', 'refuseChanged(executor, subject), Removal.removeWithinMount)', 'refuseChanged(executor, subject))', 'test-effects/test/Careful'],
   ['careful: the end of a connection is death', 'Policy.ts', "disconnect: 'asked-again'", "disconnect: 'death'", 'test-effects/test/Recovery'],
