@@ -245,6 +245,25 @@ describe('recursive removal, with these operations', () => {
   });
 });
 
+it('gives others their turn while a large directory is removed', async () => {
+  const directory = fresh();
+  fs.mkdirSync(path.join(directory, 'tree'));
+  for (let file = 0; file < 5_000; file++) fs.writeFileSync(path.join(directory, 'tree', String(file)), '');
+  let turns = 0;
+  let isRemoved = false;
+  const count = (): void => {
+    turns++;
+    if (!isRemoved) setImmediate(count);
+  };
+  setImmediate(count);
+  await withOpen(directory, async (open) => {
+    right(await Removal.removeRecursively(files)(at(open, 'tree'))());
+  });
+  isRemoved = true;
+  expect(fs.readdirSync(directory)).toEqual([]);
+  expect(turns).toBeGreaterThan(3);
+});
+
 describe('checkMachine', () => {
   it('is content with this machine', () => {
     right(checkMachine());
