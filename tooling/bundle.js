@@ -78,9 +78,11 @@ for (const { path, contents } of outputFiles) {
 const launchers = await build({
   ...options,
   write: false,
-  entryPoints: Object.fromEntries(
-    Object.entries({ main: 'launch', start: 'start', keep: 'keep' }).map(([name, source]) => [name, packageOf(`src/cli/${source}.ts`)]),
-  ),
+  entryPoints: {
+    main: packageOf('src/cli/launch.ts'),
+    start: packageOf('src/cli/start.ts'),
+    keep: packageOf('src/cli/keep.ts'),
+  },
   define: { programFile: JSON.stringify(program), 'import.meta.dirname': '__dirname' },
 });
 for (const { path, contents } of launchers.outputFiles) put(basename(path), contents, 0o755);

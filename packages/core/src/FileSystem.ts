@@ -61,6 +61,10 @@ export const isSameFile = (first: FileStatus, second: FileStatus): boolean =>
   first.inode === second.inode &&
   first.bornNs === second.bornNs;
 
+/** When it was made, in milliseconds since the epoch; undefined where the file system does not know. */
+export const bornMsOf = ({ bornNs }: FileStatus): number | undefined =>
+  bornNs === '0' ? undefined : Number(bornNs) / 1_000_000;
+
 /** An entry as the operations take it: an open directory and one name in it (no slash, neither `.` nor `..`). */
 export interface Location {
   readonly directory: Directory;

@@ -18,7 +18,7 @@ import {
 } from './Processes.js';
 import type { Question } from './Question.js';
 import { type Answers, type BundleEvidence, type ConnectionAnswer, withAnswers } from './Evidence.js';
-import { type FileError, type FileStatus, isAbsent, showFileError } from './FileSystem.js';
+import { bornMsOf, type FileError, type FileStatus, isAbsent, showFileError } from './FileSystem.js';
 import { isHidden } from './Identifier.js';
 import * as Layout from './Layout.js';
 import type { LogPipe } from './LogPipes.js';
@@ -202,8 +202,7 @@ const connect =
   };
 
 /** Some file systems tell no birth; then nobody can say that the process is a later one, so that it is not. */
-const writtenMsOf = ({ bornNs }: FileStatus): number =>
-  bornNs === '0' ? Number.POSITIVE_INFINITY : Number(bornNs) / 1_000_000;
+const writtenMsOf = (status: FileStatus): number => bornMsOf(status) ?? Number.POSITIVE_INFINITY;
 
 /** What a bundle's `init.pid` says: nothing where there is none, or no number in it. */
 const readInitPid =

@@ -7,7 +7,7 @@ import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
 import * as t from 'io-ts';
 import * as B from './ByteString.js';
 import type { Clock } from './Clock.js';
-import type { FileStatus } from './FileSystem.js';
+import { bornMsOf, type FileStatus } from './FileSystem.js';
 
 /** The table of processes, or when the machine was started, cannot be read. */
 export const ProcessesError = t.readonly(
@@ -80,13 +80,9 @@ const isInit = ({ startedMs }: ProcessInfo, init: InitPid): boolean => startedMs
 /** Clocks are set: only what is older by more than this is older than the machine's start. */
 const bootSlackMs = 60_000;
 
-/** When something was made, in milliseconds since the epoch; undefined where nobody knows. */
-const bornMsOf = (identity: FileStatus | null): number | undefined =>
-  identity === null || identity.bornNs === '0' ? undefined : Number(identity.bornNs) / 1_000_000;
-
 /** Whether a bundle was there before the machine was started, when no setting of a clock can explain it. */
 export const isOlderThanBoot = (identity: FileStatus | null, bootedMs: number): boolean => {
-  const bornMs = bornMsOf(identity);
+  const bornMs = identity === null ? undefined : bornMsOf(identity);
   return bornMs !== undefined && bornMs < bootedMs - bootSlackMs;
 };
 
@@ -101,7 +97,7 @@ export const mayBeHidden =
     { firstStartedMs }: Pick<ProcessTable, 'firstStartedMs'>,
   ): TaskEither<ProcessesError, boolean> =>
   async () => {
-    const bornMs = bornMsOf(identity);
+    const bornMs = identity === null ? undefined : bornMsOf(identity);
     if (firstStartedMs === undefined || bornMs === undefined || bornMs >= firstStartedMs) return E.right(false);
     const booted = await bootedMs();
     if (E.isLeft(booted)) return booted;

@@ -98,9 +98,8 @@ const removeDirectoryTree =
   (files: FileSystem, device?: string) =>
   (at: Location): TE.TaskEither<FileError, void> =>
   async () => {
-    const wasEmpty = unlessAbsent(await files.removeDirectory(at)());
+    const wasEmpty = unlessAbsent(await remove(files)(at)());
     if (E.isRight(wasEmpty)) return wasEmpty;
-    if (isNoDirectory(wasEmpty.left)) return unlessAbsent(await files.unlink(at)());
     const allowed = await mayEnter(files, device, at);
     if (E.isLeft(allowed)) return unlessAbsent(allowed);
     const opened = await files.openDirectory(at)();

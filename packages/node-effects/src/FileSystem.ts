@@ -95,14 +95,14 @@ const onEntry =
   async () =>
     callOn(operation, at, action);
 
-/** Lets others have their turn before: a tree of any size is removed by these, one after the other. */
-const byTurns =
-  (action: (at: Location) => TaskEither<FileError, void>) =>
+/** Removes an entry, once others have had their turn: a tree of any size is removed by these, one after the other. */
+const removing =
+  (action: (directory: number, name: KernelName) => E.Either<string, void>) =>
   (at: Location): TaskEither<FileError, void> =>
   async () => {
     const others = systemClock.breathe();
     if (others !== undefined) await others;
-    return action(at)();
+    return callOn('remove', at, action);
   };
 
 /** How the kernel finds an entry: what its directory is open on, and its name there. */
@@ -333,6 +333,6 @@ export const linuxFileSystem: FileSystem = {
     const { directory, name } = target.right;
     return callOn('rename', from, (source, old) => renameAt(source, old, directory, name));
   },
-  unlink: byTurns(onEntry('remove', unlinkAt)),
-  removeDirectory: byTurns(onEntry('remove', removeDirectoryAt)),
+  unlink: removing(unlinkAt),
+  removeDirectory: removing(removeDirectoryAt),
 };

@@ -4,6 +4,7 @@ import * as B from '@shim-recovery/core/ByteString';
 import type { ShimError, ShimSession } from '@shim-recovery/core/ShimConnector';
 import * as E from 'fp-ts/lib/Either.js';
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
+import { systemClock } from './Clock.js';
 import { type GrpcChannel, openChannel } from './GrpcChannel.js';
 import { type TaskConnection, taskSession } from './TaskService.js';
 import type { Dialling } from './TtrpcShim.js';
@@ -44,12 +45,12 @@ const connectionOver = ({ namespace, target }: Dialling, channel: GrpcChannel): 
       ({ method, payload, timeoutMs }) =>
       async () => {
         if (hasEnded) return E.left<ShimError>({ _tag: 'Closed' });
-        const startedMs = performance.now();
+        const startedMs = systemClock.elapsedMs();
         const answer = await channel.unary({ path: `/${target.service}/${method}`, payload, namespace, timeoutMs })();
         if (E.isRight(answer)) return E.right({ code: 0, message: '', payload: answer.right });
         const { code, message } = answer.left;
         // The library says so when our time is up; a shim may say so of its own, long before.
-        const isOver = performance.now() - startedMs >= timeoutMs - timerSlackMs;
+        const isOver = systemClock.elapsedMs() - startedMs >= timeoutMs - timerSlackMs;
         if (code === Number(status.DEADLINE_EXCEEDED) && isOver)
           return E.left<ShimError>({ _tag: 'TimedOut', afterMs: timeoutMs });
         const state = channel.client.getChannel().getConnectivityState(false);

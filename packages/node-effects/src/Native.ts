@@ -307,18 +307,10 @@ export interface Program {
 
 type Piped = Program & { readonly stdout: number; readonly stderr: number };
 
-type Actions = Uint8Array;
-
-/** Calls that return the errno itself, one after the other until one fails; -1 where there are none. */
-const failureOf = (failed: number): E.Either<string, void> => {
-  if (failed === 0) return done;
-  return E.left(failed === -1 ? 'ENOSYS' : errnoName(failed));
-};
-
 const spawnWith = (
   { file, environment }: Pick<Program, 'file' | 'environment'>,
   args: ReadonlyArray<string>,
-  prepare: (actions: Actions) => number,
+  prepare: (actions: Uint8Array) => number,
 ): E.Either<string, number> => {
   const library = native();
   const attributes = (spawnAttributes ??= makeSpawnAttributes());
@@ -328,14 +320,15 @@ const spawnWith = (
     prepare(actions) ||
     library.posix_spawn(spawnedPid, file, actions, attributes, [...args, null], [...environment, null]);
   library.posix_spawn_file_actions_destroy(actions);
-  const outcome = failureOf(failed);
-  return E.isLeft(outcome) ? outcome : E.right(spawnedPid[0] ?? 0);
+  if (failed === 0) return E.right(spawnedPid[0] ?? 0);
+  // These calls return the errno itself; -1 where there are none.
+  return E.left(failed === -1 ? 'ENOSYS' : errnoName(failed));
 };
 
 /** With nothing to read, and its output into the pipes. */
 const redirect =
   ({ stdout, stderr }: Piped) =>
-  (actions: Actions): number =>
+  (actions: Uint8Array): number =>
     native().posix_spawn_file_actions_addopen(actions, 0, '/dev/null', 0, 0) ||
     native().posix_spawn_file_actions_adddup2(actions, stdout, 1) ||
     native().posix_spawn_file_actions_adddup2(actions, stderr, 2);

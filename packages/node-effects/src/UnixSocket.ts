@@ -6,6 +6,7 @@ import * as B from '@shim-recovery/core/ByteString';
 import type { ShimError } from '@shim-recovery/core/ShimConnector';
 import * as E from 'fp-ts/lib/Either.js';
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
+import { systemClock } from './Clock.js';
 import { errnoIn } from './Errno.js';
 import { kernelName } from './FileSystem.js';
 import type { Incoming } from './Incoming.js';
@@ -105,9 +106,9 @@ export const connectUnix =
   (retryDelaysMs: ReadonlyArray<number>, options: ConnectionOptions = {}) =>
   (connecting: Connecting): TaskEither<ShimError, Socket> =>
   async () => {
-    const endMs = performance.now() + connecting.timeoutMs;
+    const endMs = systemClock.elapsedMs() + connecting.timeoutMs;
     for (const delayMs of [...retryDelaysMs, Infinity]) {
-      const remainingMs = endMs - performance.now();
+      const remainingMs = endMs - systemClock.elapsedMs();
       const connection = await connectOnce(connecting, options);
       const isBacklogFull =
         E.isLeft(connection) && connection.left._tag === 'DialFailed' && connection.left.code === 'EAGAIN';

@@ -3,10 +3,11 @@ import * as fs from 'node:fs';
 import type { ContainerStore, SandboxStore } from '@shim-recovery/core/Stores';
 import * as E from 'fp-ts/lib/Either.js';
 import type { IO } from 'fp-ts/lib/IO.js';
+import { pipe } from 'fp-ts/lib/function.js';
 import { errnoIn } from '../Errno.js';
 import { flock } from '../Native.js';
 import { openBolt } from './Bolt.js';
-import { type BoltError, showBoltError } from './BoltError.js';
+import { showBoltError } from './BoltError.js';
 import { checkRecords, metadataStores } from './MetadataRecords.js';
 import { fileSource } from './Source.js';
 
@@ -20,7 +21,7 @@ export type Locking = 'shared' | 'exclusive' | 'none';
 /**
  * - `CannotOpen`: it cannot be opened or read; `code` is the errno's name.
  * - `Locked`: another process holds it, most likely a daemon; `holder` is its pid, where it could be told.
- * - `Damaged`: it is no database, or a broken one.
+ * - `Damaged`: it is no database, or one that is broken where its records are.
  */
 export type MetadataStoreError =
   | { readonly _tag: 'CannotOpen'; readonly path: string; readonly code: string }
@@ -29,8 +30,6 @@ export type MetadataStoreError =
 
 export interface MetadataStore {
   readonly stores: ContainerStore & SandboxStore;
-  /** Reads every record once: whether any answer would be that the file is damaged. */
-  readonly check: IO<E.Either<MetadataStoreError, void>>;
   /** Gives the lock and the file back. */
   readonly close: IO<void>;
 }
@@ -75,17 +74,14 @@ const lock = (path: string, descriptor: number, locking: Locking): E.Either<Meta
   return isStill(path, descriptor) ? E.right(undefined) : E.left({ _tag: 'CannotOpen', path, code: 'ESTALE' });
 };
 
-const read = (path: string, descriptor: number): E.Either<MetadataStoreError, Omit<MetadataStore, 'close'>> => {
-  const damaged = (error: BoltError): MetadataStoreError => ({ _tag: 'Damaged', path, reason: showBoltError(error) });
-  const source = fileSource(descriptor);
-  const bolt = E.isLeft(source) ? source : openBolt(source.right);
-  return E.isLeft(bolt)
-    ? E.left(damaged(bolt.left))
-    : E.right({
-        stores: metadataStores(bolt.right),
-        check: () => E.mapLeft(damaged)(checkRecords(bolt.right)),
-      });
-};
+/** Reads every record once: no answer is to be that the file is damaged. */
+const read = (path: string, descriptor: number): E.Either<MetadataStoreError, ContainerStore & SandboxStore> =>
+  pipe(
+    fileSource(descriptor),
+    E.chain(openBolt),
+    E.chainFirst(checkRecords),
+    E.bimap((error): MetadataStoreError => ({ _tag: 'Damaged', path, reason: showBoltError(error) }), metadataStores),
+  );
 
 /** Opens the database at a path; never waits for a lock, and never writes. */
 export const openMetadataStore = (
@@ -100,10 +96,10 @@ export const openMetadataStore = (
   const locked = kind.isFile()
     ? lock(path, descriptor.right, locking)
     : E.left<MetadataStoreError>({ _tag: 'Damaged', path, reason: 'it is no regular file' });
-  const opened = E.isLeft(locked) ? locked : read(path, descriptor.right);
-  if (E.isRight(opened)) return E.right({ ...opened.right, close });
+  const stores = E.isLeft(locked) ? locked : read(path, descriptor.right);
+  if (E.isRight(stores)) return E.right({ stores: stores.right, close });
   close();
-  return opened;
+  return stores;
 };
 
 /** A sentence for people. */

@@ -52,15 +52,6 @@ export const openStore = async (options: HostOptions, locking: Locking): Promise
     case 'Bolt':
       return pipe(
         openMetadataStore(store.path, { locking }),
-        E.chainFirst(({ check, close }) =>
-          pipe(
-            check(),
-            E.mapLeft((error) => {
-              close();
-              return error;
-            }),
-          ),
-        ),
         E.mapLeft((error) => {
           const sentence = showMetadataStoreError(error);
           switch (error._tag) {

@@ -118,11 +118,10 @@ export const runRecover = async (
     if (!recoverOptions.isForced) return refuse(terminal, `${state.left}; or insist with --force`);
     terminal.say(`shim-recovery: going on by force, although ${state.left}`);
   }
-  const unlock = E.isRight(state) ? state.right : undefined;
   try {
     return await recoverLocked(task.right, terminal, recoverOptions);
   } finally {
-    unlock?.();
+    if (E.isRight(state)) state.right();
   }
 };
 
