@@ -102,7 +102,7 @@ const mutants = [
   ['careful: a missing program is one', 'TwoSigns.ts', "E.isLeft(program) ? 'no-program' : 'program'", "'program'", 'core/test/TwoSigns'],
   ['careful: a boot counts to the second', 'Processes.ts', 'bornMs < bootedMs - bootSlackMs', 'bornMs < bootedMs', 'core/test/TwoSigns'],
   ['careful: what is older than the boot is dialled', 'TwoSigns.ts', 'E.isRight(answers.bootedMs) && isOlderThanBoot(', 'false && isOlderThanBoot(', 'test-effects/test/simulation/reboot'],
-  ['careful: a bundle of no known age is older than the boot', 'FileSystem.ts', "bornNs === '0' ? undefined : Number(bornNs)", 'Number(bornNs)', 'core/test/TwoSigns'],
+  ['careful: a bundle of no known age is older than the boot', 'Processes.ts', 'identity === null ? undefined : bornMsOf(identity);\n  return bornMs', 'identity === null ? 0 : bornMsOf(identity);\n  return bornMs', 'core/test/TwoSigns'],
   ['careful: the pid namespace of the machine hides what is older', 'Processes.ts', 'E.right(isYoung && !isOlderThanBoot', 'E.right(!isOlderThanBoot', 'core/test/Processes'],
   ['the brake minds few bundles, too', 'Preparation.ts', 'destroyed > alwaysMayDestroy && ', '', 'test-effects/test/Careful'],
   ['there is no brake', 'Preparation.ts', 'destroyed > mayDestroy * bundles.length', 'false', 'test-effects/test/Careful'],
