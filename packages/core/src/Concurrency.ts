@@ -23,32 +23,41 @@ export const atMost = (limit: number): (<A>(task: Task<A>) => Task<A>) => {
   };
 };
 
+const anInstant = Promise.resolve();
+
 /**
  * Lets no more than `limit` tasks be busy at once. When none of them has ended for as long as `patience` takes, and it says
  * that this was long enough for an answer to be noticed, all of them are waiting rather than busy: they make room for others,
  * and go on. So what answers quickly is begun in small portions, and what never answers keeps nobody: as long as none ends,
- * each portion is twice as large as the one before. A limit below one counts as one.
+ * each portion is twice as large as the one before. It breathes before each that had to wait is begun, if only for an
+ * instant, so that even of a large portion each goes as far as it can before many others do. A limit below one counts as one.
  */
 export const atMostBusy = ({
   limit,
   patience,
+  breathe,
 }: {
   readonly limit: number;
   readonly patience: Task<boolean>;
-}): (<A>(task: Task<A>) => Task<A>) => {
+} & Pick<Clock, 'breathe'>): (<A>(task: Task<A>) => Task<A>) => {
   const first = Math.max(1, limit);
   let portion = first;
   const waiting = new Set<() => void>();
   const busy = new Set<object>();
   let ended = 0;
   let isWatched = false;
+  let isAdmitting = false;
 
-  const admit = (): void => {
+  const admit = async (): Promise<void> => {
+    if (isAdmitting) return;
+    isAdmitting = true;
     for (const start of waiting) {
-      if (busy.size >= portion) return;
+      await (breathe() ?? anInstant);
+      if (busy.size >= portion) break;
       waiting.delete(start);
       start();
     }
+    isAdmitting = false;
   };
 
   const watch = async (): Promise<void> => {
@@ -61,7 +70,7 @@ export const atMostBusy = ({
         busy.clear();
         portion *= 2;
       }
-      admit();
+      void admit();
     }
     isWatched = false;
   };
@@ -76,7 +85,7 @@ export const atMostBusy = ({
             ended++;
             portion = first;
             busy.delete(one);
-            admit();
+            void admit();
           };
           const running = task();
           running.then(resolve, reject);
@@ -88,7 +97,14 @@ export const atMostBusy = ({
       });
 };
 
-const anInstant = Promise.resolve();
+/**
+ * What to wait for until there is time left in a turn, or undefined where there is. Where many were told at once, as those
+ * whose time-outs end together, each of them looks again: they go on over several turns, not all in the next one.
+ */
+export const untilInTurn = ({ breathe }: Pick<Clock, 'breathe'>): Promise<void> | undefined => {
+  const others = breathe();
+  return others?.then(() => untilInTurn({ breathe }));
+};
 
 /**
  * Runs the task of every item, at most `limit` at a time, started in order; the results are in the items' order.

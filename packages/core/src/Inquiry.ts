@@ -6,6 +6,7 @@ import type * as T from 'fp-ts/lib/Task.js';
 import type { ShimTarget } from './Bootstrap.js';
 import * as B from './ByteString.js';
 import type { Capabilities } from './Capabilities.js';
+import { untilInTurn } from './Concurrency.js';
 import { decide } from './Decision.js';
 import type { Policy } from './Policy.js';
 import {
@@ -353,6 +354,8 @@ export const settle =
       if (before === undefined && capabilities.interrupted())
         return { evidence: known, verdict: because('interrupted') };
       const answers = before?.answers ?? (await answer(inquirer)(known, open)(question)());
+      const others = untilInTurn(capabilities.clock);
+      if (others !== undefined) await others;
       if (before === undefined) open.asked = new Map([...open.asked, [key, { answers, session: open.session }]]);
       else open.session = before.session;
       known = withAnswers(answers)(known);

@@ -225,15 +225,9 @@ const waitForAnswers = ({ sleep, elapsedMs }: Capabilities['clock']): T.Task<boo
 export const forEachAsked =
   <A, C>({ clock }: Pick<Capabilities, 'clock'>, { bounds }: Pick<Settings, 'bounds'>, ask: (item: A) => T.Task<C>) =>
   (items: ReadonlyArray<A>): T.Task<ReadonlyArray<C>> => {
-    const inPortions = atMostBusy({ limit: bounds.busy, patience: waitForAnswers(clock) });
-    // Again before each: where nobody listens, one fails after the other, and nothing is waited for in between.
-    const askInTurn =
-      (item: A): T.Task<C> =>
-      async () => {
-        await clock.breathe();
-        return ask(item)();
-      };
-    return traverse({ limit: bounds.waiting, breathe: clock.breathe }, (item: A) => inPortions(askInTurn(item)))(items);
+    const { breathe } = clock;
+    const inPortions = atMostBusy({ limit: bounds.busy, patience: waitForAnswers(clock), breathe });
+    return traverse({ limit: bounds.waiting, breathe }, (item: A) => inPortions(ask(item)))(items);
   };
 
 const look = (

@@ -111,6 +111,7 @@ describe('atMostBusy', () => {
               new Promise<boolean>((resolve) => {
                 looseOnes = [...looseOnes, () => resolve(true)];
               }),
+            breathe,
           });
           let begun = 0;
           let answer = (): void => undefined;
@@ -142,7 +143,7 @@ describe('atMostBusy', () => {
 
   it('begins ever larger portions while nothing answers, and small ones again once something does', async () => {
     const { patience, lose } = patienceInHand();
-    const inPortions = atMostBusy({ limit: 2, patience });
+    const inPortions = atMostBusy({ limit: 2, patience, breathe });
     const answers: Array<() => void> = [];
     const all = Array.from({ length: 100 }, () =>
       inPortions(() => new Promise<void>((resolve) => answers.push(resolve)))(),
@@ -167,7 +168,7 @@ describe('atMostBusy', () => {
 
   it('begins no more than the limit as long as answers come, however long that takes', async () => {
     const { patience, lose } = patienceInHand();
-    const inPortions = atMostBusy({ limit: 2, patience });
+    const inPortions = atMostBusy({ limit: 2, patience, breathe });
     const answers: Array<() => void> = [];
     let most = 0;
     let running = 0;
@@ -191,7 +192,7 @@ describe('atMostBusy', () => {
   it('waits on where its patience was not enough', async () => {
     let begun = 0;
     let rounds = 0;
-    const inPortions = atMostBusy({ limit: 1, patience: async () => ++rounds > 3 });
+    const inPortions = atMostBusy({ limit: 1, patience: async () => ++rounds > 3, breathe });
     const all = [0, 1].map(() =>
       inPortions(async () => {
         begun++;
@@ -203,7 +204,7 @@ describe('atMostBusy', () => {
   });
 
   it('hands on what a task throws', async () => {
-    const inPortions = atMostBusy({ limit: 1, patience: () => new Promise(() => undefined) });
+    const inPortions = atMostBusy({ limit: 1, patience: () => new Promise(() => undefined), breathe });
     const outcome = inPortions(async () => {
       throw new Error('a defect');
     })();

@@ -27,6 +27,10 @@ export interface Functions {
   readonly flock: (descriptor: number, operation: number) => number;
   readonly socket: (domain: number, type: number, protocol: number) => number;
   readonly connect: (socket: number, address: Uint8Array, size: number) => number;
+  readonly send: (socket: number, bytes: Uint8Array, size: number, flags: number) => number;
+  readonly epoll_create1: (flags: number) => number;
+  readonly epoll_ctl: (epoll: number, operation: number, descriptor: number, event: Uint32Array) => number;
+  readonly epoll_wait: (epoll: number, into: Uint32Array, size: number, timeoutMs: number) => number;
   readonly pipe2: (into: Int32Array, flags: number) => number;
   readonly posix_spawn: (
     pid: Int32Array,
@@ -61,7 +65,15 @@ export interface Library extends Functions {
   readonly errno: () => number;
   readonly umount2: (path: KernelName, flags: number) => Promise<E.Either<string, number>>;
   readonly fcntl: (descriptor: number, command: number, argument: number) => Promise<E.Either<string, number>>;
+  /**
+   * Has the event loop look whether a descriptor can be read, and call back in each of its turns in which it can, until it is
+   * released. What is called back must not throw, and promises that it settles wait for whatever the loop does next.
+   */
+  readonly watch: (descriptor: number, readable: () => void) => Watched;
 }
+
+/** Something that the event loop looks at, for which it goes on, or not. */
+export type Watched = Pick<Koffi.node.PollHandle, 'ref' | 'unref'>;
 
 /** `long` and `size_t` are as wide as a pointer on every Linux. */
 const signatures: Readonly<Record<keyof Functions | 'umount2' | 'fcntl', readonly [string, ReadonlyArray<string>]>> = {
@@ -79,6 +91,10 @@ const signatures: Readonly<Record<keyof Functions | 'umount2' | 'fcntl', readonl
   flock: ['int', ['int', 'int']],
   socket: ['int', ['int', 'int', 'int']],
   connect: ['int', ['int', 'const uint8_t *', 'uint']],
+  send: ['long', ['int', 'const uint8_t *', 'size_t', 'int']],
+  epoll_create1: ['int', ['int']],
+  epoll_ctl: ['int', ['int', 'int', 'int', 'void *']],
+  epoll_wait: ['int', ['int', 'void *', 'int', 'int']],
   pipe2: ['int', ['void *', 'int']],
   posix_spawn: ['int', ['void *', 'const char *', 'void *', 'void *', 'const char **', 'const char **']],
   posix_spawn_file_actions_init: ['int', ['void *']],
@@ -119,6 +135,10 @@ const functionsBy = (make: <K extends keyof Functions>(name: K) => Functions[K])
   flock: make('flock'),
   socket: make('socket'),
   connect: make('connect'),
+  send: make('send'),
+  epoll_create1: make('epoll_create1'),
+  epoll_ctl: make('epoll_ctl'),
+  epoll_wait: make('epoll_wait'),
   pipe2: make('pipe2'),
   posix_spawn: make('posix_spawn'),
   posix_spawn_file_actions_init: make('posix_spawn_file_actions_init'),
@@ -216,6 +236,7 @@ const load = (): Library => {
     errno: () => koffi.errno(),
     umount2: inThread('umount2'),
     fcntl: inThread('fcntl'),
+    watch: (descriptor, readable) => koffi.node.poll(descriptor, readable),
   };
 };
 
@@ -225,6 +246,7 @@ const missing: Library = {
   errno: () => os.constants.errno.ENOSYS,
   umount2: async () => E.left('ENOSYS'),
   fcntl: async () => E.left('ENOSYS'),
+  watch: () => ({ ref: () => undefined, unref: () => undefined }),
 };
 
 let loaded: { readonly library: Library; readonly problem: string | undefined } | undefined;

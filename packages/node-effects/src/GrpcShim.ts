@@ -4,11 +4,12 @@ import * as B from '@shim-recovery/core/ByteString';
 import type { ShimError, ShimSession } from '@shim-recovery/core/ShimConnector';
 import * as E from 'fp-ts/lib/Either.js';
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
-import { systemClock } from './Clock.js';
+import { longestTimerMs, systemClock } from './Clock.js';
 import { type GrpcChannel, openChannel } from './GrpcChannel.js';
+import { close } from './Native.js';
 import { type TaskConnection, taskSession } from './TaskService.js';
 import type { Dialling } from './TtrpcShim.js';
-import { connectUnix, longestTimerMs } from './UnixSocket.js';
+import { connectUnix } from './UnixSocket.js';
 
 /** A timer may be a little early. */
 const timerSlackMs = 20;
@@ -73,7 +74,7 @@ export const dialGrpc =
     const { socket } = dialling.target;
     const plain = await connectUnix([])({ name: socket, timeoutMs: dialling.timeoutMs })();
     if (E.isLeft(plain)) return plain;
-    plain.right.destroy();
+    close(plain.right);
     if (socket._tag === 'Abstract' || !/^.+$/.test(socket.path) || !B.isText(socket.path))
       return E.left({
         _tag: 'DialFailed',

@@ -1,14 +1,13 @@
 /** Log pipes, held open and read without a thread for any of them (SPEC 8.3). */
 import * as fs from 'node:fs';
-import { Socket } from 'node:net';
 import type * as B from '@shim-recovery/core/ByteString';
 import { type FileError, pathOf, systemError } from '@shim-recovery/core/FileSystem';
 import { entry } from '@shim-recovery/core/Layout';
 import type { LogPipe, LogPipes } from '@shim-recovery/core/LogPipes';
 import * as E from 'fp-ts/lib/Either.js';
-import { errnoIn } from './Errno.js';
 import { descriptorOf, kindOf } from './FileSystem.js';
-import { AT_FDCWD, close, fstat, mkfifoAt, O_PATH, openAt } from './Native.js';
+import { AT_FDCWD, close, fstat, mkfifoAt, O_PATH, openAt, read } from './Native.js';
+import { waitToRead } from './Readiness.js';
 
 /** Where what shims write goes. The bytes are only good until it returns. */
 export type LogSink = (log: {
@@ -48,60 +47,28 @@ const openHeld = (held: number): E.Either<string, number | null> => {
   }
 };
 
-/**
- * How long a log that was opened is only held: there is room in it for 64 KiB. What is closed by then, as everything is
- * after a quick recovery, never needs a reader, which costs more than the pipe itself.
- */
-const readAfterMs = 100;
-
-/** How many readers are made in one turn. */
-const readersInTurn = 64;
-
-const waiting = new Set<() => void>();
-
-const startSome = (): void => {
-  let started = 0;
-  for (const start of waiting) {
-    if (started++ === readersInTurn) {
-      setImmediate(startSome);
-      return;
-    }
-    waiting.delete(start);
-    start();
-  }
-};
-
-const startLater = (start: () => void): void => {
-  if (waiting.size === 0) setTimeout(startSome, readAfterMs).unref();
-  waiting.add(start);
-};
-
 const unread: LogPipe = { close: async () => undefined };
 
+/** For all logs: whatever is read into it is handed over before anything else is read. */
+const written = new Uint8Array(64 * 1024);
+
 /** Reads by events: an idle pipe costs nothing, and of a flooded one only so much is read before others have their turn. */
-const readFrom = (descriptor: number, sink: (bytes: Buffer) => void): LogPipe => {
-  let reader: Socket | undefined;
+const readFrom = (descriptor: number, sink: (bytes: Uint8Array) => void): LogPipe => {
+  const waiting = waitToRead(descriptor, {
+    keepsAlive: false,
+    ready: () => {
+      const length = read(descriptor, written);
+      if (E.isRight(length)) sink(written.subarray(0, length.right));
+    },
+  });
   let isClosed = false;
-  const start = (): void => {
-    const pipe = E.tryCatch(() => new Socket({ fd: descriptor, readable: true, writable: false }), errnoIn);
-    if (E.isLeft(pipe)) return; // it stays open, so that the shim can write until it is full
-    reader = pipe.right;
-    reader.unref();
-    reader.on('data', sink);
-    // Reading fails only when the pipe is being closed, and then nobody waits for it any more.
-    reader.on('error', () => pipe.right.destroy());
-  };
-  startLater(start);
   return {
     close: async () => {
       if (isClosed) return;
       isClosed = true;
-      waiting.delete(start);
-      if (reader === undefined) return close(descriptor);
-      const ended = new Promise((resolve) => reader?.once('close', resolve));
-      if (reader.closed) return;
-      reader.destroy();
-      await ended;
+      // Where nobody could wait for it, it was open all the same, so that the shim could write until it was full.
+      if (E.isRight(waiting)) waiting.right.end();
+      close(descriptor);
     },
   };
 };

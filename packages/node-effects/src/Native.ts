@@ -248,19 +248,69 @@ const SOCK_STREAM = 1;
 const SOCK_NONBLOCK = 0o4000;
 const SOCK_CLOEXEC = O_CLOEXEC;
 
+/** The longest name that a unix socket's address has room for, with the NUL that an abstract one begins with. */
+const maxAddressBytes = 108;
+
+/** Filled by one call, and handed to the kernel before the next. */
+const address = new Uint8Array(Uint16Array.BYTES_PER_ELEMENT + maxAddressBytes);
+address.set(new Uint8Array(Uint16Array.of(AF_UNIX).buffer));
+
 /**
- * A connected stream socket of an abstract name of exactly these bytes. Node 20 pads such names with NULs to 108 bytes,
- * which is another name (SPEC 23, trap 7).
+ * A stream socket that does not block, connected to a unix socket of exactly this name: a path's bytes, or a NUL and those of
+ * an abstract one. It connects or fails at once; `EAGAIN` when the listener's backlog is full.
  */
-export const connectAbstract = (name: Uint8Array): E.Either<string, number> => {
+export const connectTo = (name: Uint8Array): E.Either<string, number> => {
+  if (name.length > maxAddressBytes) return E.left('EINVAL');
+  address.set(name, Uint16Array.BYTES_PER_ELEMENT);
   const socket = outcomeOf(native().socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (E.isLeft(socket)) return socket;
-  const family = new Uint8Array(Uint16Array.of(AF_UNIX).buffer);
-  const address = Buffer.concat([family, Buffer.of(0), name]);
-  const connected = outcomeOf(native().connect(socket.right, address, address.length));
+  const size = Uint16Array.BYTES_PER_ELEMENT + name.length;
+  const connected = outcomeOf(native().connect(socket.right, address, size));
   if (E.isRight(connected)) return socket;
   close(socket.right);
   return connected;
+};
+
+const MSG_NOSIGNAL = 0x4000;
+
+/** `send(2)`: how many of the bytes the kernel took; `EPIPE`, and no signal, where nobody reads them any more. */
+export const send = (socket: number, bytes: Uint8Array): E.Either<string, number> =>
+  outcomeOf(native().send(socket, bytes, bytes.length, MSG_NOSIGNAL));
+
+export const EPOLLIN = 1;
+export const EPOLLOUT = 4;
+const epollOperations = { add: 1, remove: 2, change: 3 } as const;
+
+/** `struct epoll_event`, in numbers of 32 bits: what is waited for, and then whatever the caller wants to be told. */
+const epollEventWords = process.arch === 'x64' || process.arch === 'ia32' ? 3 : 4;
+const epollDataWord = epollEventWords - 2;
+
+/** `epoll_create1(2)`. */
+export const createEpoll = (): E.Either<string, number> => outcomeOf(native().epoll_create1(O_CLOEXEC));
+
+const epollEvent = new Uint32Array(epollEventWords);
+
+/** `epoll_ctl(2)`; `key` is what is told of the descriptor, a number of 32 bits. */
+export const controlEpoll = (
+  epoll: number,
+  operation: keyof typeof epollOperations,
+  descriptor: number,
+  key: number,
+  events = 0,
+): E.Either<string, void> => {
+  epollEvent[0] = events;
+  epollEvent[epollDataWord] = key;
+  return doneOf(native().epoll_ctl(epoll, epollOperations[operation], descriptor, epollEvent));
+};
+
+/** How many are told of at once. */
+const epollEventsAtOnce = 32;
+const epollTold = new Uint32Array(epollEventsAtOnce * epollEventWords);
+
+/** `epoll_wait(2)` without waiting: the keys of those that are ready, some of them where there are many. */
+export const waitEpoll = (epoll: number): ReadonlyArray<number> => {
+  const count = native().epoll_wait(epoll, epollTold, epollEventsAtOnce, 0);
+  return Array.from({ length: count }, (_, index) => epollTold[index * epollEventWords + epollDataWord] ?? 0);
 };
 
 const pipeEnds = new Int32Array(2);

@@ -1,5 +1,4 @@
 /** Running a shim's binary with the action `delete`, and reading its answer (SPEC 11.2 to 11.4). */
-import { Socket } from 'node:net';
 import * as B from '@shim-recovery/core/ByteString';
 import { codeOf } from '@shim-recovery/core/FileSystem';
 import {
@@ -13,8 +12,10 @@ import {
 import type { TaskExitInfo } from '@shim-recovery/core/TaskExit';
 import * as E from 'fp-ts/lib/Either.js';
 import type { IO } from 'fp-ts/lib/IO.js';
+import { onceTold } from './Clock.js';
 import { descriptorOf } from './FileSystem.js';
-import { fstat, lookAtChild, mayExecuteAt } from './Native.js';
+import { close, fstat, lookAtChild, mayExecuteAt, read } from './Native.js';
+import { waitToRead } from './Readiness.js';
 import { decode, showMalformedMessage } from './protobuf/Message.js';
 import { DeleteResponse } from './protobuf/TaskMessages.js';
 import { type Ending, kill, start, type Started, whenEnded } from './Spawn.js';
@@ -61,17 +62,33 @@ const forget = (child: Started): void => {
   if (running.size === 0) process.off('exit', killRunningBinaries);
 };
 
-/** Reads a pipe to its end. */
+/** For all pipes: whatever is read into it is handed over before anything else is read. */
+const printed = Buffer.allocUnsafeSlow(64 * 1024);
+
+/** Reads a pipe to its end, and closes it. */
 const reading = (
   descriptor: number,
-  on: { readonly data: (chunk: Buffer) => void; readonly end: () => void },
-): Socket => {
-  const socket = new Socket({ fd: descriptor, readable: true, writable: false });
-  socket.on('data', on.data);
-  // Reading fails only when the pipe is being closed.
-  socket.on('error', () => socket.destroy());
-  socket.once('close', on.end);
-  return socket;
+  on: { readonly data: (chunk: Buffer) => void; readonly end: IO<void> },
+): { readonly close: IO<void> } => {
+  let isClosed = false;
+  const end = (): void => {
+    if (isClosed) return;
+    isClosed = true;
+    if (E.isRight(waiting)) waiting.right.end();
+    close(descriptor);
+    on.end();
+  };
+  const waiting = waitToRead(descriptor, {
+    keepsAlive: true,
+    ready: () => {
+      const length = read(descriptor, printed);
+      if (E.isRight(length) && length.right > 0) on.data(Buffer.from(printed.subarray(0, length.right)));
+      else if (E.isRight(length) || length.left !== 'EAGAIN') end();
+    },
+  });
+  // Where nobody can wait for it, there is nothing to be read.
+  if (E.isLeft(waiting)) setImmediate(end);
+  return { close: end };
 };
 
 /**
@@ -92,7 +109,7 @@ const follow = (child: Started, timeoutMs: number): Promise<Run> =>
       isFinished = true;
       clearTimeout(timer);
       forget(child);
-      for (const pipe of pipes) pipe.destroy();
+      for (const pipe of pipes) pipe.close();
       resolve({ ended: how, stdout: Buffer.concat(stdout), stderr });
     };
     const oneClosed = (): void => {
@@ -125,8 +142,8 @@ const follow = (child: Started, timeoutMs: number): Promise<Run> =>
       timer = setTimeout(() => finish({ _tag: 'TimedOut' }), maxDyingMs);
       if (open > 0) whenEnded(child.pid, (ending) => finish(wasInTime ? ending : { _tag: 'TimedOut' }));
     };
-    // Timers come before everything else: when this process was busy, an end in time is only told after them.
-    let timer = setTimeout(() => setImmediate(onDeadline), timeoutMs);
+    // When this process was busy, an end in time may not have been told yet.
+    let timer = setTimeout(onceTold, timeoutMs, onDeadline);
   });
 
 /**

@@ -2,6 +2,7 @@
 import { atMost } from '@shim-recovery/core/Concurrency';
 import type { ShimConnector } from '@shim-recovery/core/ShimConnector';
 import { makeRoomForDescriptors } from './Native.js';
+import type * as TtrpcShim from './TtrpcShim.js';
 
 /**
  * How many dials over ttrpc are under way at once. Far more would only fill the backlogs of shared shims. A unix socket
@@ -16,17 +17,17 @@ const manyDials = 16;
 export const makeShimConnector = (): ShimConnector => {
   const inTurn = atMost(maxDials);
   let dials = 0;
+  // Kept, as importing what is loaded already takes a while still, too.
+  let ttrpc: Promise<typeof TtrpcShim> | undefined;
   return {
     dial: (dialling) => {
       if (++dials === manyDials) void makeRoomForDescriptors();
       switch (dialling.target.protocol) {
         case 'ttrpc':
           return inTurn(async () => {
-            const [{ dialTtrpc }, { backlogRetryDelaysMs }] = await Promise.all([
-              import('./TtrpcShim.js'),
-              import('./UnixSocket.js'),
-            ]);
-            return dialTtrpc(backlogRetryDelaysMs)(dialling)();
+            ttrpc ??= import('./TtrpcShim.js');
+            const { dialTtrpc } = await ttrpc;
+            return dialTtrpc(dialling)();
           });
         case 'grpc':
           // Not in turn: a gRPC dial waits for the server, and silent ones must not hold up the others.

@@ -2,13 +2,13 @@
 import type { ShimTarget } from '@shim-recovery/core/Bootstrap';
 import type * as B from '@shim-recovery/core/ByteString';
 import type { ShimError, ShimSession } from '@shim-recovery/core/ShimConnector';
+import * as E from 'fp-ts/lib/Either.js';
 import { pipe } from 'fp-ts/lib/function.js';
 import * as O from 'fp-ts/lib/Option.js';
 import * as TE from 'fp-ts/lib/TaskEither.js';
-import { makeIncoming } from './Incoming.js';
 import { type TaskConnection, taskSession } from './TaskService.js';
 import { clientOver, type TtrpcClient } from './ttrpc/Client.js';
-import { connectUnix } from './UnixSocket.js';
+import { backlogRetryDelaysMs, connectUnix, dialFailed } from './UnixSocket.js';
 
 export interface Dialling {
   readonly namespace: B.ByteString;
@@ -31,12 +31,9 @@ const taskConnection = ({ namespace, target }: Dialling, client: TtrpcClient): T
 });
 
 /** Dials; nothing is asked yet. */
-export const dialTtrpc =
-  (retryDelaysMs: ReadonlyArray<number>) =>
-  (dialling: Dialling): TE.TaskEither<ShimError, ShimSession> => {
-    const incoming = makeIncoming();
-    return pipe(
-      connectUnix(retryDelaysMs, { incoming })({ name: dialling.target.socket, timeoutMs: dialling.timeoutMs }),
-      TE.map((socket) => taskSession(taskConnection(dialling, clientOver(socket, incoming)))),
-    );
-  };
+export const dialTtrpc = (dialling: Dialling): TE.TaskEither<ShimError, ShimSession> =>
+  pipe(
+    connectUnix(backlogRetryDelaysMs)({ name: dialling.target.socket, timeoutMs: dialling.timeoutMs }),
+    TE.chainEitherK((socket) => E.mapLeft(dialFailed(dialling.target.socket))(clientOver(socket))),
+    TE.map((client) => taskSession(taskConnection(dialling, client))),
+  );

@@ -1,16 +1,12 @@
 /** Connecting to a unix socket by the exact bytes of its name (SPEC 9.5). */
-import { connect, type OnReadOpts, Socket } from 'node:net';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { showSocket, type SocketName } from '@shim-recovery/core/Bootstrap';
 import * as B from '@shim-recovery/core/ByteString';
 import type { ShimError } from '@shim-recovery/core/ShimConnector';
 import * as E from 'fp-ts/lib/Either.js';
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
 import { systemClock } from './Clock.js';
-import { errnoIn } from './Errno.js';
 import { kernelName } from './FileSystem.js';
-import type { Incoming } from './Incoming.js';
-import { AT_FDCWD, close, connectAbstract, O_PATH, openAt } from './Native.js';
+import { AT_FDCWD, close, connectTo, O_PATH, openAt, terminated } from './Native.js';
 
 /** The longest name that the kernel's address has room for, beside the NUL before an abstract name or after a path. */
 export const maxSocketNameBytes = 107;
@@ -22,9 +18,6 @@ export const maxSocketNameBytes = 107;
  */
 export const backlogRetryDelaysMs: ReadonlyArray<number> = [5, 10, 20, 40, 80, 160, 320];
 
-/** The most that a timer of Node can wait; a longer one would fire at once. */
-export const longestTimerMs = 0x7fff_ffff;
-
 export interface Connecting {
   readonly name: SocketName;
   readonly timeoutMs: number;
@@ -33,87 +26,49 @@ export interface Connecting {
 interface ConnectionOptions {
   /** Whether a path is followed that is longer than an address has room for; `connect` itself refuses it. */
   readonly anyLength?: boolean;
-  /** How what comes is taken, where it is not read as a stream. */
-  readonly incoming?: Incoming;
 }
 
-const taking = (incoming: Incoming | undefined): { readonly onread?: OnReadOpts } =>
-  incoming === undefined ? {} : { onread: incoming.onread };
+export const dialFailed =
+  (name: SocketName) =>
+  (code: string): ShimError => ({ _tag: 'DialFailed', code, message: `cannot connect to ${showSocket(name)}` });
 
-type Connection = E.Either<ShimError, Socket>;
+/** A path that is too long is taken hold of, and reached through its descriptor, where any length will do. */
+const connectPath = (path: B.ByteString, { anyLength = false }: ConnectionOptions): E.Either<string, number> => {
+  const isTooLong = path.length > maxSocketNameBytes;
+  if (path === '' || path.includes('\0') || (isTooLong && !anyLength)) return E.left('EINVAL');
+  if (!isTooLong) return connectTo(terminated(B.toBytes(path)));
+  const held = openAt(AT_FDCWD, kernelName(path), O_PATH);
+  if (E.isLeft(held)) return held;
+  const connected = connectTo(Buffer.from(`/proc/self/fd/${held.right}\0`));
+  close(held.right);
+  return connected;
+};
 
-const dialFailed = (name: SocketName, code: string): Connection =>
-  E.left({ _tag: 'DialFailed', code, message: `cannot connect to ${showSocket(name)}` });
+const connectAbstract = (name: B.ByteString): E.Either<string, number> => {
+  if (name === '') return E.left('ECONNREFUSED');
+  return name.length > maxSocketNameBytes
+    ? E.left('EINVAL')
+    : connectTo(Buffer.concat([Buffer.of(0), B.toBytes(name)]));
+};
 
-const outcomeOf = ({ name, timeoutMs }: Connecting, socket: Socket): Promise<Connection> =>
-  new Promise((resolve) => {
-    const settle = (connection: Connection): void => {
-      clearTimeout(deadline);
-      if (E.isLeft(connection)) socket.destroy();
-      resolve(connection);
-    };
-    const deadline = setTimeout(
-      () => settle(E.left({ _tag: 'TimedOut', afterMs: timeoutMs })),
-      Math.min(timeoutMs, longestTimerMs),
-    );
-    socket.once('connect', () => settle(E.right(socket)));
-    socket.on('error', (error) => settle(dialFailed(name, errnoIn(error))));
-  });
+const connectOnce = (name: SocketName, options: ConnectionOptions): E.Either<string, number> =>
+  name._tag === 'Path' ? connectPath(name.path, options) : connectAbstract(name.name);
 
 /**
- * Node takes a path as text and encodes it as UTF-8. A path of other bytes is first taken hold of, which needs no text,
- * and then reached through its descriptor; and so is one that is too long, where any length will do.
+ * Connects, to a socket that does not block and is the caller's to close. `DialFailed` names the errno. The kernel connects at
+ * once or not at all; the time-out bounds how long it is tried.
  */
-const connectPath = async (
-  connecting: Connecting,
-  path: B.ByteString,
-  { anyLength = false, incoming }: ConnectionOptions,
-): Promise<Connection> => {
-  const { name } = connecting;
-  const connectTo = (text: string): Socket => connect({ path: text, ...taking(incoming) });
-  // Node 20 cuts off a longer path, and connects to whatever the shorter one names.
-  const isTooLong = path.length > maxSocketNameBytes;
-  if (path === '' || path.includes('\0') || (isTooLong && !anyLength)) return dialFailed(name, 'EINVAL');
-  if (B.isText(path) && !isTooLong) return outcomeOf(connecting, connectTo(B.toText(path)));
-  const held = openAt(AT_FDCWD, kernelName(path), O_PATH);
-  if (E.isLeft(held)) return dialFailed(name, held.left);
-  const outcome = await outcomeOf(connecting, connectTo(`/proc/self/fd/${held.right}`));
-  close(held.right);
-  return outcome;
-};
-
-/** Node 20 pads abstract names to the full length of an address, which is another name: connected natively instead. */
-const connectAbstractName = async (
-  name: SocketName,
-  abstractName: B.ByteString,
-  { incoming }: ConnectionOptions,
-): Promise<Connection> => {
-  if (abstractName === '') return dialFailed(name, 'ECONNREFUSED');
-  if (abstractName.length > maxSocketNameBytes) return dialFailed(name, 'EINVAL');
-  const descriptor = connectAbstract(B.toBytes(abstractName));
-  if (E.isLeft(descriptor)) return dialFailed(name, descriptor.left);
-  const options = { fd: descriptor.right, readable: true, writable: true, ...taking(incoming) };
-  return E.right(new Socket(options));
-};
-
-const connectOnce = (connecting: Connecting, options: ConnectionOptions): Promise<Connection> =>
-  connecting.name._tag === 'Path'
-    ? connectPath(connecting, connecting.name.path, options)
-    : connectAbstractName(connecting.name, connecting.name.name, options);
-
-/** Connects, within the time-out. The socket has not been read from yet. `DialFailed` names the errno. */
 export const connectUnix =
   (retryDelaysMs: ReadonlyArray<number>, options: ConnectionOptions = {}) =>
-  (connecting: Connecting): TaskEither<ShimError, Socket> =>
+  ({ name, timeoutMs }: Connecting): TaskEither<ShimError, number> =>
   async () => {
-    const endMs = systemClock.elapsedMs() + connecting.timeoutMs;
+    const endMs = systemClock.elapsedMs() + timeoutMs;
     for (const delayMs of [...retryDelaysMs, Infinity]) {
-      const remainingMs = endMs - systemClock.elapsedMs();
-      const connection = await connectOnce(connecting, options);
-      const isBacklogFull =
-        E.isLeft(connection) && connection.left._tag === 'DialFailed' && connection.left.code === 'EAGAIN';
-      if (!isBacklogFull || delayMs > remainingMs) return connection;
-      await sleep(delayMs);
+      const connected = connectOnce(name, options);
+      if (E.isRight(connected)) return connected;
+      if (connected.left !== 'EAGAIN' || delayMs > endMs - systemClock.elapsedMs())
+        return E.left(dialFailed(name)(connected.left));
+      await systemClock.sleep(delayMs)();
     }
-    return dialFailed(connecting.name, 'EAGAIN');
+    return E.left(dialFailed(name)('EAGAIN'));
   };

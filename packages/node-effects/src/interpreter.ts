@@ -80,5 +80,6 @@ export const linuxSettings = (directories: {
     root: B.fromText(path.resolve(directories.root)),
     programSearch: directories.programSearch,
   }),
-  bounds: { ...defaultBounds, binaries: os.availableParallelism() },
+  // While one starts, and while its files are removed, another runs.
+  bounds: { ...defaultBounds, binaries: 2 * os.availableParallelism() },
 });

@@ -23,7 +23,7 @@ import {
   type Method,
   unary,
 } from './containerd/grpcServer.js';
-import { right } from './temporary.js';
+import { eventually, right } from './temporary.js';
 import { failed, id, rawShim, temporaryDirectory } from './ttrpc/rawShim.js';
 
 const service = 'containerd.task.v3.Task';
@@ -323,6 +323,7 @@ describe('a dial', () => {
     renameSync(path, bytes);
     onTestFinished(() => unlinkSync(bytes));
     expect(await dial({ socket: named(bytes) })).toMatchObject(failedWith('EAFNOSUPPORT'));
+    await eventually('the connection', () => accepted() === 1);
     await drained();
     expect(accepted()).toBe(1);
   });

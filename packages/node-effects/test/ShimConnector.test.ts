@@ -18,6 +18,7 @@ import * as B from '@shim-recovery/core/ByteString';
 import * as E from 'fp-ts/lib/Either.js';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { startScriptedShim } from '../src/ScriptedShim.js';
+import { close } from '../src/Native.js';
 import { makeShimConnector } from '../src/ShimConnector.js';
 import { connectUnix } from '../src/UnixSocket.js';
 import { answer, id, rawShim, temporaryDirectory } from './ttrpc/rawShim.js';
@@ -230,7 +231,7 @@ describe('a full backlog', () => {
     listener.tell('accept');
     const connected = await socket;
     expect(E.isRight(connected)).toBe(true);
-    if (E.isRight(connected)) connected.right.destroy();
+    if (E.isRight(connected)) close(connected.right);
   });
 
   test('is not tried again beyond the time-out', async (ctx) => {

@@ -2,6 +2,7 @@
 import * as B from '@shim-recovery/core/ByteString';
 import * as E from 'fp-ts/lib/Either.js';
 import type { Task } from 'fp-ts/lib/Task.js';
+import { close } from '../Native.js';
 import { connectUnix } from '../UnixSocket.js';
 
 /** How long a daemon has to accept; a socket that takes longer counts as served, to be on the safe side. */
@@ -17,7 +18,7 @@ export const isServed =
     // A path that is too long for an address may still lead to a socket, which is served by a shorter one.
     const connected = await connectUnix([], { anyLength: true })({ name, timeoutMs: probeTimeoutMs })();
     if (E.isRight(connected)) {
-      connected.right.destroy();
+      close(connected.right);
       return true;
     }
     return connected.left._tag !== 'DialFailed' || !nobody.includes(connected.left.code);

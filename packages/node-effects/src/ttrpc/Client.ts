@@ -5,14 +5,15 @@
  * The peer is not trusted. Nothing it sends, or fails to send, prolongs a call; frames that answer no pending call are
  * dropped; a flood of them is read at a walking pace, so that neither memory nor the event loop suffers.
  */
-import type { Socket } from 'node:net';
 import type * as B from '@shim-recovery/core/ByteString';
 import { answered, type ShimError } from '@shim-recovery/core/ShimConnector';
 import * as E from 'fp-ts/lib/Either.js';
 import { pipe } from 'fp-ts/lib/function.js';
+import type { IO } from 'fp-ts/lib/IO.js';
 import type { Task } from 'fp-ts/lib/Task.js';
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
-import type { Incoming } from '../Incoming.js';
+import { longestTimerMs } from '../Clock.js';
+import { connectionOver } from '../Connection.js';
 import { decode, encode, showMalformedMessage } from '../protobuf/Message.js';
 import { Request, Response } from '../protobuf/TtrpcMessages.js';
 import {
@@ -50,9 +51,6 @@ const namespaceKey = 'containerd-namespace-ttrpc';
 const resourceExhausted = 8;
 
 const lastStreamId = 0xffff_ffff;
-
-/** The most that a timer of Node can wait; a longer one would fire at once. */
-const longestTimerMs = 0x7fff_ffff;
 
 /** After so much that nobody asked for, the connection is not read for a while. */
 const unaskedFramesBeforeSilence = 64;
@@ -99,8 +97,8 @@ const requestFrame = (streamId: number, call: UnaryCall, timeoutMs: number): Fra
   }),
 });
 
-/** Takes over a connected socket that hands over what comes, of which nothing has come yet. */
-export const clientOver = (socket: Socket, incoming: Incoming): TtrpcClient => {
+/** Takes over a connected socket, which does not block. Left: the errno why it cannot be read; it is closed then. */
+export const clientOver = (socket: number): E.Either<string, TtrpcClient> => {
   const decoder = makeFrameDecoder();
   const pending = new Map<number, (outcome: Outcome) => void>();
   let nextStreamId = 1;
@@ -108,6 +106,44 @@ export const clientOver = (socket: Socket, incoming: Incoming): TtrpcClient => {
   let unaskedFrames = 0;
   let unaskedBytes = 0;
   let silence: NodeJS.Timeout | undefined;
+  let tellEnd: IO<void> = () => undefined;
+  const ended = new Promise<void>((resolve) => {
+    tellEnd = resolve;
+  });
+
+  const payForTheUnasked = (): void => {
+    const silences =
+      Math.floor(unaskedFrames / unaskedFramesBeforeSilence) + Math.floor(unaskedBytes / unaskedBytesBeforeSilence);
+    if (silences === 0 || hasEnded || E.isLeft(opened)) return;
+    unaskedFrames %= unaskedFramesBeforeSilence;
+    unaskedBytes %= unaskedBytesBeforeSilence;
+    opened.right.pause();
+    silence = setTimeout(opened.right.resume, Math.min(silences * silenceMs, longestSilenceMs));
+  };
+
+  const opened = connectionOver(socket, {
+    received: (chunk) => {
+      unaskedBytes += chunk.length;
+      for (const event of decoder.push(chunk)) {
+        const finish = pending.get(streamIdOf(event));
+        if (finish === undefined) {
+          unaskedFrames += 1;
+        } else {
+          unaskedBytes = Math.max(0, unaskedBytes - sizeBytesOf(event));
+          finish(outcomeOf(event));
+        }
+      }
+      payForTheUnasked();
+    },
+    ended: () => {
+      hasEnded = true;
+      clearTimeout(silence);
+      for (const finish of pending.values()) finish(E.left(closed));
+      tellEnd();
+    },
+  });
+  if (E.isLeft(opened)) return opened;
+  const connection = opened.right;
 
   const call =
     (unary: UnaryCall): TaskEither<ShimError, Response> =>
@@ -116,7 +152,7 @@ export const clientOver = (socket: Socket, incoming: Incoming): TtrpcClient => {
         const timeoutMs = Math.min(unary.timeoutMs, longestTimerMs);
         const streamId = nextStreamId;
         const frame = requestFrame(streamId, unary, timeoutMs);
-        if (hasEnded || socket.destroyed) return resolve(E.left(closed));
+        if (hasEnded) return resolve(E.left(closed));
         if (streamId > lastStreamId) return resolve(E.left(protocolError('no stream ids are left')));
         if (frame.payload.length > maxPayloadBytes)
           return resolve(E.left(protocolError(`a request of ${frame.payload.length} bytes is too long to send`)));
@@ -126,60 +162,21 @@ export const clientOver = (socket: Socket, incoming: Incoming): TtrpcClient => {
           clearTimeout(deadline);
           resolve(outcome);
         };
-        // Timers run before sockets are read. After a stall of ours the answer may already be here: read once more.
-        const deadline = setTimeout(
-          () => setImmediate(() => finish(E.left({ _tag: 'TimedOut', afterMs: unary.timeoutMs }))),
-          timeoutMs,
-        );
+        const deadline = setTimeout(() => {
+          // Timers come before everything else. After a stall of ours the answer may already be here.
+          connection.readNow();
+          if (pending.has(streamId)) finish(E.left({ _tag: 'TimedOut', afterMs: unary.timeoutMs }));
+        }, timeoutMs);
         pending.set(streamId, finish);
-        socket.write(encodeFrame(frame));
+        connection.send(encodeFrame(frame));
       });
 
-  const payForTheUnasked = (): void => {
-    const silences =
-      Math.floor(unaskedFrames / unaskedFramesBeforeSilence) + Math.floor(unaskedBytes / unaskedBytesBeforeSilence);
-    if (silences === 0 || hasEnded) return;
-    unaskedFrames %= unaskedFramesBeforeSilence;
-    unaskedBytes %= unaskedBytesBeforeSilence;
-    socket.pause();
-    silence = setTimeout(() => socket.resume(), Math.min(silences * silenceMs, longestSilenceMs));
-  };
-
-  incoming.receive = (chunk) => {
-    unaskedBytes += chunk.length;
-    for (const event of decoder.push(chunk)) {
-      const finish = pending.get(streamIdOf(event));
-      if (finish === undefined) {
-        unaskedFrames += 1;
-      } else {
-        unaskedBytes = Math.max(0, unaskedBytes - sizeBytesOf(event));
-        finish(outcomeOf(event));
-      }
-    }
-    payForTheUnasked();
-  };
-  // The peer will answer no more: what is still unsent, even if it cannot be sent, must not keep the connection.
-  socket.on('end', () => socket.destroy());
-  // Whatever went wrong, 'close' follows.
-  socket.on('error', () => undefined);
-
-  const ended = new Promise<void>((resolve) => {
-    const end = (): void => {
-      hasEnded = true;
-      clearTimeout(silence);
-      for (const finish of pending.values()) finish(E.left(closed));
-      resolve();
-    };
-    if (socket.closed) end();
-    else socket.once('close', end);
-  });
-
-  return {
+  return E.right({
     call,
     close: () => {
-      socket.destroy();
+      connection.close();
       return ended;
     },
     disconnected: () => ended,
-  };
+  });
 };

@@ -44,6 +44,7 @@ describe('a socket is served', () => {
   test('when a daemon accepts there; the probe leaves it alone and is gone at once', async () => {
     const daemon = await grpcServer({});
     expect(await isServed(daemon.path)()).toBe(true);
+    await eventually('the connection', () => daemon.accepted() === 1);
     await daemon.drained();
     expect(daemon.accepted()).toBe(1);
     expect(daemon.asked).toEqual([]);

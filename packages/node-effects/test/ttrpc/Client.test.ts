@@ -1,13 +1,13 @@
-import { connect } from 'node:net';
 import * as B from '@shim-recovery/core/ByteString';
 import * as fc from 'fast-check';
 import * as E from 'fp-ts/lib/Either.js';
 import * as O from 'fp-ts/lib/Option.js';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { makeIncoming } from '../../src/Incoming.js';
+import { connectTo } from '../../src/Native.js';
 import { encode } from '../../src/protobuf/Message.js';
 import { Response } from '../../src/protobuf/TtrpcMessages.js';
 import { clientOver, type TtrpcClient, type UnaryCall } from '../../src/ttrpc/Client.js';
+import { right } from '../temporary.js';
 import { answer, failed, frame, type RawBehaviour, type RawShim, rawShim, type ReceivedRequest } from './rawShim.js';
 
 const call = (changes: Partial<UnaryCall> = {}): UnaryCall => ({
@@ -21,10 +21,7 @@ const call = (changes: Partial<UnaryCall> = {}): UnaryCall => ({
 
 const clientOf = async (behaviour: RawBehaviour): Promise<{ readonly shim: RawShim; readonly client: TtrpcClient }> => {
   const shim = await rawShim(behaviour);
-  const incoming = makeIncoming();
-  const socket = connect({ path: shim.path, onread: incoming.onread });
-  await new Promise((resolve) => socket.once('connect', resolve));
-  const client = clientOver(socket, incoming);
+  const client = right(clientOver(right(connectTo(Buffer.from(`${shim.path}\0`)))));
   onTestFinished(() => client.close());
   return { shim, client };
 };
@@ -147,12 +144,8 @@ describe('Client', () => {
     await client.close();
   });
 
-  test('a client over a socket that is already gone is closed from the start', async () => {
-    const shim = await rawShim({});
-    const socket = connect({ path: shim.path });
-    await new Promise((resolve) => socket.once('connect', resolve));
-    await new Promise((resolve) => socket.once('close', resolve).destroy());
-    const client = clientOver(socket, makeIncoming());
+  test('a client of somebody who hung up before anything was asked is closed from the start', async () => {
+    const { client } = await clientOf({ onConnection: (socket) => socket.destroy() });
     await client.disconnected();
     expect(await client.call(call())()).toMatchObject(failed.closed);
   });

@@ -1,0 +1,112 @@
+/** A connection to a unix socket, without a stream in between: what comes is handed over as it comes. */
+import * as E from 'fp-ts/lib/Either.js';
+import type { IO } from 'fp-ts/lib/IO.js';
+import { close, read, send } from './Native.js';
+import { waitToRead } from './Readiness.js';
+
+export interface Connection {
+  /** What the kernel does not take at once is sent as the other side makes room. Of no effect once it has ended. */
+  readonly send: (bytes: Uint8Array) => void;
+  /** Hands over what may have come already, at once, unless it is paused. */
+  readonly readNow: IO<void>;
+  /** Reads nothing more, and does not notice an end, until it is resumed. */
+  readonly pause: IO<void>;
+  readonly resume: IO<void>;
+  /** Ends it, whatever is still unsent. It has ended thereby; closing twice is harmless. */
+  readonly close: IO<void>;
+}
+
+export interface Receiver {
+  /** The bytes are only good until it returns. */
+  readonly received: (bytes: Uint8Array) => void;
+  /** Once, when either side has ended the connection. */
+  readonly ended: IO<void>;
+}
+
+/** For all connections: whatever is read into it is handed over before anything else is read. */
+const incoming = new Uint8Array(64 * 1024);
+
+/** How often it is read at once, where somebody waits for what may have come: as often as the longest answer takes. */
+const readsNow = 65;
+
+/** Takes over a connected socket, which does not block. Left: the errno why nobody can wait for it; it is closed then. */
+export const connectionOver = (socket: number, { received, ended }: Receiver): E.Either<string, Connection> => {
+  const unsent: Array<Uint8Array> = [];
+  let isPaused = false;
+  let isClosed = false;
+
+  const closeNow = (): void => {
+    if (isClosed) return;
+    isClosed = true;
+    unsent.length = 0;
+    if (E.isRight(waiting)) waiting.right.end();
+    close(socket);
+    ended();
+  };
+
+  const lookFor = (): void => {
+    if (E.isLeft(waiting)) return;
+    if (isPaused) waiting.right.waitFor('nothing');
+    else waiting.right.waitFor(unsent.length > 0 ? 'reading and writing' : 'reading');
+  };
+
+  const sendSome = (): void => {
+    for (let next = unsent.shift(); next !== undefined; next = unsent.shift()) {
+      const sent = send(socket, next);
+      const sentBytes = E.isRight(sent) ? sent.right : 0;
+      if (sentBytes === next.length) continue;
+      if (E.isLeft(sent) && sent.left !== 'EAGAIN') return closeNow();
+      unsent.unshift(next.subarray(sentBytes));
+      return;
+    }
+  };
+
+  /** Whether there may be more. */
+  const readSome = (): boolean => {
+    if (isClosed || isPaused) return false;
+    const length = read(socket, incoming);
+    if (E.isRight(length) && length.right > 0) {
+      received(incoming.subarray(0, length.right));
+      return length.right === incoming.length;
+    }
+    // The other side will say no more: what is still unsent must not keep the connection.
+    if (E.isRight(length) || length.left !== 'EAGAIN') closeNow();
+    return false;
+  };
+
+  const waiting = waitToRead(socket, {
+    keepsAlive: true,
+    ready: () => {
+      readSome();
+      if (unsent.length === 0) return;
+      sendSome();
+      lookFor();
+    },
+  });
+  if (E.isLeft(waiting)) {
+    close(socket);
+    return waiting;
+  }
+
+  return E.right({
+    send: (bytes) => {
+      if (isClosed) return;
+      unsent.push(bytes);
+      if (unsent.length > 1) return;
+      sendSome();
+      lookFor();
+    },
+    readNow: () => {
+      for (let reads = 1; readSome() && reads < readsNow; reads += 1);
+    },
+    pause: () => {
+      isPaused = true;
+      lookFor();
+    },
+    resume: () => {
+      isPaused = false;
+      lookFor();
+    },
+    close: closeNow,
+  });
+};

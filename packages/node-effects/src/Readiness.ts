@@ -1,0 +1,94 @@
+/**
+ * Being told when something can be read or written: one `epoll(7)` for all that is waited for, which the event loop looks at.
+ * What Node has for it, a socket with two streams around each descriptor, costs several times as much as asking a shim.
+ */
+import * as E from 'fp-ts/lib/Either.js';
+import type { IO } from 'fp-ts/lib/IO.js';
+import { native, type Watched } from './CLibrary.js';
+import { controlEpoll, createEpoll, EPOLLIN, EPOLLOUT, waitEpoll } from './Native.js';
+
+/** What is waited for. */
+export type Interest = 'reading' | 'reading and writing' | 'nothing';
+
+export interface Waiting {
+  /** From now on. Of a peer that hung up it is told, too, unless nothing is waited for. */
+  readonly waitFor: (interest: Interest) => void;
+  /** Before the descriptor is closed: it is told of nothing any more. */
+  readonly end: IO<void>;
+}
+
+export interface Waiter {
+  /** Called in each turn in which there is something to read or room to write. It reads a little only: others wait, too. */
+  readonly ready: IO<void>;
+  /** Whether the process goes on for it. */
+  readonly keepsAlive: boolean;
+}
+
+interface Loop {
+  readonly epoll: number;
+  readonly watched: Watched;
+}
+
+/** By a number of their own, as a descriptor's may be another's by the time that it is told. */
+const waiters = new Map<number, Waiter>();
+let lastKey = 0;
+let keepingAlive = 0;
+let isTelling = false;
+let loop: E.Either<string, Loop> | undefined;
+
+const tell = (epoll: number): void => {
+  isTelling = false;
+  for (const key of waitEpoll(epoll)) waiters.get(key)?.ready();
+};
+
+/** The event loop's own call is outside of everything that JavaScript knows: work begins in the same turn, a little later. */
+const tellSoon = (epoll: number) => (): void => {
+  if (isTelling) return;
+  isTelling = true;
+  setImmediate(tell, epoll);
+};
+
+const start = (): E.Either<string, Loop> => {
+  const epoll = createEpoll();
+  if (E.isLeft(epoll)) return epoll;
+  const watched = native().watch(epoll.right, tellSoon(epoll.right));
+  watched.unref();
+  return E.right({ epoll: epoll.right, watched });
+};
+
+const keepAlive = ({ watched }: Loop, change: 1 | -1): void => {
+  keepingAlive += change;
+  if (keepingAlive > 0) watched.ref();
+  else watched.unref();
+};
+
+const eventsOf = { reading: EPOLLIN, 'reading and writing': EPOLLIN | EPOLLOUT } as const;
+
+/** Waits to read from a descriptor, which stays the caller's. Left: the errno why nobody can wait for it. */
+export const waitToRead = (descriptor: number, waiter: Waiter): E.Either<string, Waiting> => {
+  const started = (loop ??= start());
+  if (E.isLeft(started)) return started;
+  const { epoll } = started.right;
+  const key = (lastKey = (lastKey + 1) >>> 0);
+  const added = controlEpoll(epoll, 'add', descriptor, key, eventsOf.reading);
+  if (E.isLeft(added)) return added;
+  waiters.set(key, waiter);
+  if (waiter.keepsAlive) keepAlive(started.right, 1);
+  let current: Interest = 'reading';
+  const waitFor = (interest: Interest): void => {
+    if (interest === current || !waiters.has(key)) return;
+    if (interest === 'nothing') controlEpoll(epoll, 'remove', descriptor, key);
+    else controlEpoll(epoll, current === 'nothing' ? 'add' : 'change', descriptor, key, eventsOf[interest]);
+    current = interest;
+  };
+  return E.right({
+    waitFor,
+    end: () => {
+      if (!waiters.has(key)) return;
+      // Closing would not do: a child that is about to run another program may hold the descriptor a little longer.
+      waitFor('nothing');
+      waiters.delete(key);
+      if (waiter.keepsAlive) keepAlive(started.right, -1);
+    },
+  });
+};
