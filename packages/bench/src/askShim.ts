@@ -1,5 +1,7 @@
 /** Connects to a shim and asks it Connect and Pids, with bytes that were made beforehand and answers that are not read. */
-import * as net from 'node:net';
+import { connectionOver } from '@shim-recovery/node-effects/Connection';
+import { connectTo } from '@shim-recovery/node-effects/Native';
+import * as E from 'fp-ts/lib/Either.js';
 
 const requestType = 1;
 
@@ -27,16 +29,16 @@ const requests = [requestOf(1, 'Connect'), requestOf(3, 'Pids')];
 
 export const askShim = (path: string): Promise<void> =>
   new Promise((resolve, reject) => {
-    const socket = net.connect(path);
+    const socket = connectTo(Buffer.from(`${path}\0`));
+    if (E.isLeft(socket)) return reject(new Error(`connect: ${socket.left}`));
     let asked = 0;
     const ask = (): void => {
+      if (E.isLeft(connection)) return;
       const request = requests[asked++];
-      if (request !== undefined) socket.write(request);
-      else socket.destroy();
+      if (request === undefined) connection.right.close();
+      else connection.right.send(request);
     };
-    socket
-      .once('connect', ask)
-      .on('data', ask)
-      .once('error', reject)
-      .once('close', () => resolve());
+    const connection = connectionOver(socket.right, { received: ask, ended: resolve });
+    if (E.isLeft(connection)) return reject(new Error(`epoll: ${connection.left}`));
+    ask();
   });

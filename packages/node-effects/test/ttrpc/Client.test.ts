@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import * as B from '@shim-recovery/core/ByteString';
 import * as fc from 'fast-check';
 import * as E from 'fp-ts/lib/Either.js';
@@ -115,6 +117,42 @@ describe('Client', () => {
     const { client } = await clientOf({ onRequest: (socket, { streamId }) => socket.write(answer(streamId)) });
     expect(await client.call(call({ payload: new Uint8Array(4_194_304) }))()).toMatchObject(failed.protocolError);
     expect(await client.call(call())()).toMatchObject({ _tag: 'Right' });
+  });
+
+  test('requests that the kernel does not take at once arrive whole, and in their order', async () => {
+    const { client } = await clientOf({
+      onRequest: (socket, { streamId, request }) =>
+        socket.write(answer(streamId, Buffer.from(`${streamId}: ${request.payload.length}`, 'latin1'))),
+    });
+    const sizes = [3_000_000, 1, 2_000_000, 2];
+    const outcomes = await Promise.all(sizes.map((size) => client.call(call({ payload: new Uint8Array(size) }))()));
+    expect(outcomes.map(payloadOf)).toEqual(sizes.map((size, index) => `${1 + 2 * index}: ${size}`));
+  });
+
+  test('a process goes on for a connection, and no longer', async () => {
+    const { path } = await rawShim({
+      onRequest: (socket, { streamId }) => setTimeout(() => socket.end(answer(streamId)), 100),
+    });
+    const modules = new URL('../../dist/', import.meta.url).href;
+    const script = `
+      import { connectTo } from '${modules}Native.js';
+      import { clientOver } from '${modules}ttrpc/Client.js';
+      const client = clientOver(connectTo(Buffer.from(${JSON.stringify(`${path}\0`)})).right).right;
+      void client.call(${JSON.stringify({ ...call(), payload: [] })})().then(() => console.log('answered'));
+      await client.disconnected();
+      console.log('ended');`;
+    const program = spawn(process.execPath, ['--input-type=module', '-e', script], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    onTestFinished(() => {
+      program.kill('SIGKILL');
+    });
+    let printed = '';
+    program.stdout.on('data', (chunk) => {
+      printed += String(chunk);
+    });
+    const [code] = await once(program, 'close');
+    expect({ code, printed }).toEqual({ code: 0, printed: 'answered\nended\n' });
   });
 
   test('when the connection ends all pending calls fail, then everybody who waits for it is told', async () => {
