@@ -6,6 +6,7 @@
  */
 import { createRequire } from 'node:module';
 import * as os from 'node:os';
+import { isMainThread } from 'node:worker_threads';
 import * as E from 'fp-ts/lib/Either.js';
 import type * as Koffi from 'koffi';
 
@@ -213,14 +214,29 @@ const keepMemory = (koffi: typeof Koffi): void => {
   }
 };
 
+const RTLD_LAZY = 1;
+const RTLD_NODELETE = 0x1000;
+
+/**
+ * Keeps koffi in memory for as long as the process lives. Node lets go of what a worker thread has loaded when that ends, and
+ * then calls what koffi asked it to call once nothing is watched any more, which would be gone: a crash of the whole process.
+ */
+const keepLoaded = (modules: ReadonlyArray<string>, find: Find): void => {
+  const addon = modules.find((module) => module.endsWith('koffi.node'));
+  if (addon !== undefined) find('dlopen', 'void *', ['const char *', 'int'])(addon, RTLD_LAZY | RTLD_NODELETE);
+  else if (!isMainThread) throw new Error('koffi was loaded in a way that is not safe in a worker thread');
+};
+
 const load = (): Library => {
   if (os.endianness() !== 'LE') throw new Error('machines that put the highest byte first are not supported');
+  const require = createRequire(import.meta.url);
   // oxlint-disable-next-line typescript/no-unsafe-assignment -- loaded at first use only, and require() knows no types
-  const koffi: typeof Koffi = createRequire(import.meta.url)('koffi');
+  const koffi: typeof Koffi = require('koffi');
   keepMemory(koffi);
   const libc = koffi.load(null);
   const find = (name: string, result: string, parameters: ReadonlyArray<string>) =>
     libc.func(name, result, [...parameters]);
+  keepLoaded(Object.keys(require.cache), find);
   /** Made in a thread. errno belongs to that; koffi hands it over inside the callback only. */
   const inThread =
     (name: 'umount2' | 'fcntl') =>

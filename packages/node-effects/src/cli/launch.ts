@@ -12,11 +12,21 @@ const script = scriptOf(program, keptCode(program));
 
 /**
  * A recovery makes much that is soon of no use, and is over before long: collected a little sooner and without more room for
- * what is new, ten thousand live shims take two thirds of the memory, in the same time. Other versions may not know these.
- * Only now: code that was kept is refused by a V8 with other switches.
+ * what is new, ten thousand live shims take two thirds of the memory, in the same time.
  */
-const suitsV8 = ['11', '12', '13'].includes(process.versions.v8.split('.')[0] ?? '');
-if (suitsV8)
-  for (const flag of ['heap-growing-percent=100', 'semi-space-growth-factor=1']) setFlagsFromString(`--${flag}`);
+const collecting = ['--heap-growing-percent=100', '--semi-space-growth-factor=1'];
+
+/** And V8 is to make quick what is called for long only: making it so takes a processor that the shims could have. */
+const optimizing = ['--interrupt-budget=500000'];
+
+/** By V8's version, each with what it knows: another would complain. */
+const switches: Readonly<Partial<Record<string, ReadonlyArray<string>>>> = {
+  11: [...collecting, ...optimizing],
+  12: collecting,
+  13: collecting,
+};
+
+// Only now: code that was kept is refused by a V8 with other switches.
+for (const one of switches[process.versions.v8.split('.')[0] ?? ''] ?? []) setFlagsFromString(one);
 
 run(program, script);
