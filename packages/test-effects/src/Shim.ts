@@ -115,8 +115,9 @@ export const isSteady = ({ connect, pids, state = 'hang', del, shutdown, diesAft
   diesAfterMs === undefined && [connect, pids, state, del, shutdown].every(isPlain);
 
 /** Whether it may end without having been told to. */
-const canDie = ({ connect, pids, del, shutdown, diesAfterMs }: ShimScript): boolean =>
-  diesAfterMs !== undefined || [connect, pids, del, shutdown].some((reply) => JSON.stringify(reply).includes('"die"'));
+export const canDie = ({ connect, pids, state = 'hang', del, shutdown, diesAfterMs }: ShimScript): boolean =>
+  diesAfterMs !== undefined ||
+  [connect, pids, state, del, shutdown].some((reply) => JSON.stringify(reply).includes('"die"'));
 
 /** The processes that it tells of whenever it is asked; 0 where it does not always tell the same, or does not live. */
 export const listedProcesses = (script: ShimScript): number => {
