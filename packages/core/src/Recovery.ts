@@ -115,7 +115,7 @@ export const survey =
 
 /** What the bundles of the settings' namespaces are called; none is looked into. */
 export const listBundles =
-  (settings: Settings): ReaderTaskEither<Capabilities, RecoveryError, ReadonlyArray<BundleKey>> =>
+  (settings: Settings): ReaderTaskEither<Capabilities, RecoveryError, ReadonlyArray<Snapshot.NamespaceListing>> =>
   (capabilities) =>
     withRoots(settings, capabilities, ({ state }) =>
       pipe(

@@ -3,7 +3,6 @@ import * as E from 'fp-ts/lib/Either.js';
 import { pipe } from 'fp-ts/lib/function.js';
 import * as T from 'fp-ts/lib/Task.js';
 import * as TE from 'fp-ts/lib/TaskEither.js';
-import type { BundleKey } from './BundleDirectory.js';
 import type * as B from './ByteString.js';
 import type { Clock } from './Clock.js';
 import type { BundleContents, BundleEvidence, LogState, Reading } from './Evidence.js';
@@ -175,18 +174,26 @@ export const readSnapshot =
       ),
     );
 
-/** What all bundles are called, or those of the named namespaces; none is looked into. What cannot be listed has none. */
+/** What the bundles of a namespace are called; `error` says why nothing in it could be looked at. */
+export interface NamespaceListing {
+  readonly name: B.ByteString;
+  readonly error: string | null;
+  readonly ids: ReadonlyArray<B.ByteString>;
+}
+
+/** What all bundles are called, or those of the named namespaces; none is looked into. */
 export const listBundles =
   (files: FileSystem) =>
-  (state: Directory, namespaces: ReadonlyArray<B.ByteString>): TE.TaskEither<FileError, ReadonlyArray<BundleKey>> =>
-    pipe(
-      inNamespaces(files)(state, namespaces, (at) =>
-        pipe(
-          listNamespace(files)(at, (_, entries) =>
-            T.of(entries.map(({ name }): BundleKey => ({ namespace: at.name, id: name }))),
-          ),
-          TE.getOrElse((): T.Task<ReadonlyArray<BundleKey>> => T.of([])),
+  (
+    state: Directory,
+    namespaces: ReadonlyArray<B.ByteString>,
+  ): TE.TaskEither<FileError, ReadonlyArray<NamespaceListing>> =>
+    inNamespaces(files)(state, namespaces, (at) =>
+      pipe(
+        listNamespace(files)(at, (_, entries) => T.of(entries.map(({ name }) => name))),
+        TE.match(
+          (error): NamespaceListing => ({ name: at.name, error, ids: [] }),
+          (ids): NamespaceListing => ({ name: at.name, error: null, ids }),
         ),
       ),
-      TE.map((names) => names.flat()),
     );

@@ -30,7 +30,8 @@ const planned = async (of: World, policy: Policy): Promise<Verdicts> => {
 /** Each bundle by itself, in a world of its own that nobody has asked anything. */
 const explained = async (of: World, policy: Policy): Promise<Verdicts> => {
   const first = layWorld(of);
-  const keys = orFail(await Recovery.listBundles({ ...first.settings, policy })(first.machine.capabilities)());
+  const listed = orFail(await Recovery.listBundles({ ...first.settings, policy })(first.machine.capabilities)());
+  const keys = listed.flatMap(({ name: namespace, ids }) => ids.map((id) => ({ namespace, id })));
   const verdicts: Array<Verdicts[number]> = [];
   for (const key of keys) {
     const { settings, machine } = layWorld(of);

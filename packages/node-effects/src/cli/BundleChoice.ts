@@ -36,20 +36,20 @@ const named = (names: ReadonlyArray<BundleKey>, { namespace, id }: TypedBundle):
   return shown.length > 0 ? shown : inNamespace.filter((name) => name.id === B.fromText(id));
 };
 
-/** The one bundle of this name. Left: what there is instead, in one line. */
+/** The one bundle of this name. Left: what there is instead, in one line, and what could not be looked at. */
 export const chooseBundle = (
   names: ReadonlyArray<BundleKey>,
   typed: TypedBundle,
   where: string,
+  notSeen: ReadonlyArray<string> = [],
 ): E.Either<string, BundleKey> => {
   const text = typed.namespace === undefined ? typed.id : `${typed.namespace}/${typed.id}`;
   const [found, ...more] = named(names, typed);
-  if (found === undefined)
-    return E.left(
-      names.length === 0
-        ? `there is no bundle ${text} in ${where}, nor any other`
-        : `there is no bundle ${text} in ${where}; there ${names.length === 1 ? 'is' : 'are'} ${list(likelyFirst(names, typed))}`,
-    );
+  const instead = (): string => {
+    if (names.length > 0) return `; there ${names.length === 1 ? 'is' : 'are'} ${list(likelyFirst(names, typed))}`;
+    return notSeen.length === 0 ? ', nor any other' : '';
+  };
+  if (found === undefined) return E.left([`there is no bundle ${text} in ${where}${instead()}`, ...notSeen].join('; '));
   return more.length === 0
     ? E.right(found)
     : E.left(`${text} stands in several namespaces of ${where}; name one of them: ${list([found, ...more])}`);

@@ -1,5 +1,6 @@
 /** `shim-recovery explain`: one bundle's way through the decisions, on this host or on a recorded one. Changes nothing. */
 import { explainBundle } from '@shim-recovery/core/Explanation';
+import * as B from '@shim-recovery/core/ByteString';
 import type { BundleEvidence } from '@shim-recovery/core/Evidence';
 import type { Policy } from '@shim-recovery/core/Policy';
 import { showRecoveryError } from '@shim-recovery/core/Preparation';
@@ -71,9 +72,13 @@ export const runExplain = async (options: ExplainOptions, terminal: Terminal): P
   const { source, bundle } = options;
   if (source._tag === 'Recording') return explainRecorded(options, terminal, source);
   return askHost(source.host, terminal, async (settings, capabilities) => {
-    const names = await listBundles(settings)(capabilities)();
-    if (E.isLeft(names)) return refuse(terminal, showRecoveryError(names.left));
-    const chosen = chooseBundle(names.right, bundle, source.host.state);
+    const listed = await listBundles(settings)(capabilities)();
+    if (E.isLeft(listed)) return refuse(terminal, showRecoveryError(listed.left));
+    const names = listed.right.flatMap(({ name: namespace, ids }) => ids.map((id) => ({ namespace, id })));
+    const notSeen = listed.right.flatMap(({ name, error }) =>
+      error === null ? [] : [`the namespace ${B.show(name)} could not be looked at: ${error}`],
+    );
+    const chosen = chooseBundle(names, bundle, source.host.state, notSeen);
     if (E.isLeft(chosen)) return refuse(terminal, chosen.left);
     const surveyed = await surveyOne(settings, { probe: source.isProbing })(chosen.right)(capabilities)();
     if (E.isLeft(surveyed)) return refuse(terminal, showRecoveryError(surveyed.left));

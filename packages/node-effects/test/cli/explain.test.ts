@@ -89,6 +89,21 @@ describe.concurrent('explain', { timeout }, () => {
     });
   });
 
+  test('says what it could not look at when the bundle is not there', async () => {
+    await withHost(async (host) => {
+      fs.mkdirSync(path.join(host.state, 'not valid', 'web'), { recursive: true });
+      const notSeen =
+        'the namespace not valid could not be looked at: the name is not valid for a namespace; nothing in it is touched';
+      expect((await run(['explain', 'web', ...host.args])).stderr).toBe(
+        `shim-recovery: there is no bundle web in ${host.state}; ${notSeen}\n`,
+      );
+      await host.addBundle('batch');
+      expect((await run(['explain', 'web', ...host.args])).stderr).toBe(
+        `shim-recovery: there is no bundle web in ${host.state}; there is default/batch; ${notSeen}\n`,
+      );
+    });
+  });
+
   test('wants the namespace where several have such a bundle', async () => {
     await withHost(async (host) => {
       await host.addBundle('web', { shim: running });
