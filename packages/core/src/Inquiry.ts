@@ -35,16 +35,14 @@ export interface OpenShim {
   session: ShimSession | undefined;
   logPipe: LogPipe | undefined;
   /** What was asked so far, whichever policy asked: it is not asked twice, nor a shim dialled twice. */
-  asked: ReadonlyMap<string, { readonly answers: Answers; readonly session: ShimSession | undefined }>;
+  readonly asked: Map<string, { readonly answers: Answers; readonly session: ShimSession | undefined }>;
 }
 
-const nothingAsked: OpenShim['asked'] = new Map();
-
-export const nothingOpen = (): OpenShim => ({ session: undefined, logPipe: undefined, asked: nothingAsked });
+export const nothingOpen = (): OpenShim => ({ session: undefined, logPipe: undefined, asked: new Map() });
 
 /** Nobody else asks about this bundle. */
 export const forgetAsked = (open: OpenShim): void => {
-  open.asked = nothingAsked;
+  open.asked.clear();
 };
 
 /** Lets go of what is open; the shim goes on. */
@@ -356,7 +354,7 @@ export const settle =
       const answers = before?.answers ?? (await answer(inquirer)(known, open)(question)());
       const others = untilInTurn(capabilities.clock);
       if (others !== undefined) await others;
-      if (before === undefined) open.asked = new Map([...open.asked, [key, { answers, session: open.session }]]);
+      if (before === undefined) open.asked.set(key, { answers, session: open.session });
       else open.session = before.session;
       known = withAnswers(answers)(known);
     }

@@ -149,13 +149,14 @@ export const bytes = <A>(number: number, get: (a: A) => Uint8Array, set: (a: A, 
   read: (reader, soFar) => set(soFar, lengthDelimited(reader)),
 });
 
+const utf8 = new TextEncoder();
 const strictUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /** Text of ours, or for people. */
 export const text = <A>(number: number, get: (a: A) => string, set: (a: A, value: string) => A): Field<A> =>
   bytes(
     number,
-    (a) => B.toBytes(B.fromText(get(a))),
+    (a) => utf8.encode(get(a)),
     (a, value) => set(a, strictUtf8.decode(value)),
   );
 
