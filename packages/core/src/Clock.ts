@@ -11,7 +11,7 @@ export interface Clock {
   readonly sleep: (ms: number) => Task<void>;
   /**
    * Asked between any two small pieces of work: what to wait for, so that whoever shares this process has their turn, or
-   * undefined as long as this one has not lasted for long.
+   * undefined as long as this one has not lasted for long. At the beginning of a turn it is undefined.
    */
   readonly breathe: IO<Promise<void> | undefined>;
 }

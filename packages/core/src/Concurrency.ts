@@ -87,7 +87,7 @@ export const atMostBusy = ({
             busy.delete(one);
             void admit();
           };
-          const running = task();
+          const running = (async () => task())();
           running.then(resolve, reject);
           running.then(end, end);
         };
@@ -95,15 +95,6 @@ export const atMostBusy = ({
         waiting.add(start);
         void watch();
       });
-};
-
-/**
- * What to wait for until there is time left in a turn, or undefined where there is. Where many were told at once, as those
- * whose time-outs end together, each of them looks again: they go on over several turns, not all in the next one.
- */
-export const untilInTurn = ({ breathe }: Pick<Clock, 'breathe'>): Promise<void> | undefined => {
-  const others = breathe();
-  return others?.then(() => untilInTurn({ breathe }));
 };
 
 /**

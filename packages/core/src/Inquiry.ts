@@ -6,7 +6,6 @@ import type * as T from 'fp-ts/lib/Task.js';
 import type { ShimTarget } from './Bootstrap.js';
 import * as B from './ByteString.js';
 import type { Capabilities } from './Capabilities.js';
-import { untilInTurn } from './Concurrency.js';
 import { decide } from './Decision.js';
 import type { Policy } from './Policy.js';
 import {
@@ -340,6 +339,7 @@ export const settle =
   (evidence: BundleEvidence, open: OpenShim): T.Task<Settled> =>
   async () => {
     const { capabilities, settings } = inquirer;
+    const { breathe } = capabilities.clock;
     let known = evidence;
     let shim = '';
     for (;;) {
@@ -352,8 +352,8 @@ export const settle =
       if (before === undefined && capabilities.interrupted())
         return { evidence: known, verdict: because('interrupted') };
       const answers = before?.answers ?? (await answer(inquirer)(known, open)(question)());
-      const others = untilInTurn(capabilities.clock);
-      if (others !== undefined) await others;
+      // Where many get their answers at once, as those whose time-outs end together, they go on over several turns.
+      for (let others = breathe(); others !== undefined; others = breathe()) await others;
       if (before === undefined) open.asked.set(key, { answers, session: open.session });
       else open.session = before.session;
       known = withAnswers(answers)(known);

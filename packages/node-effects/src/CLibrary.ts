@@ -29,6 +29,7 @@ export interface Functions {
   readonly socket: (domain: number, type: number, protocol: number) => number;
   readonly connect: (socket: number, address: Uint8Array, size: number) => number;
   readonly send: (socket: number, bytes: Uint8Array, size: number, flags: number) => number;
+  readonly fcntl: (descriptor: number, command: number, argument: number) => number;
   readonly epoll_create1: (flags: number) => number;
   readonly epoll_ctl: (epoll: number, operation: number, descriptor: number, event: Uint32Array) => number;
   readonly epoll_wait: (epoll: number, into: Uint32Array, size: number, timeoutMs: number) => number;
@@ -65,19 +66,25 @@ export interface Functions {
 export interface Library extends Functions {
   readonly errno: () => number;
   readonly umount2: (path: KernelName, flags: number) => Promise<E.Either<string, number>>;
-  readonly fcntl: (descriptor: number, command: number, argument: number) => Promise<E.Either<string, number>>;
+  readonly fcntlInThread: (descriptor: number, command: number, argument: number) => Promise<E.Either<string, number>>;
   /**
-   * Has the event loop look whether a descriptor can be read, and call back in each of its turns in which it can, until it is
-   * released. What is called back must not throw, and promises that it settles wait for whatever the loop does next.
+   * Has the event loop look whether a descriptor can be read, and call back in each of its turns in which it can, or sooner.
+   * What is called back must not throw, and promises that it settles wait for whatever the loop does next. Left: the errno
+   * why it cannot be looked at.
    */
-  readonly watch: (descriptor: number, readable: () => void) => Watched;
+  readonly watch: (descriptor: number, readable: () => void) => E.Either<string, Watched>;
 }
 
 /** Something that the event loop looks at, for which it goes on, or not. */
-export type Watched = Pick<Koffi.node.PollHandle, 'ref' | 'unref'>;
+export interface Watched {
+  readonly ref: () => void;
+  readonly unref: () => void;
+  /** To be called before the process ends. */
+  readonly stop: () => void;
+}
 
 /** `long` and `size_t` are as wide as a pointer on every Linux. */
-const signatures: Readonly<Record<keyof Functions | 'umount2' | 'fcntl', readonly [string, ReadonlyArray<string>]>> = {
+const signatures: Readonly<Record<keyof Functions | 'umount2', readonly [string, ReadonlyArray<string>]>> = {
   openat: ['int', ['int', 'const char *', 'int', 'uint']],
   close: ['int', ['int']],
   statx: ['int', ['int', 'const char *', 'int', 'uint', 'void *']],
@@ -137,6 +144,7 @@ const functionsBy = (make: <K extends keyof Functions>(name: K) => Functions[K])
   socket: make('socket'),
   connect: make('connect'),
   send: make('send'),
+  fcntl: make('fcntl'),
   epoll_create1: make('epoll_create1'),
   epoll_ctl: make('epoll_ctl'),
   epoll_wait: make('epoll_wait'),
@@ -214,29 +222,35 @@ const keepMemory = (koffi: typeof Koffi): void => {
   }
 };
 
-const RTLD_LAZY = 1;
-const RTLD_NODELETE = 0x1000;
+/** How often a worker thread looks by itself, in milliseconds. */
+const lookEachMs = 2;
 
 /**
- * Keeps koffi in memory for as long as the process lives. Node lets go of what a worker thread has loaded when that ends, and
- * then calls what koffi asked it to call once nothing is watched any more, which would be gone: a crash of the whole process.
+ * The event loop calls back even when its thread may not run anything any more, which ends the whole process. A worker thread
+ * can be ended from outside at any moment; so it looks itself, now and then.
  */
-const keepLoaded = (modules: ReadonlyArray<string>, find: Find): void => {
-  const addon = modules.find((module) => module.endsWith('koffi.node'));
-  if (addon !== undefined) find('dlopen', 'void *', ['const char *', 'int'])(addon, RTLD_LAZY | RTLD_NODELETE);
-  else if (!isMainThread) throw new Error('koffi was loaded in a way that is not safe in a worker thread');
-};
+const watchWith =
+  (koffi: typeof Koffi): Library['watch'] =>
+  (descriptor, readable) => {
+    if (!isMainThread) {
+      const timer = setInterval(readable, lookEachMs);
+      return E.right({ ref: () => timer.ref(), unref: () => timer.unref(), stop: () => clearInterval(timer) });
+    }
+    try {
+      return E.right(koffi.node.poll(descriptor, readable));
+    } catch {
+      return E.left('ENOBUFS');
+    }
+  };
 
 const load = (): Library => {
   if (os.endianness() !== 'LE') throw new Error('machines that put the highest byte first are not supported');
-  const require = createRequire(import.meta.url);
   // oxlint-disable-next-line typescript/no-unsafe-assignment -- loaded at first use only, and require() knows no types
-  const koffi: typeof Koffi = require('koffi');
+  const koffi: typeof Koffi = createRequire(import.meta.url)('koffi');
   keepMemory(koffi);
   const libc = koffi.load(null);
   const find = (name: string, result: string, parameters: ReadonlyArray<string>) =>
     libc.func(name, result, [...parameters]);
-  keepLoaded(Object.keys(require.cache), find);
   /** Made in a thread. errno belongs to that; koffi hands it over inside the callback only. */
   const inThread =
     (name: 'umount2' | 'fcntl') =>
@@ -251,8 +265,8 @@ const load = (): Library => {
     ...functionsBy(functionIn(find)),
     errno: () => koffi.errno(),
     umount2: inThread('umount2'),
-    fcntl: inThread('fcntl'),
-    watch: (descriptor, readable) => koffi.node.poll(descriptor, readable),
+    fcntlInThread: inThread('fcntl'),
+    watch: watchWith(koffi),
   };
 };
 
@@ -261,8 +275,8 @@ const missing: Library = {
   ...functionsBy(() => () => -1),
   errno: () => os.constants.errno.ENOSYS,
   umount2: async () => E.left('ENOSYS'),
-  fcntl: async () => E.left('ENOSYS'),
-  watch: () => ({ ref: () => undefined, unref: () => undefined }),
+  fcntlInThread: async () => E.left('ENOSYS'),
+  watch: () => E.left('ENOSYS'),
 };
 
 let loaded: { readonly library: Library; readonly problem: string | undefined } | undefined;

@@ -13,14 +13,6 @@ const elapsedMs = (): number => {
   return seconds * 1e3 + nanoseconds / 1e6;
 };
 
-/**
- * Calls back once what had come by now was told, too. Timers come before everything else: after a long turn an answer may be
- * here already, and nobody has read it yet. Two turns, as who is told of it (`Readiness.ts`) is told at the end of the first.
- */
-export const onceTold = (then: () => void): void => {
-  setImmediate(() => setImmediate(then));
-};
-
 let turnEndsMs = 0;
 let nextTurn: Promise<void> | undefined;
 
@@ -36,6 +28,8 @@ const endTurn = (): Promise<void> =>
 export const systemClock: Clock = {
   nowMs: () => Date.now(),
   elapsedMs,
-  sleep: (ms) => () => new Promise((resolve) => setTimeout(onceTold, ms, resolve)),
+  // Timers come before everything else: after a long turn answers may be here already. Whoever is told of one, is told at the
+  // end of this turn (`Readiness.ts`); so this goes on after the next.
+  sleep: (ms) => () => new Promise((resolve) => setTimeout(() => setImmediate(() => setImmediate(resolve)), ms)),
   breathe: () => (elapsedMs() > turnEndsMs ? endTurn() : undefined),
 };

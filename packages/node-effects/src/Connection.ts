@@ -9,7 +9,7 @@ export interface Connection {
   readonly send: (bytes: Uint8Array) => void;
   /** Hands over what may have come already, at once, unless it is paused. */
   readonly readNow: IO<void>;
-  /** Reads nothing more, and does not notice an end, until it is resumed. */
+  /** Reads nothing more, sends nothing that is still unsent, and does not notice an end, until it is resumed. */
   readonly pause: IO<void>;
   readonly resume: IO<void>;
   /** Ends it, whatever is still unsent. It has ended thereby; closing twice is harmless. */
@@ -46,8 +46,9 @@ export const connectionOver = (socket: number, { received, ended }: Receiver): E
 
   const lookFor = (): void => {
     if (E.isLeft(waiting)) return;
-    if (isPaused) waiting.right.waitFor('nothing');
-    else waiting.right.waitFor(unsent.length > 0 ? 'reading and writing' : 'reading');
+    const unpaused = unsent.length > 0 ? 'reading and writing' : 'reading';
+    // Nobody would be told any more, not even that it has ended.
+    if (E.isLeft(waiting.right.waitFor(isPaused ? 'nothing' : unpaused))) closeNow();
   };
 
   const sendSome = (): void => {

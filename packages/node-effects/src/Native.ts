@@ -48,7 +48,7 @@ const roomFor: ReadonlyArray<number> = [16_384, 4_096];
  */
 export const makeRoomForDescriptors = async (): Promise<void> => {
   for (const descriptors of roomFor) {
-    const copy = await native().fcntl(0, F_DUPFD_CLOEXEC, descriptors);
+    const copy = await native().fcntlInThread(0, F_DUPFD_CLOEXEC, descriptors);
     if (E.isRight(copy)) return close(copy.right);
   }
 };
@@ -290,7 +290,10 @@ export const createEpoll = (): E.Either<string, number> => outcomeOf(native().ep
 
 const epollEvent = new Uint32Array(epollEventWords);
 
-/** `epoll_ctl(2)`; `key` is what is told of the descriptor, a number of 32 bits. */
+/**
+ * `epoll_ctl(2)`; `key` is what is told of the descriptor, a number of 32 bits. `ENOBUFS` where the user may not wait for more:
+ * the kernel's own `ENOSPC` would say of a shim what is true of us.
+ */
 export const controlEpoll = (
   epoll: number,
   operation: keyof typeof epollOperations,
@@ -300,7 +303,8 @@ export const controlEpoll = (
 ): E.Either<string, void> => {
   epollEvent[0] = events;
   epollEvent[epollDataWord] = key;
-  return doneOf(native().epoll_ctl(epoll, epollOperations[operation], descriptor, epollEvent));
+  const controlled = doneOf(native().epoll_ctl(epoll, epollOperations[operation], descriptor, epollEvent));
+  return E.isLeft(controlled) && controlled.left === 'ENOSPC' ? E.left('ENOBUFS') : controlled;
 };
 
 /** How many are told of at once. */
@@ -314,12 +318,15 @@ export const waitEpoll = (epoll: number): ReadonlyArray<number> => {
 };
 
 const pipeEnds = new Int32Array(2);
+const F_SETFL = 4;
+const O_NONBLOCK = 0o4000;
 
-/** `pipe2(2)`. */
+/** `pipe2(2)`. Reading from it does not wait; writing does, as a program expects that is given that end. */
 export const pipe = (): E.Either<string, { readonly readEnd: number; readonly writeEnd: number }> => {
   const made = doneOf(native().pipe2(pipeEnds, O_CLOEXEC));
   if (E.isLeft(made)) return made;
   const [readEnd = -1, writeEnd = -1] = pipeEnds;
+  native().fcntl(readEnd, F_SETFL, O_NONBLOCK);
   return E.right({ readEnd, writeEnd });
 };
 

@@ -5,20 +5,20 @@
 import * as E from 'fp-ts/lib/Either.js';
 import type { IO } from 'fp-ts/lib/IO.js';
 import { native, type Watched } from './CLibrary.js';
-import { controlEpoll, createEpoll, EPOLLIN, EPOLLOUT, waitEpoll } from './Native.js';
+import { close, controlEpoll, createEpoll, EPOLLIN, EPOLLOUT, waitEpoll } from './Native.js';
 
 /** What is waited for. */
 export type Interest = 'reading' | 'reading and writing' | 'nothing';
 
 export interface Waiting {
-  /** From now on. Of a peer that hung up it is told, too, unless nothing is waited for. */
-  readonly waitFor: (interest: Interest) => void;
+  /** From now on. Of a peer that hung up it is told, too, unless nothing is waited for. Left: the errno why it cannot be. */
+  readonly waitFor: (interest: Interest) => E.Either<string, void>;
   /** Before the descriptor is closed: it is told of nothing any more. */
   readonly end: IO<void>;
 }
 
 export interface Waiter {
-  /** Called in each turn in which there is something to read or room to write. It reads a little only: others wait, too. */
+  /** Called in turn, as long as there is something to read or room to write. It reads a little only: others wait, too. */
   readonly ready: IO<void>;
   /** Whether the process goes on for it. */
   readonly keepsAlive: boolean;
@@ -34,7 +34,7 @@ const waiters = new Map<number, Waiter>();
 let lastKey = 0;
 let keepingAlive = 0;
 let isTelling = false;
-let loop: E.Either<string, Loop> | undefined;
+let loop: Loop | undefined;
 
 const tell = (epoll: number): void => {
   isTelling = false;
@@ -48,12 +48,23 @@ const tellSoon = (epoll: number) => (): void => {
   setImmediate(tell, epoll);
 };
 
-const start = (): E.Either<string, Loop> => {
+/** The one of this thread. What kept it from being made may be over the next time. */
+const theLoop = (): E.Either<string, Loop> => {
+  if (loop !== undefined) return E.right(loop);
   const epoll = createEpoll();
   if (E.isLeft(epoll)) return epoll;
   const watched = native().watch(epoll.right, tellSoon(epoll.right));
-  watched.unref();
-  return E.right({ epoll: epoll.right, watched });
+  if (E.isLeft(watched)) {
+    close(epoll.right);
+    return watched;
+  }
+  watched.right.unref();
+  process.once('exit', () => {
+    watched.right.stop();
+    close(epoll.right);
+  });
+  loop = { epoll: epoll.right, watched: watched.right };
+  return E.right(loop);
 };
 
 const keepAlive = ({ watched }: Loop, change: 1 | -1): void => {
@@ -64,9 +75,11 @@ const keepAlive = ({ watched }: Loop, change: 1 | -1): void => {
 
 const eventsOf = { reading: EPOLLIN, 'reading and writing': EPOLLIN | EPOLLOUT } as const;
 
+const done: E.Either<string, void> = E.right(undefined);
+
 /** Waits to read from a descriptor, which stays the caller's. Left: the errno why nobody can wait for it. */
 export const waitToRead = (descriptor: number, waiter: Waiter): E.Either<string, Waiting> => {
-  const started = (loop ??= start());
+  const started = theLoop();
   if (E.isLeft(started)) return started;
   const { epoll } = started.right;
   const key = (lastKey = (lastKey + 1) >>> 0);
@@ -75,11 +88,14 @@ export const waitToRead = (descriptor: number, waiter: Waiter): E.Either<string,
   waiters.set(key, waiter);
   if (waiter.keepsAlive) keepAlive(started.right, 1);
   let current: Interest = 'reading';
-  const waitFor = (interest: Interest): void => {
-    if (interest === current || !waiters.has(key)) return;
-    if (interest === 'nothing') controlEpoll(epoll, 'remove', descriptor, key);
-    else controlEpoll(epoll, current === 'nothing' ? 'add' : 'change', descriptor, key, eventsOf[interest]);
-    current = interest;
+  const waitFor = (interest: Interest): E.Either<string, void> => {
+    if (interest === current || !waiters.has(key)) return done;
+    const changed =
+      interest === 'nothing'
+        ? controlEpoll(epoll, 'remove', descriptor, key)
+        : controlEpoll(epoll, current === 'nothing' ? 'add' : 'change', descriptor, key, eventsOf[interest]);
+    if (E.isRight(changed)) current = interest;
+    return changed;
   };
   return E.right({
     waitFor,

@@ -12,7 +12,6 @@ import {
 import type { TaskExitInfo } from '@shim-recovery/core/TaskExit';
 import * as E from 'fp-ts/lib/Either.js';
 import type { IO } from 'fp-ts/lib/IO.js';
-import { onceTold } from './Clock.js';
 import { descriptorOf } from './FileSystem.js';
 import { close, fstat, lookAtChild, mayExecuteAt, read } from './Native.js';
 import { waitToRead } from './Readiness.js';
@@ -65,30 +64,49 @@ const forget = (child: Started): void => {
 /** For all pipes: whatever is read into it is handed over before anything else is read. */
 const printed = Buffer.allocUnsafeSlow(64 * 1024);
 
+/** How often a pipe is looked at, in milliseconds, where nobody can be told of it. */
+const lookEachMs = 5;
+
+interface Reading {
+  /** Reads what is there by now, as far as it may matter. */
+  readonly readNow: IO<void>;
+  readonly close: IO<void>;
+}
+
 /** Reads a pipe to its end, and closes it. */
 const reading = (
   descriptor: number,
   on: { readonly data: (chunk: Buffer) => void; readonly end: IO<void> },
-): { readonly close: IO<void> } => {
+): Reading => {
   let isClosed = false;
   const end = (): void => {
     if (isClosed) return;
     isClosed = true;
     if (E.isRight(waiting)) waiting.right.end();
+    clearInterval(looking);
     close(descriptor);
     on.end();
   };
-  const waiting = waitToRead(descriptor, {
-    keepsAlive: true,
-    ready: () => {
-      const length = read(descriptor, printed);
-      if (E.isRight(length) && length.right > 0) on.data(Buffer.from(printed.subarray(0, length.right)));
-      else if (E.isRight(length) || length.left !== 'EAGAIN') end();
+  /** Whether there may be more. */
+  const readSome = (): boolean => {
+    if (isClosed) return false;
+    const length = read(descriptor, printed);
+    if (E.isRight(length) && length.right > 0) {
+      on.data(Buffer.from(printed.subarray(0, length.right)));
+      return true;
+    }
+    if (E.isRight(length) || length.left !== 'EAGAIN') end();
+    return false;
+  };
+  const waiting = waitToRead(descriptor, { keepsAlive: true, ready: readSome });
+  // It runs already, and what it says counts.
+  const looking = E.isLeft(waiting) ? setInterval(readSome, lookEachMs) : undefined;
+  return {
+    readNow: () => {
+      for (let bytes = 0; bytes <= maxAnswerBytes && readSome(); bytes += printed.length);
     },
-  });
-  // Where nobody can wait for it, there is nothing to be read.
-  if (E.isLeft(waiting)) setImmediate(end);
-  return { close: end };
+    close: end,
+  };
 };
 
 /**
@@ -109,6 +127,8 @@ const follow = (child: Started, timeoutMs: number): Promise<Run> =>
       isFinished = true;
       clearTimeout(timer);
       forget(child);
+      // When this process was busy, nobody may have been told yet of what a child said that has ended in time.
+      if (how._tag !== 'TimedOut') for (const pipe of pipes) pipe.readNow();
       for (const pipe of pipes) pipe.close();
       resolve({ ended: how, stdout: Buffer.concat(stdout), stderr });
     };
@@ -142,8 +162,7 @@ const follow = (child: Started, timeoutMs: number): Promise<Run> =>
       timer = setTimeout(() => finish({ _tag: 'TimedOut' }), maxDyingMs);
       if (open > 0) whenEnded(child.pid, (ending) => finish(wasInTime ? ending : { _tag: 'TimedOut' }));
     };
-    // When this process was busy, an end in time may not have been told yet.
-    let timer = setTimeout(onceTold, timeoutMs, onDeadline);
+    let timer = setTimeout(onDeadline, timeoutMs);
   });
 
 /**

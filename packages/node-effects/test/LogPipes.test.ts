@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import * as fs from 'node:fs';
 import * as net from 'node:net';
@@ -118,13 +118,30 @@ describe('log pipes (SPEC 8.3)', () => {
     );
   });
 
-  it('do not keep the process alive, and are gone once closed, even with a writer', async () => {
+  it('do not keep the process alive, which ends in peace even when something comes at its very end', () => {
+    const bundle = fresh();
+    const module = (name: string): string => JSON.stringify(new URL(`../dist/${name}.js`, import.meta.url).href);
+    const script = `
+      import * as fs from 'node:fs';
+      import { makeLogPipes } from ${module('LogPipes')};
+      import { linuxFileSystem } from ${module('FileSystem')};
+      const directory = (await linuxFileSystem.openPath(${JSON.stringify(bundle)})()).right;
+      const logs = makeLogPipes(() => undefined);
+      const opened = await logs.open({ bundle: directory, namespace: 'ns', id: 'web' })();
+      const writer = fs.openSync(${JSON.stringify(path.join(bundle, 'log'))}, 'r+');
+      process.on('exit', () => fs.writeSync(writer, 'a line'));
+      console.log(opened._tag);`;
+    const program = spawnSync(process.execPath, ['--input-type=module', '-e', script], {
+      encoding: 'utf8',
+      timeout: 9_000,
+    });
+    expect(program).toMatchObject({ status: 0, signal: null, stdout: 'Right\n', stderr: '' });
+  });
+
+  it('are gone once closed, even with a writer', async () => {
     const bundle = fresh();
     const log = path.join(bundle, 'log');
-    const resources = (): number => process.getActiveResourcesInfo().filter((name) => name === 'PipeWrap').length;
-    const before = resources();
     const pipe = right(await open(bundle));
-    expect(resources()).toBe(before);
     const writer = fs.openSync(log, fs.constants.O_WRONLY | fs.constants.O_NONBLOCK);
     expect(descriptorsOf(log)).toBe(2);
     await Promise.all([pipe.close(), pipe.close()]);

@@ -1,8 +1,12 @@
 import { execFileSync } from 'node:child_process';
 import * as fs from 'node:fs';
+import * as os from 'node:os';
 import * as path from 'node:path';
+import { isExhaustionCode } from '@shim-recovery/core/FileSystem';
 import * as E from 'fp-ts/lib/Either.js';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { native } from '../src/CLibrary.js';
+import { connectionOver } from '../src/Connection.js';
 import * as Native from '../src/Native.js';
 import { waitToRead, type Waiting } from '../src/Readiness.js';
 import { eventually, right, temporaryDirectory } from './temporary.js';
@@ -31,6 +35,9 @@ const wait = (descriptor: number, ready: () => void): Waiting => {
 const someTurns = async (): Promise<void> => {
   for (let turns = 0; turns < 10; turns += 1) await new Promise((resolve) => setImmediate(resolve));
 };
+
+const copyOf = (descriptor: number): E.Either<string, number> =>
+  Native.openAt(Native.AT_FDCWD, `/proc/self/fd/${descriptor}`, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK);
 
 const readOne = (descriptor: number): void => {
   fs.readSync(descriptor, Buffer.alloc(1));
@@ -122,13 +129,79 @@ describe('waiting to read', () => {
   });
 });
 
+it('a connection that is paused is not looked at, and is read again once it is resumed', async () => {
+  const { readEnd, writeEnd } = pipe();
+  const received: Array<string> = [];
+  const connection = right(
+    connectionOver(right(copyOf(readEnd)), {
+      received: (bytes) => received.push(Buffer.from(bytes).toString()),
+      ended: () => undefined,
+    }),
+  );
+  onTestFinished(connection.close);
+  fs.writeSync(writeEnd, 'first');
+  await eventually('the first', () => received.length === 1);
+  connection.pause();
+  fs.writeSync(writeEnd, 'second');
+  const told = vi.spyOn(native(), 'epoll_wait');
+  onTestFinished(() => told.mockRestore());
+  await someTurns();
+  connection.readNow();
+  expect(received).toEqual(['first']);
+  expect(told).not.toHaveBeenCalled();
+  connection.resume();
+  await eventually('the second', () => received.length === 2);
+});
+
+describe('where epoll refuses', () => {
+  const refuse = (errno: number): void => {
+    const refused = vi.spyOn(native(), 'epoll_ctl').mockReturnValue(-1);
+    const told = vi.spyOn(native(), 'errno').mockReturnValue(errno);
+    onTestFinished(() => {
+      refused.mockRestore();
+      told.mockRestore();
+    });
+  };
+
+  it('that is said as a limit of ours, by which nobody is taken for dead', () => {
+    const { readEnd } = pipe();
+    refuse(os.constants.errno.ENOSPC);
+    const waiting = waitToRead(readEnd, { ready: () => undefined, keepsAlive: true });
+    expect(waiting).toEqual(E.left('ENOBUFS'));
+    expect(isExhaustionCode('ENOBUFS')).toBe(true);
+  });
+
+  it('a connection is closed, and its receiver told, if only when it is resumed', () => {
+    const { readEnd } = pipe();
+    let ended = 0;
+    const receiver = { received: () => undefined, ended: () => (ended += 1) };
+    const connection = right(connectionOver(right(copyOf(readEnd)), receiver));
+    connection.pause();
+    refuse(os.constants.errno.ENOMEM);
+    connection.resume();
+    connection.resume();
+    connection.close();
+    expect(ended).toBe(1);
+    const descriptor = right(copyOf(readEnd));
+    expect(connectionOver(descriptor, receiver)).toEqual(E.left('ENOMEM'));
+    expect(ended).toBe(1);
+    expect(() => fs.fstatSync(descriptor)).toThrow('EBADF');
+  });
+});
+
 describe('a worker thread that waits', () => {
   const modules = new URL('../dist/', import.meta.url).href;
   const worker = `
+    import * as fs from 'node:fs';
     import { workerData, parentPort } from 'node:worker_threads';
     import * as Native from '${modules}Native.js';
     import { waitToRead } from '${modules}Readiness.js';
-    const waiting = waitToRead(Native.pipe().right.readEnd, { ready: () => undefined, keepsAlive: true }).right;
+    const { readEnd, writeEnd } = Native.pipe().right;
+    let told = 0;
+    const waiting = waitToRead(readEnd, { ready: () => { told += 1; }, keepsAlive: true }).right;
+    // There is something to read for as long as it lives.
+    fs.writeSync(writeEnd, 'x');
+    while (told < 3) await new Promise((resolve) => setTimeout(resolve, 1));
     // It ends at the earliest when the main thread has seen it.
     parentPort.once('message', () => {
       if (workerData === 'by itself') waiting.end();

@@ -7,9 +7,11 @@ import type { TaskExitInfo } from '@shim-recovery/core/TaskExit';
 import * as E from 'fp-ts/lib/Either.js';
 import * as fc from 'fast-check';
 import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest';
-import { reapChild } from '../src/Native.js';
+import { native } from '../src/CLibrary.js';
+import { close, pipe, reapChild } from '../src/Native.js';
 import { encode } from '../src/protobuf/Message.js';
 import { DeleteResponse } from '../src/protobuf/TaskMessages.js';
+import { waitToRead } from '../src/Readiness.js';
 import { killRunningBinaries, makeShimBinary } from '../src/ShimBinary.js';
 import { eventually, right, temporaryDirectory, withOpen } from './temporary.js';
 
@@ -250,6 +252,34 @@ describe('the shim binary (SPEC 11)', () => {
       },
     });
     expect(right(run.outcome).pid).toBe(900);
+  });
+
+  it('is heard also where many others have something to tell at that moment', async () => {
+    const others = Array.from({ length: 100 }, () => right(pipe()));
+    onTestFinished(() => others.flatMap(Object.values).forEach(close));
+    const run = await runScript(`printf '\\010\\204\\007'; ${tell('$$', 'pid')}`, {
+      timeoutMs: 100,
+      meanwhile: (bundle) => {
+        for (const { readEnd, writeEnd } of others) {
+          const waiting = right(waitToRead(readEnd, { ready: () => undefined, keepsAlive: false }));
+          onTestFinished(waiting.end);
+          fs.writeSync(writeEnd, 'x');
+        }
+        const file = path.join(bundle, 'pid');
+        const busyUntilMs = performance.now() + 200;
+        while (performance.now() < busyUntilMs || !fs.existsSync(file) || !isGone(pidIn(file)));
+      },
+    });
+    expect(right(run.outcome).pid).toBe(900);
+  });
+
+  it('is heard also where nobody can be told of its pipes', async () => {
+    const refused = vi.spyOn(native(), 'epoll_ctl').mockReturnValue(-1);
+    onTestFinished(() => refused.mockRestore());
+    const run = await runScript(`sleep 0.05; printf '\\010\\204\\007'`);
+    expect(right(run.outcome).pid).toBe(900);
+    expect(run.tookMs).toBeLessThan(3_000);
+    expect(refused).toHaveBeenCalled();
   });
 
   it('is not waited for longer because a grandchild holds its pipes, which is killed (H16)', async () => {
