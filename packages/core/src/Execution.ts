@@ -11,8 +11,16 @@ import type { atMost } from './Concurrency.js';
 import { explain } from './Decision.js';
 import type { BundleEvidence } from './Evidence.js';
 import type { EventError, TaskEvent } from './EventSink.js';
-import { type Directory, FileError, isAbsent, showFileError, systemError } from './FileSystem.js';
-import { nothingOpen, type OpenShim, openLogPipe } from './Inquiry.js';
+import {
+  codeOf,
+  type Directory,
+  FileError,
+  isAbsent,
+  isExhaustionCode,
+  showFileError,
+  systemError,
+} from './FileSystem.js';
+import { nothingOpen, type OpenShim, openLogPipe, release } from './Inquiry.js';
 import { settleWithPatience } from './Patience.js';
 import { makeInquirer } from './Preparation.js';
 import * as Layout from './Layout.js';
@@ -53,19 +61,31 @@ interface Subject {
   exit: TaskExitInfo | undefined;
 }
 
+/** What failed, as a sentence, and whether that was only for the want of something that this process lacks. */
+interface Failure {
+  readonly why: string;
+  readonly isOurs: boolean;
+}
+
 /**
- * Left: what failed, as a sentence. Right: a remark, where there is one. Written as plain functions that await, since
+ * Left: what failed. Right: a remark, where there is one. Written as plain functions that await, since
  * each is taken for every bundle: to put a pipeline together costs several times what most steps do.
  */
-type Outcome = TE.TaskEither<string, string | undefined>;
+type Outcome = TE.TaskEither<Failure, string | undefined>;
 
 const done = E.right(undefined);
 
-/** In words. */
+const failed = (why: string, code?: string): E.Either<Failure, never> =>
+  E.left({ why, isOurs: code !== undefined && isExhaustionCode(code) });
+
+/** In words; `code` gives the errno, where there is one. */
 const told =
-  <L>(show: (error: L) => string) =>
-  (outcome: E.Either<L, unknown>): E.Either<string, undefined> =>
-    E.isLeft(outcome) ? E.left(show(outcome.left)) : done;
+  <L>(show: (error: L) => string, code: (error: L) => string | undefined = () => undefined) =>
+  (outcome: E.Either<L, unknown>): E.Either<Failure, undefined> =>
+    E.isLeft(outcome) ? failed(show(outcome.left), code(outcome.left)) : done;
+
+const toldOfFile = told(showFileError, codeOf);
+const toldOfMount = told(showMountError, (error) => ('code' in error ? error.code : undefined));
 
 /** That there is nothing (any more) is fine. */
 const unlessAbsent = <A>(outcome: E.Either<FileError, A>): E.Either<FileError, A | undefined> =>
@@ -75,12 +95,12 @@ const unlessAbsent = <A>(outcome: E.Either<FileError, A>): E.Either<FileError, A
 const unknownExit = (nowMs: number): TaskExitInfo => ({ pid: 0, exitStatus: 255, exitedAt: timestampFromMs(nowMs) });
 
 /** K2: that the shim knows no such task, or has gone, does not stop its reaping. */
-const forgiveGone = (error: ShimError): E.Either<string, string> =>
-  isTaskNotFound(error) || error._tag === 'Closed' ? E.right(showShimError(error)) : E.left(showShimError(error));
+const forgiveGone = (error: ShimError): E.Either<Failure, string> =>
+  isTaskNotFound(error) || error._tag === 'Closed' ? E.right(showShimError(error)) : failed(showShimError(error));
 
 /** K4: that the shim hung up instead of answering is no failure. */
-const forgiveClosed = (error: ShimError): E.Either<string, undefined> =>
-  error._tag === 'Closed' ? done : E.left(showShimError(error));
+const forgiveClosed = (error: ShimError): E.Either<Failure, undefined> =>
+  error._tag === 'Closed' ? done : failed(showShimError(error));
 
 const publish =
   (executor: Executor, subject: Subject) =>
@@ -104,9 +124,9 @@ const register =
   (executor: Executor, subject: Subject): Outcome =>
   async () => {
     const { session, logPipe } = subject.open;
-    if (session === undefined) return E.left('there is no connection to the shim any more');
+    if (session === undefined) return failed('there is no connection to the shim any more');
     const instance: Instance = { evidence: subject.evidence, session, logPipe };
-    if (!executor.registry.add(instance)()) return E.left('a task of this id is registered already');
+    if (!executor.registry.add(instance)()) return failed('a task of this id is registered already');
     subject.instance = instance;
     return E.right(undefined);
   };
@@ -118,7 +138,7 @@ const removeRootfs =
     const removed = await withBundle(fileSystem, executor.namespaces)(evidence, (directory) =>
       Removal.remove(fileSystem)({ directory, name: Layout.entry.rootfs }),
     )();
-    return told(showFileError)(unlessAbsent(removed)); // D3
+    return toldOfFile(unlessAbsent(removed)); // D3
   };
 
 const runBinary =
@@ -135,19 +155,23 @@ const runBinary =
         timeoutMs: executor.settings.timeouts.cleanUpMs,
       }),
     )();
-    if (E.isLeft(exit)) return E.left(FileError.is(exit.left) ? showFileError(exit.left) : showBinaryError(exit.left));
+    if (E.isLeft(exit)) {
+      const error = exit.left;
+      if (FileError.is(error)) return failed(showFileError(error), codeOf(error));
+      return failed(showBinaryError(error), error._tag === 'CannotStart' ? error.code : undefined);
+    }
     subject.exit = exit.right;
     return E.right(`pid ${exit.right.pid}, exit status ${exit.right.exitStatus}`);
   };
 
 /** For what acts on paths: nothing, unless the bundle is still the one that was looked at, or gone. */
-const refuseReplaced = async (executor: Executor, { evidence }: Subject): Promise<E.Either<string, undefined>> => {
+const refuseReplaced = async (executor: Executor, { evidence }: Subject): Promise<E.Either<Failure, undefined>> => {
   const check = Removal.refuseReplaced(executor.capabilities.fileSystem, evidence.identity);
-  return told(showFileError)(unlessAbsent(await withLocation(executor.namespaces)(evidence, check)()));
+  return toldOfFile(unlessAbsent(await withLocation(executor.namespaces)(evidence, check)()));
 };
 
 /** The same for what acts on a path from the state directory on, where another namespace may stand by now. */
-const refuseElsewhere = async (executor: Executor, subject: Subject): Promise<E.Either<string, undefined>> => {
+const refuseElsewhere = async (executor: Executor, subject: Subject): Promise<E.Either<Failure, undefined>> => {
   const { namespaces, capabilities, state } = executor;
   const { fileSystem } = capabilities;
   const { namespace } = subject.evidence;
@@ -157,7 +181,7 @@ const refuseElsewhere = async (executor: Executor, subject: Subject): Promise<E.
       ? held
       : Removal.refuseReplaced(fileSystem, held.right)({ directory: state, name: namespace })();
   })();
-  const refused = told(showFileError)(unlessAbsent(same));
+  const refused = toldOfFile(unlessAbsent(same));
   return E.isLeft(refused) ? refused : refuseReplaced(executor, subject);
 };
 
@@ -171,13 +195,13 @@ const unmountRootfs =
     switch (settings.policy.unmounts) {
       case 'rootfs': {
         const refused = await refuseElsewhere(executor, subject);
-        return E.isLeft(refused) ? refused : told(showMountError)(await unmountAll(capabilities)(rootfs)());
+        return E.isLeft(refused) ? refused : toldOfMount(await unmountAll(capabilities)(rootfs)());
       }
       case 'rootfs-and-below':
         return unmountAtAndBelow(executor, subject, rootfs);
       case 'target-and-below': {
         const target = await capabilities.mounts.resolve(rootfs)();
-        if (E.isLeft(target)) return told(showFileError)(unlessAbsent(target));
+        if (E.isLeft(target)) return toldOfFile(unlessAbsent(target));
         return unmountAtAndBelow(executor, subject, target.right);
       }
       case 'bundle':
@@ -190,13 +214,13 @@ const unmountAtAndBelow = async (
   executor: Executor,
   subject: Subject,
   path: B.ByteString,
-): Promise<E.Either<string, undefined>> => {
+): Promise<E.Either<Failure, undefined>> => {
   const points = await executor.mountTable.pointsBelow(path)();
   if (E.isRight(points) && points.right.length === 0) return done;
   const refused = await refuseElsewhere(executor, subject);
   if (E.isLeft(refused)) return refused;
   const unmount = unmountBelow({ ...executor.capabilities, view: executor.mountTable });
-  return told(showMountError)(await unmount(path)());
+  return toldOfMount(await unmount(path)());
 };
 
 /** Where an entry below a root directory really is: what the mount table calls it (H13). No symlink in it is followed. */
@@ -218,9 +242,9 @@ const unmountBundle =
     const refused = await refuseElsewhere(executor, subject);
     if (E.isLeft(refused)) return refused;
     const path = await mountPath(executor, executor.state, namespace, id)();
-    if (E.isLeft(path)) return told(showFileError)(path);
+    if (E.isLeft(path)) return toldOfFile(path);
     const unmount = unmountInside({ ...executor.capabilities, view: executor.mountTable });
-    return told(showMountError)(await unmount(path.right)());
+    return toldOfMount(await unmount(path.right)());
   };
 
 const refuseMountedAt =
@@ -251,13 +275,13 @@ const removeUnownedWork =
     const { root, capabilities } = executor;
     const { fileSystem } = capabilities;
     const owner = unlessAbsent(await withLocation(executor.namespaces)({ namespace, id }, fileSystem.status)());
-    if (E.isLeft(owner)) return told(showFileError)(owner);
+    if (E.isLeft(owner)) return toldOfFile(owner);
     if (owner.right !== undefined) return E.right('another bundle of this id stands there');
     const removed = await withDirectory(fileSystem)(
       fileSystem.openDirectory({ directory: root, name: namespace }),
       (directory) => removalOfWork(executor, root, namespace)({ directory, name: id }),
     )();
-    return told(showFileError)(unlessAbsent(removed));
+    return toldOfFile(unlessAbsent(removed));
   };
 
 /** Refuses to remove what is another one than was looked at, or what something is mounted in. */
@@ -278,7 +302,7 @@ const removeBundle =
       executor.settings.policy.unmounts === 'bundle'
         ? Removal.deleteAtomically(fileSystem, refuseChanged(executor, subject), Removal.removeWithinMount)
         : Removal.deleteAtomically(fileSystem, Removal.refuseReplaced(fileSystem, subject.evidence.identity));
-    return told(showFileError)(await withLocation(executor.namespaces)(subject.evidence, removal)());
+    return toldOfFile(await withLocation(executor.namespaces)(subject.evidence, removal)());
   };
 
 const removeWorkDirectory =
@@ -292,7 +316,7 @@ const removeWorkDirectory =
     const refused = await refuseReplaced(executor, subject);
     if (E.isLeft(refused)) return refused;
     const check = identity === undefined ? Removal.anything : Removal.refuseReplaced(fileSystem, identity);
-    return told(showFileError)(await Removal.deletePathAtomically(fileSystem, check)(path)());
+    return toldOfFile(await Removal.deletePathAtomically(fileSystem, check)(path)());
   };
 
 /** Made beside its name and moved there, so that nobody ever finds a part of it; a leftover of an earlier try goes. */
@@ -308,7 +332,7 @@ const writeBootstrap =
       const created = await fileSystem.createFile(aside, content)();
       return E.isLeft(created) ? created : fileSystem.rename(aside, { directory, name: Layout.entry.bootstrap })();
     })();
-    return told(showFileError)(written);
+    return toldOfFile(written);
   };
 
 const callDelete =
@@ -334,7 +358,7 @@ const take =
       case 'WriteBootstrap':
         return writeBootstrap(executor, subject)(step.content);
       case 'OpenLogPipe':
-        return async () => told(showFileError)(await openLogPipe(executor)(evidence, open)());
+        return async () => toldOfFile(await openLogPipe(executor)(evidence, open)());
       case 'Register':
         return register(executor, subject);
       case 'CallDelete':
@@ -380,26 +404,41 @@ const take =
     }
   };
 
+interface Walking {
+  readonly interrupted: IO<boolean>;
+  /**
+   * Whether what follows from a failure follows also where a step failed for the want of something that this process lacks:
+   * that says nothing of the bundle, of which a step that follows may take away what could still be had.
+   */
+  readonly goesOnExhausted: boolean;
+}
+
 const walk =
-  (executor: Executor, subject: Subject, interrupted: IO<boolean>) =>
+  (executor: Executor, subject: Subject, { interrupted, goesOnExhausted }: Walking) =>
   (tree: StepTree, records: Array<StepReport>): Task<void> =>
   async () => {
     const { capabilities } = executor;
     const { namespace, id } = subject.evidence;
+    const leave = (left: StepTree): void => {
+      records.push(...successPath(left).map((step) => reportStep(step, 'left')));
+    };
     for (let at = tree; at._tag === 'Do'; ) {
       const { step } = at;
-      const unlessInterrupted = async (): Promise<'interrupted' | E.Either<string, string | undefined>> =>
+      const unlessInterrupted = async (): Promise<'interrupted' | E.Either<Failure, string | undefined>> =>
         interrupted() ? 'interrupted' : take(executor, subject)(step)();
       const outcome = await (step._tag === 'RunBinary' ? executor.inTurn(unlessInterrupted) : unlessInterrupted)();
-      if (outcome === 'interrupted') {
-        records.push(...successPath(at).map((left) => reportStep(left, 'left')));
-        return;
-      }
+      if (outcome === 'interrupted') return leave(at);
       const report = E.isLeft(outcome)
-        ? reportStep(step, 'failed', { error: outcome.left })
+        ? reportStep(step, 'failed', { error: outcome.left.why })
         : reportStep(step, 'done', outcome.right === undefined ? {} : { detail: outcome.right });
       records.push(report);
       capabilities.trace.tell({ _tag: 'StepTaken', namespace, id, report })();
+      if (E.isLeft(outcome) && outcome.left.isOurs && !goesOnExhausted) {
+        leave(at.onSuccess);
+        // The shim goes on, and whoever comes next finds it as it was.
+        if (subject.instance === undefined) await release(subject.open)();
+        return;
+      }
       at = E.isLeft(outcome) ? at.onFailure : at.onSuccess;
     }
   };
@@ -419,7 +458,8 @@ export const carryOut =
   async () => {
     const { evidence, open } = bundle;
     const subject: Subject = { evidence, open, instance: undefined, exit: undefined };
-    await walk(executor, subject, executor.capabilities.interrupted)(bundle.steps, bundle.records)();
+    const { interrupted } = executor.capabilities;
+    await walk(executor, subject, { interrupted, goesOnExhausted: false })(bundle.steps, bundle.records)();
     if (open.session === undefined) await open.logPipe?.close();
     else executor.watch(subject.instance ?? { evidence, session: open.session, logPipe: open.logPipe });
   };
@@ -477,7 +517,7 @@ export const carryOutDisconnect =
       case 'Dead': {
         const subject: Subject = { evidence, open, instance, exit: undefined };
         const steps = stepsAfterDisconnect(settings.policy)(evidence)({ registered });
-        return walk(executor, subject, () => false)(steps, records)();
+        return walk(executor, subject, { interrupted: () => false, goesOnExhausted: true })(steps, records)();
       }
       case 'Alive':
         return takeBackAgain(executor, instance, open);

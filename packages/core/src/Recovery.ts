@@ -83,11 +83,6 @@ const startWatch = ({ clock }: Capabilities): (() => Pick<Report, 'startedAt' | 
   return () => ({ startedAt, durationMs: clock.elapsedMs() - startedMs });
 };
 
-const isHeld = (bundles: ReadonlyArray<Prepared>): ((name: B.ByteString) => boolean) => {
-  const held = new Set(bundles.filter(({ plan }) => plan.verdict._tag === 'Hold').map(({ plan }) => plan.evidence.id));
-  return (name) => held.has(name);
-};
-
 /** Looks at something below the root directories, and closes them. */
 const withRoots = <A>(
   settings: Settings,
@@ -180,6 +175,16 @@ const makeRecords = (): Records => {
   };
 };
 
+/** Whose working directory must stay: of what is held, and of what could not be finished and waits for another run. */
+const isHeld = (bundles: ReadonlyArray<Prepared>, records: Records): ((name: B.ByteString) => boolean) => {
+  const held = bundles.filter(
+    ({ plan: { verdict, evidence } }) =>
+      verdict._tag === 'Hold' || records.of(evidence).some(({ outcome }) => outcome === 'left'),
+  );
+  const names = new Set(held.map(({ plan }) => plan.evidence.id));
+  return (name) => names.has(name);
+};
+
 /** Every bundle's steps: many at once where shims are waited for, and else only as many as there is use for. */
 const carryOutAll =
   (executor: Executor, records: Records) =>
@@ -243,9 +248,10 @@ const sweepWorkDirectories = (
   mandate: Mandate,
   { root }: Roots,
   { name: namespace, error, bundles }: PreparedNamespace,
+  records: Records,
 ): TE.TaskEither<string, ReadonlyArray<WorkDirectoryOutcome>> => {
   const { capabilities, registry, settings } = executor;
-  const held = isHeld(bundles);
+  const held = isHeld(bundles, records);
   if (error !== null) return TE.left(error);
   if (capabilities.interrupted()) return TE.left('interrupted: working directories are left as they are');
   return pipe(
@@ -272,7 +278,7 @@ const finishNamespace =
   async () => {
     const { capabilities, registry } = executor;
     const { name, error, bundles } = namespace;
-    const removed = await sweepWorkDirectories(executor, mandate, roots, namespace)();
+    const removed = await sweepWorkDirectories(executor, mandate, roots, namespace, records)();
     if (E.isLeft(removed)) capabilities.trace.tell({ _tag: 'NamespaceFailed', namespace: name, error: removed.left })();
     const workDirectories: WorkListing = E.isLeft(removed)
       ? { _tag: 'NotListed', error: removed.left }

@@ -19,7 +19,7 @@ import { WorkDirectoryReason } from './WorkDirectory.js';
 /**
  * - `planned`: a dry run would take it next, if all before it succeeds.
  * - `done`, `failed`: it was taken. A failed step carries `error`.
- * - `left`: not taken, because the run was interrupted.
+ * - `left`: not taken, because the run was interrupted, or this process lacked what a step before it needed.
  */
 export const StepOutcome = t.keyof({ planned: null, done: null, failed: null, left: null }, 'StepOutcome');
 export type StepOutcome = t.TypeOf<typeof StepOutcome>;

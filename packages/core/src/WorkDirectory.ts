@@ -19,7 +19,7 @@ import type { Policy } from './Policy.js';
 
 /**
  * - `registered`: its task was taken back; it stays.
- * - `held`: its bundle is held; it stays.
+ * - `held`: its bundle is held, or could not be finished; it stays.
  * - `not-planned`: nobody owns it, but the plan that is carried out does not say to remove it; it stays.
  * - `not-registered`: nobody that was taken back owns it; it is removed, whatever it is (H20).
  */

@@ -1,6 +1,7 @@
 /** A shim that speaks gRPC (SPEC 9.7). */
 import { connectivityState, status } from '@grpc/grpc-js';
 import * as B from '@shim-recovery/core/ByteString';
+import { isExhaustionCode } from '@shim-recovery/core/FileSystem';
 import type { ShimError, ShimSession } from '@shim-recovery/core/ShimConnector';
 import * as E from 'fp-ts/lib/Either.js';
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
@@ -83,6 +84,10 @@ export const dialGrpc =
       });
     const channel = openChannel(B.toText(socket.path));
     if (await whenReady(channel, dialling.timeoutMs)) return E.right(taskSession(connectionOver(dialling, channel)));
+    // The library tells nobody that it had no descriptor left to connect with, and tries again until the time is over.
+    const again = await connectUnix([])({ name: socket, timeoutMs: dialling.timeoutMs })();
     channel.close();
+    if (E.isRight(again)) close(again.right);
+    else if (again.left._tag === 'DialFailed' && isExhaustionCode(again.left.code)) return again;
     return E.left({ _tag: 'TimedOut', afterMs: dialling.timeoutMs });
   };

@@ -1,6 +1,7 @@
 /** A shim that speaks gRPC: every call ends by its deadline, with what the shim said, and the end is seen (SPEC 9.7). */
 import { renameSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
 import type { ServerHttp2Stream } from 'node:http2';
+import * as os from 'node:os';
 import { dirname, join } from 'node:path';
 import type { SocketName } from '@shim-recovery/core/Bootstrap';
 import * as B from '@shim-recovery/core/ByteString';
@@ -8,7 +9,8 @@ import { type ErrorClass, isTaskNotFound, type ShimSession } from '@shim-recover
 import * as fc from 'fast-check';
 import * as E from 'fp-ts/lib/Either.js';
 import * as O from 'fp-ts/lib/Option.js';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { native } from '../src/CLibrary.js';
 import { encode } from '../src/protobuf/Message.js';
 import { ConnectResponse, DeleteResponse, PidsResponse } from '../src/protobuf/TaskMessages.js';
 import { makeShimConnector } from '../src/ShimConnector.js';
@@ -337,6 +339,18 @@ describe('a dial', () => {
     const { outcome, elapsedMs } = await timed(() => dial({ socket: named(path), timeoutMs: 200 }));
     expect(outcome).toEqual(E.left({ _tag: 'TimedOut', afterMs: 200 }));
     expectDeadline(elapsedMs, 200);
+  });
+
+  test('of which it is not known whether we had a descriptor for it is no time-out of the shim', async () => {
+    const { path } = await rawShim({});
+    const { socket } = native();
+    const dialled = vi.spyOn(native(), 'socket').mockImplementationOnce(socket).mockReturnValue(-1);
+    const told = vi.spyOn(native(), 'errno').mockReturnValue(os.constants.errno.EMFILE);
+    onTestFinished(() => {
+      dialled.mockRestore();
+      told.mockRestore();
+    });
+    expect(await dial({ socket: named(path), timeoutMs: 200 })).toMatchObject(failedWith('EMFILE'));
   });
 
   test('is tried again until its deadline, while the listener hangs up', async () => {

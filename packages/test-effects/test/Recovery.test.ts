@@ -70,6 +70,8 @@ interface Recovered {
   /** What stands below the state directory, relative to the bundle. */
   readonly left: ReadonlyArray<string>;
   readonly calls: ReadonlyArray<string>;
+  /** The working directories that nobody owned any more. */
+  readonly swept: ReadonlyArray<string>;
 }
 
 /** One bundle, recovered with a policy; `state` is by which path, `change` by which capabilities. */
@@ -86,10 +88,27 @@ const recoverWith =
       bundle: recovered.right.report.namespaces[0]?.bundles[0],
       left: laid.list().flatMap(({ path }) => (path.startsWith(prefix) ? [path.slice(prefix.length)] : [])),
       calls: laid.machine.shims.calls().map(({ call }) => call),
+      swept: recovered.right.report.namespaces.flatMap(({ workDirs }) =>
+        workDirs.flatMap(({ name, removed }) => (removed ? [name] : [])),
+      ),
     };
   };
 
 const as21 = recoverWith(containerd21);
+
+/** No file can be made. */
+const unwritable =
+  (code: string) =>
+  (capabilities: Capabilities): Capabilities => ({
+    ...capabilities,
+    fileSystem: {
+      ...capabilities.fileSystem,
+      createFile:
+        ({ directory }) =>
+        async () =>
+          E.left(systemError('write', directory.path, code)),
+    },
+  });
 
 describe('a state directory that is reached through a symlink', () => {
   const start: Omit<Start, 'ns' | 'id'> = {
@@ -144,17 +163,7 @@ describe('a bundle with nothing but an address, to 2.1 (H23)', () => {
   });
 
   it('loses its shim when that cannot be written', async () => {
-    const isFull = (capabilities: Capabilities): Capabilities => ({
-      ...capabilities,
-      fileSystem: {
-        ...capabilities.fileSystem,
-        createFile:
-          ({ directory }) =>
-          async () =>
-            E.left(systemError('write', directory.path, 'ENOSPC')),
-      },
-    });
-    const { bundle, left } = await recoverWith(containerd21, isFull)({ bundle: ordinary, shim: running });
+    const { bundle, left } = await recoverWith(containerd21, unwritable('ENOSPC'))({ bundle: ordinary, shim: running });
     expect(bundle).toMatchObject({ verdict: 'adopt', registered: false });
     expect(bundle?.steps.map(({ step, outcome }) => `${step} ${outcome}`)).toEqual([
       'open-log-pipe done',
@@ -167,6 +176,44 @@ describe('a bundle with nothing but an address, to 2.1 (H23)', () => {
       'remove-work-directory done',
     ]);
     expect(left).toEqual([]);
+  });
+});
+
+describe('where this process itself lacks something in the middle of the steps, to 2.1', () => {
+  const cannotRun = (capabilities: Capabilities): Capabilities => ({
+    ...capabilities,
+    shimBinary: {
+      delete:
+        ({ program }) =>
+        async () =>
+          E.left({ _tag: 'CannotStart', path: program, code: 'EMFILE' }),
+    },
+  });
+
+  it('a shim that lives goes on, and nothing of its bundle is taken away', async () => {
+    const start = { bundle: ordinary, shim: running } as const;
+    const { bundle, left, calls } = await recoverWith(containerd21, unwritable('EMFILE'))(start);
+    expect(bundle).toMatchObject({ verdict: 'adopt', registered: false });
+    expect(bundle?.steps.map(({ step, outcome }) => `${step} ${outcome}`)).toEqual([
+      'open-log-pipe done',
+      'write-bootstrap failed',
+      'register left',
+    ]);
+    expect(left).toContain('address');
+    expect(calls.filter((call) => !/Connect|Pids/.test(call))).toEqual([]);
+    const again = await as21(start);
+    expect(again.bundle).toMatchObject({ verdict: 'adopt', registered: true });
+  });
+
+  it('a bundle whose binary could not be started stays, and so does its working directory', async () => {
+    const { bundle, left, swept } = await recoverWith(containerd21, cannotRun)({ bundle: ordinary });
+    expect(bundle?.verdict).toBe('cleanUp');
+    const outcomes = bundle?.steps.map(({ outcome }) => outcome) ?? [];
+    expect(outcomes.slice(outcomes.indexOf('failed') + 1)).toEqual(
+      outcomes.slice(outcomes.indexOf('failed') + 1).map(() => 'left'),
+    );
+    expect(left).toContain('address');
+    expect(swept).toEqual([]);
   });
 });
 
