@@ -71,7 +71,7 @@ const mutants = [
   ['one round of asking for many', 'Settings.ts', 'waiting: 4_096', 'waiting: 1', 'test-effects/test/Patience'],
   ['1.6 reaps, too', 'Decision.ts', "policy.reapsLeakedShims ? decideTask(policy)(answers) : settle('shim-answers')", 'decideTask(policy)(answers)'],
   ['1.6 unmounts below rootfs', 'Execution.ts', 'toldOfMount(await unmountAll(capabilities)(rootfs)())', 'unmountAtAndBelow(executor, subject, rootfs)'],
-  ['what follows a failure follows a lack of ours, too', 'Execution.ts', 'outcome.left.isOurs && !goesOnExhausted', 'false', 'test-effects/test/Recovery'],
+  ['what follows a failure follows a lack of ours, too', 'Execution.ts', 'outcome.left.isOurs && mayStop', 'false', 'test-effects/test/Recovery'],
   ['a binary that we could not start has failed', 'Execution.ts', "error._tag === 'CannotStart' ? error.code : undefined", 'undefined', 'test-effects/test/Recovery'],
   ['what was left for another run loses its working directory', 'Recovery.ts', "|| records.of(evidence).some(({ outcome }) => outcome === 'left')", '', 'test-effects/test/Recovery'],
   ['1.6 dials before it looks for a log', 'Inquiry.ts', "settings.policy.logOpened === 'after-dial'", 'false'],

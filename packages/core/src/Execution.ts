@@ -1,6 +1,5 @@
 /** Carrying out a tree of steps, one bundle at a time, over the capabilities. */
 import * as E from 'fp-ts/lib/Either.js';
-import type { IO } from 'fp-ts/lib/IO.js';
 import type { Task } from 'fp-ts/lib/Task.js';
 import type * as TE from 'fp-ts/lib/TaskEither.js';
 import { adviceOn } from './Advice.js';
@@ -404,17 +403,13 @@ const take =
     }
   };
 
-interface Walking {
-  readonly interrupted: IO<boolean>;
-  /**
-   * Whether what follows from a failure follows also where a step failed for the want of something that this process lacks:
-   * that says nothing of the bundle, of which a step that follows may take away what could still be had.
-   */
-  readonly goesOnExhausted: boolean;
-}
-
+/**
+ * Takes the steps of a tree. It may stop in between, where it is allowed to: when the run is interrupted, and when a step failed
+ * for the want of something that this process lacks, which says nothing of the bundle, while a step that follows from the
+ * failure may take away what could still be had.
+ */
 const walk =
-  (executor: Executor, subject: Subject, { interrupted, goesOnExhausted }: Walking) =>
+  (executor: Executor, subject: Subject, { mayStop }: { readonly mayStop: boolean }) =>
   (tree: StepTree, records: Array<StepReport>): Task<void> =>
   async () => {
     const { capabilities } = executor;
@@ -425,7 +420,7 @@ const walk =
     for (let at = tree; at._tag === 'Do'; ) {
       const { step } = at;
       const unlessInterrupted = async (): Promise<'interrupted' | E.Either<Failure, string | undefined>> =>
-        interrupted() ? 'interrupted' : take(executor, subject)(step)();
+        mayStop && capabilities.interrupted() ? 'interrupted' : take(executor, subject)(step)();
       const outcome = await (step._tag === 'RunBinary' ? executor.inTurn(unlessInterrupted) : unlessInterrupted)();
       if (outcome === 'interrupted') return leave(at);
       const report = E.isLeft(outcome)
@@ -433,7 +428,7 @@ const walk =
         : reportStep(step, 'done', outcome.right === undefined ? {} : { detail: outcome.right });
       records.push(report);
       capabilities.trace.tell({ _tag: 'StepTaken', namespace, id, report })();
-      if (E.isLeft(outcome) && outcome.left.isOurs && !goesOnExhausted) {
+      if (E.isLeft(outcome) && outcome.left.isOurs && mayStop) {
         leave(at.onSuccess);
         // The shim goes on, and whoever comes next finds it as it was.
         if (subject.instance === undefined) await release(subject.open)();
@@ -458,8 +453,7 @@ export const carryOut =
   async () => {
     const { evidence, open } = bundle;
     const subject: Subject = { evidence, open, instance: undefined, exit: undefined };
-    const { interrupted } = executor.capabilities;
-    await walk(executor, subject, { interrupted, goesOnExhausted: false })(bundle.steps, bundle.records)();
+    await walk(executor, subject, { mayStop: true })(bundle.steps, bundle.records)();
     if (open.session === undefined) await open.logPipe?.close();
     else executor.watch(subject.instance ?? { evidence, session: open.session, logPipe: open.logPipe });
   };
@@ -517,7 +511,7 @@ export const carryOutDisconnect =
       case 'Dead': {
         const subject: Subject = { evidence, open, instance, exit: undefined };
         const steps = stepsAfterDisconnect(settings.policy)(evidence)({ registered });
-        return walk(executor, subject, { interrupted: () => false, goesOnExhausted: true })(steps, records)();
+        return walk(executor, subject, { mayStop: false })(steps, records)();
       }
       case 'Alive':
         return takeBackAgain(executor, instance, open);

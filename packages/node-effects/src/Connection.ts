@@ -1,8 +1,8 @@
 /** A connection to a unix socket, without a stream in between: what comes is handed over as it comes. */
 import * as E from 'fp-ts/lib/Either.js';
 import type { IO } from 'fp-ts/lib/IO.js';
-import { close, read, send } from './Native.js';
-import { waitToRead } from './Readiness.js';
+import { close, send } from './Native.js';
+import { mostReadBytes, readSome, waitToRead } from './Readiness.js';
 
 export interface Connection {
   /** What the kernel does not take at once is sent as the other side makes room. Of no effect once it has ended. */
@@ -22,9 +22,6 @@ export interface Receiver {
   /** Once, when either side has ended the connection. */
   readonly ended: IO<void>;
 }
-
-/** For all connections: whatever is read into it is handed over before anything else is read. */
-const incoming = new Uint8Array(64 * 1024);
 
 /** How often it is read at once, where somebody waits for what may have come: as often as the longest answer takes. */
 const readsNow = 65;
@@ -63,22 +60,22 @@ export const connectionOver = (socket: number, { received, ended }: Receiver): E
   };
 
   /** Whether there may be more. */
-  const readSome = (): boolean => {
+  const receive = (): boolean => {
     if (isClosed || isPaused) return false;
-    const length = read(socket, incoming);
-    if (E.isRight(length) && length.right > 0) {
-      received(incoming.subarray(0, length.right));
-      return length.right === incoming.length;
+    const came = readSome(socket);
+    if (E.isRight(came)) {
+      received(came.right);
+      return came.right.length === mostReadBytes;
     }
     // The other side will say no more: what is still unsent must not keep the connection.
-    if (E.isRight(length) || length.left !== 'EAGAIN') closeNow();
+    if (came.left === 'ended') closeNow();
     return false;
   };
 
   const waiting = waitToRead(socket, {
     keepsAlive: true,
     ready: () => {
-      readSome();
+      receive();
       if (unsent.length === 0) return;
       sendSome();
       lookFor();
@@ -98,7 +95,7 @@ export const connectionOver = (socket: number, { received, ended }: Receiver): E
       lookFor();
     },
     readNow: () => {
-      for (let reads = 1; readSome() && reads < readsNow; reads += 1);
+      for (let reads = 1; receive() && reads < readsNow; reads += 1);
     },
     pause: () => {
       isPaused = true;

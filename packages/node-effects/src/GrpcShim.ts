@@ -73,7 +73,8 @@ export const dialGrpc =
   (dialling: Dialling): TaskEither<ShimError, ShimSession> =>
   async () => {
     const { socket } = dialling.target;
-    const plain = await connectUnix([])({ name: socket, timeoutMs: dialling.timeoutMs })();
+    const connectPlainly = connectUnix([])({ name: socket, timeoutMs: dialling.timeoutMs });
+    const plain = await connectPlainly();
     if (E.isLeft(plain)) return plain;
     close(plain.right);
     if (socket._tag === 'Abstract' || !/^.+$/.test(socket.path) || !B.isText(socket.path))
@@ -85,7 +86,7 @@ export const dialGrpc =
     const channel = openChannel(B.toText(socket.path));
     if (await whenReady(channel, dialling.timeoutMs)) return E.right(taskSession(connectionOver(dialling, channel)));
     // The library tells nobody that it had no descriptor left to connect with, and tries again until the time is over.
-    const again = await connectUnix([])({ name: socket, timeoutMs: dialling.timeoutMs })();
+    const again = await connectPlainly();
     channel.close();
     if (E.isRight(again)) close(again.right);
     else if (again.left._tag === 'DialFailed' && isExhaustionCode(again.left.code)) return again;

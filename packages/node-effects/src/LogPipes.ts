@@ -6,8 +6,8 @@ import { entry } from '@shim-recovery/core/Layout';
 import type { LogPipe, LogPipes } from '@shim-recovery/core/LogPipes';
 import * as E from 'fp-ts/lib/Either.js';
 import { descriptorOf, kindOf } from './FileSystem.js';
-import { AT_FDCWD, close, fstat, mkfifoAt, O_PATH, openAt, read } from './Native.js';
-import { waitToRead } from './Readiness.js';
+import { AT_FDCWD, close, fstat, mkfifoAt, O_PATH, openAt } from './Native.js';
+import { readSome, waitToRead } from './Readiness.js';
 
 /** Where what shims write goes. The bytes are only good until it returns. */
 export type LogSink = (log: {
@@ -49,16 +49,13 @@ const openHeld = (held: number): E.Either<string, number | null> => {
 
 const unread: LogPipe = { close: async () => undefined };
 
-/** For all logs: whatever is read into it is handed over before anything else is read. */
-const written = new Uint8Array(64 * 1024);
-
 /** Reads by events: an idle pipe costs nothing, and of a flooded one only so much is read before others have their turn. */
 const readFrom = (descriptor: number, sink: (bytes: Uint8Array) => void): LogPipe => {
   const waiting = waitToRead(descriptor, {
     keepsAlive: false,
     ready: () => {
-      const length = read(descriptor, written);
-      if (E.isRight(length)) sink(written.subarray(0, length.right));
+      const came = readSome(descriptor);
+      if (E.isRight(came)) sink(came.right);
     },
   });
   let isClosed = false;

@@ -20,6 +20,7 @@ const done: E.Either<string, void> = E.right(undefined);
 const doneOf = (result: number): E.Either<string, void> => (result === -1 ? E.left(lastErrno()) : done);
 
 const O_CLOEXEC = 0o2000000;
+const O_NONBLOCK = 0o4000;
 
 /** For any call that takes an open directory: the one that the process stands in, and paths from the root. */
 export const AT_FDCWD = -100;
@@ -245,7 +246,7 @@ export const flock = (descriptor: number, operation: keyof typeof lockOperations
 
 const AF_UNIX = 1;
 const SOCK_STREAM = 1;
-const SOCK_NONBLOCK = 0o4000;
+const SOCK_NONBLOCK = O_NONBLOCK;
 const SOCK_CLOEXEC = O_CLOEXEC;
 
 /** The longest name that a unix socket's address has room for, with the NUL that an abstract one begins with. */
@@ -319,7 +320,6 @@ export const waitEpoll = (epoll: number): ReadonlyArray<number> => {
 
 const pipeEnds = new Int32Array(2);
 const F_SETFL = 4;
-const O_NONBLOCK = 0o4000;
 
 /** `pipe2(2)`. Reading from it does not wait; writing does, as a program expects that is given that end. */
 export const pipe = (): E.Either<string, { readonly readEnd: number; readonly writeEnd: number }> => {

@@ -5,7 +5,26 @@
 import * as E from 'fp-ts/lib/Either.js';
 import type { IO } from 'fp-ts/lib/IO.js';
 import { native, type Watched } from './CLibrary.js';
-import { close, controlEpoll, createEpoll, EPOLLIN, EPOLLOUT, waitEpoll } from './Native.js';
+import { close, controlEpoll, createEpoll, EPOLLIN, EPOLLOUT, read, waitEpoll } from './Native.js';
+
+/** The most that is read at once. */
+export const mostReadBytes = 64 * 1024;
+
+/** For everybody who reads: whatever is read into it is handed over before anything else is read. */
+const incoming = new Uint8Array(mostReadBytes);
+
+const notYet = E.left('not yet' as const);
+const ended = E.left('ended' as const);
+
+/**
+ * Reads some of what has come, from a descriptor that does not block. The bytes are only good until anything else is read.
+ * Left: there is nothing yet, or there will be nothing any more.
+ */
+export const readSome = (descriptor: number): E.Either<'not yet' | 'ended', Uint8Array> => {
+  const length = read(descriptor, incoming);
+  if (E.isLeft(length)) return length.left === 'EAGAIN' ? notYet : ended;
+  return length.right === 0 ? ended : E.right(incoming.subarray(0, length.right));
+};
 
 /** What is waited for. */
 export type Interest = 'reading' | 'reading and writing' | 'nothing';

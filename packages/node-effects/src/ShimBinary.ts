@@ -13,8 +13,8 @@ import type { TaskExitInfo } from '@shim-recovery/core/TaskExit';
 import * as E from 'fp-ts/lib/Either.js';
 import type { IO } from 'fp-ts/lib/IO.js';
 import { descriptorOf } from './FileSystem.js';
-import { close, fstat, lookAtChild, mayExecuteAt, read } from './Native.js';
-import { waitToRead } from './Readiness.js';
+import { close, fstat, lookAtChild, mayExecuteAt } from './Native.js';
+import { mostReadBytes, readSome, waitToRead } from './Readiness.js';
 import { decode, showMalformedMessage } from './protobuf/Message.js';
 import { DeleteResponse } from './protobuf/TaskMessages.js';
 import { type Ending, kill, start, type Started, whenEnded } from './Spawn.js';
@@ -61,9 +61,6 @@ const forget = (child: Started): void => {
   if (running.size === 0) process.off('exit', killRunningBinaries);
 };
 
-/** For all pipes: whatever is read into it is handed over before anything else is read. */
-const printed = Buffer.allocUnsafeSlow(64 * 1024);
-
 /** How often a pipe is looked at, in milliseconds, where nobody can be told of it. */
 const lookEachMs = 5;
 
@@ -88,22 +85,19 @@ const reading = (
     on.end();
   };
   /** Whether there may be more. */
-  const readSome = (): boolean => {
+  const take = (): boolean => {
     if (isClosed) return false;
-    const length = read(descriptor, printed);
-    if (E.isRight(length) && length.right > 0) {
-      on.data(Buffer.from(printed.subarray(0, length.right)));
-      return true;
-    }
-    if (E.isRight(length) || length.left !== 'EAGAIN') end();
-    return false;
+    const came = readSome(descriptor);
+    if (E.isRight(came)) on.data(Buffer.from(came.right));
+    else if (came.left === 'ended') end();
+    return E.isRight(came);
   };
-  const waiting = waitToRead(descriptor, { keepsAlive: true, ready: readSome });
+  const waiting = waitToRead(descriptor, { keepsAlive: true, ready: take });
   // It runs already, and what it says counts.
-  const looking = E.isLeft(waiting) ? setInterval(readSome, lookEachMs) : undefined;
+  const looking = E.isLeft(waiting) ? setInterval(take, lookEachMs) : undefined;
   return {
     readNow: () => {
-      for (let bytes = 0; bytes <= maxAnswerBytes && readSome(); bytes += printed.length);
+      for (let bytes = 0; bytes <= maxAnswerBytes && take(); bytes += mostReadBytes);
     },
     close: end,
   };

@@ -29,11 +29,10 @@ const print = async (
   sayMissingNamespaces(asked, terminal, {
     namespaces: surveyed.namespaces.map(({ name }) => ({ name: B.show(name) })),
   });
-  const unseen = surveyed.namespaces.filter(({ error }) => error !== null);
-  for (const { name, error } of unseen)
-    terminal.say(`shim-recovery: nothing in namespace ${B.show(name)} was compared: ${error}`);
+  for (const { namespace, error } of comparison.problems)
+    terminal.say(`shim-recovery: nothing in namespace ${namespace} was compared: ${error}`);
   await terminal.print(isJson ? `${JSON.stringify(comparison)}\n` : renderComparison(terminal.style)(comparison));
-  return isDetailedExitCode && (differs(comparison) || unseen.length > 0 || !isComplete)
+  return isDetailedExitCode && (differs(comparison) || comparison.problems.length > 0 || !isComplete)
     ? exitCode.somethingElse
     : exitCode.done;
 };
