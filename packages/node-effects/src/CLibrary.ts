@@ -29,6 +29,8 @@ export interface Functions {
   readonly socket: (domain: number, type: number, protocol: number) => number;
   readonly connect: (socket: number, address: Uint8Array, size: number) => number;
   readonly send: (socket: number, bytes: Uint8Array, size: number, flags: number) => number;
+  readonly fstatfs: (descriptor: number, into: Uint32Array) => number;
+  readonly getrlimit: (resource: number, into: Uint32Array) => number;
   readonly fcntl: (descriptor: number, command: number, argument: number) => number;
   readonly epoll_create1: (flags: number) => number;
   readonly epoll_ctl: (epoll: number, operation: number, descriptor: number, event: Uint32Array) => number;
@@ -67,6 +69,8 @@ export interface Library extends Functions {
   readonly errno: () => number;
   readonly umount2: (path: KernelName, flags: number) => Promise<E.Either<string, number>>;
   readonly fcntlInThread: (descriptor: number, command: number, argument: number) => Promise<E.Either<string, number>>;
+  /** A system call of four arguments, by its number. */
+  readonly syscallInThread: (...call: readonly [number, number, number, number]) => Promise<E.Either<string, number>>;
   /**
    * Has the event loop look whether a descriptor can be read, and call back in each of its turns in which it can, or sooner.
    * What is called back must not throw, and promises that it settles wait for whatever the loop does next. Left: the errno
@@ -83,8 +87,11 @@ export interface Watched {
   readonly stop: () => void;
 }
 
+/** What is called in threads. */
+type Threaded = 'umount2' | 'fcntl' | 'syscall';
+
 /** `long` and `size_t` are as wide as a pointer on every Linux. */
-const signatures: Readonly<Record<keyof Functions | 'umount2', readonly [string, ReadonlyArray<string>]>> = {
+const signatures: Readonly<Record<keyof Functions | Threaded, readonly [string, ReadonlyArray<string>]>> = {
   openat: ['int', ['int', 'const char *', 'int', 'uint']],
   close: ['int', ['int']],
   statx: ['int', ['int', 'const char *', 'int', 'uint', 'void *']],
@@ -117,8 +124,11 @@ const signatures: Readonly<Record<keyof Functions | 'umount2', readonly [string,
   sigfillset: ['int', ['void *']],
   waitid: ['int', ['int', 'int', 'void *', 'int']],
   waitpid: ['int', ['int', 'void *', 'int']],
-  umount2: ['int', ['const char *', 'int']],
+  fstatfs: ['int', ['int', 'void *']],
+  getrlimit: ['int', ['int', 'void *']],
   fcntl: ['int', ['int', 'int', 'int']],
+  umount2: ['int', ['const char *', 'int']],
+  syscall: ['long', ['long', 'long', 'long', 'long']],
 };
 
 const errnoNames = new Map(Object.entries(os.constants.errno).map(([name, number]) => [number, name]));
@@ -144,6 +154,8 @@ const functionsBy = (make: <K extends keyof Functions>(name: K) => Functions[K])
   socket: make('socket'),
   connect: make('connect'),
   send: make('send'),
+  fstatfs: make('fstatfs'),
+  getrlimit: make('getrlimit'),
   fcntl: make('fcntl'),
   epoll_create1: make('epoll_create1'),
   epoll_ctl: make('epoll_ctl'),
@@ -253,19 +265,29 @@ const load = (): Library => {
     libc.func(name, result, [...parameters]);
   /** Made in a thread. errno belongs to that; koffi hands it over inside the callback only. */
   const inThread =
-    (name: 'umount2' | 'fcntl') =>
+    (name: Threaded) =>
     (...args: ReadonlyArray<unknown>): Promise<E.Either<string, number>> =>
       new Promise((resolve) => {
-        threaded[name].async(...args, (_: unknown, result: unknown) =>
-          resolve(Number(result) === -1 ? E.left(errnoName(koffi.errno())) : E.right(Number(result))),
-        );
+        try {
+          threaded[name].async(...args, (_: unknown, result: unknown) =>
+            resolve(Number(result) === -1 ? E.left(errnoName(koffi.errno())) : E.right(Number(result))),
+          );
+        } catch {
+          // Too many are under way in this process.
+          resolve(E.left('EAGAIN'));
+        }
       });
-  const threaded = { umount2: find('umount2', ...signatures.umount2), fcntl: find('fcntl', ...signatures.fcntl) };
+  const threaded = {
+    umount2: find('umount2', ...signatures.umount2),
+    fcntl: find('fcntl', ...signatures.fcntl),
+    syscall: find('syscall', ...signatures.syscall),
+  };
   return {
     ...functionsBy(functionIn(find)),
     errno: () => koffi.errno(),
     umount2: inThread('umount2'),
     fcntlInThread: inThread('fcntl'),
+    syscallInThread: inThread('syscall'),
     watch: watchWith(koffi),
   };
 };
@@ -276,6 +298,7 @@ const missing: Library = {
   errno: () => os.constants.errno.ENOSYS,
   umount2: async () => E.left('ENOSYS'),
   fcntlInThread: async () => E.left('ENOSYS'),
+  syscallInThread: async () => E.left('ENOSYS'),
   watch: () => E.left('ENOSYS'),
 };
 

@@ -19,6 +19,7 @@ import * as E from 'fp-ts/lib/Either.js';
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
 import { systemClock } from './Clock.js';
 import { errnoIn } from './Errno.js';
+import { freesSlowly, type Remove, removeHolding } from './Freeing.js';
 import {
   AT_FDCWD,
   close,
@@ -49,6 +50,9 @@ const procMagic = 0x9fa0;
 class OpenDirectory implements Directory {
   /** Whether it was read before: the kernel goes on from where that ended. */
   public wasRead = false;
+
+  /** Whether what is removed in it is freed slowly; undefined until somebody asks. */
+  public freesSlowly: boolean | undefined;
 
   constructor(
     readonly path: B.ByteString,
@@ -97,13 +101,18 @@ const onEntry =
 
 /** Removes an entry, once others have had their turn: a tree of any size is removed by these, one after the other. */
 const removing =
-  (action: (directory: number, name: KernelName) => E.Either<string, void>) =>
+  (remove: Remove) =>
   (at: Location): TaskEither<FileError, void> =>
   async () => {
     const others = systemClock.breathe();
     if (others !== undefined) await others;
-    return callOn('remove', at, action);
+    return callOn('remove', at, isFreedSlowly(at.directory) ? removeHolding(remove) : remove);
   };
+
+const isFreedSlowly = (directory: Directory): boolean =>
+  directory instanceof OpenDirectory &&
+  directory.descriptor !== undefined &&
+  (directory.freesSlowly ??= freesSlowly(directory.descriptor));
 
 /** How the kernel finds an entry: what its directory is open on, and its name there. */
 const locate = (at: Location): E.Either<FileError, { readonly directory: number; readonly name: KernelName }> => {

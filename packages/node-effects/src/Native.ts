@@ -37,6 +37,20 @@ export const close = (descriptor: number): void => {
   native().close(descriptor);
 };
 
+/** The same number on every machine that Node runs on. */
+const closeRangeCall = 436;
+
+/** `close_range(2)`, in a thread: the first descriptor, the last, and all between them. `ENOSYS` before Linux 5.9. */
+export const closeRange = (first: number, last: number): Promise<E.Either<string, number>> =>
+  native().syscallInThread(closeRangeCall, first, last, 0);
+
+const RLIMIT_NOFILE = 7;
+const limits = new Uint32Array(4);
+
+/** `getrlimit(2)`: how many descriptors this process may have. */
+export const mostDescriptors = (): number =>
+  native().getrlimit(RLIMIT_NOFILE, limits) === -1 ? 0 : (limits[0] ?? 0) + (limits[1] ?? 0) * 2 ** 32;
+
 const F_DUPFD_CLOEXEC = 1030;
 
 /** How many descriptors there is to be room for; the second where a process may not have so many. */
@@ -142,6 +156,13 @@ export const lstatAt = (directory: number, name: KernelName): E.Either<string, S
 
 /** What is open on a descriptor (`fstat`). */
 export const fstat = (descriptor: number): E.Either<string, Statx> => statx(descriptor, '', AT_EMPTY_PATH);
+
+/** A `struct statfs`, of which the first field says what kind of file system it is. */
+const statfsWords = new Uint32Array(64);
+
+/** `fstatfs(2)`: the `f_type` of what a directory is on. */
+export const fileSystemType = (descriptor: number): E.Either<string, number> =>
+  native().fstatfs(descriptor, statfsWords) === -1 ? E.left(lastErrno()) : E.right(statfsWords[0] ?? 0);
 
 /** An entry of a directory; its type is one of `DT_*`, of which 0 says that nobody knows. */
 export interface RawEntry {
