@@ -15,6 +15,7 @@ export type KernelName = string | Uint8Array;
 
 export interface Functions {
   readonly openat: (directory: number, name: KernelName, flags: number, mode: number) => number;
+  readonly openat2: (directory: number, path: KernelName, how: Uint32Array, size: number) => number;
   readonly close: (descriptor: number) => number;
   readonly statx: (directory: number, name: KernelName, flags: number, mask: number, into: Uint32Array) => number;
   readonly lseek: (descriptor: number, offset: number, whence: number) => number;
@@ -93,6 +94,7 @@ type Threaded = 'umount2' | 'fcntl' | 'syscall';
 /** `long` and `size_t` are as wide as a pointer on every Linux. */
 const signatures: Readonly<Record<keyof Functions | Threaded, readonly [string, ReadonlyArray<string>]>> = {
   openat: ['int', ['int', 'const char *', 'int', 'uint']],
+  openat2: ['int', ['int', 'const char *', 'const void *', 'size_t']],
   close: ['int', ['int']],
   statx: ['int', ['int', 'const char *', 'int', 'uint', 'void *']],
   lseek: ['long', ['int', 'long', 'int']],
@@ -140,6 +142,7 @@ export const errnoName = (number: number): string =>
 /** Each of them, made from its name. */
 const functionsBy = (make: <K extends keyof Functions>(name: K) => Functions[K]): Functions => ({
   openat: make('openat'),
+  openat2: make('openat2'),
   close: make('close'),
   statx: make('statx'),
   lseek: make('lseek'),
@@ -185,20 +188,33 @@ export type Find = (name: string, result: string, parameters: ReadonlyArray<stri
 /** What another C library calls the very same. */
 const otherNames: Readonly<Partial<Record<keyof Functions, string>>> = { getdents64: 'getdents' };
 
+/** The number that calls of later years have on every machine. */
+const everywhere = (number: number): Readonly<Partial<Record<string, number>>> => ({
+  x64: number,
+  arm64: number,
+  riscv64: number,
+  loong64: number,
+});
+
 /** Their numbers, by `process.arch`. */
 const systemCalls: Readonly<Partial<Record<keyof Functions, Readonly<Partial<Record<string, number>>>>>> = {
   getdents64: { x64: 217, arm64: 61, riscv64: 61, loong64: 61 },
+  openat2: everywhere(437),
   statx: { x64: 332, arm64: 291, riscv64: 291, loong64: 291 },
 };
 
-/** What can be done without: it fails as a call does that the kernel does not know. */
-const dispensable: ReadonlyArray<keyof Functions> = ['posix_spawn_file_actions_addfchdir_np'];
+/** What can be done without, and what it returns then: that it failed. */
+const dispensable: Readonly<Partial<Record<keyof Functions, number>>> = {
+  posix_spawn_file_actions_addfchdir_np: os.constants.errno.ENOSYS,
+  openat2: -1,
+};
 
 /** The ways to a function, the best first. */
 const waysTo = (find: Find, name: keyof Functions): ReadonlyArray<() => Callable> => {
   const [result, parameters] = signatures[name];
   const other = otherNames[name];
   const number = systemCalls[name]?.[process.arch];
+  const failure = dispensable[name];
   const bySystemCall = (): Callable => {
     const call = find('syscall', 'long', ['long', ...parameters]);
     return (...args: ReadonlyArray<unknown>): unknown => call(number, ...args);
@@ -207,7 +223,7 @@ const waysTo = (find: Find, name: keyof Functions): ReadonlyArray<() => Callable
     () => find(name, result, parameters),
     ...(other === undefined ? [] : [() => find(other, result, parameters)]),
     ...(number === undefined ? [] : [bySystemCall]),
-    ...(dispensable.includes(name) ? [() => () => os.constants.errno.ENOSYS] : []),
+    ...(failure === undefined ? [] : [() => () => failure]),
   ];
 };
 

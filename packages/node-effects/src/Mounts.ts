@@ -9,7 +9,16 @@ import type { Task } from 'fp-ts/lib/Task.js';
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
 import { errnoIn } from './Errno.js';
 import { kernelName } from './FileSystem.js';
-import { AT_FDCWD, close, O_PATH, openAt, UMOUNT_NOFOLLOW, umount2, unavailable } from './Native.js';
+import {
+  AT_FDCWD,
+  close,
+  O_PATH,
+  openAt,
+  openWithoutSymlinks,
+  UMOUNT_NOFOLLOW,
+  umount2,
+  unavailable,
+} from './Native.js';
 
 const mountTable = '/proc/self/mountinfo';
 const maxTableBytes = 64 * 1024 * 1024;
@@ -33,18 +42,25 @@ const read: TaskEither<MountError, B.ByteString> = async () =>
     }),
   );
 
-/** Takes hold of a mount point's parent, one component at a time from the root, following no symlink. */
+/** Takes hold of a directory, one component at a time from the root, following no symlink: as `openat2` does. */
+const walkTo = (names: ReadonlyArray<string>): E.Either<string, number> => {
+  let held = openAt(AT_FDCWD, '/', O_PATH | O_DIRECTORY);
+  for (const name of names) {
+    if (E.isLeft(held)) return held;
+    const next = openAt(held.right, kernelName(B.fromLatin1(name)), O_PATH | O_DIRECTORY | O_NOFOLLOW);
+    close(held.right);
+    held = next;
+  }
+  return held;
+};
+
+/** Takes hold of a mount point's parent. Where one call cannot, it is walked to, and that tells why. */
 const holdParent = (path: B.ByteString): E.Either<string, { readonly descriptor: number; readonly name: string }> => {
   const names = path.split('/').filter((name) => name !== '');
   const name = names.pop();
   if (!path.startsWith('/') || name === undefined || names.includes('..') || name === '..') return E.left('EINVAL');
-  let held = openAt(AT_FDCWD, '/', O_PATH | O_DIRECTORY);
-  for (const component of names) {
-    if (E.isLeft(held)) return held;
-    const next = openAt(held.right, kernelName(B.fromLatin1(component)), O_PATH | O_DIRECTORY | O_NOFOLLOW);
-    close(held.right);
-    held = next;
-  }
+  const opened = openWithoutSymlinks(kernelName(B.fromLatin1(`/${names.join('/')}`)), O_PATH | O_DIRECTORY);
+  const held = E.isLeft(opened) ? walkTo(names) : opened;
   return E.isLeft(held) ? held : E.right({ descriptor: held.right, name });
 };
 

@@ -4,7 +4,8 @@ import * as path from 'node:path';
 import * as B from '@shim-recovery/core/ByteString';
 import { unmountBelow, viewMountTable } from '@shim-recovery/core/Unmounting';
 import * as E from 'fp-ts/lib/Either.js';
-import { describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { native } from '../src/CLibrary.js';
 import { systemClock } from '../src/Clock.js';
 import { linuxMounts } from '../src/Mounts.js';
 import { isRoot, problem, right, temporaryDirectory } from './temporary.js';
@@ -28,7 +29,13 @@ const isMounted = (directory: string): boolean =>
   fs.readFileSync('/proc/self/mountinfo', 'utf8').includes(` ${directory.replaceAll(' ', '\\040')} `);
 const unmount = (directory: string): Promise<string> => linuxMounts.unmount(B.fromText(directory))().then(problem);
 
-describe('unmount', () => {
+describe.each([
+  { how: 'opened by one call', before: () => undefined },
+  { how: 'walked to, as before Linux 5.6', before: () => vi.spyOn(native(), 'openat2').mockReturnValue(-1) },
+])('unmount, where the parent is $how', ({ before }) => {
+  beforeEach(() => void before());
+  afterEach(() => void vi.restoreAllMocks());
+
   it('says what the kernel says', async (context) => {
     if (!isRoot) return context.skip(needsRoot);
     const directory = fresh();
