@@ -297,11 +297,13 @@ const removeBundle =
   (executor: Executor, subject: Subject): Outcome =>
   async () => {
     const { fileSystem } = executor.capabilities;
+    const { evidence } = subject;
+    const removeAll = evidence.contents?._tag === 'Listed' ? Removal.removeFilled : Removal.removeRecursively;
     const removal =
       executor.settings.policy.unmounts === 'bundle'
         ? Removal.deleteAtomically(fileSystem, refuseChanged(executor, subject), Removal.removeWithinMount)
-        : Removal.deleteAtomically(fileSystem, Removal.refuseReplaced(fileSystem, subject.evidence.identity));
-    return toldOfFile(await withLocation(executor.namespaces)(subject.evidence, removal)());
+        : Removal.deleteAtomically(fileSystem, Removal.refuseReplaced(fileSystem, evidence.identity), removeAll);
+    return toldOfFile(await withLocation(executor.namespaces)(evidence, removal)());
   };
 
 const removeWorkDirectory =

@@ -22,6 +22,9 @@ const done: E.Either<FileError, void> = E.right(undefined);
 const unlessAbsent = (outcome: E.Either<FileError, void>): E.Either<FileError, void> =>
   E.isLeft(outcome) && isAbsent(outcome.left) ? done : outcome;
 
+/** A way to remove whatever stands there. */
+export type Remove = (files: FileSystem) => (at: Location) => TE.TaskEither<FileError, void>;
+
 /** A rename that never replaces a directory, not even an empty one (H11): `EEXIST` instead. */
 export const rename =
   (files: FileSystem) =>
@@ -99,7 +102,14 @@ const removeDirectoryTree =
   (at: Location): TE.TaskEither<FileError, void> =>
   async () => {
     const wasEmpty = unlessAbsent(await remove(files)(at)());
-    if (E.isRight(wasEmpty)) return wasEmpty;
+    return E.isRight(wasEmpty) ? wasEmpty : removeFilledTree(files, device)(at)();
+  };
+
+/** The same of what has something in it, as far as anybody knows. */
+const removeFilledTree =
+  (files: FileSystem, device?: string) =>
+  (at: Location): TE.TaskEither<FileError, void> =>
+  async () => {
     const allowed = await mayEnter(files, device, at);
     if (E.isLeft(allowed)) return unlessAbsent(allowed);
     const opened = await files.openDirectory(at)();
@@ -115,10 +125,10 @@ const removeDirectoryTree =
  * returns the first error if the whole could not be removed. Nothing there is success. It does cross mount points, as
  * the reference does: what is mounted is emptied, and the mount point itself then fails with `EBUSY` (H12).
  */
-export const removeRecursively =
-  (files: FileSystem) =>
-  (at: Location): TE.TaskEither<FileError, void> =>
-    removeDirectoryTree(files)(at);
+export const removeRecursively: Remove = (files) => removeDirectoryTree(files);
+
+/** The same, sooner where it is a directory with something in it. */
+export const removeFilled: Remove = (files) => removeFilledTree(files);
 
 /** The same within one mount: what is mounted below it stays, with all that leads there, and `EXDEV` says so (H12). */
 export const removeWithinMount =
@@ -158,7 +168,7 @@ export const refuseReplaced =
  * stand there in between is put back, unless the kernel refuses even that.
  */
 export const deleteAtomically =
-  (files: FileSystem, check: Check = anything, removeAll = removeRecursively) =>
+  (files: FileSystem, check: Check = anything, removeAll: Remove = removeRecursively) =>
   (at: Location): TE.TaskEither<FileError, void> =>
   async () => {
     const aside: Location = { directory: at.directory, name: B.concat(B.fromText('.'), at.name) };
