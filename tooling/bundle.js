@@ -5,7 +5,8 @@
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { createRequire } from 'node:module';
+import { basename, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 
@@ -42,6 +43,11 @@ const options = {
   logLevel: 'warning',
 };
 
+const nodeEffects = createRequire(packageOf('package.json'));
+const koffi = nodeEffects('koffi');
+/** The native file that was just loaded. */
+const koffiFile = Object.keys(nodeEffects.cache).find((file) => basename(file) === 'koffi.node');
+
 const { metafile, outputFiles } = await build({
   ...options,
   metafile: true,
@@ -49,7 +55,12 @@ const { metafile, outputFiles } = await build({
   entryPoints: [packageOf('src/cli/main.ts')],
   // Native, or large and seldom needed: loaded from where they are installed.
   external: ['koffi', '@grpc/grpc-js'],
-  define: { 'import.meta.url': 'launchedFrom', packageVersion: JSON.stringify(version) },
+  define: {
+    'import.meta.url': 'launchedFrom',
+    packageVersion: JSON.stringify(version),
+    koffiVersion: JSON.stringify(koffi.version),
+    koffiFile: koffiFile === undefined ? 'undefined' : JSON.stringify(relative(directory, koffiFile)),
+  },
   banner: { js: '(function (require, launchedFrom) {' },
   footer: { js: '})' },
   sourcemap: 'external',

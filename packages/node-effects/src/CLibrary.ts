@@ -6,7 +6,8 @@
  */
 import { createRequire } from 'node:module';
 import * as os from 'node:os';
-import { isMainThread } from 'node:worker_threads';
+import { fileURLToPath } from 'node:url';
+import type * as Workers from 'node:worker_threads';
 import * as E from 'fp-ts/lib/Either.js';
 import type * as Koffi from 'koffi';
 
@@ -260,6 +261,8 @@ const lookEachMs = 2;
 const watchWith =
   (koffi: typeof Koffi): Library['watch'] =>
   (descriptor, readable) => {
+    // oxlint-disable-next-line typescript/no-unsafe-assignment -- loaded when it is needed, as a command's start is waited for
+    const { isMainThread }: typeof Workers = createRequire(import.meta.url)('node:worker_threads');
     if (!isMainThread) {
       const timer = setInterval(readable, lookEachMs);
       return E.right({ ref: () => timer.ref(), unref: () => timer.unref(), stop: () => clearInterval(timer) });
@@ -271,10 +274,28 @@ const watchWith =
     }
   };
 
+/** Koffi's native file when the command was built, from where the command stands (`tooling/bundle.js`); elsewhere there is none. */
+declare const koffiFile: string;
+declare const koffiVersion: string;
+
+const isKoffi = (exports: Partial<typeof Koffi>): exports is typeof Koffi => exports.version === koffiVersion;
+
+/** To find koffi by its name takes a command's start six times as long as to load what is found. */
+const koffiAsBuilt = (): typeof Koffi | undefined => {
+  if (typeof koffiFile !== 'string') return undefined;
+  const loaded: { readonly exports: Partial<typeof Koffi> } = { exports: {} };
+  try {
+    process.dlopen(loaded, fileURLToPath(new URL(koffiFile, import.meta.url)));
+  } catch {
+    return undefined; // It was installed elsewhere since.
+  }
+  return isKoffi(loaded.exports) ? loaded.exports : undefined;
+};
+
 const load = (): Library => {
   if (os.endianness() !== 'LE') throw new Error('machines that put the highest byte first are not supported');
   // oxlint-disable-next-line typescript/no-unsafe-assignment -- loaded at first use only, and require() knows no types
-  const koffi: typeof Koffi = createRequire(import.meta.url)('koffi');
+  const koffi: typeof Koffi = koffiAsBuilt() ?? createRequire(import.meta.url)('koffi');
   keepMemory(koffi);
   const libc = koffi.load(null);
   const find = (name: string, result: string, parameters: ReadonlyArray<string>) =>

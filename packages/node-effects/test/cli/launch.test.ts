@@ -1,5 +1,6 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import * as fs from 'node:fs';
+import { createRequire } from 'node:module';
 import * as os from 'node:os';
 import * as path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -81,5 +82,68 @@ describe('the code that is kept beside the command', () => {
     });
     expect(status).toBe(1);
     expect(stderr).toContain('is not whole; build or install the command again');
+  });
+});
+
+describe('the native part', () => {
+  /** A copy that stands elsewhere, with its libraries or without them, and how a run of it ends. */
+  const elsewhere = (libraries: 'with its libraries' | 'without them') => {
+    const base = fs.mkdtempSync(path.join(os.tmpdir(), 'sr-launch-'));
+    onTestFinished(() => fs.rmSync(base, { recursive: true, force: true }));
+    const directory = path.join(base, 'packages', 'one', 'dist', 'command');
+    fs.cpSync(built, directory, { recursive: true });
+    if (libraries === 'with its libraries')
+      fs.symlinkSync(path.resolve(built, '../../node_modules'), path.join(base, 'packages', 'one', 'node_modules'));
+    const run = () => {
+      const args = ['plan', '--state', path.join(base, 'state'), '--root', path.join(base, 'root'), '--store', 'none'];
+      const main = path.join(directory, 'main.cjs');
+      // Without NODE_PATH, which tells of all libraries wherever one stands.
+      return spawnSync(process.execPath, [main, ...args], { encoding: 'utf8', env: {} });
+    };
+    fs.mkdirSync(path.join(base, 'state'));
+    fs.mkdirSync(path.join(base, 'root'));
+    return { directory, run };
+  };
+
+  /** Where the build found it, seen from a command that stands there. */
+  const whereBuilt = (directory: string): string => {
+    const [, file = ''] = /"([^"]*koffi\.node)"/.exec(fs.readFileSync(programIn(directory), 'utf8')) ?? [];
+    return path.join(directory, file);
+  };
+
+  it('was found by the build', () => {
+    expect(fs.existsSync(whereBuilt(built))).toBe(true);
+  });
+
+  it('is found by its name where the command was installed elsewhere', () => {
+    const { directory, run } = elsewhere('with its libraries');
+    expect(fs.existsSync(whereBuilt(directory))).toBe(false);
+    expect(run()).toMatchObject({ status: 0, stderr: '' });
+  });
+
+  it('is found by its name where something else stands in its place', () => {
+    const { directory, run } = elsewhere('with its libraries');
+    fs.mkdirSync(path.dirname(whereBuilt(directory)), { recursive: true });
+    fs.writeFileSync(whereBuilt(directory), 'something else');
+    expect(run()).toMatchObject({ status: 0, stderr: '' });
+  });
+
+  it('is found by its name where it is another version by now', () => {
+    const { directory, run } = elsewhere('with its libraries');
+    fs.rmSync(cacheIn(directory));
+    const program = programIn(directory);
+    const text = fs.readFileSync(program, 'utf8');
+    fs.mkdirSync(path.dirname(whereBuilt(directory)), { recursive: true });
+    fs.copyFileSync(whereBuilt(built), whereBuilt(directory));
+    const { version } = createRequire(path.join(built, '../..', 'package.json'))('koffi');
+    expect(text).toContain(`"${version}"`);
+    fs.writeFileSync(program, text.replaceAll(`"${version}"`, '"0.0.0"'));
+    expect(run()).toMatchObject({ status: 0, stderr: '' });
+  });
+
+  it('is missed, in a sentence, where there is none', () => {
+    const { status, stderr } = elsewhere('without them').run();
+    expect(status).toBe(1);
+    expect(stderr).toContain('shim-recovery: the native part could not be loaded: Cannot find module');
   });
 });
