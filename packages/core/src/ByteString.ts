@@ -46,11 +46,15 @@ export const toBytes = (text: ByteString): Uint8Array => {
 
 const replacement = 0xfffd;
 
+/** Whether it is the same as bytes and as text, as nearly all is. */
+export const isAscii = (text: string): boolean => /^[\u0000-\u007f]*$/.test(text);
+
 /** Half of a surrogate pair has no bytes: it becomes U+FFFD, as in every encoder of UTF-8. */
 const wellFormed = (point: number): number => (point >= 0xd800 && point <= 0xdfff ? replacement : point);
 
 /** From ordinary text, encoded as UTF-8: what a person typed, or a constant of this program. */
 export const fromText = (text: string): ByteString => {
+  if (isAscii(text)) return fromLatin1(text);
   let encoded = '';
   for (const character of text) {
     const point = wellFormed(character.codePointAt(0) ?? 0);
@@ -139,6 +143,7 @@ export const show = (text: ByteString): string => {
 
 /** Decoded as UTF-8; each byte that does not belong to a valid sequence becomes U+FFFD, as in Go. */
 export const toText = (bytes: ByteString): string => {
+  if (isAscii(bytes)) return bytes;
   let text = '';
   for (let at = 0; at < bytes.length; ) {
     const sequence = sequenceAt(bytes, at);
@@ -150,6 +155,7 @@ export const toText = (bytes: ByteString): string => {
 
 /** Whether the bytes are valid UTF-8. */
 export const isText = (text: ByteString): boolean => {
+  if (isAscii(text)) return true;
   for (let at = 0; at < text.length; ) {
     const sequence = sequenceAt(text, at);
     if (sequence === undefined) return false;

@@ -81,10 +81,8 @@ export const checkMachine = (): E.Either<string, void> => {
 const isOneName = (name: B.ByteString): boolean =>
   name !== '' && name !== '.' && name !== '..' && !name.includes('/') && !name.includes('\0');
 
-const isAscii = (text: string): boolean => /^[\u0000-\u007f]*$/.test(text);
-
 /** A name or a path for the calls of this and other modules. */
-export const kernelName = (name: B.ByteString): KernelName => (isAscii(name) ? name : terminated(B.toBytes(name)));
+export const kernelName = (name: B.ByteString): KernelName => (B.isAscii(name) ? name : terminated(B.toBytes(name)));
 
 /** What an open directory is open on, for calls of other modules. */
 export const descriptorOf = (directory: Directory): E.Either<FileError, number> =>
