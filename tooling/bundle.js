@@ -43,6 +43,9 @@ const options = {
   logLevel: 'warning',
 };
 
+/** Says where the command was built, to what is not where it was copied or installed; not published, by its ending. */
+const builtInFile = 'built-in.cache';
+
 const nodeEffects = createRequire(packageOf('package.json'));
 const koffi = nodeEffects('koffi');
 /** The native file that was just loaded. */
@@ -58,6 +61,7 @@ const { metafile, outputFiles } = await build({
   define: {
     'import.meta.url': 'launchedFrom',
     packageVersion: JSON.stringify(version),
+    builtInFile: JSON.stringify(builtInFile),
     koffiVersion: JSON.stringify(koffi.version),
     koffiFile: koffiFile === undefined ? 'undefined' : JSON.stringify(relative(directory, koffiFile)),
   },
@@ -76,6 +80,8 @@ const put = (name, contents, mode = 0o644) => {
   writeFileSync(aside, contents, { mode });
   renameSync(aside, file);
 };
+
+put(builtInFile, directory);
 
 const hash = createHash('sha256');
 for (const { contents } of outputFiles) hash.update(contents);

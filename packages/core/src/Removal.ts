@@ -105,7 +105,7 @@ const removeDirectoryTree =
     return E.isRight(wasEmpty) ? wasEmpty : removeFilledTree(files, device)(at)();
   };
 
-/** The same of what has something in it, as far as anybody knows. */
+/** The same, without that one call: it would fail where something is in the directory. */
 const removeFilledTree =
   (files: FileSystem, device?: string) =>
   (at: Location): TE.TaskEither<FileError, void> =>
@@ -127,7 +127,7 @@ const removeFilledTree =
  */
 export const removeRecursively: Remove = (files) => removeDirectoryTree(files);
 
-/** The same, sooner where it is a directory with something in it. */
+/** What `removeRecursively` does, but not tried as an empty directory first: for what had something in it. */
 export const removeFilled: Remove = (files) => removeFilledTree(files);
 
 /** The same within one mount: what is mounted below it stays, with all that leads there, and `EXDEV` says so (H12). */

@@ -4,10 +4,11 @@
  * All that is needed is looked for under the names that C libraries give it, and as a system call of this machine where
  * they lack it: glibc before 2.30 and musl have no `getdents64`, glibc before 2.28 and musl before 1.2.5 no `statx`.
  */
+import * as fs from 'node:fs';
 import { createRequire } from 'node:module';
 import * as os from 'node:os';
+import * as path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type * as Workers from 'node:worker_threads';
 import * as E from 'fp-ts/lib/Either.js';
 import type * as Koffi from 'koffi';
 
@@ -189,7 +190,7 @@ export type Find = (name: string, result: string, parameters: ReadonlyArray<stri
 /** What another C library calls the very same. */
 const otherNames: Readonly<Partial<Record<keyof Functions, string>>> = { getdents64: 'getdents' };
 
-/** The number that calls of later years have on every machine. */
+/** The number of a call of later years, which is the same on all of these. */
 const everywhere = (number: number): Readonly<Partial<Record<string, number>>> => ({
   x64: number,
   arm64: number,
@@ -204,7 +205,7 @@ const systemCalls: Readonly<Partial<Record<keyof Functions, Readonly<Partial<Rec
   statx: { x64: 332, arm64: 291, riscv64: 291, loong64: 291 },
 };
 
-/** What can be done without, and what it returns then: that it failed. */
+/** What can be done without, and what it returns then: that it failed, and where that is -1, no errno of its own. */
 const dispensable: Readonly<Partial<Record<keyof Functions, number>>> = {
   posix_spawn_file_actions_addfchdir_np: os.constants.errno.ENOSYS,
   openat2: -1,
@@ -251,6 +252,9 @@ const keepMemory = (koffi: typeof Koffi): void => {
   }
 };
 
+/** Asked of a module that is loaded when it is needed: a command's start is waited for. */
+export const isMainThread = (): boolean => process.getBuiltinModule('node:worker_threads').isMainThread;
+
 /** How often a worker thread looks by itself, in milliseconds. */
 const lookEachMs = 2;
 
@@ -261,9 +265,7 @@ const lookEachMs = 2;
 const watchWith =
   (koffi: typeof Koffi): Library['watch'] =>
   (descriptor, readable) => {
-    // oxlint-disable-next-line typescript/no-unsafe-assignment -- loaded when it is needed, as a command's start is waited for
-    const { isMainThread }: typeof Workers = createRequire(import.meta.url)('node:worker_threads');
-    if (!isMainThread) {
+    if (!isMainThread()) {
       const timer = setInterval(readable, lookEachMs);
       return E.right({ ref: () => timer.ref(), unref: () => timer.unref(), stop: () => clearInterval(timer) });
     }
@@ -274,20 +276,27 @@ const watchWith =
     }
   };
 
-/** Koffi's native file when the command was built, from where the command stands (`tooling/bundle.js`); elsewhere there is none. */
+/** Of the command only (`tooling/bundle.js`): where its build found koffi's native file, seen from the command's directory. */
 declare const koffiFile: string;
 declare const koffiVersion: string;
+/** The file beside the command that says where it was built. It is not published. */
+declare const builtInFile: string;
 
 const isKoffi = (exports: Partial<typeof Koffi>): exports is typeof Koffi => exports.version === koffiVersion;
 
-/** To find koffi by its name takes a command's start six times as long as to load what is found. */
+/**
+ * Koffi as the command's build found it, where the command still stands where it was built: to find it by its name takes six times
+ * as long as to load it. Anywhere else that place may be anybody's.
+ */
 const koffiAsBuilt = (): typeof Koffi | undefined => {
   if (typeof koffiFile !== 'string') return undefined;
   const loaded: { readonly exports: Partial<typeof Koffi> } = { exports: {} };
   try {
-    process.dlopen(loaded, fileURLToPath(new URL(koffiFile, import.meta.url)));
+    const directory = path.dirname(fileURLToPath(import.meta.url));
+    if (fs.readFileSync(path.join(directory, builtInFile), 'utf8') !== directory) return undefined;
+    process.dlopen(loaded, path.join(directory, koffiFile));
   } catch {
-    return undefined; // It was installed elsewhere since.
+    return undefined;
   }
   return isKoffi(loaded.exports) ? loaded.exports : undefined;
 };
@@ -310,7 +319,7 @@ const load = (): Library => {
             resolve(Number(result) === -1 ? E.left(errnoName(koffi.errno())) : E.right(Number(result))),
           );
         } catch {
-          // Too many are under way in this process.
+          // Whatever else was handed over was right before: more calls are under way in this process than the library takes.
           resolve(E.left('EAGAIN'));
         }
       });

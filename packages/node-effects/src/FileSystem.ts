@@ -19,7 +19,15 @@ import * as E from 'fp-ts/lib/Either.js';
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
 import { systemClock } from './Clock.js';
 import { errnoIn } from './Errno.js';
-import { freesSlowly, type Remove, removeHolding } from './Freeing.js';
+import {
+  allFreed,
+  freesSlowly,
+  heldNow,
+  heldSoFar,
+  removeDirectoryHolding,
+  type RemoveName,
+  unlinkHolding,
+} from './Freeing.js';
 import {
   AT_FDCWD,
   close,
@@ -54,9 +62,13 @@ class OpenDirectory implements Directory {
   /** Whether what is removed in it is freed slowly; undefined until somebody asks. */
   public freesSlowly: boolean | undefined;
 
+  /** How many that were removed in it were held. */
+  public held = 0;
+
   constructor(
     readonly path: B.ByteString,
     public descriptor: number | undefined,
+    readonly isOpenedByPath: boolean,
   ) {}
 }
 
@@ -99,18 +111,32 @@ const onEntry =
 
 /** Removes an entry, once others have had their turn: a tree of any size is removed by these, one after the other. */
 const removing =
-  (remove: Remove) =>
+  (remove: RemoveName, holding: RemoveName) =>
   (at: Location): TaskEither<FileError, void> =>
   async () => {
     const others = systemClock.breathe();
     if (others !== undefined) await others;
-    return callOn('remove', at, isFreedSlowly(at.directory) ? removeHolding(remove) : remove);
+    const { directory } = at;
+    if (!(directory instanceof OpenDirectory) || !isFreedSlowly(directory)) return callOn('remove', at, remove);
+    const before = heldSoFar();
+    const removed = callOn('remove', at, holding);
+    directory.held += heldSoFar() - before;
+    return removed;
   };
 
-const isFreedSlowly = (directory: Directory): boolean =>
-  directory instanceof OpenDirectory &&
-  directory.descriptor !== undefined &&
-  (directory.freesSlowly ??= freesSlowly(directory.descriptor));
+const isFreedSlowly = (directory: OpenDirectory): boolean =>
+  directory.descriptor !== undefined && (directory.freesSlowly ??= freesSlowly(directory.descriptor));
+
+/** So many that are being freed, and small, keep nobody waiting. */
+const fewHeld = 4;
+
+/**
+ * Whether a directory is closed only once what was removed is freed. Where much was removed in it, as the kernel has whoever
+ * removes a directory wait without a pause for what was in it. And where a recovery or another use of a root directory is over:
+ * what is held keeps whoever comes after from unmounting. (Where a path leads to is opened for one removal only.)
+ */
+const isClosedLast = ({ held, isOpenedByPath }: OpenDirectory): boolean =>
+  held > fewHeld || (isOpenedByPath && held === 0);
 
 /** How the kernel finds an entry: what its directory is open on, and its name there. */
 const locate = (at: Location): E.Either<FileError, { readonly directory: number; readonly name: KernelName }> => {
@@ -152,9 +178,9 @@ const statusOf = (status: Statx): FileStatus => ({
 const asStatus = (status: E.Either<string, Statx>): E.Either<string, FileStatus> =>
   E.isLeft(status) ? status : E.right(statusOf(status.right));
 
-const opened = (path: B.ByteString, descriptor: number): Directory => {
+const opened = (path: B.ByteString, descriptor: number, isOpenedByPath: boolean): Directory => {
   openCount++;
-  return new OpenDirectory(path, descriptor);
+  return new OpenDirectory(path, descriptor, isOpenedByPath);
 };
 
 const directoryFlags = O_RDONLY | O_DIRECTORY | O_NONBLOCK;
@@ -307,17 +333,19 @@ export const linuxFileSystem: FileSystem = {
     const descriptor = path.includes('\0') ? E.left('EINVAL') : openAt(AT_FDCWD, kernelName(path), directoryFlags);
     return E.isLeft(descriptor)
       ? E.left(systemError('open', path, descriptor.left))
-      : E.right(opened(path, descriptor.right));
+      : E.right(opened(path, descriptor.right, true));
   },
   openDirectory: (at) => async () => {
     const descriptor = callOn('open', at, (directory, name) => openAt(directory, name, directoryFlags | O_NOFOLLOW));
-    return E.isLeft(descriptor) ? descriptor : E.right(opened(pathOf(at), descriptor.right));
+    return E.isLeft(descriptor) ? descriptor : E.right(opened(pathOf(at), descriptor.right, false));
   },
   close: (directory) => async () => {
     if (!(directory instanceof OpenDirectory) || directory.descriptor === undefined) return;
-    close(directory.descriptor);
+    const { descriptor } = directory;
     directory.descriptor = undefined;
     openCount--;
+    if (isClosedLast(directory) && heldNow() > 0) await allFreed();
+    close(descriptor);
   },
   list,
   readSmallFile,
@@ -340,6 +368,6 @@ export const linuxFileSystem: FileSystem = {
     const { directory, name } = target.right;
     return callOn('rename', from, (source, old) => renameAt(source, old, directory, name));
   },
-  unlink: removing(unlinkAt),
-  removeDirectory: removing(removeDirectoryAt),
+  unlink: removing(unlinkAt, unlinkHolding),
+  removeDirectory: removing(removeDirectoryAt, removeDirectoryHolding),
 };

@@ -3,59 +3,91 @@
  * it last waits for that: on ext4 several times as long as for the name to go, and the longer where the disk is told of every
  * block at once (the mount option `discard`). So what is removed is taken hold of before, and let go of in threads.
  */
-import * as fs from 'node:fs';
 import * as E from 'fp-ts/lib/Either.js';
-import { close, closeRange, fileSystemType, type KernelName, mostDescriptors, O_PATH, openAt } from './Native.js';
-
-const { O_NOFOLLOW } = fs.constants;
+import { isMainThread } from './CLibrary.js';
+import {
+  close,
+  closeRange,
+  fileSystemType,
+  holdWithinMount,
+  type KernelName,
+  lstatAt,
+  mostDescriptors,
+  removeDirectoryAt,
+  unlinkAt,
+} from './Native.js';
 
 /** A call that removes a name from a directory. */
-export type Remove = (directory: number, name: KernelName) => E.Either<string, void>;
+export type RemoveName = (directory: number, name: KernelName) => E.Either<string, void>;
 
 /** The `f_type` of ext2, ext3 and ext4. */
 const extMagic = 0xef53;
 
 /**
  * Whether what is removed in an open directory is better held. Elsewhere it is not: a file system in memory frees it at once, xfs
- * does it in a thread of its own, with btrfs it takes longer, and what is open on NFS is not removed but renamed.
+ * does it in a thread of its own, with btrfs it takes longer, and what is open on NFS is not removed but renamed. A worker
+ * thread can be ended from outside, and would leave what it holds open for ever.
  */
 export const freesSlowly = (directory: number): boolean => {
   const type = fileSystemType(directory);
-  return E.isRight(type) && type.right === extMagic;
+  return E.isRight(type) && type.right === extMagic && isMainThread();
 };
 
 /** How many are let go of by one call, so that several threads have something to do. */
 const longestRun = 32;
 
-/** How many such calls are under way at once; the native library takes up to 256 of all kinds. */
+/** How many such calls are under way at once. */
 const mostCalls = 16;
 
-/** How many are held at once, of as many as this process may have open. */
-const mostHeld = (): number => Math.min(256, Math.floor(mostDescriptors() / 8));
+/** How many are held at once. Where a process may not have many descriptors, whoever opens a file needs them more. */
+const heldLimitOf = (descriptors: number): number => (descriptors < 4_096 ? 0 : 256);
 
-let most: number | undefined;
-let heldCount = 0;
+let heldLimit: number | undefined;
 let callsUnderWay = 0;
 let isScheduled = false;
+
+/** How many were held so far, and how many of them let go of. */
+const count = { held: 0, freed: 0 };
 
 /** Those that no thread has been given yet. */
 const waiting: Array<number> = [];
 
-/** How many that were removed are still held; tests see by it that none is forgotten. */
-export const heldRemoved = (): number => heldCount;
+/** Who waits until so many were let go of. */
+let waiters: ReadonlyArray<{ readonly freed: number; readonly tell: () => void }> = [];
+
+/** How many that were removed were held so far. */
+export const heldSoFar = (): number => count.held;
+
+/** How many are held at this moment. */
+export const heldNow = (): number => count.held - count.freed;
+
+/** Completes when as many were let go of as were held by now. */
+export const allFreed = (): Promise<void> =>
+  new Promise((tell) => {
+    if (heldNow() === 0) return tell();
+    waiters = [...waiters, { freed: count.held, tell }];
+    letGo();
+  });
+
+const tellWaiters = (): void => {
+  const told = waiters.filter(({ freed }) => freed <= count.freed);
+  waiters = waiters.filter(({ freed }) => freed > count.freed);
+  for (const { tell } of told) tell();
+};
 
 /** Takes descriptors that follow each other: those are closed by one call. */
 const takeRun = (): { readonly first: number; readonly last: number } | undefined => {
   const [first] = waiting;
   if (first === undefined) return undefined;
-  let count = 1;
-  while (count < longestRun && waiting[count] === first + count) count++;
-  waiting.splice(0, count);
-  return { first, last: first + count - 1 };
+  let length = 1;
+  while (length < longestRun && waiting[length] === first + length) length++;
+  waiting.splice(0, length);
+  return { first, last: first + length - 1 };
 };
 
-/** Where a range cannot be closed (Linux before 5.9), each is by itself, and whoever waits, waits. */
+/** Where a range cannot be closed (Linux before 5.9, or calls are filtered), each is by itself, and nothing is held any more. */
 const closeEach = (first: number, last: number): void => {
+  heldLimit = 0;
   for (let descriptor = first; descriptor <= last; descriptor++) close(descriptor);
 };
 
@@ -68,7 +100,8 @@ const letGo = (): void => {
     void closeRange(run.first, run.last).then((closed) => {
       if (E.isLeft(closed)) closeEach(run.first, run.last);
       callsUnderWay--;
-      heldCount -= run.last - run.first + 1;
+      count.freed += run.last - run.first + 1;
+      tellWaiters();
       schedule();
     });
   }
@@ -85,21 +118,41 @@ const schedule = (): void => {
 };
 
 const keep = (descriptor: number): void => {
-  heldCount++;
+  count.held++;
   waiting.push(descriptor);
   if (waiting.length >= longestRun) letGo();
   else schedule();
 };
 
-/** Removes a name, and holds what it was the name of, unless too many are held: then it is freed here and now. */
-export const removeHolding =
-  (remove: Remove): Remove =>
+/**
+ * Removes a name, and holds what it was the name of, unless too many are held, or it is a mount point: then it is freed here and
+ * now, if it was removed.
+ */
+const removeHolding =
+  (remove: RemoveName): RemoveName =>
   (directory, name) => {
-    if (heldCount >= (most ??= mostHeld())) return remove(directory, name);
-    const held = openAt(directory, name, O_PATH | O_NOFOLLOW);
-    if (E.isLeft(held)) return held.left === 'ENOENT' ? held : remove(directory, name);
+    if (heldNow() >= (heldLimit ??= heldLimitOf(mostDescriptors()))) return remove(directory, name);
+    const held = holdWithinMount(directory, name);
+    if (E.isLeft(held)) return remove(directory, name);
     const removed = remove(directory, name);
     if (E.isRight(removed)) keep(held.right);
     else close(held.right);
     return removed;
   };
+
+/** Removes an empty directory. */
+export const removeDirectoryHolding = removeHolding(removeDirectoryAt);
+
+const unlinkSmallHolding = removeHolding(unlinkAt);
+
+/** What frees a large file keeps whoever removes the directory above it waiting, and the processor busy. */
+const smallBytes = 64 * 1024;
+
+const isSmall = (directory: number, name: KernelName): boolean => {
+  const status = lstatAt(directory, name);
+  return E.isRight(status) && status.right.sizeBytes <= smallBytes;
+};
+
+/** Removes anything but a directory. A symlink may have a block, too. */
+export const unlinkHolding: RemoveName = (directory, name) =>
+  (isSmall(directory, name) ? unlinkSmallHolding : unlinkAt)(directory, name);

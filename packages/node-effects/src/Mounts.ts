@@ -9,9 +9,11 @@ import type { Task } from 'fp-ts/lib/Task.js';
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
 import { errnoIn } from './Errno.js';
 import { kernelName } from './FileSystem.js';
+import { allFreed, heldNow } from './Freeing.js';
 import {
   AT_FDCWD,
   close,
+  type KernelName,
   O_PATH,
   openAt,
   openWithoutSymlinks,
@@ -72,6 +74,14 @@ const maxUnmounts = 32;
 
 const inTurn = atMost(maxUnmounts);
 
+/** One that is busy may be so by what was removed on it, and is freed a moment later. */
+const unmountUnlessHeld = async (point: KernelName): Promise<E.Either<string, void>> => {
+  const outcome = await umount2(point, UMOUNT_NOFOLLOW)();
+  if (E.isRight(outcome) || outcome.left !== 'EBUSY' || heldNow() === 0) return outcome;
+  await allFreed();
+  return umount2(point, UMOUNT_NOFOLLOW)();
+};
+
 const unmount = (path: B.ByteString): TaskEither<MountError, void> =>
   inTurn(async () => {
     const reason = unavailable();
@@ -80,7 +90,7 @@ const unmount = (path: B.ByteString): TaskEither<MountError, void> =>
     if (E.isLeft(parent)) return E.left({ _tag: 'UnmountRefused', path, code: parent.left });
     const { descriptor, name } = parent.right;
     const point = B.fromLatin1(`/proc/self/fd/${descriptor}/${name}`);
-    const outcome = await umount2(kernelName(point), UMOUNT_NOFOLLOW)();
+    const outcome = await unmountUnlessHeld(kernelName(point));
     close(descriptor);
     return E.isLeft(outcome) ? E.left({ _tag: 'UnmountRefused', path, code: outcome.left }) : outcome;
   });

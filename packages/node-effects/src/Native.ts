@@ -4,6 +4,7 @@
  * Each returns the errno's name on the left; `ENOSYS` where the native part cannot be loaded at all. Names and paths are
  * bytes. Descriptors are made close-on-exec, so that no child inherits them.
  */
+import * as fs from 'node:fs';
 import * as E from 'fp-ts/lib/Either.js';
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
 import { errnoName, type KernelName, native } from './CLibrary.js';
@@ -21,6 +22,7 @@ const doneOf = (result: number): E.Either<string, void> => (result === -1 ? E.le
 
 const O_CLOEXEC = 0o2000000;
 const O_NONBLOCK = 0o4000;
+const { O_NOFOLLOW } = fs.constants;
 
 /** For any call that takes an open directory: the one that the process stands in, and paths from the root. */
 export const AT_FDCWD = -100;
@@ -32,26 +34,35 @@ export const O_PATH = 0o10000000;
 export const openAt = (directory: number, name: KernelName, flags: number, mode = 0): E.Either<string, number> =>
   outcomeOf(native().openat(directory, name, flags | O_CLOEXEC, mode));
 
+const RESOLVE_NO_XDEV = 1;
 const RESOLVE_NO_SYMLINKS = 4;
 
 /** `struct open_how`, in numbers of 32 bits: the flags, the mode and how the path is followed, two for each. */
 const openHow = new Uint32Array(6);
 
-/** `openat2(2)`, following no symlink, wherever in the path. Before Linux 5.6 it fails, as it may where calls are filtered. */
-export const openWithoutSymlinks = (path: KernelName, flags: number): E.Either<string, number> => {
-  openHow.set([flags | O_CLOEXEC, 0, 0, 0, RESOLVE_NO_SYMLINKS, 0]);
-  return outcomeOf(native().openat2(AT_FDCWD, path, openHow, openHow.byteLength));
+/** `openat2(2)`. Before Linux 5.6 it fails, as it may where calls are filtered; with whatever errno, where this machine lacks it. */
+const openAt2 = (directory: number, path: KernelName, flags: number, resolve: number): E.Either<string, number> => {
+  openHow.set([flags | O_CLOEXEC, 0, 0, 0, resolve, 0]);
+  return outcomeOf(native().openat2(directory, path, openHow, openHow.byteLength));
 };
+
+/** Opens what an absolute path leads to, following no symlink, wherever in the path. */
+export const openWithoutSymlinks = (path: KernelName, flags: number): E.Either<string, number> =>
+  openAt2(AT_FDCWD, path, flags, RESOLVE_NO_SYMLINKS);
+
+/** Takes hold of what a name is the name of, not of what it leads to, unless something is mounted there. */
+export const holdWithinMount = (directory: number, name: KernelName): E.Either<string, number> =>
+  openAt2(directory, name, O_PATH | O_NOFOLLOW, RESOLVE_NO_XDEV);
 
 /** `close(2)`. The descriptor is gone, whatever the kernel says. */
 export const close = (descriptor: number): void => {
   native().close(descriptor);
 };
 
-/** The same number on every machine that Node runs on. */
+/** The same number on every machine for which that of `openat2` is known (`CLibrary.ts`). */
 const closeRangeCall = 436;
 
-/** `close_range(2)`, in a thread: the first descriptor, the last, and all between them. `ENOSYS` before Linux 5.9. */
+/** `close_range(2)`, in a thread: the first descriptor, the last, and all between them. */
 export const closeRange = (first: number, last: number): Promise<E.Either<string, number>> =>
   native().syscallInThread(closeRangeCall, first, last, 0);
 

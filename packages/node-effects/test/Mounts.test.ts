@@ -4,7 +4,7 @@ import * as path from 'node:path';
 import * as B from '@shim-recovery/core/ByteString';
 import { unmountBelow, viewMountTable } from '@shim-recovery/core/Unmounting';
 import * as E from 'fp-ts/lib/Either.js';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { native } from '../src/CLibrary.js';
 import { systemClock } from '../src/Clock.js';
 import { linuxMounts } from '../src/Mounts.js';
@@ -30,11 +30,18 @@ const isMounted = (directory: string): boolean =>
 const unmount = (directory: string): Promise<string> => linuxMounts.unmount(B.fromText(directory))().then(problem);
 
 describe.each([
-  { how: 'opened by one call', before: () => undefined },
-  { how: 'walked to, as before Linux 5.6', before: () => vi.spyOn(native(), 'openat2').mockReturnValue(-1) },
-])('unmount, where the parent is $how', ({ before }) => {
-  beforeEach(() => void before());
-  afterEach(() => void vi.restoreAllMocks());
+  { how: 'opened by one call', isOpened: true },
+  { how: 'walked to, as before Linux 5.6', isOpened: false },
+])('unmount, where the parent is $how', ({ isOpened }) => {
+  beforeEach(() => {
+    const opening = vi.spyOn(native(), 'openat2');
+    if (!isOpened) opening.mockReturnValue(-1);
+    onTestFinished(() => {
+      const opened = opening.mock.results.filter(({ value }) => value !== -1);
+      expect(opened.length > 0).toBe(isOpened && opening.mock.calls.length > 0);
+      opening.mockRestore();
+    });
+  });
 
   it('says what the kernel says', async (context) => {
     if (!isRoot) return context.skip(needsRoot);

@@ -17,7 +17,7 @@ const fileIn = (directory: string, pattern: RegExp): string => {
 };
 
 const programIn = (directory: string): string => fileIn(directory, /^program-[0-9a-f]+\.cjs$/);
-const cacheIn = (directory: string): string => fileIn(directory, /\.cache$/);
+const cacheIn = (directory: string): string => fileIn(directory, /^program-.*\.cache$/);
 
 /** A copy that may be spoilt. */
 const copy = (): string => {
@@ -111,34 +111,52 @@ describe('the native part', () => {
     return path.join(directory, file);
   };
 
-  it('was found by the build', () => {
-    expect(fs.existsSync(whereBuilt(built))).toBe(true);
+  /** As if the copy had been built where it stands, with the native file where its build would have found it. */
+  const pretendBuilt = (directory: string, contents: Buffer | string): void => {
+    fs.writeFileSync(path.join(directory, 'built-in.cache'), directory);
+    fs.mkdirSync(path.dirname(whereBuilt(directory)), { recursive: true });
+    fs.writeFileSync(whereBuilt(directory), contents);
+  };
+  const nativeFile = (): Buffer => fs.readFileSync(whereBuilt(built));
+  const done = { status: 0, stderr: '' };
+
+  it('is loaded from where the build found it', () => {
+    const { directory, run } = elsewhere('without them');
+    pretendBuilt(directory, nativeFile());
+    expect(run()).toMatchObject(done);
   });
 
   it('is found by its name where the command was installed elsewhere', () => {
     const { directory, run } = elsewhere('with its libraries');
     expect(fs.existsSync(whereBuilt(directory))).toBe(false);
-    expect(run()).toMatchObject({ status: 0, stderr: '' });
+    expect(run()).toMatchObject(done);
   });
 
   it('is found by its name where something else stands in its place', () => {
     const { directory, run } = elsewhere('with its libraries');
-    fs.mkdirSync(path.dirname(whereBuilt(directory)), { recursive: true });
-    fs.writeFileSync(whereBuilt(directory), 'something else');
-    expect(run()).toMatchObject({ status: 0, stderr: '' });
+    pretendBuilt(directory, 'something else');
+    expect(run()).toMatchObject(done);
+  });
+
+  it('is not looked for there by a copy', () => {
+    const { directory, run } = elsewhere('without them');
+    pretendBuilt(directory, nativeFile());
+    fs.copyFileSync(path.join(built, 'built-in.cache'), path.join(directory, 'built-in.cache'));
+    expect(run()).toMatchObject({ status: 1 });
+    fs.rmSync(path.join(directory, 'built-in.cache'));
+    expect(run()).toMatchObject({ status: 1 });
   });
 
   it('is found by its name where it is another version by now', () => {
     const { directory, run } = elsewhere('with its libraries');
+    const { version } = createRequire(path.join(built, '../..', 'package.json'))('koffi');
     fs.rmSync(cacheIn(directory));
     const program = programIn(directory);
     const text = fs.readFileSync(program, 'utf8');
-    fs.mkdirSync(path.dirname(whereBuilt(directory)), { recursive: true });
-    fs.copyFileSync(whereBuilt(built), whereBuilt(directory));
-    const { version } = createRequire(path.join(built, '../..', 'package.json'))('koffi');
-    expect(text).toContain(`"${version}"`);
-    fs.writeFileSync(program, text.replaceAll(`"${version}"`, '"0.0.0"'));
-    expect(run()).toMatchObject({ status: 0, stderr: '' });
+    expect(text.split(`"${version}"`)).toHaveLength(2);
+    fs.writeFileSync(program, text.replace(`"${version}"`, '"0.0.0"'));
+    pretendBuilt(directory, nativeFile());
+    expect(run()).toMatchObject(done);
   });
 
   it('is missed, in a sentence, where there is none', () => {
