@@ -76,8 +76,10 @@ const inTurn = atMost(maxUnmounts);
 
 /** One that is busy may be so by what was removed on it, and is freed a moment later. */
 const unmountUnlessHeld = async (point: KernelName): Promise<E.Either<string, void>> => {
+  const heldBefore = heldNow();
   const outcome = await umount2(point, UMOUNT_NOFOLLOW)();
-  if (E.isRight(outcome) || outcome.left !== 'EBUSY' || heldNow() === 0) return outcome;
+  // Meanwhile all may have been freed, and others held.
+  if (E.isRight(outcome) || outcome.left !== 'EBUSY' || heldBefore + heldNow() === 0) return outcome;
   await allFreed();
   return umount2(point, UMOUNT_NOFOLLOW)();
 };
