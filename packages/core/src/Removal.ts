@@ -23,7 +23,7 @@ const unlessAbsent = (outcome: E.Either<FileError, void>): E.Either<FileError, v
   E.isLeft(outcome) && isAbsent(outcome.left) ? done : outcome;
 
 /** A way to remove whatever stands there. */
-export type Remove = (files: FileSystem) => (at: Location) => TE.TaskEither<FileError, void>;
+type Remove = (files: FileSystem) => (at: Location) => TE.TaskEither<FileError, void>;
 
 /** A rename that never replaces a directory, not even an empty one (H11): `EEXIST` instead. */
 export const rename =

@@ -4,13 +4,10 @@
  * All that is needed is looked for under the names that C libraries give it, and as a system call of this machine where
  * they lack it: glibc before 2.30 and musl have no `getdents64`, glibc before 2.28 and musl before 1.2.5 no `statx`.
  */
-import * as fs from 'node:fs';
-import { createRequire } from 'node:module';
 import * as os from 'node:os';
-import * as path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import * as E from 'fp-ts/lib/Either.js';
 import type * as Koffi from 'koffi';
+import { loadKoffi } from './Koffi.js';
 
 /** A name or a path as the kernel takes it: text where that is ASCII, and otherwise its bytes with a NUL behind them. */
 export type KernelName = string | Uint8Array;
@@ -252,8 +249,10 @@ const keepMemory = (koffi: typeof Koffi): void => {
   }
 };
 
-/** Asked of a module that is loaded when it is needed: a command's start is waited for. */
-export const isMainThread = (): boolean => process.getBuiltinModule('node:worker_threads').isMainThread;
+let isMain: boolean | undefined;
+
+/** Asked once, and of a module that is loaded when it is needed: a command's start is waited for. */
+export const isMainThread = (): boolean => (isMain ??= process.getBuiltinModule('node:worker_threads').isMainThread);
 
 /** How often a worker thread looks by itself, in milliseconds. */
 const lookEachMs = 2;
@@ -276,35 +275,9 @@ const watchWith =
     }
   };
 
-/** Of the command only (`tooling/bundle.js`): where its build found koffi's native file, seen from the command's directory. */
-declare const koffiFile: string;
-declare const koffiVersion: string;
-/** The file beside the command that says where it was built. It is not published. */
-declare const builtInFile: string;
-
-const isKoffi = (exports: Partial<typeof Koffi>): exports is typeof Koffi => exports.version === koffiVersion;
-
-/**
- * Koffi as the command's build found it, where the command still stands where it was built: to find it by its name takes six times
- * as long as to load it. Anywhere else that place may be anybody's.
- */
-const koffiAsBuilt = (): typeof Koffi | undefined => {
-  if (typeof koffiFile !== 'string') return undefined;
-  const loaded: { readonly exports: Partial<typeof Koffi> } = { exports: {} };
-  try {
-    const directory = path.dirname(fileURLToPath(import.meta.url));
-    if (fs.readFileSync(path.join(directory, builtInFile), 'utf8') !== directory) return undefined;
-    process.dlopen(loaded, path.join(directory, koffiFile));
-  } catch {
-    return undefined;
-  }
-  return isKoffi(loaded.exports) ? loaded.exports : undefined;
-};
-
 const load = (): Library => {
   if (os.endianness() !== 'LE') throw new Error('machines that put the highest byte first are not supported');
-  // oxlint-disable-next-line typescript/no-unsafe-assignment -- loaded at first use only, and require() knows no types
-  const koffi: typeof Koffi = koffiAsBuilt() ?? createRequire(import.meta.url)('koffi');
+  const koffi = loadKoffi();
   keepMemory(koffi);
   const libc = koffi.load(null);
   const find = (name: string, result: string, parameters: ReadonlyArray<string>) =>

@@ -19,15 +19,7 @@ import * as E from 'fp-ts/lib/Either.js';
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
 import { systemClock } from './Clock.js';
 import { errnoIn } from './Errno.js';
-import {
-  allFreed,
-  freesSlowly,
-  heldNow,
-  heldSoFar,
-  removeDirectoryHolding,
-  type RemoveName,
-  unlinkHolding,
-} from './Freeing.js';
+import { allFreed, freesSlowly, heldSoFar, removeDirectoryHolding, type RemoveName, unlinkHolding } from './Freeing.js';
 import {
   AT_FDCWD,
   close,
@@ -344,7 +336,7 @@ export const linuxFileSystem: FileSystem = {
     const { descriptor } = directory;
     directory.descriptor = undefined;
     openCount--;
-    if (isClosedLast(directory) && heldNow() > 0) await allFreed();
+    if (isClosedLast(directory)) await allFreed();
     close(descriptor);
   },
   list,

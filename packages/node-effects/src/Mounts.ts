@@ -75,7 +75,7 @@ const maxUnmounts = 32;
 const inTurn = atMost(maxUnmounts);
 
 /** One that is busy may be so by what was removed on it, and is freed a moment later. */
-const unmountUnlessHeld = async (point: KernelName): Promise<E.Either<string, void>> => {
+const unmountOnceFreed = async (point: KernelName): Promise<E.Either<string, void>> => {
   const heldBefore = heldNow();
   const outcome = await umount2(point, UMOUNT_NOFOLLOW)();
   // Meanwhile all may have been freed, and others held.
@@ -92,7 +92,7 @@ const unmount = (path: B.ByteString): TaskEither<MountError, void> =>
     if (E.isLeft(parent)) return E.left({ _tag: 'UnmountRefused', path, code: parent.left });
     const { descriptor, name } = parent.right;
     const point = B.fromLatin1(`/proc/self/fd/${descriptor}/${name}`);
-    const outcome = await unmountUnlessHeld(kernelName(point));
+    const outcome = await unmountOnceFreed(kernelName(point));
     close(descriptor);
     return E.isLeft(outcome) ? E.left({ _tag: 'UnmountRefused', path, code: outcome.left }) : outcome;
   });
