@@ -118,13 +118,12 @@ const readWhole = (directory: number, name: string): void => {
   Native.close(descriptor);
 };
 
-/** Renamed behind a dot, where nothing must stand, looked at before and after, then removed, if need be with all below. */
+/** Renamed behind a dot, where nothing may stand, looked at before and after, then removed, if need be with all below. */
 const removeAtomically = (root: string, name: string, files: ReadonlyArray<string> = []): void => {
   const directory = namespaceIn(root);
   const aside = `.${name}`;
   Native.lstatAt(directory, name);
-  Native.lstatAt(directory, aside);
-  of('rename', Native.renameAt(directory, name, directory, aside));
+  of('rename', Native.renameAtNoReplace(directory, name, directory, aside));
   Native.lstatAt(directory, aside);
   if (E.isRight(Native.removeDirectoryAt(directory, aside))) return;
   const descriptor = open(directory, aside);

@@ -100,6 +100,8 @@ export interface FileSystem {
   readonly createFile: (at: Location, content: B.ByteString) => TaskEither<FileError, void>;
   /** `rename(2)`, which silently replaces a file or an empty directory; see `Removal` for what the reference does. */
   readonly rename: (from: Location, to: Location) => TaskEither<FileError, void>;
+  /** The same, but nothing is replaced: `EEXIST` where anything stands there, in one step where the file system can. */
+  readonly renameNoReplace: (from: Location, to: Location) => TaskEither<FileError, void>;
   /** `unlink(2)`: removes anything but a directory. */
   readonly unlink: (at: Location) => TaskEither<FileError, void>;
   /** `rmdir(2)`: removes an empty directory. */

@@ -25,11 +25,16 @@ const unlessAbsent = (outcome: E.Either<FileError, void>): E.Either<FileError, v
 /** A way to remove whatever stands there. */
 type Remove = (files: FileSystem) => (at: Location) => TE.TaskEither<FileError, void>;
 
-/** A rename that never replaces a directory, not even an empty one (H11): `EEXIST` instead. */
+/**
+ * A rename that never replaces a directory, not even an empty one (H11): `EEXIST` instead. Most often nothing stands there, and
+ * then nothing can come in between.
+ */
 export const rename =
   (files: FileSystem) =>
   (from: Location, to: Location): TE.TaskEither<FileError, void> =>
   async () => {
+    const moved = await files.renameNoReplace(from, to)();
+    if (E.isRight(moved) || codeOf(moved.left) !== 'EEXIST') return moved;
     const target = await files.status(to)();
     if (E.isRight(target) && target.right.kind === 'directory') {
       const source = await files.status(from)();

@@ -22,6 +22,7 @@ export interface Functions {
   readonly read: (descriptor: number, into: Uint8Array, size: number) => number;
   readonly readlinkat: (directory: number, name: KernelName, into: Uint8Array, size: number) => number;
   readonly renameat: (from: number, name: KernelName, to: number, newName: KernelName) => number;
+  readonly renameat2: (from: number, name: KernelName, to: number, newName: KernelName, flags: number) => number;
   readonly unlinkat: (directory: number, name: KernelName, flags: number) => number;
   readonly faccessat: (directory: number, name: KernelName, mode: number, flags: number) => number;
   readonly mkfifoat: (directory: number, name: KernelName, mode: number) => number;
@@ -101,6 +102,7 @@ const signatures: Readonly<Record<keyof Functions | Threaded, readonly [string, 
   read: ['long', ['int', 'void *', 'size_t']],
   readlinkat: ['long', ['int', 'const char *', 'void *', 'size_t']],
   renameat: ['int', ['int', 'const char *', 'int', 'const char *']],
+  renameat2: ['int', ['int', 'const char *', 'int', 'const char *', 'uint']],
   unlinkat: ['int', ['int', 'const char *', 'int']],
   faccessat: ['int', ['int', 'const char *', 'int', 'int']],
   mkfifoat: ['int', ['int', 'const char *', 'uint']],
@@ -149,6 +151,7 @@ const functionsBy = (make: <K extends keyof Functions>(name: K) => Functions[K])
   read: make('read'),
   readlinkat: make('readlinkat'),
   renameat: make('renameat'),
+  renameat2: make('renameat2'),
   unlinkat: make('unlinkat'),
   faccessat: make('faccessat'),
   mkfifoat: make('mkfifoat'),
@@ -199,6 +202,7 @@ const everywhere = (number: number): Readonly<Partial<Record<string, number>>> =
 const systemCalls: Readonly<Partial<Record<keyof Functions, Readonly<Partial<Record<string, number>>>>>> = {
   getdents64: { x64: 217, arm64: 61, riscv64: 61, loong64: 61 },
   openat2: everywhere(437),
+  renameat2: { x64: 316, arm64: 276, riscv64: 276, loong64: 276 },
   statx: { x64: 332, arm64: 291, riscv64: 291, loong64: 291 },
 };
 
@@ -206,6 +210,7 @@ const systemCalls: Readonly<Partial<Record<keyof Functions, Readonly<Partial<Rec
 const dispensable: Readonly<Partial<Record<keyof Functions, number>>> = {
   posix_spawn_file_actions_addfchdir_np: os.constants.errno.ENOSYS,
   openat2: -1,
+  renameat2: -os.constants.errno.ENOSYS,
 };
 
 /** The ways to a function, the best first. */

@@ -33,6 +33,7 @@ import {
   removeDirectoryAt,
   readSomeEntries,
   renameAt,
+  renameAtNoReplace,
   rewind,
   statAt,
   type Statx,
@@ -320,6 +321,16 @@ const createFile =
     return E.left(systemError('write', pathOf(at), written.left));
   };
 
+const renaming =
+  (rename: typeof renameAt): FileSystem['rename'] =>
+  (from, to) =>
+  async () => {
+    const target = locate(to);
+    if (E.isLeft(target)) return target;
+    const { directory, name } = target.right;
+    return callOn('rename', from, (source, old) => rename(source, old, directory, name));
+  };
+
 export const linuxFileSystem: FileSystem = {
   openPath: (path) => async () => {
     const descriptor = path.includes('\0') ? E.left('EINVAL') : openAt(AT_FDCWD, kernelName(path), directoryFlags);
@@ -354,12 +365,8 @@ export const linuxFileSystem: FileSystem = {
   status: onEntry('stat', (directory, name) => asStatus(lstatAt(directory, name))),
   resolvedStatus: onEntry('stat', (directory, name) => asStatus(statAt(directory, name))),
   createFile,
-  rename: (from, to) => async () => {
-    const target = locate(to);
-    if (E.isLeft(target)) return target;
-    const { directory, name } = target.right;
-    return callOn('rename', from, (source, old) => renameAt(source, old, directory, name));
-  },
+  rename: renaming(renameAt),
+  renameNoReplace: renaming(renameAtNoReplace),
   unlink: removing(unlinkAt, unlinkHolding),
   removeDirectory: removing(removeDirectoryAt, removeDirectoryHolding),
 };

@@ -249,6 +249,30 @@ export const readLinkAt = (directory: number, name: KernelName): E.Either<string
 export const renameAt = (from: number, name: KernelName, to: number, newName: KernelName): E.Either<string, void> =>
   doneOf(native().renameat(from, name, to, newName));
 
+const RENAME_NOREPLACE = 1;
+
+/** Where a machine or a file system lacks a call or a flag; which `EINVAL` may be, and may not be. */
+const lacking = ['EINVAL', 'ENOSYS', 'EOPNOTSUPP'];
+
+/**
+ * `renameat2(2)`, replacing nothing: `EEXIST`. Where the file system cannot do that (NFS, some of FUSE), or the machine, it is
+ * looked at first.
+ */
+export const renameAtNoReplace = (
+  from: number,
+  name: KernelName,
+  to: number,
+  newName: KernelName,
+): E.Either<string, void> => {
+  const result = native().renameat2(from, name, to, newName, RENAME_NOREPLACE);
+  if (result === 0) return done;
+  const code = result === -1 ? lastErrno() : 'ENOSYS';
+  if (!lacking.includes(code)) return E.left(code);
+  const source = lstatAt(from, name);
+  if (E.isLeft(source)) return source;
+  return E.isRight(lstatAt(to, newName)) ? E.left('EEXIST') : renameAt(from, name, to, newName);
+};
+
 /** `unlinkat(2)`: removes anything but a directory. */
 export const unlinkAt = (directory: number, name: KernelName): E.Either<string, void> =>
   doneOf(native().unlinkat(directory, name, 0));

@@ -3,8 +3,8 @@ import * as fs from 'node:fs';
 import * as path from 'node:path';
 import * as E from 'fp-ts/lib/Either.js';
 import koffi from 'koffi';
-import { describe, expect, it } from 'vitest';
-import { type Find, functionIn } from '../src/CLibrary.js';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { type Find, functionIn, native } from '../src/CLibrary.js';
 import * as Native from '../src/Native.js';
 import { reap } from '../src/Spawn.js';
 import { eventually, right, temporaryDirectory } from './temporary.js';
@@ -51,6 +51,29 @@ describe('a C library that lacks a function', () => {
       return without('getdents64')(name === 'getdents' ? 'read' : name, ...rest);
     })('getdents64');
     expect(asked).toEqual(['getdents64', 'getdents']);
+  });
+
+  it('has a rename that replaces nothing all the same', () => {
+    const directory = path.join(base.path(), 'renamed');
+    fs.mkdirSync(path.join(directory, 'a'), { recursive: true });
+    fs.mkdirSync(path.join(directory, 'b'));
+    const open = right(Native.openAt(Native.AT_FDCWD, directory, fs.constants.O_RDONLY));
+    const lacks = functionIn(without('renameat2', 'syscall'))('renameat2');
+    const renaming = vi.spyOn(native(), 'renameat2').mockImplementation((...args) => Number(lacks(...args)));
+    onTestFinished(() => {
+      renaming.mockRestore();
+      Native.close(open);
+    });
+    const outcomeOf = E.match(String, () => 'ok');
+    const rename = (from: string, to: string): string => outcomeOf(Native.renameAtNoReplace(open, from, open, to));
+    expect([rename('a', 'b'), rename('none', 'b'), rename('none', 'c'), rename('a', 'c')]).toEqual([
+      'EEXIST',
+      'ENOENT',
+      'ENOENT',
+      'ok',
+    ]);
+    expect(fs.readdirSync(directory)).toEqual(['b', 'c']);
+    expect(renaming).toHaveBeenCalledTimes(4);
   });
 
   it('is refused where there is no other way', () => {

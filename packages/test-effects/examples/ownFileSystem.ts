@@ -149,6 +149,25 @@ export const ownFileSystem = (pathOfDirectory: PathOfDirectory): FileSystem => {
         E.bind('target', () => kernelPath(to)),
         E.chain(({ source, target }) => attempt('rename', pathOf(from), () => fs.renameSync(source, target))),
       ),
+    // Node has no call for it in one step.
+    renameNoReplace: (from, to) => async () =>
+      pipe(
+        E.Do,
+        E.bind('source', () => kernelPath(from)),
+        E.bind('target', () => kernelPath(to)),
+        E.chain(({ source, target }) =>
+          attempt('rename', pathOf(from), () => {
+            fs.lstatSync(source);
+            const isTaken = fs.lstatSync(target, { throwIfNoEntry: false }) !== undefined;
+            if (isTaken) return 'taken';
+            fs.renameSync(source, target);
+            return 'renamed';
+          }),
+        ),
+        E.chain((outcome) =>
+          outcome === 'taken' ? E.left(systemError('rename', pathOf(from), 'EEXIST')) : E.right(undefined),
+        ),
+      ),
     unlink: on('remove', (path) => fs.unlinkSync(path)),
     removeDirectory: on('remove', (path) => fs.rmdirSync(path)),
   };

@@ -339,6 +339,8 @@ export const intercept = (capabilities: Capabilities, intervene: (effect: Effect
         resolvedStatus: onFile('stat', false, fileSystem.resolvedStatus),
         createFile: (at, content) => onFile('create', true, (location) => fileSystem.createFile(location, content))(at),
         rename: (from, to) => onFile('rename', true, (location) => fileSystem.rename(location, to))(from),
+        renameNoReplace: (from, to) =>
+          onFile('rename', true, (location) => fileSystem.renameNoReplace(location, to))(from),
         unlink: onFile('unlink', true, fileSystem.unlink),
         removeDirectory: onFile('rmdir', true, fileSystem.removeDirectory),
       },

@@ -47,9 +47,9 @@ const refusalToReplace = (tree: Tree, entry: Entry.Entry, target: Entry.Entry): 
   return Entry.isDirectory(target) && Entry.namesIn(target).length > 0 ? 'ENOTEMPTY' : undefined;
 };
 
-/** `rename(2)`, between two open directories. */
+/** `renameat2(2)`, between two open directories. */
 const renameEntry =
-  (tree: Tree) =>
+  (tree: Tree, { replaces }: { readonly replaces: boolean }) =>
   (from: Entry.Entry, name: B.ByteString, to: Entry.Entry, newName: B.ByteString): Attempt<void> => {
     if (!Entry.sameFileSystem(from, to)) return E.left('EXDEV');
     const found = tree.lookUpBelowMounts(from, name);
@@ -57,6 +57,7 @@ const renameEntry =
     const entry = found.right;
     const target = tree.lookUpBelowMounts(to, newName);
     if (E.isLeft(target) && target.left !== 'ENOENT') return target;
+    if (E.isRight(target) && !replaces) return E.left('EEXIST');
     if (isAtOrBelow(to, entry)) return E.left('EINVAL');
     if (E.isRight(target)) {
       if (isAtOrBelow(from, target.right)) return E.left('ENOTEMPTY');
@@ -170,6 +171,18 @@ export const makeFileSystem = (tree: Tree, clock: Clock): MemoryFileSystem => {
       ),
     );
 
+  const renaming =
+    (how: { readonly replaces: boolean }): FileSystem['rename'] =>
+    (from, to) =>
+      attempt('rename', pathOf(from), () =>
+        pipe(
+          E.Do,
+          E.bind('source', () => directoryOf(from)),
+          E.bind('target', () => directoryOf(to)),
+          E.chain(({ source, target }) => renameEntry(tree, how)(source, from.name, target, to.name)),
+        ),
+      );
+
   const statusOf = (entry: Entry.Entry): Attempt<FileStatus> =>
     E.right({
       kind: Entry.kindOf(entry),
@@ -233,15 +246,8 @@ export const makeFileSystem = (tree: Tree, clock: Clock): MemoryFileSystem => {
           }),
         ),
       ),
-    rename: (from, to) =>
-      attempt('rename', pathOf(from), () =>
-        pipe(
-          E.Do,
-          E.bind('source', () => directoryOf(from)),
-          E.bind('target', () => directoryOf(to)),
-          E.chain(({ source, target }) => renameEntry(tree)(source, from.name, target, to.name)),
-        ),
-      ),
+    rename: renaming({ replaces: true }),
+    renameNoReplace: renaming({ replaces: false }),
     unlink: (at) => atEntry('unlink', at, tree.lookUpBelowMounts, unlinkEntry(tree)),
     removeDirectory: (at) => atEntry('rmdir', at, tree.lookUpBelowMounts, removeDirectoryEntry(tree)),
     entryOf: (directory) => handles.get(directory),

@@ -84,9 +84,9 @@ describe('leftovers', () => {
         ...capabilities,
         fileSystem: {
           ...fileSystem,
-          rename: (from, to) => async () => {
+          renameNoReplace: (from, to) => async () => {
             if (from.name === slow) await clock.sleep(1_000)();
-            return fileSystem.rename(from, to)();
+            return fileSystem.renameNoReplace(from, to)();
           },
         },
       };

@@ -4,7 +4,13 @@ import * as fc from 'fast-check';
 /** One operation, on directories that are open (by their place in the list of them, round and round) and names. */
 export type Operation =
   | { readonly do: 'openPath'; readonly path: string }
-  | { readonly do: 'rename'; readonly in: number; readonly name: string; readonly to: number; readonly toName: string }
+  | {
+      readonly do: 'rename' | 'renameNoReplace';
+      readonly in: number;
+      readonly name: string;
+      readonly to: number;
+      readonly toName: string;
+    }
   | {
       readonly do: 'file' | 'symlink' | 'createFile';
       readonly in: number;
@@ -86,7 +92,15 @@ const one: fc.Arbitrary<Operation> = fc.oneof(
       content: fc.constantFrom('', 'x', '\xff\0\n', 'x'.repeat(70_000)),
     }),
   },
-  { weight: 6, arbitrary: fc.record({ do: fc.constant('rename' as const), ...at, to: place, toName: name }) },
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      do: fc.constantFrom('rename' as const, 'renameNoReplace' as const),
+      ...at,
+      to: place,
+      toName: name,
+    }),
+  },
   { weight: 2, arbitrary: anyRoute.map(({ text }) => ({ do: 'openPath' as const, path: `$BASE/${text}` })) },
   {
     weight: 10,

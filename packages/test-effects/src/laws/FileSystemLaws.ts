@@ -178,10 +178,14 @@ const compare = async (area: FileArea, operations: ReadonlyArray<Operation>): Pr
         return onBoth((files, side) => files.unlink(at(side)), nothing);
       case 'removeDirectory':
         return onBoth((files, side) => files.removeDirectory(at(side)), nothing);
-      case 'rename': {
+      case 'rename':
+      case 'renameNoReplace': {
         const there = handles[operation.to % handles.length] ?? handle;
         const toName = B.fromBytes(Buffer.from(operation.toName, 'latin1'));
-        return onBoth((files, side) => files.rename(at(side), { directory: there[side], name: toName }), nothing);
+        return onBoth(
+          (files, side) => files[operation.do](at(side), { directory: there[side], name: toName }),
+          nothing,
+        );
       }
     }
   };
