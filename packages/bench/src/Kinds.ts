@@ -113,8 +113,8 @@ const bytes = Buffer.allocUnsafe(4096);
 
 const readWhole = (directory: number, name: string): void => {
   const descriptor = open(directory, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
-  of('fstat', Native.fstat(descriptor));
-  while (of('read', Native.read(descriptor, bytes)) > 0);
+  const { sizeBytes } = of('fstat', Native.fstat(descriptor));
+  while (![0, sizeBytes].includes(of('read', Native.read(descriptor, bytes))));
   Native.close(descriptor);
 };
 

@@ -131,11 +131,12 @@ export const traverse =
           oneEnded = resolve;
         });
     };
-    for (const [index, item] of items.entries()) {
+    let index = 0;
+    for (const item of items) {
       await (breathe() ?? anInstant);
       if (underWay >= Math.max(1, limit)) await untilNoMoreThan(Math.max(1, limit) - 1);
       if (defect !== undefined) break;
-      start(index, item);
+      start(index++, item);
     }
     await untilNoMoreThan(0);
     await defect;

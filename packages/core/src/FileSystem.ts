@@ -9,6 +9,7 @@ import type { Task } from 'fp-ts/lib/Task.js';
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
 import * as t from 'io-ts';
 import * as B from './ByteString.js';
+import * as Layout from './Layout.js';
 
 export const FileKind = t.keyof(
   { directory: null, file: null, symlink: null, fifo: null, socket: null, device: null },
@@ -109,8 +110,7 @@ export interface FileSystem {
 }
 
 /** The path of an entry, for messages and for comparison with the mount table. */
-export const pathOf = ({ directory, name }: Location): B.ByteString =>
-  B.concat(directory.path, B.fromText(directory.path.endsWith('/') ? '' : '/'), name);
+export const pathOf = ({ directory, name }: Location): B.ByteString => Layout.below(directory.path, name);
 
 /** An error that the kernel gave. */
 export const systemError = (operation: string, path: B.ByteString, code: string): FileError => ({

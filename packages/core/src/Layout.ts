@@ -20,7 +20,7 @@ const slash = B.fromText('/');
 
 /** Names below a path. */
 export const below = (path: B.ByteString, ...names: ReadonlyArray<B.ByteString>): B.ByteString =>
-  names.reduce((parent, name) => B.concat(parent, parent.endsWith('/') ? B.empty : slash, name), path);
+  B.fromLatin1(names.reduce<string>((parent, name) => (parent.endsWith('/') ? parent : `${parent}/`) + name, path));
 
 /** Cleans a path without looking at the disk: no doubled slashes, no `.`, no `..` after a name, as Go's `path.Clean`. */
 export const clean = (path: B.ByteString): B.ByteString => {

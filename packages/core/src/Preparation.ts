@@ -108,7 +108,9 @@ const prepareBundle =
     const { capabilities, settings } = inquirer;
     const { policy } = settings;
     const open = nothingOpen();
-    const settled = await settleWithPatience({ ...inquirer, probing: mandate.probing(evidence) })(evidence, open)();
+    const probing = mandate.probing(evidence);
+    const asking = probing === inquirer.probing ? inquirer : { ...inquirer, probing };
+    const settled = await settleWithPatience(asking)(evidence, open)();
     const decided = { ...settled, steps: stepsOf(policy)(settled.evidence)(settled.verdict) };
     const allowed = await mandate.allow(capabilities.fileSystem)(decided)();
     const { _tag } = allowed.plan.verdict;

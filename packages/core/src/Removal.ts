@@ -176,7 +176,7 @@ export const deleteAtomically =
   (files: FileSystem, check: Check = anything, removeAll: Remove = removeRecursively) =>
   (at: Location): TE.TaskEither<FileError, void> =>
   async () => {
-    const aside: Location = { directory: at.directory, name: B.concat(B.fromText('.'), at.name) };
+    const aside: Location = { directory: at.directory, name: B.fromLatin1(`.${at.name}`) };
     const allowed = await check(at)();
     if (E.isLeft(allowed)) return allowed;
     const renamed = await rename(files)(at, aside)();

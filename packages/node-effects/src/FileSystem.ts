@@ -59,10 +59,18 @@ class OpenDirectory implements Directory {
   public held = 0;
 
   constructor(
-    readonly path: B.ByteString,
+    private readonly at: Location | B.ByteString,
     public descriptor: number | undefined,
-    readonly isOpenedByPath: boolean,
   ) {}
+
+  get isOpenedByPath(): boolean {
+    return typeof this.at === 'string';
+  }
+
+  /** Made when somebody asks: most are opened and closed without a word. */
+  get path(): B.ByteString {
+    return typeof this.at === 'string' ? this.at : pathOf(this.at);
+  }
 }
 
 let openCount = 0;
@@ -171,9 +179,9 @@ const statusOf = (status: Statx): FileStatus => ({
 const asStatus = (status: E.Either<string, Statx>): E.Either<string, FileStatus> =>
   E.isLeft(status) ? status : E.right(statusOf(status.right));
 
-const opened = (path: B.ByteString, descriptor: number, isOpenedByPath: boolean): Directory => {
+const opened = (at: Location | B.ByteString, descriptor: number): Directory => {
   openCount++;
-  return new OpenDirectory(path, descriptor, isOpenedByPath);
+  return new OpenDirectory(at, descriptor);
 };
 
 const directoryFlags = O_RDONLY | O_DIRECTORY | O_NONBLOCK;
@@ -256,15 +264,23 @@ const list =
 /** What is read before it is copied: nothing is awaited in between. */
 let buffer = Buffer.allocUnsafe(64 * 1024 + 1);
 
-/** Reads at most `maxBytes`, and one more to notice a file that is longer, or grows: undefined for that. */
-const readUpTo = (descriptor: number, maxBytes: number): E.Either<string, B.ByteString | undefined> => {
+/**
+ * Reads at most `maxBytes`, and one more to notice a file that is longer, or grows: undefined for that. A read that
+ * asked for more than it got, and has got all that the file is said to hold, has come to its end.
+ */
+const readUpTo = (
+  descriptor: number,
+  sizeBytes: number,
+  maxBytes: number,
+): E.Either<string, B.ByteString | undefined> => {
   if (buffer.length <= maxBytes) buffer = Buffer.allocUnsafe(maxBytes + 1);
   let length = 0;
   while (length <= maxBytes) {
     const came = read(descriptor, buffer.subarray(length, maxBytes + 1));
     if (E.isLeft(came)) return came;
-    if (came.right === 0) return E.right(B.fromLatin1(buffer.toString('latin1', 0, length)));
     length += came.right;
+    const isAll = length === sizeBytes && sizeBytes <= maxBytes;
+    if (came.right === 0 || isAll) return E.right(B.fromLatin1(buffer.toString('latin1', 0, length)));
   }
   return E.right(undefined);
 };
@@ -275,7 +291,7 @@ const readOpened = (descriptor: number, at: Location, maxBytes: number): E.Eithe
   const kind = kindOf(status.right);
   if (kind !== 'file') return E.left({ _tag: 'NotRegularFile', path: pathOf(at), kind });
   if (status.right.sizeBytes > maxBytes) return E.left({ _tag: 'TooLarge', path: pathOf(at), maxBytes });
-  const content = readUpTo(descriptor, maxBytes);
+  const content = readUpTo(descriptor, status.right.sizeBytes, maxBytes);
   if (E.isLeft(content)) return E.left(systemError('read', pathOf(at), content.left));
   return content.right === undefined
     ? E.left({ _tag: 'TooLarge', path: pathOf(at), maxBytes })
@@ -336,11 +352,11 @@ export const linuxFileSystem: FileSystem = {
     const descriptor = path.includes('\0') ? E.left('EINVAL') : openAt(AT_FDCWD, kernelName(path), directoryFlags);
     return E.isLeft(descriptor)
       ? E.left(systemError('open', path, descriptor.left))
-      : E.right(opened(path, descriptor.right, true));
+      : E.right(opened(path, descriptor.right));
   },
   openDirectory: (at) => async () => {
     const descriptor = callOn('open', at, (directory, name) => openAt(directory, name, directoryFlags | O_NOFOLLOW));
-    return E.isLeft(descriptor) ? descriptor : E.right(opened(pathOf(at), descriptor.right, false));
+    return E.isLeft(descriptor) ? descriptor : E.right(opened(at, descriptor.right));
   },
   close: (directory) => async () => {
     if (!(directory instanceof OpenDirectory) || directory.descriptor === undefined) return;

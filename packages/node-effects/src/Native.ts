@@ -127,7 +127,8 @@ const statxWords = new Uint32Array(64);
 const wordAt = (index: number): number => statxWords[index] ?? 0;
 
 const longAt = (index: number): string => {
-  const [low, high] = [wordAt(index), wordAt(index + 1)];
+  const low = wordAt(index);
+  const high = wordAt(index + 1);
   return high < 2 ** 21 ? String(high * 2 ** 32 + low) : String((BigInt(high) << 32n) | BigInt(low));
 };
 
@@ -144,7 +145,8 @@ let lastDevice = { major: -1, minor: -1, text: '' };
 
 /** Most files are on the device that the one before was on. */
 const deviceAt = (): string => {
-  const [major, minor] = [wordAt(field.deviceMajor), wordAt(field.deviceMinor)];
+  const major = wordAt(field.deviceMajor);
+  const minor = wordAt(field.deviceMinor);
   if (lastDevice.major !== major || lastDevice.minor !== minor)
     lastDevice = { major, minor, text: deviceOf(major, minor) };
   return lastDevice.text;

@@ -3,9 +3,10 @@ import * as fs from 'node:fs';
 import * as net from 'node:net';
 import * as path from 'node:path';
 import * as B from '@shim-recovery/core/ByteString';
-import type { Directory, Location } from '@shim-recovery/core/FileSystem';
+import { codeOf, type Directory, type Location } from '@shim-recovery/core/FileSystem';
 import * as Removal from '@shim-recovery/core/Removal';
 import * as fc from 'fast-check';
+import * as E from 'fp-ts/lib/Either.js';
 import { afterEach, describe, expect, it } from 'vitest';
 import { checkMachine, linuxFileSystem as files, openDirectories } from '../src/FileSystem.js';
 import { mkfifo } from '../src/Native.js';
@@ -70,6 +71,14 @@ describe('a small file', () => {
     expect(performance.now() - startedMs).toBeLessThan(1_000);
     return problem(outcome);
   };
+
+  it('is read to its end, whatever size it is said to have, and however little comes at once', async () => {
+    const read = (name: string) =>
+      withOpen('/proc', (open) => files.readSmallFile(at(open, name), limit)()).then(
+        E.matchW(codeOf, (content) => content === fs.readFileSync(`/proc/${name}`, 'latin1')),
+      );
+    expect([await read('cpuinfo'), await read('kallsyms')]).toEqual([true, 'TooLarge']);
+  });
 
   it('is read whole, up to the limit', async () => {
     expect(await reading((file) => fs.writeFileSync(file, Buffer.alloc(limit)))).toBe('ok');

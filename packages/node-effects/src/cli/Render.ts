@@ -42,7 +42,7 @@ export const verdictStyle = (style: Style, verdict: VerdictName): ((text: string
 
 /** A step with what it acts on and what came of it. */
 export const showStep = ({ step, target, detail }: StepReport): string =>
-  [step, ...(target === undefined ? [] : [target]), ...(detail === undefined ? [] : [`(${detail})`])].join(' ');
+  step + (target === undefined ? '' : ` ${target}`) + (detail === undefined ? '' : ` (${detail})`);
 
 /** What went as it should on one line; what did not on a line of its own. */
 const stepLines = (style: Style, steps: ReadonlyArray<StepReport>): ReadonlyArray<string> => {

@@ -5,7 +5,6 @@
  * The peer is not trusted. Nothing it sends, or fails to send, prolongs a call; frames that answer no pending call are
  * dropped; a flood of them is read at a walking pace, so that neither memory nor the event loop suffers.
  */
-import type * as B from '@shim-recovery/core/ByteString';
 import { answered, type ShimError } from '@shim-recovery/core/ShimConnector';
 import * as E from 'fp-ts/lib/Either.js';
 import { pipe } from 'fp-ts/lib/function.js';
@@ -14,26 +13,10 @@ import type { Task } from 'fp-ts/lib/Task.js';
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
 import { longestTimerMs } from '../Clock.js';
 import { connectionOver } from '../Connection.js';
-import { decode, encode, showMalformedMessage } from '../protobuf/Message.js';
-import { Request, Response } from '../protobuf/TtrpcMessages.js';
-import {
-  encodeFrame,
-  type Frame,
-  type FrameEvent,
-  FrameType,
-  headerBytes,
-  makeFrameDecoder,
-  maxPayloadBytes,
-} from './Frame.js';
-
-export interface UnaryCall {
-  readonly service: string;
-  readonly method: string;
-  readonly payload: Uint8Array;
-  readonly namespace: B.ByteString;
-  /** Counted from the start of the call to the whole of its answer. */
-  readonly timeoutMs: number;
-}
+import { decode, showMalformedMessage } from '../protobuf/Message.js';
+import { Response } from '../protobuf/TtrpcMessages.js';
+import { encodeFrame, type FrameEvent, FrameType, headerBytes, makeFrameDecoder, maxPayloadBytes } from './Frame.js';
+import { requestFrame, type UnaryCall } from './RequestFrame.js';
 
 export interface TtrpcClient {
   /**
@@ -47,7 +30,6 @@ export interface TtrpcClient {
   readonly disconnected: Task<void>;
 }
 
-const namespaceKey = 'containerd-namespace-ttrpc';
 const resourceExhausted = 8;
 
 const lastStreamId = 0xffff_ffff;
@@ -81,21 +63,6 @@ const streamIdOf = (event: FrameEvent): number => (event._tag === 'Oversized' ? 
 
 const sizeBytesOf = (event: FrameEvent): number =>
   headerBytes + (event._tag === 'Oversized' ? event.lengthBytes : event.frame.payload.length);
-
-const nanosOf = (timeoutMs: number): bigint => BigInt(Math.max(0, Math.round(timeoutMs * 1_000_000)));
-
-const requestFrame = (streamId: number, call: UnaryCall, timeoutMs: number): Frame => ({
-  streamId,
-  type: FrameType.request,
-  flags: 0,
-  payload: encode(Request)({
-    service: call.service,
-    method: call.method,
-    payload: call.payload,
-    timeoutNanos: nanosOf(timeoutMs),
-    metadata: [{ key: namespaceKey, value: call.namespace }],
-  }),
-});
 
 /** Takes over a connected socket, which does not block. Left: the errno why it cannot be read; it is closed then. */
 export const clientOver = (socket: number): E.Either<string, TtrpcClient> => {
@@ -151,7 +118,7 @@ export const clientOver = (socket: number): E.Either<string, TtrpcClient> => {
       new Promise((resolve) => {
         const timeoutMs = Math.min(unary.timeoutMs, longestTimerMs);
         const streamId = nextStreamId;
-        const frame = requestFrame(streamId, unary, timeoutMs);
+        const frame = requestFrame(streamId, { ...unary, timeoutMs });
         if (hasEnded) return resolve(E.left(closed));
         if (streamId > lastStreamId) return resolve(E.left(protocolError('no stream ids are left')));
         if (frame.payload.length > maxPayloadBytes)

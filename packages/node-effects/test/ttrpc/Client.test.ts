@@ -8,7 +8,8 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { connectTo } from '../../src/Native.js';
 import { encode } from '../../src/protobuf/Message.js';
 import { Response } from '../../src/protobuf/TtrpcMessages.js';
-import { clientOver, type TtrpcClient, type UnaryCall } from '../../src/ttrpc/Client.js';
+import { clientOver, type TtrpcClient } from '../../src/ttrpc/Client.js';
+import type { UnaryCall } from '../../src/ttrpc/RequestFrame.js';
 import { right } from '../temporary.js';
 import { answer, failed, frame, type RawBehaviour, type RawShim, rawShim, type ReceivedRequest } from './rawShim.js';
 
