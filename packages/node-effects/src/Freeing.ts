@@ -45,6 +45,11 @@ const heldLimitOf = (descriptors: number): number => (descriptors < 4_096 ? 0 : 
 let heldLimit: number | undefined;
 let callsUnderWay = 0;
 let isScheduled = false;
+/** Threads are few, and others use them, too: a file system that does not answer, asked by one of those, keeps them all. */
+let areThreadsStuck = false;
+
+/** How long anybody waits for what threads are to free, in milliseconds. It is a matter of a few. */
+const mostFreeingMs = 1_000;
 
 /** How many were held so far, and how many of them let go of. */
 const count = { held: 0, freed: 0 };
@@ -61,11 +66,20 @@ export const heldSoFar = (): number => count.held;
 /** How many are held at this moment. */
 export const heldNow = (): number => count.held - count.freed;
 
-/** Completes when as many were let go of as were held by now. */
+/** Completes when as many were let go of as were held by now, or when threads do not get on with it. */
 export const allFreed = (): Promise<void> =>
-  new Promise((tell) => {
-    if (heldNow() === 0) return tell();
-    waiters = [...waiters, { freed: count.held, tell }];
+  new Promise((resolve) => {
+    if (heldNow() === 0 || areThreadsStuck) return resolve();
+    const giveUp = setTimeout(() => {
+      areThreadsStuck = true;
+      waiters = waiters.filter(({ tell }) => tell !== told);
+      resolve();
+    }, mostFreeingMs);
+    const told = (): void => {
+      clearTimeout(giveUp);
+      resolve();
+    };
+    waiters = [...waiters, { freed: count.held, tell: told }];
     letGo();
   });
 
@@ -100,6 +114,7 @@ const letGo = (): void => {
     void closeRange(run.first, run.last).then((closed) => {
       if (E.isLeft(closed)) closeEach(run.first, run.last);
       callsUnderWay--;
+      areThreadsStuck = false;
       count.freed += run.last - run.first + 1;
       tellWaiters();
       schedule();
@@ -131,7 +146,7 @@ const keep = (descriptor: number): void => {
 const removeHolding =
   (remove: RemoveName): RemoveName =>
   (directory, name) => {
-    if (heldNow() >= (heldLimit ??= heldLimitOf(mostDescriptors()))) return remove(directory, name);
+    if (areThreadsStuck || heldNow() >= (heldLimit ??= heldLimitOf(mostDescriptors()))) return remove(directory, name);
     const held = holdWithinMount(directory, name);
     if (E.isLeft(held)) return remove(directory, name);
     const removed = remove(directory, name);

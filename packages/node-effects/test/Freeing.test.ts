@@ -12,7 +12,7 @@ import { linuxFileSystem } from '../src/FileSystem.js';
 import { allFreed, freesSlowly, heldNow, removeDirectoryHolding, unlinkHolding } from '../src/Freeing.js';
 import { linuxMounts } from '../src/Mounts.js';
 import * as Native from '../src/Native.js';
-import { isRoot, problem, right, temporaryDirectory, withOpen } from './temporary.js';
+import { eventually, isRoot, problem, right, temporaryDirectory, withOpen } from './temporary.js';
 
 const base = temporaryDirectory();
 
@@ -110,6 +110,37 @@ describe('what is removed and held', () => {
     const open = fs.readdirSync('/proc/self/fd').map((descriptor) => `/proc/self/fd/${descriptor}`);
     const full = path.join(base.path(), 'full', '0');
     expect(open.filter((link) => E.toUnion(E.tryCatch(() => fs.readlinkSync(link), String)) === full)).toEqual([]);
+  });
+
+  it('is waited for a second, no longer, and nothing more is held, while threads are kept by something else', async () => {
+    const parent = directoriesIn('stuck', 3);
+    let goOn = (): void => undefined;
+    const others = new Promise<void>((resolve) => {
+      goOn = resolve;
+    });
+    const { syscallInThread } = native();
+    const closing = vi.spyOn(native(), 'syscallInThread').mockImplementation(async (...call) => {
+      await others;
+      return syscallInThread(...call);
+    });
+    onTestFinished(() => closing.mockRestore());
+    right(removeDirectoryHolding(parent, '0'));
+    const startedMs = performance.now();
+    await Promise.all([allFreed(), allFreed()]);
+    const tookMs = performance.now() - startedMs;
+    expect(tookMs).toBeGreaterThan(900);
+    expect(tookMs).toBeLessThan(1_500);
+    right(removeDirectoryHolding(parent, '1'));
+    expect(heldNow()).toBe(1);
+    await allFreed();
+    expect(performance.now() - startedMs - tookMs).toBeLessThan(500);
+    goOn();
+    await eventually('threads to get on with it', () => heldNow() === 0);
+    right(removeDirectoryHolding(parent, '2'));
+    expect(heldNow()).toBe(1);
+    await allFreed();
+    expect(heldNow()).toBe(0);
+    expect(fs.readdirSync(`/proc/self/fd/${parent}`)).toEqual([]);
   });
 
   it('is closed, and nothing else, whatever is opened and closed in between', async () => {
