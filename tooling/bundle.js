@@ -121,6 +121,8 @@ put('LICENSES.txt', [...licences.values()].join('\n----\n\n'));
 const { status } = spawnSync(process.execPath, [join(directory, 'keep.cjs')], {
   stdio: ['ignore', 'ignore', 'inherit'],
   timeout: 60_000,
+  // Asked to end, it would finish what is under way first.
+  killSignal: 'SIGKILL',
 });
 if (status !== 0) process.stderr.write('bundle: the command could not be tried, and starts slower than it might\n');
 

@@ -34,9 +34,11 @@ export const rename =
   (from: Location, to: Location): TE.TaskEither<FileError, void> =>
   async () => {
     const moved = await files.renameNoReplace(from, to)();
-    if (E.isRight(moved) || codeOf(moved.left) !== 'EEXIST') return moved;
+    // A file system that is mounted read-only says so before anything is looked up; the reference looks first.
+    if (E.isRight(moved) || !['EEXIST', 'EROFS'].includes(codeOf(moved.left))) return moved;
     const target = await files.status(to)();
-    if (E.isRight(target) && target.right.kind === 'directory') {
+    if (E.isLeft(target)) return files.renameNoReplace(from, to)();
+    if (target.right.kind === 'directory') {
       const source = await files.status(from)();
       if (E.isLeft(source)) return source;
       const same = source.right.inode === target.right.inode && source.right.device === target.right.device;

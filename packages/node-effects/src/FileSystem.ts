@@ -279,8 +279,7 @@ const readUpTo = (
     const came = read(descriptor, buffer.subarray(length, maxBytes + 1));
     if (E.isLeft(came)) return came;
     length += came.right;
-    const isAll = length === sizeBytes && sizeBytes <= maxBytes;
-    if (came.right === 0 || isAll) return E.right(B.fromLatin1(buffer.toString('latin1', 0, length)));
+    if (came.right === 0 || length === sizeBytes) return E.right(B.fromLatin1(buffer.toString('latin1', 0, length)));
   }
   return E.right(undefined);
 };

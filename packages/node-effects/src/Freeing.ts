@@ -71,7 +71,7 @@ export const allFreed = (): Promise<void> =>
   new Promise((resolve) => {
     if (heldNow() === 0 || areThreadsStuck) return resolve();
     const giveUp = setTimeout(() => {
-      areThreadsStuck = true;
+      areThreadsStuck = heldNow() > 0;
       waiters = waiters.filter(({ tell }) => tell !== told);
       resolve();
     }, mostFreeingMs);

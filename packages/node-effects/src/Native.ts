@@ -253,8 +253,8 @@ export const renameAt = (from: number, name: KernelName, to: number, newName: Ke
 
 const RENAME_NOREPLACE = 1;
 
-/** Where a machine or a file system lacks a call or a flag; which `EINVAL` may be, and may not be. */
-const lacking = ['EINVAL', 'ENOSYS', 'EOPNOTSUPP'];
+/** Where a machine or a file system lacks a call or a flag, or calls are filtered; the first two may mean something else, too. */
+const lacking = ['EINVAL', 'EPERM', 'ENOSYS', 'EOPNOTSUPP'];
 
 /**
  * `renameat2(2)`, replacing nothing: `EEXIST`. Where the file system cannot do that (NFS, some of FUSE), or the machine, it is
@@ -272,7 +272,9 @@ export const renameAtNoReplace = (
   if (!lacking.includes(code)) return E.left(code);
   const source = lstatAt(from, name);
   if (E.isLeft(source)) return source;
-  return E.isRight(lstatAt(to, newName)) ? E.left('EEXIST') : renameAt(from, name, to, newName);
+  const target = lstatAt(to, newName);
+  if (E.isRight(target)) return E.left('EEXIST');
+  return target.left === 'ENOENT' ? renameAt(from, name, to, newName) : target;
 };
 
 /** `unlinkat(2)`: removes anything but a directory. */

@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import * as fs from 'node:fs';
+import * as os from 'node:os';
 import * as path from 'node:path';
 import * as E from 'fp-ts/lib/Either.js';
 import koffi from 'koffi';
@@ -53,15 +54,25 @@ describe('a C library that lacks a function', () => {
     expect(asked).toEqual(['getdents64', 'getdents']);
   });
 
-  it('has a rename that replaces nothing all the same', () => {
-    const directory = path.join(base.path(), 'renamed');
+  it.each([
+    { what: 'no such function', lacks: () => functionIn(without('renameat2'))('renameat2') },
+    { what: 'no such call', lacks: () => functionIn(without('renameat2', 'syscall'))('renameat2') },
+    ...(['EINVAL', 'EPERM', 'ENOSYS', 'EOPNOTSUPP'] as const).map((code) => ({
+      what: `only ${code}`,
+      lacks: () => () => {
+        vi.spyOn(native(), 'errno').mockReturnValueOnce(os.constants.errno[code]);
+        return -1;
+      },
+    })),
+  ])('has a rename that replaces nothing all the same: $what', ({ what, lacks: way }) => {
+    const directory = path.join(base.path(), what);
     fs.mkdirSync(path.join(directory, 'a'), { recursive: true });
     fs.mkdirSync(path.join(directory, 'b'));
     const open = right(Native.openAt(Native.AT_FDCWD, directory, fs.constants.O_RDONLY));
-    const lacks = functionIn(without('renameat2', 'syscall'))('renameat2');
+    const lacks = way();
     const renaming = vi.spyOn(native(), 'renameat2').mockImplementation((...args) => Number(lacks(...args)));
     onTestFinished(() => {
-      renaming.mockRestore();
+      vi.restoreAllMocks();
       Native.close(open);
     });
     const outcomeOf = E.match(String, () => 'ok');

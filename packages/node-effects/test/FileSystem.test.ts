@@ -7,7 +7,7 @@ import { codeOf, type Directory, type Location } from '@shim-recovery/core/FileS
 import * as Removal from '@shim-recovery/core/Removal';
 import * as fc from 'fast-check';
 import * as E from 'fp-ts/lib/Either.js';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, onTestFinished } from 'vitest';
 import { checkMachine, linuxFileSystem as files, openDirectories } from '../src/FileSystem.js';
 import { mkfifo } from '../src/Native.js';
 import { isRoot, problem, right, temporaryDirectory, withOpen } from './temporary.js';
@@ -62,6 +62,20 @@ describe('names', () => {
   });
 });
 
+describe('a rename as the reference does it, where nothing may be written', () => {
+  it('looks first, and says what stands in its way', async (context) => {
+    if (!isRoot) return context.skip('needs root, for mounts');
+    const directory = fresh();
+    execFileSync('mount', ['-t', 'tmpfs', 'tmpfs', directory]);
+    onTestFinished(() => void execFileSync('umount', [directory]));
+    for (const name of ['a', 'b', '.b', '.c']) fs.mkdirSync(path.join(directory, name));
+    execFileSync('mount', ['-o', 'remount,ro', directory]);
+    const move = (name: string): Promise<string> =>
+      withOpen(directory, (open) => Removal.rename(files)(at(open, name), at(open, `.${name}`))()).then(problem);
+    expect([await move('a'), await move('b'), await move('c')]).toEqual(['EROFS', 'EEXIST', 'ENOENT']);
+  });
+});
+
 describe('a small file', () => {
   const reading = async (prepare: (file: string) => void): Promise<string> => {
     const directory = fresh();
@@ -73,11 +87,14 @@ describe('a small file', () => {
   };
 
   it('is read to its end, whatever size it is said to have, and however little comes at once', async () => {
-    const read = (name: string) =>
-      withOpen('/proc', (open) => files.readSmallFile(at(open, name), limit)()).then(
-        E.matchW(codeOf, (content) => content === fs.readFileSync(`/proc/${name}`, 'latin1')),
+    const read = (directory: string, name: string) =>
+      withOpen(directory, (open) => files.readSmallFile(at(open, name), limit)()).then(
+        E.matchW(codeOf, (content) => content === fs.readFileSync(path.join(directory, name), 'latin1')),
       );
-    expect([await read('cpuinfo'), await read('kallsyms')]).toEqual([true, 'TooLarge']);
+    // Said to be empty, to be larger than it is, and to be empty again.
+    expect(await read('/proc', 'filesystems')).toBe(true);
+    expect(await read('/sys/devices/system/cpu', 'possible')).toBe(true);
+    expect(await read('/proc', 'kallsyms')).toBe('TooLarge');
   });
 
   it('is read whole, up to the limit', async () => {

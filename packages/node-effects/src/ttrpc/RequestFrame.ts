@@ -1,6 +1,6 @@
 /**
- * A call as it goes over the wire (SPEC 16.1). All of it but the payload is the same for every task of a namespace, and is
- * encoded once: in a protobuf message, the fields of one part followed by those of another are the fields of both.
+ * A call as it goes over the wire (SPEC 16.1). All of it but the payload is the same for every task of a namespace that is asked the same, and
+ * is encoded once: in a protobuf message, the fields of one part followed by those of another are the fields of both.
  */
 import type * as B from '@shim-recovery/core/ByteString';
 import { bytes, encode, type Message } from '../protobuf/Message.js';
