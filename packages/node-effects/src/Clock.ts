@@ -31,7 +31,8 @@ export const systemClock: Clock = {
   // Timers come before everything else: after a long turn answers may be here already. Whoever is told of one, is told at the
   // end of this turn (`Readiness.ts`); so this goes on after the next.
   sleep: (ms) => () => new Promise((resolve) => setTimeout(() => setImmediate(() => setImmediate(resolve)), ms)),
-  // By the quickest clock, which is asked before nearly everything that is done; where it was set meanwhile, a turn ends sooner, or up to so much later.
+  // By the quickest clock, as it is asked before nearly everything that is done. Where that was set meanwhile, a turn ends sooner,
+  // or up to so much later.
   breathe: () => {
     const nowMs = Date.now();
     return nowMs >= turnBeganMs + turnMs || nowMs < turnBeganMs ? endTurn() : undefined;

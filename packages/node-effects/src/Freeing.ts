@@ -139,14 +139,17 @@ const keep = (descriptor: number): void => {
   else schedule();
 };
 
+/** Whether one more may be held. */
+const isRoom = (): boolean => !areThreadsStuck && heldNow() < (heldLimit ??= heldLimitOf(mostDescriptors()));
+
 /**
- * Removes a name, and holds what it was the name of, unless too many are held, or it is a mount point: then it is freed here and
- * now, if it was removed.
+ * Removes a name, and holds what it was the name of, unless too many are held, or it is not to be held, or a mount point: then it
+ * is freed here and now, if it was removed.
  */
 const removeHolding =
-  (remove: RemoveName): RemoveName =>
+  (remove: RemoveName, isToBeHeld: (directory: number, name: KernelName) => boolean): RemoveName =>
   (directory, name) => {
-    if (areThreadsStuck || heldNow() >= (heldLimit ??= heldLimitOf(mostDescriptors()))) return remove(directory, name);
+    if (!isRoom() || !isToBeHeld(directory, name)) return remove(directory, name);
     const held = holdWithinMount(directory, name);
     if (E.isLeft(held)) return remove(directory, name);
     const removed = remove(directory, name);
@@ -156,9 +159,7 @@ const removeHolding =
   };
 
 /** Removes an empty directory. */
-export const removeDirectoryHolding = removeHolding(removeDirectoryAt);
-
-const unlinkSmallHolding = removeHolding(unlinkAt);
+export const removeDirectoryHolding = removeHolding(removeDirectoryAt, () => true);
 
 /** What frees a large file keeps whoever removes the directory above it waiting, and the processor busy. */
 const smallBytes = 64 * 1024;
@@ -169,5 +170,4 @@ const isSmall = (directory: number, name: KernelName): boolean => {
 };
 
 /** Removes anything but a directory. A symlink may have a block, too. */
-export const unlinkHolding: RemoveName = (directory, name) =>
-  (isSmall(directory, name) ? unlinkSmallHolding : unlinkAt)(directory, name);
+export const unlinkHolding = removeHolding(unlinkAt, isSmall);

@@ -91,6 +91,20 @@ export const ownFileSystem = (pathOfDirectory: PathOfDirectory): FileSystem => {
     return E.right(B.fromBytes(fs.readFileSync(descriptor)));
   };
 
+  const renameNow = (path: B.ByteString, source: Buffer, target: Buffer): Attempt<void> =>
+    attempt('rename', path, () => fs.renameSync(source, target));
+
+  const renaming =
+    (rename: typeof renameNow): FileSystem['rename'] =>
+    (from, to) =>
+    async () =>
+      pipe(
+        E.Do,
+        E.bind('source', () => kernelPath(from)),
+        E.bind('target', () => kernelPath(to)),
+        E.chain(({ source, target }) => rename(pathOf(from), source, target)),
+      );
+
   return {
     openPath: (path) => async () => open(Buffer.from(B.toBytes(path)), path, 0),
     openDirectory: (at) => async () =>
@@ -142,32 +156,21 @@ export const ownFileSystem = (pathOfDirectory: PathOfDirectory): FileSystem => {
       fs.closeSync(opened.right);
       return written;
     },
-    rename: (from, to) => async () =>
-      pipe(
-        E.Do,
-        E.bind('source', () => kernelPath(from)),
-        E.bind('target', () => kernelPath(to)),
-        E.chain(({ source, target }) => attempt('rename', pathOf(from), () => fs.renameSync(source, target))),
-      ),
+    rename: renaming(renameNow),
     // Node has no call for it in one step.
-    renameNoReplace: (from, to) => async () =>
+    renameNoReplace: renaming((path, source, target) =>
       pipe(
-        E.Do,
-        E.bind('source', () => kernelPath(from)),
-        E.bind('target', () => kernelPath(to)),
-        E.chain(({ source, target }) =>
-          attempt('rename', pathOf(from), () => {
-            fs.lstatSync(source);
-            const isTaken = fs.lstatSync(target, { throwIfNoEntry: false }) !== undefined;
-            if (isTaken) return 'taken';
-            fs.renameSync(source, target);
-            return 'renamed';
-          }),
+        attempt('rename', path, () => {
+          fs.lstatSync(source);
+          return fs.lstatSync(target, { throwIfNoEntry: false }) !== undefined;
+        }),
+        E.filterOrElse(
+          (isTaken) => !isTaken,
+          () => systemError('rename', path, 'EEXIST'),
         ),
-        E.chain((outcome) =>
-          outcome === 'taken' ? E.left(systemError('rename', pathOf(from), 'EEXIST')) : E.right(undefined),
-        ),
+        E.chain(() => renameNow(path, source, target)),
       ),
+    ),
     unlink: on('remove', (path) => fs.unlinkSync(path)),
     removeDirectory: on('remove', (path) => fs.rmdirSync(path)),
   };

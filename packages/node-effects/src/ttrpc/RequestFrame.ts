@@ -1,9 +1,10 @@
 /**
- * A call as it goes over the wire (SPEC 16.1). All of it but the payload is the same for every task of a namespace that is asked the same, and
- * is encoded once: in a protobuf message, the fields of one part followed by those of another are the fields of both.
+ * A call as it goes over the wire (SPEC 16.1). All of it but the payload is the same for every task of a namespace that is asked
+ * the same, and is encoded once: in a protobuf message, the fields of one part followed by those of another are the fields of
+ * both.
  */
 import type * as B from '@shim-recovery/core/ByteString';
-import { bytes, encode, type Message } from '../protobuf/Message.js';
+import { encode } from '../protobuf/Message.js';
 import { Request } from '../protobuf/TtrpcMessages.js';
 import { type Frame, FrameType } from './Frame.js';
 
@@ -20,18 +21,8 @@ const namespaceKey = 'containerd-namespace-ttrpc';
 
 const nanosOf = (timeoutMs: number): bigint => BigInt(Math.max(0, Math.round(timeoutMs * 1_000_000)));
 
-/** The third field of a request, between the others. */
-const Payload: Message<Uint8Array> = {
-  name: 'Payload',
-  empty: () => new Uint8Array(),
-  fields: [
-    bytes(
-      3,
-      (payload) => payload,
-      (_, payload) => payload,
-    ),
-  ],
-};
+/** Some fields of a request; the others hold their default, and are left out. */
+const partOf = (fields: Partial<Request>): Uint8Array => encode(Request)({ ...Request.empty(), ...fields });
 
 /** What comes before the payload, and what after it. */
 interface Envelope {
@@ -40,12 +31,8 @@ interface Envelope {
 }
 
 const makeEnvelope = ({ service, method, namespace, timeoutMs }: UnaryCall): Envelope => ({
-  before: encode(Request)({ ...Request.empty(), service, method }),
-  after: encode(Request)({
-    ...Request.empty(),
-    timeoutNanos: nanosOf(timeoutMs),
-    metadata: [{ key: namespaceKey, value: namespace }],
-  }),
+  before: partOf({ service, method }),
+  after: partOf({ timeoutNanos: nanosOf(timeoutMs), metadata: [{ key: namespaceKey, value: namespace }] }),
 });
 
 /** More than a run has of methods and namespaces; whoever has many more begins anew. */
@@ -69,6 +56,6 @@ export const requestFrame = (streamId: number, call: UnaryCall): Frame => {
     streamId,
     type: FrameType.request,
     flags: 0,
-    payload: Buffer.concat([before, encode(Payload)(call.payload), after]),
+    payload: Buffer.concat([before, partOf({ payload: call.payload }), after]),
   };
 };
