@@ -239,21 +239,18 @@ export const reportPlannedNamespace =
   });
 
 const summarize = (namespaces: ReadonlyArray<NamespaceReport>): Summary => {
-  const bundles = namespaces.flatMap((namespace) => namespace.bundles);
-  const verdicts = (name: VerdictName): number => bundles.filter(({ verdict }) => verdict === name).length;
-  const workDirs = namespaces.flatMap((namespace) => namespace.workDirs);
-  return {
-    adopt: verdicts('adopt'),
-    reap: verdicts('reap'),
-    cleanUp: verdicts('cleanUp'),
-    discard: verdicts('discard'),
-    hold: verdicts('hold'),
-    ignore: verdicts('ignore'),
-    failedSteps:
-      bundles.flatMap(({ steps }) => steps).filter(({ outcome }) => outcome === 'failed').length +
-      workDirs.filter(({ error }) => error !== undefined).length,
-    workDirsRemoved: workDirs.filter(({ removed }) => removed).length,
-  };
+  const summary = { adopt: 0, reap: 0, cleanUp: 0, discard: 0, hold: 0, ignore: 0, failedSteps: 0, workDirsRemoved: 0 };
+  for (const { bundles, workDirs } of namespaces) {
+    for (const { verdict, steps } of bundles) {
+      summary[verdict]++;
+      for (const { outcome } of steps) if (outcome === 'failed') summary.failedSteps++;
+    }
+    for (const { removed, error } of workDirs) {
+      if (removed) summary.workDirsRemoved++;
+      if (error !== undefined) summary.failedSteps++;
+    }
+  }
+  return summary;
 };
 
 /** The whole document. */

@@ -19,7 +19,7 @@ import * as E from 'fp-ts/lib/Either.js';
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
 import { systemClock } from './Clock.js';
 import { errnoIn } from './Errno.js';
-import { allFreed, freesSlowly, heldSoFar, removeDirectoryHolding, type RemoveName, unlinkHolding } from './Freeing.js';
+import { allFreed, freesSlowly, removeDirectoryHolding, type RemoveHolding, unlinkHolding } from './Freeing.js';
 import {
   AT_FDCWD,
   close,
@@ -110,19 +110,21 @@ const onEntry =
   async () =>
     callOn(operation, at, action);
 
+const done = E.right(undefined);
+
 /** Removes an entry, once others have had their turn: a tree of any size is removed by these, one after the other. */
 const removing =
-  (remove: RemoveName, holding: RemoveName) =>
+  (remove: typeof unlinkAt, holding: RemoveHolding) =>
   (at: Location): TaskEither<FileError, void> =>
   async () => {
     const others = systemClock.breathe();
     if (others !== undefined) await others;
     const { directory } = at;
     if (!(directory instanceof OpenDirectory) || !isFreedSlowly(directory)) return callOn('remove', at, remove);
-    const before = heldSoFar();
     const removed = callOn('remove', at, holding);
-    directory.held += heldSoFar() - before;
-    return removed;
+    if (E.isLeft(removed)) return removed;
+    if (removed.right) directory.held++;
+    return done;
   };
 
 const isFreedSlowly = (directory: OpenDirectory): boolean =>

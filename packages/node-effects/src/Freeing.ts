@@ -18,7 +18,10 @@ import {
 } from './Native.js';
 
 /** A call that removes a name from a directory. */
-export type RemoveName = (directory: number, name: KernelName) => E.Either<string, void>;
+type RemoveName = (directory: number, name: KernelName) => E.Either<string, void>;
+
+/** The same; right: whether what it was the name of is held, and freed later. */
+export type RemoveHolding = (directory: number, name: KernelName) => E.Either<string, boolean>;
 
 /** The `f_type` of ext2, ext3 and ext4. */
 const extMagic = 0xef53;
@@ -60,9 +63,6 @@ const waiting: Array<number> = [];
 /** Who waits until so many were let go of. */
 let waiters: ReadonlyArray<{ readonly freed: number; readonly tell: () => void }> = [];
 
-/** How many that were removed were held so far. */
-export const heldSoFar = (): number => count.held;
-
 /** How many are held at this moment. */
 export const heldNow = (): number => count.held - count.freed;
 
@@ -71,7 +71,7 @@ export const allFreed = (): Promise<void> =>
   new Promise((resolve) => {
     if (heldNow() === 0 || areThreadsStuck) return resolve();
     const giveUp = setTimeout(() => {
-      areThreadsStuck = heldNow() > 0;
+      areThreadsStuck = true;
       waiters = waiters.filter(({ tell }) => tell !== told);
       resolve();
     }, mostFreeingMs);
@@ -142,20 +142,25 @@ const keep = (descriptor: number): void => {
 /** Whether one more may be held. */
 const isRoom = (): boolean => !areThreadsStuck && heldNow() < (heldLimit ??= heldLimitOf(mostDescriptors()));
 
+const heldLater = E.right(true);
+const freedNow = E.right(false);
+
 /**
  * Removes a name, and holds what it was the name of, unless too many are held, or it is not to be held, or a mount point: then it
  * is freed here and now, if it was removed.
  */
 const removeHolding =
-  (remove: RemoveName, isToBeHeld: (directory: number, name: KernelName) => boolean): RemoveName =>
+  (remove: RemoveName, isToBeHeld: (directory: number, name: KernelName) => boolean): RemoveHolding =>
   (directory, name) => {
-    if (!isRoom() || !isToBeHeld(directory, name)) return remove(directory, name);
-    const held = holdWithinMount(directory, name);
-    if (E.isLeft(held)) return remove(directory, name);
+    const held = isRoom() && isToBeHeld(directory, name) ? holdWithinMount(directory, name) : undefined;
     const removed = remove(directory, name);
-    if (E.isRight(removed)) keep(held.right);
-    else close(held.right);
-    return removed;
+    if (held === undefined || E.isLeft(held)) return E.isLeft(removed) ? removed : freedNow;
+    if (E.isLeft(removed)) {
+      close(held.right);
+      return removed;
+    }
+    keep(held.right);
+    return heldLater;
   };
 
 /** Removes an empty directory. */

@@ -103,17 +103,19 @@ const isFinished = ({ steps }: BundleReport): boolean => {
 
 /** What was done, and how many of those it was begun with are not done. */
 const doneCounts = ({ summary, namespaces }: Report): ReadonlyArray<readonly [number, string, string]> => {
-  const bundles = namespaces.flatMap((namespace) => namespace.bundles);
-  const finished = (verdict: VerdictName): number =>
-    bundles.filter((bundle) => bundle.verdict === verdict && isFinished(bundle)).length;
+  const finished: Record<VerdictName, number> = { adopt: 0, reap: 0, cleanUp: 0, discard: 0, hold: 0, ignore: 0 };
+  let unfinished = 0;
+  for (const bundle of namespaces.flatMap(({ bundles }) => bundles))
+    if (isFinished(bundle)) finished[bundle.verdict]++;
+    else unfinished++;
   return [
-    [finished('adopt'), 'adopted', 'adopted'],
-    [finished('reap'), 'reaped', 'reaped'],
-    [finished('cleanUp'), 'cleaned up', 'cleaned up'],
-    [finished('discard'), 'discarded', 'discarded'],
+    [finished.adopt, 'adopted', 'adopted'],
+    [finished.reap, 'reaped', 'reaped'],
+    [finished.cleanUp, 'cleaned up', 'cleaned up'],
+    [finished.discard, 'discarded', 'discarded'],
     [summary.hold, 'held', 'held'],
     [summary.ignore, 'ignored', 'ignored'],
-    [bundles.filter((bundle) => !isFinished(bundle)).length, 'bundle not finished', 'bundles not finished'],
+    [unfinished, 'bundle not finished', 'bundles not finished'],
     [summary.workDirsRemoved, 'working directory removed', 'working directories removed'],
     [summary.failedSteps, 'step failed', 'steps failed'],
   ];
