@@ -74,18 +74,6 @@ export const makeNamespaces = (files: FileSystem, state: Directory): Namespaces 
     return begun;
   };
 
-  const acquire = async (name: B.ByteString): Promise<E.Either<FileError, OpenNamespace>> => {
-    for (;;) {
-      const known = open.get(name);
-      if (known !== undefined) {
-        known.users++;
-        return E.right(known);
-      }
-      const opened = await openOnce(name);
-      if (E.isLeft(opened)) return opened;
-    }
-  };
-
   const close = async (name: B.ByteString, { directory }: OpenNamespace): Promise<void> => {
     open.delete(name);
     await files.close(directory)();
@@ -93,13 +81,17 @@ export const makeNamespaces = (files: FileSystem, state: Directory): Namespaces 
 
   return {
     use: (name) => (use) => async () => {
-      const namespace = await acquire(name);
-      if (E.isLeft(namespace)) return namespace;
+      let namespace = open.get(name);
+      for (; namespace === undefined; namespace = open.get(name)) {
+        const opened = await openOnce(name);
+        if (E.isLeft(opened)) return opened;
+      }
+      namespace.users++;
       try {
-        return await use(namespace.right.directory)();
+        return await use(namespace.directory)();
       } finally {
-        namespace.right.users--;
-        if (namespace.right.users === 0 && open.size > maxIdleNamespaces) await close(name, namespace.right);
+        namespace.users--;
+        if (namespace.users === 0 && open.size > maxIdleNamespaces) await close(name, namespace);
       }
     },
     closeIdle: async () => {

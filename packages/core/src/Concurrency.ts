@@ -42,7 +42,7 @@ export const atMostBusy = ({
 } & Pick<Clock, 'breathe'>): (<A>(task: Task<A>) => Task<A>) => {
   const first = Math.max(1, limit);
   let portion = first;
-  const waiting = new Set<() => void>();
+  const waiting = new Set<Task<void>>();
   const busy = new Set<object>();
   let ended = 0;
   let isWatched = false;
@@ -55,7 +55,7 @@ export const atMostBusy = ({
       await (breathe() ?? anInstant);
       if (busy.size >= portion) break;
       waiting.delete(start);
-      start();
+      void start();
     }
     isAdmitting = false;
   };
@@ -78,20 +78,20 @@ export const atMostBusy = ({
   return <A>(task: Task<A>): Task<A> =>
     () =>
       new Promise((resolve, reject) => {
-        const start = (): void => {
+        const start = async (): Promise<void> => {
           const one = {};
           busy.add(one);
-          const end = (): void => {
-            ended++;
-            portion = first;
-            busy.delete(one);
-            void admit();
-          };
-          const running = (async () => task())();
-          running.then(resolve, reject);
-          running.then(end, end);
+          try {
+            resolve(await task());
+          } catch (error) {
+            reject(error);
+          }
+          ended++;
+          portion = first;
+          busy.delete(one);
+          void admit();
         };
-        if (waiting.size === 0 && busy.size < portion) return start();
+        if (waiting.size === 0 && busy.size < portion) return void start();
         waiting.add(start);
         void watch();
       });

@@ -405,6 +405,8 @@ const take =
     }
   };
 
+const interrupted = 'interrupted';
+
 /**
  * Takes the steps of a tree. It may stop in between, where it is allowed to: when the run is interrupted, and when a step failed
  * for the want of something that this process lacks, which says nothing of the bundle, while a step that follows from the
@@ -421,10 +423,10 @@ const walk =
     };
     for (let at = tree; at._tag === 'Do'; ) {
       const { step } = at;
-      const unlessInterrupted = async (): Promise<'interrupted' | E.Either<Failure, string | undefined>> =>
-        mayStop && capabilities.interrupted() ? 'interrupted' : take(executor, subject)(step)();
+      const unlessInterrupted = (): Promise<typeof interrupted | E.Either<Failure, string | undefined>> =>
+        mayStop && capabilities.interrupted() ? Promise.resolve(interrupted) : take(executor, subject)(step)();
       const outcome = await (step._tag === 'RunBinary' ? executor.inTurn(unlessInterrupted) : unlessInterrupted)();
-      if (outcome === 'interrupted') return leave(at);
+      if (outcome === interrupted) return leave(at);
       const report = E.isLeft(outcome)
         ? reportStep(step, 'failed', { error: outcome.left.why })
         : reportStep(step, 'done', outcome.right === undefined ? {} : { detail: outcome.right });

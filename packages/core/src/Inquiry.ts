@@ -48,9 +48,10 @@ export const forgetAsked = (open: OpenShim): void => {
 export const release =
   (open: OpenShim): T.Task<void> =>
   async () => {
-    for (const { session } of open.asked.values()) await session?.close();
-    await open.session?.close();
-    await open.logPipe?.close();
+    const sessions = new Set([open.session]);
+    for (const { session } of open.asked.values()) sessions.add(session);
+    for (const session of sessions) if (session !== undefined) await session.close();
+    if (open.logPipe !== undefined) await open.logPipe.close();
     forgetAsked(open);
     open.session = undefined;
     open.logPipe = undefined;

@@ -232,13 +232,13 @@ const listByTurns = async (directory: number): Promise<E.Either<string, Readonly
   }
 };
 
-/** Most directories are read by one call, and a second one that finds nothing more. */
-const listAll = async (directory: number): Promise<E.Either<string, ReadonlyArray<DirectoryEntry>>> => {
+/** Most directories are read by one call, and a second one that finds nothing more; undefined where it finds some. */
+const listAtOnce = (directory: number): E.Either<string, ReadonlyArray<DirectoryEntry>> | undefined => {
   const first = readSomeEntries(directory);
   if (E.isLeft(first)) return first;
   const second = first.right.length === 0 ? first : readSomeEntries(directory);
   if (E.isLeft(second)) return second;
-  if (second.right.length > 0) return listByTurns(directory);
+  if (second.right.length > 0) return undefined;
   const entries: Array<DirectoryEntry> = [];
   append(entries, directory, first.right);
   return E.right(entries);
@@ -257,7 +257,8 @@ const list =
     const descriptor = descriptorOf(directory);
     if (E.isLeft(descriptor)) return descriptor;
     const started = startReading(directory, descriptor.right);
-    const entries = E.isLeft(started) ? started : await listAll(descriptor.right);
+    const atOnce = E.isLeft(started) ? started : listAtOnce(descriptor.right);
+    const entries = atOnce ?? (await listByTurns(descriptor.right));
     return E.isLeft(entries)
       ? E.left(systemError('list', directory.path, entries.left))
       : E.right(entries.right.toSorted((first, second) => B.Ord.compare(first.name, second.name)));

@@ -3,9 +3,8 @@ import type { ShimTarget } from '@shim-recovery/core/Bootstrap';
 import type * as B from '@shim-recovery/core/ByteString';
 import type { ShimError, ShimSession } from '@shim-recovery/core/ShimConnector';
 import * as E from 'fp-ts/lib/Either.js';
-import { pipe } from 'fp-ts/lib/function.js';
 import * as O from 'fp-ts/lib/Option.js';
-import * as TE from 'fp-ts/lib/TaskEither.js';
+import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
 import { type TaskConnection, taskSession } from './TaskService.js';
 import { clientOver, type TtrpcClient } from './ttrpc/Client.js';
 import { backlogRetryDelaysMs, connectUnix, dialFailed } from './UnixSocket.js';
@@ -16,24 +15,30 @@ export interface Dialling {
   readonly timeoutMs: number;
 }
 
-const taskConnection = ({ namespace, target }: Dialling, client: TtrpcClient): TaskConnection => ({
-  call: (call) =>
-    pipe(
-      client.call({ ...call, namespace, service: target.service }),
-      TE.map(({ status, payload }) => ({
-        code: O.isSome(status) ? status.value.code : 0,
-        message: O.isSome(status) ? status.value.message : '',
-        payload,
-      })),
-    ),
+/** What an answer without a status means. */
+const success = { code: 0, message: '' };
+
+const taskConnection = ({ namespace, target: { service } }: Dialling, client: TtrpcClient): TaskConnection => ({
+  call: (call) => async () => {
+    const answer = await client.call({ ...call, namespace, service })();
+    if (E.isLeft(answer)) return answer;
+    const { status, payload } = answer.right;
+    const { code, message } = O.isSome(status) ? status.value : success;
+    return E.right({ code, message, payload });
+  },
   close: client.close,
   disconnected: client.disconnected,
 });
 
 /** Dials; nothing is asked yet. */
-export const dialTtrpc = (dialling: Dialling): TE.TaskEither<ShimError, ShimSession> =>
-  pipe(
-    connectUnix(backlogRetryDelaysMs)({ name: dialling.target.socket, timeoutMs: dialling.timeoutMs }),
-    TE.chainEitherK((socket) => E.mapLeft(dialFailed(dialling.target.socket))(clientOver(socket))),
-    TE.map((client) => taskSession(taskConnection(dialling, client))),
-  );
+export const dialTtrpc =
+  (dialling: Dialling): TaskEither<ShimError, ShimSession> =>
+  async () => {
+    const { target, timeoutMs } = dialling;
+    const socket = await connectUnix(backlogRetryDelaysMs)({ name: target.socket, timeoutMs })();
+    if (E.isLeft(socket)) return socket;
+    const client = clientOver(socket.right);
+    return E.isLeft(client)
+      ? E.left(dialFailed(target.socket)(client.left))
+      : E.right(taskSession(taskConnection(dialling, client.right)));
+  };

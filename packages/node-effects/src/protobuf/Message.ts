@@ -149,6 +149,7 @@ export const bytes = <A>(number: number, get: (a: A) => Uint8Array, set: (a: A, 
   read: (reader, soFar) => set(soFar, lengthDelimited(reader)),
 });
 
+const noBytes = new Uint8Array(0);
 const utf8 = new TextEncoder();
 const strictUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
@@ -156,7 +157,10 @@ const strictUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 export const text = <A>(number: number, get: (a: A) => string, set: (a: A, value: string) => A): Field<A> =>
   bytes(
     number,
-    (a) => utf8.encode(get(a)),
+    (a) => {
+      const value = get(a);
+      return value === '' ? noBytes : utf8.encode(value);
+    },
     (a, value) => set(a, strictUtf8.decode(value)),
   );
 
