@@ -38,7 +38,7 @@ export const askShim = (path: string): Promise<void> =>
       if (request === undefined) connection.right.close();
       else connection.right.send(request);
     };
-    const connection = connectionOver(socket.right, { received: ask, ended: resolve });
+    const connection = connectionOver(socket.right, { received: ask, ended: () => resolve() });
     if (E.isLeft(connection)) return reject(new Error(`epoll: ${connection.left}`));
     ask();
   });

@@ -93,7 +93,7 @@ const decideConnection =
       case 'DialFailed':
         return settleUnlessExhausted('dial-failed', answers.connection.error); // H5
       case 'ConnectFailed':
-        return badLog ?? settle('connect-failed'); // H4
+        return badLog ?? settleUnlessExhausted('connect-failed', answers.connection.error); // H4
       case 'Connected':
         if (badLog !== undefined) return badLog; // it is opened between dialling and asking
         return policy.reapsLeakedShims ? decideTask(policy)(answers) : settle('shim-answers');
@@ -111,7 +111,9 @@ const decideTask =
     if (answers.sandbox?._tag === 'Unknown') return settle('sandbox-unknown');
     if (E.isRight(answers.pids)) return settle(answers.pids.right.length > 0 ? 'task-running' : 'no-processes'); // H2
     if (isTaskNotFound(answers.pids.left)) return settle('task-not-found');
-    return settle(policy.failedPidsCountAsNone ? 'pids-failed' : 'task-running'); // H1
+    return policy.failedPidsCountAsNone
+      ? settleUnlessExhausted('pids-failed', answers.pids.left)
+      : settle('task-running'); // H1
   };
 
 /** Why, in a sentence for people, with the facts that decided. */
@@ -220,13 +222,14 @@ export const explain =
     }
   };
 
-const exhaustionOf = ({ contents, answers: { connection } }: BundleEvidence): string => {
+const exhaustionOf = ({ contents, answers: { connection, pids } }: BundleEvidence): string => {
   const readings = contents?._tag === 'Listed' ? [contents.shimBinaryPath, contents.bootstrap, contents.address] : [];
   const errors: ReadonlyArray<FileError | ShimError> = [
     ...(contents?._tag === 'Unreadable' ? [contents.error] : []),
     ...readings.flatMap((reading) => (reading._tag === 'Failed' ? [reading.error] : [])),
     ...(contents?._tag === 'Listed' && contents.log._tag === 'Unusable' ? [contents.log.error] : []),
-    ...(connection?._tag === 'LogFailed' || connection?._tag === 'DialFailed' ? [connection.error] : []),
+    ...(connection !== undefined && 'error' in connection ? [connection.error] : []),
+    ...(pids?._tag === 'Left' ? [pids.left] : []),
   ];
   const codes = errors.flatMap((error) =>
     error._tag === 'SystemError' || error._tag === 'DialFailed' ? [error.code] : [],

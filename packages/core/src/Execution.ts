@@ -77,6 +77,10 @@ const done = E.right(undefined);
 const failed = (why: string, code?: string): E.Either<Failure, never> =>
   E.left({ why, isOurs: code !== undefined && isExhaustionCode(code) });
 
+/** Where this process may have no more processes (`EAGAIN`), or its environment is too large, no program can be run at all. */
+const keepsAnyProgramFromRunning = (code: string): boolean =>
+  isExhaustionCode(code) || ['EAGAIN', 'E2BIG'].includes(code);
+
 /** In words; `code` gives the errno, where there is one. */
 const told =
   <L>(show: (error: L) => string, code: (error: L) => string | undefined = () => undefined) =>
@@ -157,7 +161,8 @@ const runBinary =
     if (E.isLeft(exit)) {
       const error = exit.left;
       if (FileError.is(error)) return failed(showFileError(error), codeOf(error));
-      return failed(showBinaryError(error), error._tag === 'CannotStart' ? error.code : undefined);
+      const isOurs = error._tag === 'CannotStart' && keepsAnyProgramFromRunning(error.code);
+      return E.left({ why: showBinaryError(error), isOurs });
     }
     subject.exit = exit.right;
     return E.right(`pid ${exit.right.pid}, exit status ${exit.right.exitStatus}`);

@@ -24,7 +24,8 @@ export const ErrorClass = t.keyof(
 export type ErrorClass = t.TypeOf<typeof ErrorClass>;
 
 /**
- * - `DialFailed`: there is no connection; `code` is the errno's name, or a word where the address itself is at fault.
+ * - `DialFailed`: there is no connection, or none that can be used; `code` is the errno's name, or a word where the address
+ *   itself is at fault.
  * - `Closed`: the connection ended before the answer came.
  * - `TimedOut`: no answer within `afterMs`.
  * - `Answered`: the shim answered with an error status.

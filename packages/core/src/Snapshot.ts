@@ -7,12 +7,14 @@ import type * as B from './ByteString.js';
 import type { Clock } from './Clock.js';
 import type { BundleContents, BundleEvidence, LogState, Reading } from './Evidence.js';
 import {
+  codeOf,
   type Directory,
   type DirectoryEntry,
   type FileError,
   type FileKind,
   type FileSystem,
   isAbsent,
+  isExhaustionCode,
   type Location,
   pathOf,
   showFileError,
@@ -91,13 +93,15 @@ const readBundle =
     const opened = await files.openDirectory(at)();
     if (E.isLeft(opened))
       return { identity: orNull(await files.status(at)()), contents: { _tag: 'Unreadable', error: opened.left } };
-    const identity = orNull(await files.identify(opened.right)());
-    const entries = await files.list(opened.right)();
+    const identity = await files.identify(opened.right)();
+    // What this process lacks says nothing of the bundle; otherwise it is decided on, but nothing is done to it.
+    const isOurs = E.isLeft(identity) && isExhaustionCode(codeOf(identity.left));
+    const entries = isOurs ? identity : await files.list(opened.right)();
     const contents: BundleContents = E.isLeft(entries)
       ? { _tag: 'Unreadable', error: entries.left }
       : await readEntries(files)(opened.right, entries.right)();
     await files.close(opened.right)();
-    return { identity, contents };
+    return { identity: orNull(identity), contents };
   };
 
 /** Opens a namespace's directory and lists it. Left: why nothing in it is looked at. */

@@ -96,7 +96,7 @@ const decideConnection =
         if (nobodyListens(connection.error)) return dead('dial-failed');
         return settle(mayOnlyBeSlow(connection.error) ? 'shim-unresponsive' : 'shim-unreachable');
       case 'ConnectFailed':
-        return settle('shim-unresponsive'); // H4
+        return settle(isExhaustion(connection.error) ? 'out-of-resources' : 'shim-unresponsive'); // H4
       case 'Connected':
         return decideTask(policy)(answers, owner);
     }

@@ -125,6 +125,22 @@ describe('decide, row by row (SPEC 4)', () => {
       ),
       'Hold out-of-resources',
     ],
+    [
+      'no memory, asking',
+      bundle(
+        {},
+        {
+          ...program,
+          connection: { _tag: 'ConnectFailed', error: { _tag: 'DialFailed', code: 'ENOBUFS', message: '' } },
+        },
+      ),
+      'Hold out-of-resources',
+    ],
+    [
+      'no memory, asking for the pids',
+      bundle({}, { ...running, pids: E.left({ _tag: 'DialFailed', code: 'ENOMEM', message: '' }) }),
+      'Hold out-of-resources',
+    ],
     ['not asked', bundle({}, { ...program, connection: { _tag: 'NotProbed' } }), 'Hold not-probed'],
     ['11 first the sandbox', bundle({}, without('sandbox', running)), 'ask Sandbox'],
     ['11 then the pids', bundle({}, without('pids', running)), 'ask Pids'],

@@ -84,6 +84,14 @@ const rows: ReadonlyArray<readonly [string, BundleEvidence, string]> = [
     'Hold shim-unreachable',
   ],
   ['too few descriptors', bundle({}, { ...alive, connection: dialFailed('EMFILE') }), 'Hold out-of-resources'],
+  [
+    'too little memory to ask',
+    bundle(
+      {},
+      { ...alive, connection: { _tag: 'ConnectFailed', error: { _tag: 'DialFailed', code: 'ENOBUFS', message: '' } } },
+    ),
+    'Hold out-of-resources',
+  ],
   ['nobody listens: processes are asked', bundle({}, dead), 'ask Processes'],
   ['nobody listens, nothing runs', bundle({}, { ...dead, processes: nothingRuns }), 'CleanUp dial-failed'],
   [

@@ -19,8 +19,8 @@ export interface Connection {
 export interface Receiver {
   /** The bytes are only good until it returns. */
   readonly received: (bytes: Uint8Array) => void;
-  /** Once, when either side has ended the connection. */
-  readonly ended: IO<void>;
+  /** Once, when either side has ended the connection; `code` is the errno why nothing more could be sent, or waited for. */
+  readonly ended: (code: string | undefined) => void;
 }
 
 /** How often it is read at once, where somebody waits for what may have come: as often as the longest answer takes. */
@@ -32,20 +32,21 @@ export const connectionOver = (socket: number, { received, ended }: Receiver): E
   let isPaused = false;
   let isClosed = false;
 
-  const closeNow = (): void => {
+  const closeNow = (code?: string): void => {
     if (isClosed) return;
     isClosed = true;
     unsent.length = 0;
     if (E.isRight(waiting)) waiting.right.end();
     close(socket);
-    ended();
+    ended(code);
   };
 
   const lookFor = (): void => {
     if (E.isLeft(waiting)) return;
     const unpaused = unsent.length > 0 ? 'reading and writing' : 'reading';
+    const changed = waiting.right.waitFor(isPaused ? 'nothing' : unpaused);
     // Nobody would be told any more, not even that it has ended.
-    if (E.isLeft(waiting.right.waitFor(isPaused ? 'nothing' : unpaused))) closeNow();
+    if (E.isLeft(changed)) closeNow(changed.left);
   };
 
   const sendSome = (): void => {
@@ -53,7 +54,7 @@ export const connectionOver = (socket: number, { received, ended }: Receiver): E
       const sent = send(socket, next);
       const sentBytes = E.isRight(sent) ? sent.right : 0;
       if (sentBytes === next.length) continue;
-      if (E.isLeft(sent) && sent.left !== 'EAGAIN') return closeNow();
+      if (E.isLeft(sent) && sent.left !== 'EAGAIN') return closeNow(sent.left);
       unsent.unshift(next.subarray(sentBytes));
       return;
     }
@@ -105,6 +106,6 @@ export const connectionOver = (socket: number, { received, ended }: Receiver): E
       isPaused = false;
       lookFor();
     },
-    close: closeNow,
+    close: () => closeNow(),
   });
 };

@@ -103,14 +103,14 @@ export const descriptorOf = (directory: Directory): E.Either<FileError, number> 
     ? E.right(directory.descriptor)
     : E.left(systemError('use', directory.path, 'EBADF'));
 
+const done = E.right(undefined);
+
 /** Makes a call on an entry. */
 const onEntry =
   <A>(operation: string, action: (directory: number, name: KernelName) => E.Either<string, A>) =>
   (at: Location): TaskEither<FileError, A> =>
   async () =>
     callOn(operation, at, action);
-
-const done = E.right(undefined);
 
 /** Removes an entry, once others have had their turn: a tree of any size is removed by these, one after the other. */
 const removing =
@@ -199,21 +199,27 @@ const kindByType: Readonly<Record<number, FileKind>> = {
   12: 'socket',
 };
 
-/** Where the type of an entry was not told, it is looked at; one that vanished meanwhile is left out (SPEC 1.4). */
-const entryOf = (directory: number, { name: text, type }: RawEntry): DirectoryEntry | undefined => {
-  const name = B.fromLatin1(text);
-  const kind = kindByType[type];
-  if (kind !== undefined) return { name, kind };
-  const status = lstatAt(directory, kernelName(name));
-  return E.isLeft(status) ? undefined : { name, kind: kindOf(status.right) };
-};
-
-/** Appends entries as they are told. */
-const append = (entries: Array<DirectoryEntry>, directory: number, told: ReadonlyArray<RawEntry>): void => {
-  for (const raw of told) {
-    const entry = entryOf(directory, raw);
-    if (entry !== undefined) entries.push(entry);
+/**
+ * Appends entries as they are told. Where the type of one was not told, it is looked at; one that vanished meanwhile is left out
+ * (SPEC 1.4). Left: the errno why one cannot be looked at, which is not to be taken for its absence.
+ */
+const append = (
+  entries: Array<DirectoryEntry>,
+  directory: number,
+  told: ReadonlyArray<RawEntry>,
+): E.Either<string, void> => {
+  for (const { name: text, type } of told) {
+    const name = B.fromLatin1(text);
+    const kind = kindByType[type];
+    if (kind !== undefined) {
+      entries.push({ name, kind });
+      continue;
+    }
+    const status = lstatAt(directory, kernelName(name));
+    if (E.isRight(status)) entries.push({ name, kind: kindOf(status.right) });
+    else if (status.left !== 'ENOENT') return status;
   }
+  return done;
 };
 
 /** Reads a large directory by a descriptor of its own, so that others have their turn in between. */
@@ -223,10 +229,10 @@ const listByTurns = async (directory: number): Promise<E.Either<string, Readonly
   const entries: Array<DirectoryEntry> = [];
   for (;;) {
     const some = readSomeEntries(own.right);
-    if (E.isRight(some) && some.right.length > 0) append(entries, own.right, some.right);
-    else {
+    const appended = E.isLeft(some) ? some : append(entries, own.right, some.right);
+    if (E.isLeft(some) || E.isLeft(appended) || some.right.length === 0) {
       close(own.right);
-      return E.isLeft(some) ? some : E.right(entries);
+      return E.isLeft(appended) ? appended : E.right(entries);
     }
     await systemClock.breathe();
   }
@@ -240,8 +246,8 @@ const listAtOnce = (directory: number): E.Either<string, ReadonlyArray<Directory
   if (E.isLeft(second)) return second;
   if (second.right.length > 0) return undefined;
   const entries: Array<DirectoryEntry> = [];
-  append(entries, directory, first.right);
-  return E.right(entries);
+  const appended = append(entries, directory, first.right);
+  return E.isLeft(appended) ? appended : E.right(entries);
 };
 
 /** Goes back to the first entry, if any was read. */

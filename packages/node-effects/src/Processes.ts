@@ -4,6 +4,7 @@ import * as B from '@shim-recovery/core/ByteString';
 import type { Processes, ProcessesError, ProcessInfo } from '@shim-recovery/core/Processes';
 import * as E from 'fp-ts/lib/Either.js';
 import { pipe } from 'fp-ts/lib/function.js';
+import { systemClock } from './Clock.js';
 import { errnoIn } from './Errno.js';
 
 /** The kernel counts what it tells of processes in hundredths of a second, on every machine that Linux runs on. */
@@ -78,12 +79,14 @@ const look = (pid: number, bootedMs: number): E.Either<ProcessesError, ProcessIn
     }),
   );
 
-const lookAtAll = (
+const lookAtAll = async (
   pids: ReadonlyArray<number>,
   bootedMs: number,
-): E.Either<ProcessesError, ReadonlyArray<ProcessInfo>> => {
+): Promise<E.Either<ProcessesError, ReadonlyArray<ProcessInfo>>> => {
   const found: Array<ProcessInfo> = [];
   for (const pid of pids) {
+    const others = systemClock.breathe();
+    if (others !== undefined) await others;
     const process = look(pid, bootedMs);
     if (E.isLeft(process)) return process;
     if (process.right !== undefined) found.push(process.right);
@@ -93,16 +96,14 @@ const lookAtAll = (
 
 export const linuxProcesses: Processes = {
   bootedMs: async () => readBootedMs(),
-  list: async () =>
-    pipe(
-      E.Do,
-      E.bind('bootedMs', readBootedMs),
-      E.bind('names', () =>
-        E.tryCatch(
-          () => fs.readdirSync('/proc'),
-          (error) => unreadable(`cannot list /proc: ${errnoIn(error)}`),
-        ),
-      ),
-      E.chain(({ bootedMs, names }) => lookAtAll(names.filter((name) => /^\d+$/.test(name)).map(Number), bootedMs)),
-    ),
+  list: async () => {
+    const bootedMs = readBootedMs();
+    if (E.isLeft(bootedMs)) return bootedMs;
+    const names = E.tryCatch(
+      () => fs.readdirSync('/proc'),
+      (error) => unreadable(`cannot list /proc: ${errnoIn(error)}`),
+    );
+    if (E.isLeft(names)) return names;
+    return lookAtAll(names.right.filter((name) => /^\d+$/.test(name)).map(Number), bootedMs.right);
+  },
 };

@@ -1,13 +1,15 @@
 import { execFileSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as net from 'node:net';
+import * as os from 'node:os';
 import * as path from 'node:path';
 import * as B from '@shim-recovery/core/ByteString';
 import { codeOf, type Directory, type Location } from '@shim-recovery/core/FileSystem';
 import * as Removal from '@shim-recovery/core/Removal';
 import * as fc from 'fast-check';
 import * as E from 'fp-ts/lib/Either.js';
-import { afterEach, describe, expect, it, onTestFinished } from 'vitest';
+import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { native } from '../src/CLibrary.js';
 import { checkMachine, linuxFileSystem as files, openDirectories } from '../src/FileSystem.js';
 import { mkfifo } from '../src/Native.js';
 import { isRoot, problem, right, temporaryDirectory, withOpen } from './temporary.js';
@@ -60,6 +62,48 @@ describe('names', () => {
       expect(problem(await files.readSmallFile(at(open, name), limit)())).toBe('EINVAL');
     });
   });
+});
+
+describe('a listing where the file system does not tell what its entries are', () => {
+  /** Runs with the kinds left out; when an entry is then looked at, the call fails. */
+  const listing = async (names: ReadonlyArray<string>, code?: keyof typeof os.constants.errno): Promise<unknown> => {
+    const library = native();
+    const { getdents64 } = library;
+    const directory = fresh();
+    for (const name of names) fs.mkdirSync(path.join(directory, name));
+    vi.spyOn(library, 'getdents64').mockImplementation((open, into, size) => {
+      const length = getdents64(open, into, size);
+      const view = new DataView(into.buffer, into.byteOffset);
+      for (let start = 0; start < length; start += view.getUint16(start + 16, true)) into[start + 18] = 0;
+      return length;
+    });
+    if (code !== undefined) {
+      vi.spyOn(library, 'statx').mockReturnValue(-1);
+      vi.spyOn(library, 'errno').mockReturnValue(os.constants.errno[code]);
+    }
+    try {
+      return await withOpen(directory, async (open) => {
+        const entries = await files.list(open)();
+        return E.isLeft(entries) ? codeOf(entries.left) : entries.right.map(({ name, kind }) => `${name} ${kind}`);
+      });
+    } finally {
+      vi.restoreAllMocks();
+    }
+  };
+  const many = Array.from({ length: 3_000 }, (_, index) => String(index));
+
+  it('looks at each, and leaves out those that vanished', async () => {
+    expect(await listing(['a', 'b'])).toEqual(['a directory', 'b directory']);
+    expect(await listing(['a', 'b'], 'ENOENT')).toEqual([]);
+  });
+
+  it.each(['ENOMEM', 'EIO', 'EACCES'] as const)(
+    'fails where one cannot be looked at (%s), rather than leave it out',
+    async (code) => {
+      expect(await listing(['a', 'b'], code)).toBe(code);
+      expect(await listing(many, code)).toBe(code);
+    },
+  );
 });
 
 describe('a rename as the reference does it, where nothing may be written', () => {

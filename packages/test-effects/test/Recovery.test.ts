@@ -180,15 +180,17 @@ describe('a bundle with nothing but an address, to 2.1 (H23)', () => {
 });
 
 describe('where this process itself lacks something in the middle of the steps, to 2.1', () => {
-  const cannotRun = (capabilities: Capabilities): Capabilities => ({
-    ...capabilities,
-    shimBinary: {
-      delete:
-        ({ program }) =>
-        async () =>
-          E.left({ _tag: 'CannotStart', path: program, code: 'EMFILE' }),
-    },
-  });
+  const cannotRun =
+    (code: string) =>
+    (capabilities: Capabilities): Capabilities => ({
+      ...capabilities,
+      shimBinary: {
+        delete:
+          ({ program }) =>
+          async () =>
+            E.left({ _tag: 'CannotStart', path: program, code }),
+      },
+    });
 
   it('a shim that lives goes on, and nothing of its bundle is taken away', async () => {
     const start = { bundle: ordinary, shim: running } as const;
@@ -205,24 +207,32 @@ describe('where this process itself lacks something in the middle of the steps, 
     expect(again.bundle).toMatchObject({ verdict: 'adopt', registered: true });
   });
 
-  it('a bundle whose binary could not be started stays, and so does its working directory', async () => {
-    const { bundle, left, swept } = await recoverWith(containerd21, cannotRun)({ bundle: ordinary });
-    expect(bundle?.verdict).toBe('cleanUp');
-    const outcomes = bundle?.steps.map(({ outcome }) => outcome) ?? [];
-    expect(outcomes.slice(outcomes.indexOf('failed') + 1)).toEqual(
-      outcomes.slice(outcomes.indexOf('failed') + 1).map(() => 'left'),
-    );
-    expect(left).toContain('address');
-    expect(swept).toEqual([]);
-  });
+  // `EAGAIN`: this process may have no more processes; `E2BIG`: its environment is too large.
+  it.each(['EMFILE', 'EAGAIN', 'E2BIG'])(
+    'a bundle whose binary could not be started (%s) stays, with its working directory',
+    async (code) => {
+      const { bundle, left, swept } = await recoverWith(containerd21, cannotRun(code))({ bundle: ordinary });
+      expect(bundle?.verdict).toBe('cleanUp');
+      const outcomes = bundle?.steps.map(({ outcome }) => outcome) ?? [];
+      expect(outcomes.slice(outcomes.indexOf('failed') + 1)).toEqual(
+        outcomes.slice(outcomes.indexOf('failed') + 1).map(() => 'left'),
+      );
+      expect(left).toContain('address');
+      expect(swept).toEqual([]);
+    },
+  );
 });
 
 describe('a bundle of which the look failed that says which one it is', () => {
-  it.each<readonly [string, Policy, string]>([
-    ['containerd-1.7', containerd17, 'cleanUp'],
-    ['containerd-2.1', containerd21, 'cleanUp'],
-    ['careful', careful, 'hold'], // nor are its processes known
-  ])('is not touched (%s)', async (_, policy, verdict) => {
+  it.each<readonly [string, Policy, string, string]>([
+    ['containerd-1.7', containerd17, 'EIO', 'cleanUp'],
+    ['containerd-2.1', containerd21, 'EIO', 'cleanUp'],
+    ['careful', careful, 'EIO', 'hold'], // nor are its processes known
+    // What this process lacks says nothing of the bundle.
+    ['containerd-1.7', containerd17, 'ENOMEM', 'hold'],
+    ['containerd-2.1', containerd21, 'ENOMEM', 'hold'],
+    ['careful', careful, 'ENOMEM', 'hold'],
+  ])('is not touched (%s, %3$s)', async (_, policy, code, verdict) => {
     const start: Omit<Start, 'ns' | 'id'> = { bundle: ordinary, shim: dead };
     let looks = 0;
     const failOnce = (capabilities: Capabilities): Capabilities => ({
@@ -231,12 +241,13 @@ describe('a bundle of which the look failed that says which one it is', () => {
         ...capabilities.fileSystem,
         identify: (directory) =>
           directory.path.endsWith('/web') && looks++ === 0
-            ? async () => E.left(systemError('stat', directory.path, 'EIO'))
+            ? async () => E.left(systemError('stat', directory.path, code))
             : capabilities.fileSystem.identify(directory),
       },
     });
-    const { bundle, left } = await recoverWith(policy, failOnce)(start);
+    const { bundle, left, swept } = await recoverWith(policy, failOnce)(start);
     expect(bundle?.verdict).toBe(verdict);
+    if (verdict === 'hold') expect(swept).toEqual([]);
     expect(bundle?.steps.some(({ outcome }) => outcome === 'failed')).toBe(verdict !== 'hold');
     expect(left).toEqual(expect.arrayContaining(['address', 'log', 'rootfs']));
   });

@@ -5,6 +5,7 @@
  * The peer is not trusted. Nothing it sends, or fails to send, prolongs a call; frames that answer no pending call are
  * dropped; a flood of them is read at a walking pace, so that neither memory nor the event loop suffers.
  */
+import { isExhaustionCode } from '@shim-recovery/core/FileSystem';
 import { answered, type ShimError } from '@shim-recovery/core/ShimConnector';
 import * as E from 'fp-ts/lib/Either.js';
 import { pipe } from 'fp-ts/lib/function.js';
@@ -20,7 +21,8 @@ import { requestFrame, type UnaryCall } from './RequestFrame.js';
 
 export interface TtrpcClient {
   /**
-   * What the peer answered, its status not yet looked at: `Closed` when the connection ended first, `TimedOut` after
+   * What the peer answered, its status not yet looked at: `Closed` when the connection ended first (`DialFailed` where this
+   * process lacked what it needs to use it), `TimedOut` after
    * the deadline, `ProtocolError` when a frame came that is no answer, `Answered` when the answer was too long to read.
    */
   readonly call: (call: UnaryCall) => TaskEither<ShimError, Response>;
@@ -42,6 +44,12 @@ const longestSilenceMs = 1_000;
 
 const protocolError = (message: string): ShimError => ({ _tag: 'ProtocolError', message });
 const closed: ShimError = { _tag: 'Closed' };
+
+/** That this process lacks what it needs says nothing of the shim, which did not hang up. */
+const endOf = (code: string | undefined): ShimError =>
+  code !== undefined && isExhaustionCode(code)
+    ? { _tag: 'DialFailed', code, message: 'the connection cannot be used any more' }
+    : closed;
 
 type Outcome = E.Either<ShimError, Response>;
 
@@ -69,7 +77,7 @@ export const clientOver = (socket: number): E.Either<string, TtrpcClient> => {
   const decoder = makeFrameDecoder();
   const pending = new Map<number, (outcome: Outcome) => void>();
   let nextStreamId = 1;
-  let hasEnded = false;
+  let end: ShimError | undefined;
   let unaskedFrames = 0;
   let unaskedBytes = 0;
   let silence: NodeJS.Timeout | undefined;
@@ -81,7 +89,7 @@ export const clientOver = (socket: number): E.Either<string, TtrpcClient> => {
   const payForTheUnasked = (): void => {
     const silences =
       Math.floor(unaskedFrames / unaskedFramesBeforeSilence) + Math.floor(unaskedBytes / unaskedBytesBeforeSilence);
-    if (silences === 0 || hasEnded || E.isLeft(opened)) return;
+    if (silences === 0 || end !== undefined || E.isLeft(opened)) return;
     unaskedFrames %= unaskedFramesBeforeSilence;
     unaskedBytes %= unaskedBytesBeforeSilence;
     opened.right.pause();
@@ -102,10 +110,10 @@ export const clientOver = (socket: number): E.Either<string, TtrpcClient> => {
       }
       payForTheUnasked();
     },
-    ended: () => {
-      hasEnded = true;
+    ended: (code) => {
+      end = endOf(code);
       clearTimeout(silence);
-      for (const finish of pending.values()) finish(E.left(closed));
+      for (const finish of pending.values()) finish(E.left(end));
       tellEnd();
     },
   });
@@ -119,7 +127,7 @@ export const clientOver = (socket: number): E.Either<string, TtrpcClient> => {
         const timeoutMs = Math.min(unary.timeoutMs, longestTimerMs);
         const streamId = nextStreamId;
         const frame = requestFrame(streamId, { ...unary, timeoutMs });
-        if (hasEnded) return resolve(E.left(closed));
+        if (end !== undefined) return resolve(E.left(end));
         if (streamId > lastStreamId) return resolve(E.left(protocolError('no stream ids are left')));
         if (frame.payload.length > maxPayloadBytes)
           return resolve(E.left(protocolError(`a request of ${frame.payload.length} bytes is too long to send`)));

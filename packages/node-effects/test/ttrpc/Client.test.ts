@@ -1,10 +1,12 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import * as os from 'node:os';
 import * as B from '@shim-recovery/core/ByteString';
 import * as fc from 'fast-check';
 import * as E from 'fp-ts/lib/Either.js';
 import * as O from 'fp-ts/lib/Option.js';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { native } from '../../src/CLibrary.js';
 import { connectTo } from '../../src/Native.js';
 import { encode } from '../../src/protobuf/Message.js';
 import { Response } from '../../src/protobuf/TtrpcMessages.js';
@@ -33,6 +35,23 @@ const payloadOf = (outcome: E.Either<unknown, Response>): string =>
   E.isRight(outcome) ? Buffer.from(outcome.right.payload).toString('latin1') : 'failed';
 
 describe('Client', () => {
+  test.each([
+    ['ENOBUFS', { _tag: 'DialFailed', code: 'ENOBUFS' }],
+    ['ENOMEM', { _tag: 'DialFailed', code: 'ENOMEM' }],
+    ['EPIPE', { _tag: 'Closed' }],
+    ['ECONNRESET', { _tag: 'Closed' }],
+  ] as const)('that a request cannot be sent (%s) is only sometimes the hanging up of the shim', async (code, left) => {
+    const { client } = await clientOf({ onRequest: () => undefined });
+    const sending = vi.spyOn(native(), 'send').mockReturnValue(-1);
+    const told = vi.spyOn(native(), 'errno').mockReturnValue(os.constants.errno[code]);
+    const first = await client.call(call())();
+    sending.mockRestore();
+    told.mockRestore();
+    expect(first).toMatchObject({ left });
+    expect(await client.call(call())()).toMatchObject({ left });
+    await client.disconnected();
+  });
+
   test('every call gets its own answer, in whatever order they come', async () => {
     const order = fc.sample(
       fc.shuffledSubarray(
