@@ -28,7 +28,7 @@ export const adviceOn = (
       return `${again} where /proc shows the processes of the host`;
     case 'bundle-unreadable':
     case 'address-unknown':
-      return `make it readable, then ${again}`;
+      return `mend or replace that file, then ${again}`;
     case 'container-unanswered':
       return `${again} when the store answers`;
     case 'out-of-resources':

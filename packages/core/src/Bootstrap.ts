@@ -123,10 +123,10 @@ export const showSocket = (socket: SocketName): string =>
 export const showBootstrapError = (error: BootstrapError): string => {
   switch (error._tag) {
     case 'UnsupportedVersion':
-      return `the address file is of version ${error.version}, newer than this policy understands`;
+      return `what says where the shim listens is of version ${error.version}, newer than this policy understands`;
     case 'UnsupportedProtocol':
-      return `the address file names the protocol "${B.show(error.protocol)}", neither ttrpc nor grpc`;
+      return `what says where the shim listens names the protocol "${B.show(error.protocol)}", neither ttrpc nor grpc`;
     case 'MissingAddress':
-      return 'the address file names no socket';
+      return 'what says where the shim listens names no socket';
   }
 };

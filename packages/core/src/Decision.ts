@@ -6,7 +6,7 @@
  */
 import * as E from 'fp-ts/lib/Either.js';
 import type * as B from './ByteString.js';
-import { showBootstrapError } from './Bootstrap.js';
+import { showBootstrapError, showSocket } from './Bootstrap.js';
 import * as Bytes from './ByteString.js';
 import { type Answers, belongingPids, type BundleEvidence, type Reading } from './Evidence.js';
 import { type FileError, isExhaustionCode, showFileError } from './FileSystem.js';
@@ -260,7 +260,7 @@ export const readingProblem = (name: string, reading: Reading | undefined): stri
     case 'Failed':
       return showFileError(reading.error);
     case 'Read':
-      return `${name} is empty`;
+      return reading.content === '' ? `${name} is empty` : `${name} names no address`;
     case 'Absent':
     case undefined:
       return `${name} is missing`;
@@ -275,6 +275,9 @@ const addressProblem = (policy: Policy, listed: Listed | undefined): string => {
     case 'Unsupported':
       return showBootstrapError(address.error);
     case 'Target':
+      return address.disputed === undefined
+        ? ''
+        : `bootstrap.json says ${showSocket(address.target.socket)}, where nobody listens, and address says ${showSocket(address.disputed)}`;
     case undefined:
       return '';
   }

@@ -244,6 +244,7 @@ const heardOfConnection = (connection: ConnectionAnswer | undefined): Pick<Look,
     'out-of-resources',
     'shim-unresponsive',
     'shim-unreachable',
+    'address-unknown',
   ];
   return connection._tag === 'Connected'
     ? heard(showConnection(connection))

@@ -7,6 +7,8 @@ import {
   type OtherSchemes,
   parseBootstrap,
   type ShimTarget,
+  showSocket,
+  type SocketName,
   targetOf,
 } from './Bootstrap.js';
 import * as B from './ByteString.js';
@@ -20,7 +22,7 @@ type Listed = Extract<BundleContents, { readonly _tag: 'Listed' }>;
  * - `Unreadable`: the file that should say it cannot be read, is missing, or says nothing.
  * - `Unsupported`: it says what this daemon does not understand.
  * - `Target`: there. `fallback` is asked when the shim does not implement what `target` asks; `migrated` is what the
- *   daemon would write down as `bootstrap.json`.
+ *   daemon would write down as `bootstrap.json`; `disputed` is where the bundle's other file says that it is.
  */
 export type ShimAddress =
   | { readonly _tag: 'Unreadable'; readonly file: 'address' | 'bootstrap.json'; readonly reading: Reading }
@@ -30,6 +32,7 @@ export type ShimAddress =
       readonly target: ShimTarget;
       readonly fallback?: ShimTarget;
       readonly migrated?: B.ByteString;
+      readonly disputed?: SocketName;
     };
 
 const fromParameters = (
@@ -59,13 +62,36 @@ const fromBootstrap = ({ bootstrap, address }: Listed): ShimAddress => {
   return fromParameters(E.right(legacyParameters(address.content)), { migrated: migration(address.content) });
 };
 
+/** What a file says. JSON that names no address says nothing: it is not itself a name to be dialled. */
+const saidIn = (reading: Reading): E.Either<BootstrapError, BootstrapParameters> | undefined => {
+  if (reading._tag !== 'Read' || reading.content === '') return undefined;
+  const parsed = parseBootstrap(reading.content, 3);
+  const isText = E.isLeft(parseDocument(reading.content));
+  return E.isLeft(parsed) || isText || !['', reading.content].includes(parsed.right.address) ? parsed : undefined;
+};
+
+/** Where the other file says that it is, if that is somewhere else. */
+const disputeIn = (address: Reading, target: ShimTarget): { readonly disputed?: SocketName } => {
+  const said = saidIn(address);
+  const other = said === undefined ? undefined : fromParameters(said, {}, 'abstract');
+  return other?._tag === 'Target' && showSocket(other.target.socket) !== showSocket(target.socket)
+    ? { disputed: other.target.socket }
+    : {};
+};
+
 /** Whichever says something: a document first, then the text of `address`; JSON of any version that is understood. */
 const fromEither = ({ bootstrap, address }: Listed): ShimAddress => {
   if (bootstrap._tag === 'Failed') return { _tag: 'Unreadable', file: 'bootstrap.json', reading: bootstrap };
-  const isDocument = bootstrap._tag === 'Read' && E.isRight(parseDocument(bootstrap.content));
-  const chosen = isDocument || address._tag === 'Absent' ? bootstrap : address;
-  if (chosen._tag !== 'Read' || chosen.content === '') return { _tag: 'Unreadable', file: 'address', reading: chosen };
-  return fromParameters(parseBootstrap(chosen.content, 3), {}, 'abstract');
+  const isText = bootstrap._tag === 'Read' && E.isLeft(parseDocument(bootstrap.content));
+  const first = isText && address._tag !== 'Absent' ? undefined : saidIn(bootstrap);
+  if (first === undefined) {
+    const second = saidIn(address);
+    return second === undefined
+      ? { _tag: 'Unreadable', file: 'address', reading: address }
+      : fromParameters(second, {}, 'abstract');
+  }
+  const there = fromParameters(first, {}, 'abstract');
+  return there._tag === 'Target' ? { ...there, ...disputeIn(address, there.target) } : there;
 };
 
 const fromAddress = (

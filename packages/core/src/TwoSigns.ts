@@ -77,7 +77,9 @@ const decideConnection =
     const address = shimAddress(policy)(contents);
     const dead = (sign: DeathSign): Decision => decideDeath(policy)(answers, owner, sign);
     if (address._tag === 'Unreadable')
-      return address.reading._tag === 'Failed' ? settle('address-unknown') : dead('address-unreadable'); // H22
+      return address.reading._tag === 'Failed'
+        ? settle(isExhaustion(address.reading.error) ? 'out-of-resources' : 'address-unknown')
+        : dead('address-unreadable'); // H22
     if (address._tag === 'Unsupported')
       return address.error._tag === 'MissingAddress' ? dead('address-unreadable') : settle('address-unknown'); // H24
     if (answers.bootedMs === undefined) return ask({ _tag: 'Boot' });
@@ -93,7 +95,9 @@ const decideConnection =
         return settle('shim-unresponsive');
       case 'DialFailed':
         if (isExhaustion(connection.error)) return settle('out-of-resources');
-        if (nobodyListens(connection.error)) return dead('dial-failed');
+        // It may listen where the other file says.
+        if (nobodyListens(connection.error))
+          return address.disputed === undefined ? dead('dial-failed') : settle('address-unknown');
         return settle(mayOnlyBeSlow(connection.error) ? 'shim-unresponsive' : 'shim-unreachable');
       case 'ConnectFailed':
         return settle(isExhaustion(connection.error) ? 'out-of-resources' : 'shim-unresponsive'); // H4
@@ -114,7 +118,8 @@ const decideRuntime =
   (policy: Policy) =>
   (evidence: BundleEvidence, contents: Listed): Decision => {
     const { shimBinaryPath } = contents;
-    if (shimBinaryPath._tag === 'Failed') return settle('bundle-unreadable');
+    if (shimBinaryPath._tag === 'Failed')
+      return settle(isExhaustion(shimBinaryPath.error) ? 'out-of-resources' : 'bundle-unreadable');
     if (shimBinaryPath._tag === 'Read' && shimBinaryPath.content !== '')
       return decideProgram(policy)(evidence, contents, shimBinaryPath.content);
     const { container } = evidence.answers;

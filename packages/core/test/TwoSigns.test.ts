@@ -85,12 +85,30 @@ const rows: ReadonlyArray<readonly [string, BundleEvidence, string]> = [
   ],
   ['too few descriptors', bundle({}, { ...alive, connection: dialFailed('EMFILE') }), 'Hold out-of-resources'],
   [
+    'too few descriptors to read its runtime',
+    bundle({ shimBinaryPath: { _tag: 'Failed', error: systemError('read', text('x'), 'EMFILE') } }),
+    'Hold out-of-resources',
+  ],
+  [
+    'too few descriptors to read its address',
+    bundle({ address: { _tag: 'Failed', error: systemError('read', text('x'), 'EMFILE') } }, alive),
+    'Hold out-of-resources',
+  ],
+  [
     'too little memory to ask',
     bundle(
       {},
       { ...alive, connection: { _tag: 'ConnectFailed', error: { _tag: 'DialFailed', code: 'ENOBUFS', message: '' } } },
     ),
     'Hold out-of-resources',
+  ],
+  [
+    'nobody listens where one file says, and the other says somewhere else',
+    bundle(
+      { bootstrap: { _tag: 'Read', content: text('{"version":3,"address":"unix:///s","protocol":"ttrpc"}') } },
+      dead,
+    ),
+    'Hold address-unknown',
   ],
   ['nobody listens: processes are asked', bundle({}, dead), 'ask Processes'],
   ['nobody listens, nothing runs', bundle({}, { ...dead, processes: nothingRuns }), 'CleanUp dial-failed'],
