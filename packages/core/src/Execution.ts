@@ -467,6 +467,9 @@ export const carryOut =
     else executor.watch(subject.instance ?? { evidence, session: open.session, logPipe: open.logPipe });
   };
 
+/** A shim that hangs up again and again is asked so often at the most, in milliseconds. */
+const askAgainAfterMs = 1_000;
+
 /** Asks again, where the policy does not take the end of a connection for the shim's death (H26). */
 const endingOf =
   (executor: Executor) =>
@@ -476,6 +479,9 @@ const endingOf =
     const { policy } = settings;
     const { evidence } = instance;
     if (policy.disconnect === 'death') return { ending: { _tag: 'Dead' }, evidence };
+    const { clock } = capabilities;
+    const tooSoonMs = (instance.againMs ?? -Infinity) + askAgainAfterMs - clock.elapsedMs();
+    if (tooSoonMs > 0) await clock.sleep(tooSoonMs)();
     const inquirer = makeInquirer(capabilities, settings, namespaces, 'asked-with-log', [evidence]);
     const settled = await settleWithPatience(inquirer)({ ...evidence, answers: {} }, open)();
     const { reason, _tag } = settled.verdict;
@@ -493,7 +499,8 @@ const endingOf =
 /** The same task behind a new connection; only a task that was known is known again. */
 const takeBackAgain = (executor: Executor, instance: Instance, { session, logPipe }: OpenShim): void => {
   if (session === undefined) return;
-  const again: Instance = { ...instance, session, logPipe };
+  const againMs = executor.capabilities.clock.elapsedMs();
+  const again: Instance = { ...instance, session, logPipe, againMs };
   if (executor.registry.get(instance.evidence)() === instance) {
     executor.registry.remove(instance)();
     executor.registry.add(again)();

@@ -10,6 +10,8 @@ export interface Instance {
   readonly evidence: BundleEvidence;
   readonly session: ShimSession;
   readonly logPipe: LogPipe | undefined;
+  /** When it was taken back again after its connection had ended (`Clock.elapsedMs`). */
+  readonly againMs?: number;
 }
 
 /** Whose instance. */

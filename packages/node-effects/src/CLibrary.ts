@@ -64,6 +64,7 @@ export interface Functions {
   readonly sigfillset: (signals: Uint8Array) => number;
   readonly waitid: (type: number, id: number, into: Int32Array, options: number) => number;
   readonly waitpid: (pid: number, status: Int32Array, options: number) => number;
+  readonly _exit: (code: number) => void;
 }
 
 export interface Library extends Functions {
@@ -127,6 +128,7 @@ const signatures: Readonly<Record<keyof Functions | Threaded, readonly [string, 
   sigfillset: ['int', ['void *']],
   waitid: ['int', ['int', 'int', 'void *', 'int']],
   waitpid: ['int', ['int', 'void *', 'int']],
+  _exit: ['void', ['int']],
   fstatfs: ['int', ['int', 'void *']],
   getrlimit: ['int', ['int', 'void *']],
   fcntl: ['int', ['int', 'int', 'int']],
@@ -179,6 +181,7 @@ const functionsBy = (make: <K extends keyof Functions>(name: K) => Functions[K])
   sigfillset: make('sigfillset'),
   waitid: make('waitid'),
   waitpid: make('waitpid'),
+  _exit: make('_exit'),
 });
 
 type Loaded = ReturnType<ReturnType<typeof Koffi.load>['func']>;

@@ -78,6 +78,9 @@ let openCount = 0;
 /** How many directories are open at this moment; tests see by it that none is forgotten. */
 export const openDirectories = (): number => openCount;
 
+/** Where this process may have no more threads, it ends when it makes some: before anything is done, rather than amid it. */
+const makeThreads = (): void => fs.access('/proc', () => undefined);
+
 /**
  * Whether this machine has what the interpreter needs: the native part, and `/proc`, through which open files are reached,
  * and mounts and processes seen. Left: what is missing, as a sentence.
@@ -85,6 +88,7 @@ export const openDirectories = (): number => openCount;
 export const checkMachine = (): E.Either<string, void> => {
   const problem = unavailable();
   if (problem !== undefined) return E.left(problem);
+  makeThreads();
   const type = E.tryCatch(() => fs.statfsSync('/proc').type, errnoIn);
   return E.isRight(type) && type.right === procMagic
     ? E.right(undefined)

@@ -6,7 +6,8 @@
  *                                    "sandboxes": ["pod-1"] } } }
  *
  * `containers` and `sandboxes` may be left out, and nothing may stand beside them: a misspelt one would make every
- * container of the namespace unknown. Names are text; they are compared as UTF-8.
+ * container of the namespace unknown; nor may a name stand twice, as all but one of what it stands for would be. Names are text;
+ * they are compared as UTF-8.
  */
 import * as B from '@shim-recovery/core/ByteString';
 import { type ContainerStore, found, notFound, type SandboxStore } from '@shim-recovery/core/Stores';
@@ -71,6 +72,25 @@ export const storesOf = (file: StoreFile): ContainerStore & SandboxStore => {
   };
 };
 
+/** A name that stands twice in one object of valid JSON: of the values that it has, the parser keeps the last. */
+const repeatedName = (json: string): string | undefined => {
+  // The names of each object that is not closed yet; undefined for an array.
+  const open: Array<Set<string> | undefined> = [];
+  const tokens = json.matchAll(/("(?:[^"\\]|\\.)*")(?:\s*(:))?|[{}[\]]/gs);
+  for (const [token, text, colon] of tokens) {
+    if (token === '{') open.push(new Set());
+    else if (token === '[') open.push(undefined);
+    else if (text === undefined) open.pop();
+    else if (colon !== undefined) {
+      const name = String(JSON.parse(text));
+      const names = open.at(-1);
+      if (names?.has(name) === true) return name;
+      names?.add(name);
+    }
+  }
+  return undefined;
+};
+
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 /** Reads the file once. Left: a sentence that says what is wrong with it, and where. */
@@ -81,6 +101,8 @@ export const openJsonStore = (path: string): E.Either<string, ContainerStore & S
   if (E.isLeft(text)) return failed(text.left);
   const json = E.tryCatch((): unknown => JSON.parse(text.right), messageOf);
   if (E.isLeft(json)) return failed(json.left);
+  const twice = repeatedName(text.right);
+  if (twice !== undefined) return failed(`"${B.show(B.fromText(twice))}" stands in it twice, in one object`);
   const file = StoreFile.decode(json.right);
   return E.isLeft(file) ? failed(showErrors(file.left)) : E.right(storesOf(file.right));
 };

@@ -7,7 +7,7 @@
 import * as fs from 'node:fs';
 import * as E from 'fp-ts/lib/Either.js';
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
-import { errnoName, type KernelName, native } from './CLibrary.js';
+import { errnoName, type KernelName, native, unavailable } from './CLibrary.js';
 
 export { type KernelName, unavailable } from './CLibrary.js';
 
@@ -519,4 +519,13 @@ export const reapChild = (pid: number): ChildState => {
   const reaped = native().waitpid(pid, waitStatus, WNOHANG);
   if (reaped === pid) return { _tag: 'Ended', status: waitStatus[0] ?? 0 };
   return reaped === -1 ? unlessOurs() : running;
+};
+
+/**
+ * `_exit(2)`: ends this process here and now. Node's own end waits for its threads, and one that asks a file system that does not
+ * answer never returns. Where there is no native part, it is Node's.
+ */
+export const exitAtOnce = (code: number): never => {
+  if (unavailable() === undefined) native()._exit(code);
+  process.exit(code);
 };

@@ -67,12 +67,22 @@ const tellSoon = (epoll: number) => (): void => {
   setImmediate(tell, epoll);
 };
 
+/** Whether the kernel lets it be looked at: where it refuses the event loop's own `epoll`, the whole process ends. */
+const tryToWatch = (epoll: number): E.Either<string, void> => {
+  const another = createEpoll();
+  if (E.isLeft(another)) return another;
+  const tried = controlEpoll(another.right, 'add', epoll, 0, EPOLLIN);
+  close(another.right);
+  return tried;
+};
+
 /** The one of this thread. What kept it from being made may be over the next time. */
 const theLoop = (): E.Either<string, Loop> => {
   if (loop !== undefined) return E.right(loop);
   const epoll = createEpoll();
   if (E.isLeft(epoll)) return epoll;
-  const watched = native().watch(epoll.right, tellSoon(epoll.right));
+  const tried = tryToWatch(epoll.right);
+  const watched = E.isLeft(tried) ? tried : native().watch(epoll.right, tellSoon(epoll.right));
   if (E.isLeft(watched)) {
     close(epoll.right);
     return watched;

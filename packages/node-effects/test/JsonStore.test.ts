@@ -188,3 +188,41 @@ test('a store behind a link is used', () => {
   fs.symlinkSync(`${file}.target`, file);
   expect(E.isRight(openJsonStore(file))).toBe(true);
 });
+
+describe('a name that stands twice', () => {
+  const web = '{"containers":{"web":{"runtime":"r"}}}';
+  test.each([
+    ['a namespace', `{"schema":"${schema}","namespaces":{"default":${web},"default":{}}}`, 'default'],
+    [
+      'written in another way',
+      `{"schema":"${schema}","namespaces":{"d\\u0065fault" :${web}, "default"\n:{}}}`,
+      'default',
+    ],
+    [
+      'a container',
+      `{"schema":"${schema}","namespaces":{"n":{"containers":{"a":{"runtime":"x"},"a":{"runtime":"y"}}}}}`,
+      'a',
+    ],
+    ['behind an array', `{"namespaces":{"n":{"sandboxes":["{","n"]},"m":{},"n":{}},"schema":"${schema}"}`, 'n'],
+    ['the whole', `{"schema":"${schema}","namespaces":{"default":${web}},"namespaces":{}}`, 'namespaces'],
+  ])('is refused (%s): of the values that it has, all but one would be lost', (_, content, name) => {
+    expect(sentenceFor(content)).toContain(`"${name}" stands in it twice`);
+  });
+
+  test('is seen nowhere else, whatever stands in the file', () => {
+    fc.assert(
+      fc.property(fc.dictionary(fc.string(), fc.dictionary(fc.string(), fc.string())), (names) => {
+        const namespaces = Object.fromEntries(
+          Object.entries(names).map(([name, ids]) => [
+            name,
+            {
+              containers: Object.fromEntries(Object.entries(ids).map(([id, runtime]) => [id, { runtime }])),
+              sandboxes: Object.values(ids),
+            },
+          ]),
+        );
+        expect(sentenceFor(JSON.stringify({ schema, namespaces }))).toBe('it was opened');
+      }),
+    );
+  });
+});

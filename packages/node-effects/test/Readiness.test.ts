@@ -171,6 +171,18 @@ describe('where epoll refuses', () => {
     expect(isExhaustionCode('ENOBUFS')).toBe(true);
   });
 
+  it('the event loop is not asked at all, which would end the process', async () => {
+    vi.resetModules();
+    const readiness = await import('../src/Readiness.js');
+    const library = (await import('../src/CLibrary.js')).native();
+    const watching = vi.spyOn(library, 'watch');
+    vi.spyOn(library, 'epoll_ctl').mockReturnValue(-1);
+    vi.spyOn(library, 'errno').mockReturnValue(os.constants.errno.ENOSPC);
+    const { readEnd } = pipe();
+    expect(readiness.waitToRead(readEnd, { ready: () => undefined, keepsAlive: true })).toEqual(E.left('ENOBUFS'));
+    expect(watching).not.toHaveBeenCalled();
+  });
+
   it('a connection is closed, and its receiver told, if only when it is resumed', () => {
     const { readEnd } = pipe();
     let ended = 0;

@@ -301,6 +301,30 @@ describe('a shim that ends after it was taken back, under careful', () => {
   });
 });
 
+describe('a shim that hangs up again and again, under careful', () => {
+  it('is asked once a second at the most', async () => {
+    const laid = layWorld(world({ ns: 'main', id: 'web', bundle: ordinary, shim: running }));
+    const { clock, capabilities } = laid.machine;
+    let dials = 0;
+    const hangingUp: Capabilities = {
+      ...capabilities,
+      shimConnector: {
+        dial: (dialling) => async () => {
+          dials++;
+          const session = await capabilities.shimConnector.dial(dialling)();
+          return E.isLeft(session) ? session : E.right({ ...session.right, disconnected: clock.sleep(1) });
+        },
+      },
+    };
+    const recovered = await Recovery.recover({ ...laid.settings, policy: careful })(hangingUp)();
+    if (E.isLeft(recovered)) throw new Error(recovered.left._tag);
+    await clock.sleep(10_000)();
+    await recovered.right.stop();
+    expect(dials).toBeGreaterThan(8);
+    expect(dials).toBeLessThan(14);
+  });
+});
+
 describe('whoever does not stay attached', () => {
   const starts: ReadonlyArray<Start> = [
     { ns: 'main', id: 'web', bundle: ordinary, shim: running },

@@ -85,6 +85,13 @@ export const settingsOf = (options: HostOptions): Settings => {
   };
 };
 
+/** A daemon is root. What it may reach, this process may not. */
+export const sayWhoAsks = (terminal: Terminal): void => {
+  const user = process.geteuid?.() ?? 0;
+  if (user !== 0)
+    terminal.say(`shim-recovery: user ${user} is not root: a shim that this user may not reach counts as dead`);
+};
+
 /** The capabilities that the options come to, or why this machine cannot give them. */
 export const capabilitiesOf = (
   options: HostOptions,

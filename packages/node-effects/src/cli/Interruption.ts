@@ -1,6 +1,7 @@
 /** SIGINT, SIGTERM and SIGHUP, which a lost terminal sends: the first one asks for an end, the second one is the end. */
 import type { IO } from 'fp-ts/lib/IO.js';
 import type { Task } from 'fp-ts/lib/Task.js';
+import { exitAtOnce } from '../Native.js';
 import type { Terminal } from './Terminal.js';
 
 const exitCodes = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
@@ -30,7 +31,11 @@ export const listenForInterruption = (onFirst: (signal: EndSignal) => void): Int
     tell = resolve;
   });
   const onSignal = (signal: EndSignal): void => {
-    if (signalled !== undefined) process.exit(exitCodes[signal]);
+    if (signalled !== undefined) {
+      // Whoever listens for the end has something to take along: programs that run.
+      process.emit('exit', exitCodes[signal]);
+      exitAtOnce(exitCodes[signal]);
+    }
     signalled = signal;
     onFirst(signal);
     tell();

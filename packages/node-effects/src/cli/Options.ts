@@ -259,9 +259,12 @@ const isSet = (values: Values, name: string): boolean => values[name] === true;
 
 const storeKinds = 'bolt:FILE, containerd:SOCKET, json:FILE or none';
 
+/** Where the daemon of a root directory records its containers. */
+export const databaseOf = (root: string): string =>
+  path.join(path.dirname(root), 'io.containerd.metadata.v1.bolt', 'meta.db');
+
 const parseStore = (text: string | undefined, root: string): E.Either<UsageError, StoreChoice> => {
-  if (text === undefined)
-    return E.right({ _tag: 'Bolt', path: path.join(path.dirname(root), 'io.containerd.metadata.v1.bolt', 'meta.db') });
+  if (text === undefined) return E.right({ _tag: 'Bolt', path: databaseOf(root) });
   if (text === 'none') return E.right({ _tag: 'None' });
   const [, kind, where = ''] = /^(bolt|containerd|json):(.*)$/s.exec(text) ?? [];
   if (kind === undefined) return usage(`--store ${text} is no store; it takes ${storeKinds}`);

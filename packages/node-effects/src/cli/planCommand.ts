@@ -10,7 +10,7 @@ import * as E from 'fp-ts/lib/Either.js';
 import { pipe } from 'fp-ts/lib/function.js';
 import * as TE from 'fp-ts/lib/TaskEither.js';
 import { exitCode } from './ExitCode.js';
-import { capabilitiesOf, openStore, settingsOf } from './Host.js';
+import { capabilitiesOf, openStore, sayWhoAsks, settingsOf } from './Host.js';
 import { listenForInterruption, sayEnding } from './Interruption.js';
 import type { HostOptions } from './Options.js';
 import { checkPlanFile, writePlanFile } from './PlanFile.js';
@@ -79,6 +79,11 @@ export const runPlan = async (
 ): Promise<number> => {
   const writable = outPath === undefined ? E.right(undefined) : checkPlanFile(outPath);
   if (E.isLeft(writable)) return refuse(terminal, writable.left);
+  if (outPath !== undefined && options.store._tag === 'Containerd')
+    return refuse(
+      terminal,
+      'a plan is carried out while no daemon serves its shims, and then --store containerd:PATH tells nothing any more; stop the daemon, and make the plan with --store bolt:FILE',
+    );
   const store = await openStore(options, 'shared');
   if (E.isLeft(store)) return refuse(terminal, store.left);
   const interruption = listenForInterruption(sayEnding(terminal));
@@ -100,6 +105,7 @@ export const runPlan = async (
     const { report } = planned.right;
     terminal.clearProgress();
     recording.right.end(report)();
+    sayWhoAsks(terminal);
     sayMissingNamespaces(options, terminal, report);
     const saved =
       outPath === undefined ? E.right(undefined) : await save(options, outPath, capabilities.right, planned.right);

@@ -16,7 +16,7 @@ import { checkOutside, daemonSocketOf, type HostOptions, type RecoverSource } fr
 import { readPlanFile } from './PlanFile.js';
 import { formatReport, refuse, sayMissingNamespaces, withRecording } from './planCommand.js';
 import { openRecording } from './RecordingFile.js';
-import { lockState } from './StateLock.js';
+import { lockDatabase, lockState } from './StateLock.js';
 import type { Terminal } from './Terminal.js';
 import { both, followEnds, holdBack } from './Watch.js';
 
@@ -31,6 +31,9 @@ const objection = async (
   { store, state, address }: HostOptions,
   source: RecoverSource['_tag'],
 ): Promise<string | undefined> => {
+  const user = process.geteuid?.() ?? 0;
+  if (user !== 0)
+    return `user ${user} is not root: a shim that this user may not reach would count as dead; run it as root, or insist with --force`;
   if (store._tag === 'None') {
     const named = source === 'Host' ? 'name a store with --store' : 'make a plan with a store';
     return `without a store every container is unknown, and bundles without a recorded shim binary would be discarded; ${named}, or insist with --force`;
@@ -113,15 +116,16 @@ export const runRecover = async (
   const options = task.right.host;
   const objected = recoverOptions.isForced ? undefined : await objection(options, source._tag);
   if (objected !== undefined) return refuse(terminal, objected);
-  const state = lockState(options.state);
-  if (E.isLeft(state)) {
-    if (!recoverOptions.isForced) return refuse(terminal, `${state.left}; or insist with --force`);
-    terminal.say(`shim-recovery: going on by force, although ${state.left}`);
-  }
+  const locks = [lockState(options.state), lockDatabase(options)];
+  const problems = locks.flatMap((lock) => (E.isLeft(lock) ? [lock.left] : []));
   try {
+    for (const problem of problems) {
+      if (!recoverOptions.isForced) return refuse(terminal, `${problem}; or insist with --force`);
+      terminal.say(`shim-recovery: going on by force, although ${problem}`);
+    }
     return await recoverLocked(task.right, terminal, recoverOptions);
   } finally {
-    if (E.isRight(state)) state.right();
+    for (const lock of locks) if (E.isRight(lock)) lock.right();
   }
 };
 

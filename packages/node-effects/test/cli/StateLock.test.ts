@@ -1,12 +1,21 @@
+import * as fs from 'node:fs';
 import * as os from 'node:os';
 import * as path from 'node:path';
 import * as E from 'fp-ts/lib/Either.js';
 import { expect, onTestFinished, test, vi } from 'vitest';
-import { lockState } from '../../src/cli/StateLock.js';
+import { lockDatabase, lockState } from '../../src/cli/StateLock.js';
+import { databaseOf } from '../../src/cli/Options.js';
 import { native } from '../../src/CLibrary.js';
 import { right, temporaryDirectory } from '../temporary.js';
 
 const base = temporaryDirectory();
+
+const database = (): string => {
+  const file = databaseOf(path.join(base.path(), 'io.containerd.runtime.v2.task'));
+  fs.mkdirSync(path.dirname(file), { recursive: true });
+  fs.writeFileSync(file, '');
+  return file;
+};
 
 const failing = (code: keyof typeof os.constants.errno): void => {
   const locking = vi.spyOn(native(), 'flock').mockReturnValue(-1);
@@ -36,4 +45,20 @@ test.each(['ENOMEM', 'ENOBUFS'] as const)('what this process lacks (%s) is not t
 
 test('a directory that is not there is somebody else’s to refuse', () => {
   expect(E.isRight(lockState(path.join(base.path(), 'nothing')))).toBe(true);
+});
+
+test('the database of the daemon is locked, whatever other store is asked', () => {
+  const root = path.join(base.path(), 'io.containerd.runtime.v2.task');
+  expect(E.isRight(lockDatabase({ root: '/nonexistent/root', store: { _tag: 'None' } }))).toBe(true);
+  const file = database();
+  const copy = path.join(base.path(), 'copy.db');
+  fs.writeFileSync(copy, '');
+  fs.symlinkSync(file, path.join(base.path(), 'link.db'));
+  const first = right(lockDatabase({ root, store: { _tag: 'Json', path: copy } }));
+  for (const store of [{ _tag: 'Json', path: copy }, { _tag: 'Bolt', path: copy }, { _tag: 'None' }] as const)
+    expect(lockDatabase({ root, store })).toMatchObject({ left: expect.stringContaining('most likely a daemon') });
+  for (const name of [file, path.join(base.path(), 'link.db')])
+    right(lockDatabase({ root, store: { _tag: 'Bolt', path: name } }))();
+  first();
+  right(lockDatabase({ root, store: { _tag: 'None' } }))();
 });

@@ -30,6 +30,12 @@ sys.stdin.read()`;
   return child;
 };
 
+/** Whether a thread of a process waits for a file system of FUSE. */
+const waitsForFuse = (pid: number): boolean =>
+  fs
+    .readdirSync(`/proc/${pid}/task`)
+    .some((thread) => /fuse/.test(fs.readFileSync(`/proc/${pid}/task/${thread}/wchan`, 'utf8')));
+
 /** Nobody who removes what is below is kept waiting any more. */
 const takeAway = (behind: ChildProcess, directories: ReadonlyArray<string>): void => {
   behind.kill();
@@ -59,6 +65,27 @@ test('keep nobody else waiting, however many they are', { timeout: 30_000 }, asy
     } finally {
       recovering.child.kill('SIGKILL');
       takeAway(behind, points);
+    }
+  });
+});
+
+test('do not keep whoever wants to end', { timeout: 30_000 }, async (context) => {
+  if (!isRoot || !fs.existsSync('/dev/fuse')) return context.skip('needs root, and FUSE');
+  await withHost(async (host) => {
+    await host.addBundle('dead');
+    const point = path.join(host.bundlePath('dead'), 'rootfs');
+    fs.mkdirSync(point, { recursive: true });
+    const behind = await mountDead([point]);
+    const recovering = start(['recover', ...host.args]);
+    try {
+      await eventually('a thread to be kept', () => waitsForFuse(recovering.child.pid ?? 0));
+      recovering.child.kill('SIGINT');
+      await eventually('the signal to be noticed', () => recovering.stderr().includes('once more ends at once'));
+      recovering.child.kill('SIGINT');
+      expect(await recovering.ended).toMatchObject({ code: 130 });
+    } finally {
+      recovering.child.kill('SIGKILL');
+      takeAway(behind, [point]);
     }
   });
 });

@@ -5,6 +5,7 @@ import * as net from 'node:net';
 import * as path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { commandNames, helpText } from '../../src/cli/Help.js';
+import { databaseOf } from '../../src/cli/Options.js';
 import { writeMetadata } from '../bolt/writer.js';
 import { holdLock } from '../lockHolder.js';
 import { isRoot } from '../temporary.js';
@@ -195,6 +196,35 @@ describe.concurrent('what cannot be run', { timeout: testTimeoutMs }, () => {
       } finally {
         await daemon.release();
       }
+    });
+  });
+
+  test('the database beside the root directory tells of a daemon, wherever it listens, and whatever store is asked', async () => {
+    await withHost(async (host) => {
+      await host.addBundle('left');
+      const file = databaseOf(host.root);
+      fs.mkdirSync(path.dirname(file), { recursive: true });
+      fs.writeFileSync(file, '');
+      const daemon = await holdLock(file, 'exclusive');
+      try {
+        expectRefusal(await run(['recover', ...host.args]), 1, /most likely a daemon is running.*--force/);
+        expect(host.bundles()).toEqual(['left']);
+      } finally {
+        await daemon.release();
+      }
+      expect(await run(['recover', ...host.args])).toMatchObject({ code: 0, stderr: '' });
+    });
+  });
+
+  test('whoever is not root is told what that means, and destroys nothing by it', async (context) => {
+    if (!isRoot) context.skip('only root may run the command as somebody else');
+    await withHost(async (host) => {
+      await host.addBundle('web', { shim: running });
+      execFileSync('chmod', ['--recursive', 'a+rX', host.base]);
+      expectRefusal(await run(['recover', ...host.args], { uid: 65_534 }), 1, /user 65534 is not root: .*--force/);
+      const planned = await run(['plan', ...host.args], { uid: 65_534 });
+      expect(planned).toMatchObject({ code: 0, stderr: expect.stringContaining('user 65534 is not root') });
+      expect(host.bundles()).toEqual(['web']);
     });
   });
 
