@@ -7,14 +7,17 @@ import type { LogPipe, LogPipes } from '@shim-recovery/core/LogPipes';
 import * as E from 'fp-ts/lib/Either.js';
 import { descriptorOf, kindOf } from './FileSystem.js';
 import { AT_FDCWD, close, fstat, mkfifoAt, O_PATH, openAt } from './Native.js';
-import { readSome, waitToRead } from './Readiness.js';
+import { type Interest, readSome, waitToRead } from './Readiness.js';
 
-/** Where what shims write goes. The bytes are only good until it returns. */
+/**
+ * Where what shims write goes. The bytes are only good until it returns. Where it returns a promise, no more of this log is read
+ * until that is settled: a shim that writes faster than anybody reads fills its pipe then, and not our memory.
+ */
 export type LogSink = (log: {
   readonly namespace: B.ByteString;
   readonly id: B.ByteString;
   readonly bytes: Uint8Array;
-}) => void;
+}) => unknown;
 
 const { O_NONBLOCK, O_RDWR } = fs.constants;
 const fifoMode = 0o700;
@@ -50,12 +53,22 @@ const openHeld = (held: number): E.Either<string, number | null> => {
 const unread: LogPipe = { close: async () => undefined };
 
 /** Reads by events: an idle pipe costs nothing, and of a flooded one only so much is read before others have their turn. */
-const readFrom = (descriptor: number, sink: (bytes: Uint8Array) => void): LogPipe => {
+const readFrom = (descriptor: number, sink: (bytes: Uint8Array) => unknown): LogPipe => {
+  const waitFor = (interest: Interest): void => {
+    if (E.isRight(waiting)) waiting.right.waitFor(interest);
+  };
+  const goOn = (): void => {
+    if (!isClosed) waitFor('reading');
+  };
   const waiting = waitToRead(descriptor, {
     keepsAlive: false,
     ready: () => {
       const came = readSome(descriptor);
-      if (E.isRight(came)) sink(came.right);
+      if (E.isLeft(came)) return;
+      const taken = sink(came.right);
+      if (!(taken instanceof Promise)) return;
+      waitFor('nothing');
+      void taken.then(goOn, goOn);
     },
   });
   let isClosed = false;

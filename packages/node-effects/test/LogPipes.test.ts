@@ -118,6 +118,38 @@ describe('log pipes (SPEC 8.3)', () => {
     );
   });
 
+  it.each(['resolved', 'rejected'])(
+    'are read no further until what took the last bytes is ready for more (%s)',
+    async (how) => {
+      const bundle = fresh();
+      const received: Array<string> = [];
+      let settle = (): void => undefined;
+      const slow = makeLogPipes(({ bytes }) => {
+        received.push(Buffer.from(bytes).toString());
+        return new Promise<void>((resolve, reject) => {
+          settle = () => (how === 'resolved' ? resolve() : reject(new Error('full')));
+        });
+      });
+      const pipe = right(
+        await withOpen(bundle, (directory) =>
+          slow.open({ bundle: directory, namespace: B.fromText('ns'), id: B.fromText('web') })(),
+        ),
+      );
+      const log = path.join(bundle, 'log');
+      fs.writeFileSync(log, 'first');
+      await eventually('the first', () => received.length === 1);
+      fs.writeFileSync(log, 'second');
+      for (let turns = 0; turns < 20; turns++) await turn();
+      expect(received).toEqual(['first']);
+      settle();
+      await eventually('the second', () => received.length === 2);
+      await pipe.close();
+      settle();
+      await turn();
+      expect(received).toEqual(['first', 'second']);
+    },
+  );
+
   it('do not keep the process alive, which ends in peace even when something comes at its very end', () => {
     const bundle = fresh();
     const module = (name: string): string => JSON.stringify(new URL(`../dist/${name}.js`, import.meta.url).href);

@@ -23,8 +23,8 @@ const showLine = (line: B.ByteString): string =>
     .map((piece) => B.split(piece, '\\').map(B.show).join('\\'))
     .join('    ');
 
-/** Cuts at every line feed, wherever the reads happen to end. */
-export const makeLogLines = (say: (line: string) => void): LogLines => {
+/** Cuts at every line feed, wherever the reads happen to end. `said` tells when there is room for more. */
+export const makeLogLines = (say: (line: string) => void, said: () => Promise<void> | undefined): LogLines => {
   const unfinished = new Map<string, B.ByteString>();
   const sayLine = (task: string, line: B.ByteString): void => say(`${task}: ${showLine(line)}`);
   const end = (task: string) => (): void => {
@@ -40,6 +40,7 @@ export const makeLogLines = (say: (line: string) => void): LogLines => {
       for (const line of lines.slice(0, -1)) sayLine(task, line);
       unfinished.set(task, rest);
       if (rest.length >= maxLineBytes) end(task)();
+      return said();
     },
     end,
     endAll: () => {

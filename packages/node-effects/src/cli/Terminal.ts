@@ -11,6 +11,8 @@ export interface Terminal {
   readonly isOutputLost: IO<boolean>;
   /** One line on stderr, whatever is in it: what was typed or read may hold anything. */
   readonly say: (line: string) => void;
+  /** Completes when all that was said is out; undefined where it is, or nearly. */
+  readonly said: () => Promise<void> | undefined;
   readonly style: Style;
   /** Follows a run with a bar, where stderr is a terminal. */
   readonly progress: Trace;
@@ -79,6 +81,17 @@ const noProgress: Progress = {
   clearProgress: () => undefined,
 };
 
+/** When a stream takes more again, or never will. */
+const drained = (stream: Writable): Promise<void> =>
+  new Promise((resolve) => {
+    const done = (): void => {
+      for (const event of drainEvents) stream.off(event, done);
+      resolve();
+    };
+    for (const event of drainEvents) stream.on(event, done);
+  });
+const drainEvents = ['drain', 'error', 'close'] as const;
+
 const isClosedPipe = (error: Error): boolean => 'code' in error && error.code === 'EPIPE';
 
 /** The terminal, or the pipes, that this process was started with. */
@@ -94,6 +107,7 @@ export const processTerminal = (): Terminal => {
   return {
     stdout,
     say,
+    said: () => (stderr.writableNeedDrain ? drained(stderr) : undefined),
     style: isColoured ? colourStyle : plainStyle,
     print: (text) =>
       new Promise((resolve) => {

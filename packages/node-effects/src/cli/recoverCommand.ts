@@ -138,7 +138,7 @@ const recoverLocked = async (
   const store = await openLocked(options, terminal, recoverOptions);
   if (E.isLeft(store)) return refuse(terminal, store.left);
   const interruption = listenForInterruption(sayEnding(terminal));
-  const logs = makeLogLines(terminal.say);
+  const logs = makeLogLines(terminal.say, terminal.said);
   const events = holdBack(lineSink(terminal.stdout), (event, reason) =>
     terminal.say(`shim-recovery: ${taskName(event)}: the event ${event._tag} could not be printed: ${reason}`),
   );

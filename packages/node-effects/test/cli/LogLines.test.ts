@@ -9,7 +9,13 @@ const database = { namespace: B.fromText('default'), id: B.fromText('database') 
 
 const recorded = () => {
   const said: Array<string> = [];
-  return { said, logs: makeLogLines((line) => void said.push(line)) };
+  return {
+    said,
+    logs: makeLogLines(
+      (line) => void said.push(line),
+      () => undefined,
+    ),
+  };
 };
 
 test('the same lines are said, however the bytes are cut up and whoever writes in between', () => {

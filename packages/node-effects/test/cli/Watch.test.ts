@@ -185,6 +185,35 @@ describe.concurrent('recover --watch', { timeout }, () => {
     });
   });
 
+  test('keeps whoever floods its log waiting while nobody reads, instead of filling the memory', async () => {
+    await withHost(async (host) => {
+      await host.addBundle('web', { shim: running });
+      const watching = start(['recover', '--watch', ...host.args]);
+      await eventually('it to watch', () => watching.stderr().includes('watching'));
+      watching.child.stderr?.pause();
+      const writer = spawn('sh', ['-c', 'exec yes > log'], { cwd: host.bundlePath('web'), stdio: 'ignore' });
+      const writtenBytes = (): number =>
+        Number(/^wchar: (\d+)/m.exec(fs.readFileSync(`/proc/${writer.pid}/io`, 'utf8'))?.[1]);
+      const waits = (): boolean => /pipe_w/.test(fs.readFileSync(`/proc/${writer.pid}/wchan`, 'utf8'));
+      try {
+        let before = -1;
+        let looks = 0;
+        await eventually('it to wait', () => {
+          const now = writtenBytes();
+          looks = waits() && now === before && now > 0 ? looks + 1 : 0;
+          before = now;
+          return looks > 20;
+        });
+        watching.child.stderr?.resume();
+        await eventually('it to go on', () => writtenBytes() > before + 1_000_000);
+      } finally {
+        writer.kill('SIGKILL');
+      }
+      watching.child.kill('SIGTERM');
+      expect((await watching.ended).code).toBe(0);
+    });
+  });
+
   test('keeps a daemon waiting until it ends', async () => {
     await withHost(async (host) => {
       const database = path.join(host.base, 'meta.db');
