@@ -202,7 +202,7 @@ describe.concurrent('recover --watch', { timeout }, () => {
           const now = writtenBytes();
           looks = waits() && now === before && now > 0 ? looks + 1 : 0;
           before = now;
-          return looks > 20;
+          return looks > 200;
         });
         watching.child.stderr?.resume();
         await eventually('it to go on', () => writtenBytes() > before + 1_000_000);
