@@ -351,6 +351,17 @@ describe.concurrent('a plan that is not saved', { timeout }, () => {
     });
   });
 
+  test('with a store that tells nothing once the daemon is stopped is refused, with what to do', async () => {
+    await withHost(async (host) => {
+      const args = [...host.args, '--store', `containerd:${path.join(host.base, 'containerd.sock')}`];
+      expectRefusal(
+        await run(['plan', '--out', planIn(host), ...args]),
+        /stop the daemon, and make the plan with --store bolt:FILE/,
+      );
+      expect(fs.existsSync(planIn(host))).toBe(false);
+    });
+  });
+
   test('where nobody may write is said', async (context) => {
     if (!isRoot) context.skip('needs root, to become somebody else');
     await withHost(async (host) => {
