@@ -32,12 +32,14 @@ export type ShimTarget = t.TypeOf<typeof ShimTarget>;
  * - `UnsupportedVersion`: newer than this policy can speak to (H24).
  * - `UnsupportedProtocol`: neither ttrpc nor gRPC.
  * - `MissingAddress`: `unix://` with nothing behind it.
+ * - `NoAddress`: JSON in which none stands, where that is not taken for a name itself.
  */
 export const BootstrapError = t.union(
   [
     t.readonly(t.type({ _tag: t.literal('UnsupportedVersion'), version: t.number })),
     t.readonly(t.type({ _tag: t.literal('UnsupportedProtocol'), protocol: B.ByteString })),
     t.readonly(t.type({ _tag: t.literal('MissingAddress') })),
+    t.readonly(t.type({ _tag: t.literal('NoAddress') })),
   ],
   'BootstrapError',
 );
@@ -128,5 +130,7 @@ export const showBootstrapError = (error: BootstrapError): string => {
       return `what says where the shim listens names the protocol "${B.show(error.protocol)}", neither ttrpc nor grpc`;
     case 'MissingAddress':
       return 'what says where the shim listens names no socket';
+    case 'NoAddress':
+      return 'what should say where the shim listens is JSON in which no address stands';
   }
 };

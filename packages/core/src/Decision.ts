@@ -260,7 +260,7 @@ export const readingProblem = (name: string, reading: Reading | undefined): stri
     case 'Failed':
       return showFileError(reading.error);
     case 'Read':
-      return reading.content === '' ? `${name} is empty` : `${name} names no address`;
+      return `${name} is empty`;
     case 'Absent':
     case undefined:
       return `${name} is missing`;

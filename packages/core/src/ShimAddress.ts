@@ -62,6 +62,8 @@ const fromBootstrap = ({ bootstrap, address }: Listed): ShimAddress => {
   return fromParameters(E.right(legacyParameters(address.content)), { migrated: migration(address.content) });
 };
 
+const isNotEmpty = (reading: Reading): boolean => reading._tag === 'Read' && reading.content !== '';
+
 /** What a file says. JSON that names no address says nothing: it is not itself a name to be dialled. */
 const saidIn = (reading: Reading): E.Either<BootstrapError, BootstrapParameters> | undefined => {
   if (reading._tag !== 'Read' || reading.content === '') return undefined;
@@ -86,9 +88,11 @@ const fromEither = ({ bootstrap, address }: Listed): ShimAddress => {
   const first = isText && address._tag !== 'Absent' ? undefined : saidIn(bootstrap);
   if (first === undefined) {
     const second = saidIn(address);
-    return second === undefined
+    if (second !== undefined) return fromParameters(second, {}, 'abstract');
+    const isThere = isNotEmpty(address) || (isNotEmpty(bootstrap) && !isText);
+    return address._tag === 'Failed' || !isThere
       ? { _tag: 'Unreadable', file: 'address', reading: address }
-      : fromParameters(second, {}, 'abstract');
+      : { _tag: 'Unsupported', error: { _tag: 'NoAddress' } };
   }
   const there = fromParameters(first, {}, 'abstract');
   return there._tag === 'Target' ? { ...there, ...disputeIn(address, there.target) } : there;

@@ -48,8 +48,11 @@ describe('careful looks for a shim', () => {
     ],
     ['nowhere, as one file cannot be read', failed, read('unix:///old'), 'bootstrap.json Failed'],
     ['nowhere, as the other cannot be read', read('{}'), failed, 'address Failed'],
-    ['nowhere, as nothing says where', read('{}'), absent, 'address Absent'],
-    ['nowhere, as JSON is no name', absent, read('{}'), 'address Read'],
+    ['nowhere, as nothing says where', absent, absent, 'address Absent'],
+    ['nowhere, as nothing is said', absent, read(''), 'address Read'],
+    ['nowhere, as no address stands in it', read('{}'), absent, 'NoAddress'],
+    ['nowhere, as none stands in either', read('{"version":2}'), read('null'), 'NoAddress'],
+    ['nowhere, as JSON is no name', absent, read('{}'), 'NoAddress'],
   ])('%s', (_, bootstrap, address, expected) => {
     expect(where(bootstrap, address)).toBe(expected);
   });
