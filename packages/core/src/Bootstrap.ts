@@ -52,11 +52,8 @@ export const legacyParameters = (address: B.ByteString): BootstrapParameters => 
   protocol: B.fromText('ttrpc'),
 });
 
-/**
- * Reads what a shim answered: JSON of version 2 up to `newest`, or, when it is not JSON or of an older version, the
- * whole text as an address (SPEC 9.2, 9.4).
- */
-export const parseBootstrap = (content: B.ByteString, newest: 2 | 3): E.Either<BootstrapError, BootstrapParameters> => {
+/** Reads text as an address, and JSON of version 2 up to `newest`; any other JSON names none (`NoAddress`). */
+export const parseStrictly = (content: B.ByteString, newest: 2 | 3): E.Either<BootstrapError, BootstrapParameters> => {
   const document = parseDocument(content);
   if (E.isLeft(document)) return E.right(legacyParameters(content));
   const version = integerField('version', 0)(document.right);
@@ -64,11 +61,18 @@ export const parseBootstrap = (content: B.ByteString, newest: 2 | 3): E.Either<B
   const protocol = stringField('protocol', B.empty)(document.right);
   if (version.value > newest) return E.left({ _tag: 'UnsupportedVersion', version: version.value });
   const failed = document.right.mistyped || version.mistyped || address.mistyped || protocol.mistyped;
-  return E.right(
-    failed || version.value < 2
-      ? legacyParameters(content)
-      : { version: version.value, address: address.value, protocol: protocol.value },
-  );
+  return failed || version.value < 2
+    ? E.left({ _tag: 'NoAddress' })
+    : E.right({ version: version.value, address: address.value, protocol: protocol.value });
+};
+
+/**
+ * Reads what a shim answered: JSON of version 2 up to `newest`, or, when it is not JSON or of an older version, the
+ * whole text as an address (SPEC 9.2, 9.4).
+ */
+export const parseBootstrap = (content: B.ByteString, newest: 2 | 3): E.Either<BootstrapError, BootstrapParameters> => {
+  const parsed = parseStrictly(content, newest);
+  return E.isLeft(parsed) && parsed.left._tag === 'NoAddress' ? E.right(legacyParameters(content)) : parsed;
 };
 
 const unixScheme = 'unix://';

@@ -11,7 +11,7 @@ import * as Bytes from './ByteString.js';
 import { type Answers, belongingPids, type BundleEvidence, type Reading } from './Evidence.js';
 import { type FileError, isExhaustionCode, showFileError } from './FileSystem.js';
 import { showProcessesError } from './Processes.js';
-import { ask, askShim, type Decision, isExhaustion, type Listed, settle } from './Question.js';
+import { ask, askShim, type Decision, isExhaustion, type Listed, settle, settleUnlessExhausted } from './Question.js';
 import { decideByTwoSigns } from './TwoSigns.js';
 import { isHidden } from './Identifier.js';
 import type { Policy } from './Policy.js';
@@ -19,10 +19,7 @@ import { showRuntimeError } from './RuntimeName.js';
 import { shimAddress } from './ShimAddress.js';
 import { isTaskNotFound, type ShimError, showShimError } from './ShimConnector.js';
 import { showStoreError } from './Stores.js';
-import type { Reason, Verdict } from './Verdict.js';
-
-const settleUnlessExhausted = (reason: Reason, error: FileError | ShimError): Decision =>
-  isExhaustion(error) ? settle('out-of-resources') : settle(reason);
+import type { Verdict } from './Verdict.js';
 
 /** Step 6: the recorded path of the shim's binary; an unreadable one counts as empty. */
 const recordedRuntime = (reading: Reading): B.ByteString => (reading._tag === 'Read' ? reading.content : Bytes.empty);

@@ -53,3 +53,7 @@ export const isExhaustion = (error: FileError | ShimError): boolean => {
       return false;
   }
 };
+
+/** By a reason, unless the error is one of what this process lacks. */
+export const settleUnlessExhausted = (reason: Reason, error: FileError | ShimError): Decision =>
+  settle(isExhaustion(error) ? 'out-of-resources' : reason);

@@ -6,6 +6,7 @@ import {
   legacyParameters,
   type OtherSchemes,
   parseBootstrap,
+  parseStrictly,
   type ShimTarget,
   showSocket,
   type SocketName,
@@ -62,21 +63,24 @@ const fromBootstrap = ({ bootstrap, address }: Listed): ShimAddress => {
   return fromParameters(E.right(legacyParameters(address.content)), { migrated: migration(address.content) });
 };
 
-const isNotEmpty = (reading: Reading): boolean => reading._tag === 'Read' && reading.content !== '';
+type Said = E.Either<BootstrapError, BootstrapParameters>;
 
-/** What a file says. JSON that names no address says nothing: it is not itself a name to be dialled. */
-const saidIn = (reading: Reading): E.Either<BootstrapError, BootstrapParameters> | undefined => {
+const noAddress: Said = E.left({ _tag: 'NoAddress' });
+
+/** What a file says; undefined where it says nothing. JSON that names no address is not itself a name to be dialled. */
+const saidIn = (reading: Reading): Said | undefined => {
   if (reading._tag !== 'Read' || reading.content === '') return undefined;
-  const parsed = parseBootstrap(reading.content, 3);
-  const isText = E.isLeft(parseDocument(reading.content));
-  return E.isLeft(parsed) || isText || !['', reading.content].includes(parsed.right.address) ? parsed : undefined;
+  const parsed = parseStrictly(reading.content, 3);
+  return E.isRight(parsed) && parsed.right.address === '' ? noAddress : parsed;
 };
 
+const namesOne = (said: Said | undefined): said is Said =>
+  said !== undefined && (E.isRight(said) || said.left._tag !== 'NoAddress');
+
 /** Where the other file says that it is, if that is somewhere else. */
-const disputeIn = (address: Reading, target: ShimTarget): { readonly disputed?: SocketName } => {
-  const said = saidIn(address);
+const disputeIn = (said: Said | undefined, { socket }: ShimTarget): { readonly disputed?: SocketName } => {
   const other = said === undefined ? undefined : fromParameters(said, {}, 'abstract');
-  return other?._tag === 'Target' && showSocket(other.target.socket) !== showSocket(target.socket)
+  return other?._tag === 'Target' && showSocket(other.target.socket) !== showSocket(socket)
     ? { disputed: other.target.socket }
     : {};
 };
@@ -86,16 +90,15 @@ const fromEither = ({ bootstrap, address }: Listed): ShimAddress => {
   if (bootstrap._tag === 'Failed') return { _tag: 'Unreadable', file: 'bootstrap.json', reading: bootstrap };
   const isText = bootstrap._tag === 'Read' && E.isLeft(parseDocument(bootstrap.content));
   const first = isText && address._tag !== 'Absent' ? undefined : saidIn(bootstrap);
-  if (first === undefined) {
-    const second = saidIn(address);
-    if (second !== undefined) return fromParameters(second, {}, 'abstract');
-    const isThere = isNotEmpty(address) || (isNotEmpty(bootstrap) && !isText);
-    return address._tag === 'Failed' || !isThere
-      ? { _tag: 'Unreadable', file: 'address', reading: address }
-      : { _tag: 'Unsupported', error: { _tag: 'NoAddress' } };
+  const second = saidIn(address);
+  if (namesOne(first)) {
+    const there = fromParameters(first, {}, 'abstract');
+    return there._tag === 'Target' ? { ...there, ...disputeIn(second, there.target) } : there;
   }
-  const there = fromParameters(first, {}, 'abstract');
-  return there._tag === 'Target' ? { ...there, ...disputeIn(address, there.target) } : there;
+  const said = second ?? first;
+  return said === undefined || address._tag === 'Failed'
+    ? { _tag: 'Unreadable', file: 'address', reading: address }
+    : fromParameters(said, {}, 'abstract');
 };
 
 const fromAddress = (

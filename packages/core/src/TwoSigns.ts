@@ -4,7 +4,7 @@
  */
 import * as E from 'fp-ts/lib/Either.js';
 import type * as B from './ByteString.js';
-import { ask, askShim, type Decision, isExhaustion, type Listed, settle } from './Question.js';
+import { ask, askShim, type Decision, type Listed, settle, settleUnlessExhausted } from './Question.js';
 import type { Answers, BundleEvidence } from './Evidence.js';
 import { isHidden } from './Identifier.js';
 import type { Policy } from './Policy.js';
@@ -78,7 +78,7 @@ const decideConnection =
     const dead = (sign: DeathSign): Decision => decideDeath(policy)(answers, owner, sign);
     if (address._tag === 'Unreadable')
       return address.reading._tag === 'Failed'
-        ? settle(isExhaustion(address.reading.error) ? 'out-of-resources' : 'address-unknown')
+        ? settleUnlessExhausted('address-unknown', address.reading.error)
         : dead('address-unreadable'); // H22
     if (address._tag === 'Unsupported')
       return address.error._tag === 'MissingAddress' ? dead('address-unreadable') : settle('address-unknown'); // H24
@@ -94,13 +94,15 @@ const decideConnection =
       case 'LogFailed':
         return settle('shim-unresponsive');
       case 'DialFailed':
-        if (isExhaustion(connection.error)) return settle('out-of-resources');
         // It may listen where the other file says.
         if (nobodyListens(connection.error))
           return address.disputed === undefined ? dead('dial-failed') : settle('address-unknown');
-        return settle(mayOnlyBeSlow(connection.error) ? 'shim-unresponsive' : 'shim-unreachable');
+        return settleUnlessExhausted(
+          mayOnlyBeSlow(connection.error) ? 'shim-unresponsive' : 'shim-unreachable',
+          connection.error,
+        );
       case 'ConnectFailed':
-        return settle(isExhaustion(connection.error) ? 'out-of-resources' : 'shim-unresponsive'); // H4
+        return settleUnlessExhausted('shim-unresponsive', connection.error); // H4
       case 'Connected':
         return decideTask(policy)(answers, owner);
     }
@@ -118,8 +120,7 @@ const decideRuntime =
   (policy: Policy) =>
   (evidence: BundleEvidence, contents: Listed): Decision => {
     const { shimBinaryPath } = contents;
-    if (shimBinaryPath._tag === 'Failed')
-      return settle(isExhaustion(shimBinaryPath.error) ? 'out-of-resources' : 'bundle-unreadable');
+    if (shimBinaryPath._tag === 'Failed') return settleUnlessExhausted('bundle-unreadable', shimBinaryPath.error);
     if (shimBinaryPath._tag === 'Read' && shimBinaryPath.content !== '')
       return decideProgram(policy)(evidence, contents, shimBinaryPath.content);
     const { container } = evidence.answers;
@@ -148,7 +149,6 @@ export const decideByTwoSigns =
     if (isHidden(evidence.id)) return decideHidden(policy, evidence);
     if (contents === null || contents._tag === 'Empty')
       return decideDeath(policy)(evidence.answers, 'no-container', 'empty');
-    if (contents._tag === 'Unreadable')
-      return settle(isExhaustion(contents.error) ? 'out-of-resources' : 'bundle-unreadable');
+    if (contents._tag === 'Unreadable') return settleUnlessExhausted('bundle-unreadable', contents.error);
     return decideRuntime(policy)(evidence, contents);
   };

@@ -57,9 +57,8 @@ const readFrom = (descriptor: number, sink: (bytes: Uint8Array) => unknown): Log
   const waitFor = (interest: Interest): void => {
     if (E.isRight(waiting)) waiting.right.waitFor(interest);
   };
-  const goOn = (): void => {
-    if (!isClosed) waitFor('reading');
-  };
+  // Of no effect once it is closed.
+  const goOn = (): void => waitFor('reading');
   const waiting = waitToRead(descriptor, {
     keepsAlive: false,
     ready: () => {

@@ -522,10 +522,13 @@ export const reapChild = (pid: number): ChildState => {
 };
 
 /**
- * `_exit(2)`: ends this process here and now. Node's own end waits for its threads, and one that asks a file system that does not
- * answer never returns. Where there is no native part, it is Node's.
+ * `process.exit`, without waiting for threads (`_exit(2)`): one that asks a file system that does not answer never returns. Whoever
+ * listens for the end is told. Where there is no native part, it is Node's own.
  */
 export const exitAtOnce = (code: number): never => {
-  if (unavailable() === undefined) native()._exit(code);
+  if (unavailable() === undefined) {
+    process.emit('exit', code);
+    native()._exit(code);
+  }
   process.exit(code);
 };

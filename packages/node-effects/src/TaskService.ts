@@ -1,7 +1,8 @@
 /** The task service as recovery speaks it, over whatever carries its calls (SPEC 10, 16.2). */
-import { answered, type ShimError, type ShimSession } from '@shim-recovery/core/ShimConnector';
+import { answered, type ShimError, type ShimSession, type TaskCall } from '@shim-recovery/core/ShimConnector';
 import * as B from '@shim-recovery/core/ByteString';
 import * as E from 'fp-ts/lib/Either.js';
+import { identity } from 'fp-ts/lib/function.js';
 import type { Task } from 'fp-ts/lib/Task.js';
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
 import { decode, encode, type Message, showMalformedMessage } from './protobuf/Message.js';
@@ -49,43 +50,36 @@ const deleteRequest = (id: B.ByteString): Uint8Array => encode(DeleteRequest)({ 
 const stateRequest = (id: B.ByteString): Uint8Array => encode(StateRequest)({ id, execId: B.empty });
 const shutdownRequest = (id: B.ByteString): Uint8Array => encode(ShutdownRequest)({ id, isImmediate: false });
 
-/** A session over a connection. Plain functions that await, as each runs for every shim. */
-export const taskSession = (connection: TaskConnection): ShimSession => {
-  const ask = async <A>(
-    method: TaskMethodCall['method'],
-    payload: Uint8Array,
-    response: Message<A>,
-    timeoutMs: number,
-  ): Promise<E.Either<ShimError, A>> => {
-    const answer = await connection.call({ method, payload, timeoutMs })();
-    return E.isLeft(answer) ? answer : readAnswer(response, answer.right);
+/** One method, of which `A` is wanted of the response. A plain function that awaits, as it runs for every shim. */
+const method =
+  <R, A>(
+    name: TaskMethodCall['method'],
+    request: (id: B.ByteString) => Uint8Array,
+    response: Message<R>,
+    wanted: (response: R) => A,
+  ) =>
+  (connection: TaskConnection) =>
+  ({ id, timeoutMs }: TaskCall): TaskEither<ShimError, A> =>
+  async () => {
+    const answer = await connection.call({ method: name, payload: request(id), timeoutMs })();
+    if (E.isLeft(answer)) return answer;
+    const read = readAnswer(response, answer.right);
+    return E.isLeft(read) ? read : E.right(wanted(read.right));
   };
-  return {
-    connect:
-      ({ id, timeoutMs }) =>
-      () =>
-        ask('Connect', taskRequest(id), ConnectResponse, timeoutMs),
-    pids:
-      ({ id, timeoutMs }) =>
-      async () => {
-        const answer = await ask('Pids', taskRequest(id), PidsResponse, timeoutMs);
-        return E.isLeft(answer) ? answer : E.right(answer.right.processes.map(({ pid }) => pid));
-      },
-    state:
-      ({ id, timeoutMs }) =>
-      () =>
-        ask('State', stateRequest(id), StateResponse, timeoutMs),
-    delete:
-      ({ id, timeoutMs }) =>
-      () =>
-        ask('Delete', deleteRequest(id), DeleteResponse, timeoutMs),
-    shutdown:
-      ({ id, timeoutMs }) =>
-      async () => {
-        const answer = await ask('Shutdown', shutdownRequest(id), Empty, timeoutMs);
-        return E.isLeft(answer) ? answer : E.right(undefined);
-      },
-    close: connection.close,
-    disconnected: connection.disconnected,
-  };
-};
+
+const connect = method('Connect', taskRequest, ConnectResponse, identity);
+const pids = method('Pids', taskRequest, PidsResponse, ({ processes }) => processes.map(({ pid }) => pid));
+const state = method('State', stateRequest, StateResponse, identity);
+const deleteTask = method('Delete', deleteRequest, DeleteResponse, identity);
+const shutdown = method('Shutdown', shutdownRequest, Empty, () => undefined);
+
+/** A session over a connection. */
+export const taskSession = (connection: TaskConnection): ShimSession => ({
+  connect: connect(connection),
+  pids: pids(connection),
+  state: state(connection),
+  delete: deleteTask(connection),
+  shutdown: shutdown(connection),
+  close: connection.close,
+  disconnected: connection.disconnected,
+});

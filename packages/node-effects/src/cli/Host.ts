@@ -85,11 +85,10 @@ export const settingsOf = (options: HostOptions): Settings => {
   };
 };
 
-/** A daemon is root. What it may reach, this process may not. */
-export const sayWhoAsks = (terminal: Terminal): void => {
+/** A daemon is root. What it may reach, this process may not: one line that says so, or undefined. */
+export const lackOfRoot = (): string | undefined => {
   const user = process.geteuid?.() ?? 0;
-  if (user !== 0)
-    terminal.say(`shim-recovery: user ${user} is not root: a shim that this user may not reach counts as dead`);
+  return user === 0 ? undefined : `user ${user} is not root: a shim that this user may not reach counts as dead`;
 };
 
 /** The capabilities that the options come to, or why this machine cannot give them. */

@@ -31,11 +31,7 @@ export const listenForInterruption = (onFirst: (signal: EndSignal) => void): Int
     tell = resolve;
   });
   const onSignal = (signal: EndSignal): void => {
-    if (signalled !== undefined) {
-      // Whoever listens for the end has something to take along: programs that run.
-      process.emit('exit', exitCodes[signal]);
-      exitAtOnce(exitCodes[signal]);
-    }
+    if (signalled !== undefined) exitAtOnce(exitCodes[signal]);
     signalled = signal;
     onFirst(signal);
     tell();

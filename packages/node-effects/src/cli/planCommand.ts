@@ -10,7 +10,7 @@ import * as E from 'fp-ts/lib/Either.js';
 import { pipe } from 'fp-ts/lib/function.js';
 import * as TE from 'fp-ts/lib/TaskEither.js';
 import { exitCode } from './ExitCode.js';
-import { capabilitiesOf, openStore, sayWhoAsks, settingsOf } from './Host.js';
+import { capabilitiesOf, lackOfRoot, openStore, settingsOf } from './Host.js';
 import { listenForInterruption, sayEnding } from './Interruption.js';
 import type { HostOptions } from './Options.js';
 import { checkPlanFile, writePlanFile } from './PlanFile.js';
@@ -105,7 +105,8 @@ export const runPlan = async (
     const { report } = planned.right;
     terminal.clearProgress();
     recording.right.end(report)();
-    sayWhoAsks(terminal);
+    const lack = lackOfRoot();
+    if (lack !== undefined) terminal.say(`shim-recovery: ${lack}`);
     sayMissingNamespaces(options, terminal, report);
     const saved =
       outPath === undefined ? E.right(undefined) : await save(options, outPath, capabilities.right, planned.right);

@@ -9,7 +9,7 @@ import { pipe } from 'fp-ts/lib/function.js';
 import { isServed } from '../containerd/DaemonProbe.js';
 import { lineSink } from '../EventSinks.js';
 import { exitCode } from './ExitCode.js';
-import { capabilitiesOf, type OpenStore, openStore, settingsOf } from './Host.js';
+import { capabilitiesOf, lackOfRoot, type OpenStore, openStore, settingsOf } from './Host.js';
 import { type Interruption, listenForInterruption, sayEnding } from './Interruption.js';
 import { makeLogLines, taskName } from './LogLines.js';
 import { checkOutside, daemonSocketOf, type HostOptions, type RecoverSource } from './Options.js';
@@ -31,9 +31,8 @@ const objection = async (
   { store, state, address }: HostOptions,
   source: RecoverSource['_tag'],
 ): Promise<string | undefined> => {
-  const user = process.geteuid?.() ?? 0;
-  if (user !== 0)
-    return `user ${user} is not root: a shim that this user may not reach would count as dead; run it as root, or insist with --force`;
+  const lack = lackOfRoot();
+  if (lack !== undefined) return `${lack}; run it as root, or insist with --force`;
   if (store._tag === 'None') {
     const named = source === 'Host' ? 'name a store with --store' : 'make a plan with a store';
     return `without a store every container is unknown, and bundles without a recorded shim binary would be discarded; ${named}, or insist with --force`;
