@@ -118,14 +118,20 @@ const readWhole = (directory: number, name: string): void => {
   Native.close(descriptor);
 };
 
-/** Renamed behind a dot, where nothing may stand, looked at before and after, then removed, if need be with all below. */
-const removeAtomically = (root: string, name: string, files: ReadonlyArray<string> = []): void => {
+/** By one call, where nothing stands behind the dot. */
+const removeEmpty = (root: string, name: string): void => {
+  const directory = namespaceIn(root);
+  Native.lstatAt(directory, `.${name}`);
+  of('rmdir', Native.removeDirectoryAt(directory, name));
+};
+
+/** Renamed behind a dot, where nothing may stand, looked at before and after, then removed with all below. */
+const removeAtomically = (root: string, name: string, files: ReadonlyArray<string>): void => {
   const directory = namespaceIn(root);
   const aside = `.${name}`;
   Native.lstatAt(directory, name);
   of('rename', Native.renameAtNoReplace(directory, name, directory, aside));
   Native.lstatAt(directory, aside);
-  if (E.isRight(Native.removeDirectoryAt(directory, aside))) return;
   const descriptor = open(directory, aside);
   list(descriptor);
   for (const file of files) of('unlink', Native.unlinkAt(descriptor, file));
@@ -147,7 +153,7 @@ const removeOrphan = (places: Places, index: number): void => {
   removeAtomically(places.state, idOf(index), ['config.json', 'work']);
   Native.lstatAt(namespaceIn(places.state), idOf(index));
   Native.close(open(Native.AT_FDCWD, path.join(places.root, namespace)));
-  removeAtomically(places.root, idOf(index));
+  removeEmpty(places.root, idOf(index));
 };
 
 /** What a shim costs: its bundle is read, its log held open, and it is asked two questions. */
@@ -196,8 +202,8 @@ export const kinds: ReadonlyArray<Kind> = [
     lay: (places, index) => fs.mkdirSync(bundleOf(places, index), { recursive: true }),
     floor: (places, index) => {
       within(namespaceIn(places.state), idOf(index), list);
-      removeRootfs(places, index);
-      removeAtomically(places.state, idOf(index));
+      Native.lstatAt(namespaceIn(places.state), idOf(index));
+      removeEmpty(places.state, idOf(index));
     },
   },
   {

@@ -14,4 +14,9 @@ export interface Clock {
    * undefined as long as this one has not lasted for long. At the beginning of a turn it is undefined.
    */
   readonly breathe: IO<Promise<void> | undefined>;
+  /**
+   * Completes once everything else in this process has gone as far as it can without waiting for anything outside. Awaited
+   * between one thing that is begun and the next: of many that take a step in turn none is over soon, and all are held.
+   */
+  readonly afterOthers: Task<void>;
 }

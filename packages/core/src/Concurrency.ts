@@ -23,23 +23,25 @@ export const atMost = (limit: number): (<A>(task: Task<A>) => Task<A>) => {
   };
 };
 
-const anInstant = Promise.resolve();
+/** What keeps many things that are begun one after the other from going on all in step. */
+type Turns = Pick<Clock, 'breathe' | 'afterOthers'>;
 
 /**
  * Lets no more than `limit` tasks be busy at once. When none of them has ended for as long as `patience` takes, and it says
  * that this was long enough for an answer to be noticed, all of them are waiting rather than busy: they make room for others,
  * and go on. So what answers quickly is begun in small portions, and what never answers keeps nobody: as long as none ends,
- * each portion is twice as large as the one before. It breathes before each that had to wait is begun, if only for an
- * instant, so that even of a large portion each goes as far as it can before many others do. A limit below one counts as one.
+ * each portion is twice as large as the one before. Before each that had to wait is begun, the others go as far as they can. A
+ * limit below one counts as one.
  */
 export const atMostBusy = ({
   limit,
   patience,
   breathe,
+  afterOthers,
 }: {
   readonly limit: number;
   readonly patience: Task<boolean>;
-} & Pick<Clock, 'breathe'>): (<A>(task: Task<A>) => Task<A>) => {
+} & Turns): (<A>(task: Task<A>) => Task<A>) => {
   const first = Math.max(1, limit);
   let portion = first;
   const waiting = new Set<Task<void>>();
@@ -52,7 +54,7 @@ export const atMostBusy = ({
     if (isAdmitting) return;
     isAdmitting = true;
     for (const start of waiting) {
-      await (breathe() ?? anInstant);
+      await (breathe() ?? afterOthers());
       if (busy.size >= portion) break;
       waiting.delete(start);
       void start();
@@ -100,11 +102,11 @@ export const atMostBusy = ({
 /**
  * Runs the task of every item, at most `limit` at a time, started in order; the results are in the items' order.
  *
- * It breathes before each is started, if only for an instant. So items whose tasks wait for nobody run nearly one after
- * the other, and hold little at a time; only those that wait pile up, to `limit`.
+ * Before each is started, the others go as far as they can. So items whose tasks wait for nobody run one after the other, and
+ * hold little at a time; only those that wait pile up, to `limit`.
  */
 export const traverse =
-  <A, C>({ limit, breathe }: { readonly limit: number } & Pick<Clock, 'breathe'>, f: (item: A) => Task<C>) =>
+  <A, C>({ limit, breathe, afterOthers }: { readonly limit: number } & Turns, f: (item: A) => Task<C>) =>
   (items: ReadonlyArray<A>): Task<ReadonlyArray<C>> =>
   async () => {
     const results: Array<C> = [];
@@ -133,7 +135,7 @@ export const traverse =
     };
     let index = 0;
     for (const item of items) {
-      await (breathe() ?? anInstant);
+      await (breathe() ?? afterOthers());
       if (underWay >= Math.max(1, limit)) await untilNoMoreThan(Math.max(1, limit) - 1);
       if (defect !== undefined) break;
       start(index++, item);

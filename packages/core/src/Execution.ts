@@ -134,6 +134,13 @@ const register =
     return E.right(undefined);
   };
 
+/**
+ * Whether nothing was in a bundle: then one call removes it, which finds out, too, whether still nothing is in it, and what would
+ * be done to what is in it waits until then. Where a removal has to be checked once more after a claim, it is claimed first.
+ */
+const goesAtOnce = ({ settings }: Executor, { evidence }: Subject): boolean =>
+  evidence.contents?._tag === 'Empty' && settings.policy.unmounts !== 'bundle';
+
 const removeRootfs =
   (executor: Executor, { evidence }: Subject): Outcome =>
   async () => {
@@ -303,12 +310,20 @@ const removeBundle =
   async () => {
     const { fileSystem } = executor.capabilities;
     const { evidence } = subject;
+    const inPlace = withLocation(executor.namespaces);
+    const check = Removal.refuseReplaced(fileSystem, evidence.identity);
+    if (goesAtOnce(executor, subject)) {
+      const gone = await inPlace(evidence, Removal.deleteEmpty(fileSystem, check))();
+      if (E.isLeft(gone) || gone.right) return toldOfFile(gone);
+      const removed = await removeRootfs(executor, subject)();
+      if (E.isLeft(removed)) return removed;
+    }
     const removeAll = evidence.contents?._tag === 'Listed' ? Removal.removeFilled : Removal.removeRecursively;
     const removal =
       executor.settings.policy.unmounts === 'bundle'
         ? Removal.deleteAtomically(fileSystem, refuseChanged(executor, subject), Removal.removeWithinMount)
-        : Removal.deleteAtomically(fileSystem, Removal.refuseReplaced(fileSystem, evidence.identity), removeAll);
-    return toldOfFile(await withLocation(executor.namespaces)(evidence, removal)());
+        : Removal.deleteAtomically(fileSystem, check, removeAll);
+    return toldOfFile(await inPlace(evidence, removal)());
   };
 
 const removeWorkDirectory =
@@ -321,7 +336,7 @@ const removeWorkDirectory =
     const { fileSystem } = executor.capabilities;
     const refused = await refuseReplaced(executor, subject);
     if (E.isLeft(refused)) return refused;
-    const check = identity === undefined ? Removal.anything : Removal.refuseReplaced(fileSystem, identity);
+    const check = identity === undefined ? undefined : Removal.refuseReplaced(fileSystem, identity);
     return toldOfFile(await Removal.deletePathAtomically(fileSystem, check)(path)());
   };
 
@@ -388,7 +403,7 @@ const take =
       case 'UnmountRootfs':
         return unmountRootfs(executor, subject);
       case 'RemoveRootfs':
-        return removeRootfs(executor, subject);
+        return goesAtOnce(executor, subject) ? async () => done : removeRootfs(executor, subject);
       case 'UnmountBundle':
         return unmountBundle(executor, subject);
       case 'RemoveBundle':

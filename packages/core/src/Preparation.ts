@@ -217,7 +217,7 @@ const waitForAnswers = ({ sleep, elapsedMs }: Capabilities['clock']): T.Task<boo
     await sleep(patienceMs)();
     const tookMs = elapsedMs() - startedMs;
     doubtedMs += tookMs;
-    if (tookMs >= 2 * patienceMs && doubtedMs < mostPatienceMs) return false;
+    if (tookMs >= 4 * patienceMs && doubtedMs < mostPatienceMs) return false;
     doubtedMs = 0;
     return true;
   };
@@ -227,9 +227,8 @@ const waitForAnswers = ({ sleep, elapsedMs }: Capabilities['clock']): T.Task<boo
 export const forEachAsked =
   <A, C>({ clock }: Pick<Capabilities, 'clock'>, { bounds }: Pick<Settings, 'bounds'>, ask: (item: A) => T.Task<C>) =>
   (items: ReadonlyArray<A>): T.Task<ReadonlyArray<C>> => {
-    const { breathe } = clock;
-    const inPortions = atMostBusy({ limit: bounds.busy, patience: waitForAnswers(clock), breathe });
-    return traverse({ limit: bounds.waiting, breathe }, (item: A) => inPortions(ask(item)))(items);
+    const inPortions = atMostBusy({ ...clock, limit: bounds.busy, patience: waitForAnswers(clock) });
+    return traverse({ ...clock, limit: bounds.waiting }, (item: A) => inPortions(ask(item)))(items);
   };
 
 const look = (

@@ -191,7 +191,7 @@ const carryOutAll =
   (bundles: ReadonlyArray<Prepared>): Task<void> =>
   async () => {
     const { capabilities, settings } = executor;
-    const { breathe } = capabilities.clock;
+    const { clock } = capabilities;
     const one =
       ({ plan: { evidence, steps }, open }: Prepared): Task<void> =>
       async () => {
@@ -207,15 +207,15 @@ const carryOutAll =
       return asksShim(steps) ? asking : others;
     };
     for (const bundle of bundles) {
-      const turn = breathe();
+      const turn = clock.breathe();
       if (turn !== undefined) await turn;
       queueOf(bundle.plan).push(bundle);
     }
     // First, and one by one in their order: each is moved behind one more dot, where none must stand any more (H11).
-    await traverse({ limit: 1, breathe }, one)(leftovers)();
+    await traverse({ ...clock, limit: 1 }, one)(leftovers)();
     await Promise.all([
       forEachAsked(capabilities, settings, one)(asking)(),
-      traverse({ limit: settings.bounds.files, breathe }, one)(others)(),
+      traverse({ ...clock, limit: settings.bounds.files }, one)(others)(),
     ]);
   };
 

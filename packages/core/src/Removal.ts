@@ -167,6 +167,8 @@ export const refuseReplaced =
     return isExpected(expected, status.right) ? done : E.left({ _tag: 'Replaced', path: pathOf(at) });
   };
 
+const behindDot = ({ directory, name }: Location): Location => ({ directory, name: B.fromLatin1(`.${name}`) });
+
 /**
  * SPEC 6.3: renames it to its own name behind a dot, then removes that. Nothing there is success, and then a leftover
  * behind the dot is not touched. A directory behind the dot blocks it for ever (H11).
@@ -178,7 +180,7 @@ export const deleteAtomically =
   (files: FileSystem, check: Check = anything, removeAll: Remove = removeRecursively) =>
   (at: Location): TE.TaskEither<FileError, void> =>
   async () => {
-    const aside: Location = { directory: at.directory, name: B.fromLatin1(`.${at.name}`) };
+    const aside = behindDot(at);
     const allowed = await check(at)();
     if (E.isLeft(allowed)) return allowed;
     const renamed = await rename(files)(at, aside)();
@@ -187,6 +189,33 @@ export const deleteAtomically =
     if (E.isRight(checked)) return removeAll(files)(aside)();
     const restored = await rename(files)(aside, at)();
     return E.isLeft(restored) ? restored : checked;
+  };
+
+/**
+ * Removes an empty directory by one call, where nothing stands behind its dot: what that leaves is what `deleteAtomically` leaves,
+ * and no crash leaves a part of it (H11). Right: whether it is gone, or was; where it is not, nothing was changed.
+ *
+ * What `check` refuses is not touched. An empty directory that comes to stand there after it was asked is not told apart.
+ */
+export const deleteEmpty =
+  (files: FileSystem, check: Check = anything) =>
+  (at: Location): TE.TaskEither<FileError, boolean> =>
+  async () => {
+    const allowed = await check(at)();
+    if (E.isLeft(allowed)) return allowed;
+    const blocking = await files.status(behindDot(at))();
+    if (E.isRight(blocking) || !isAbsent(blocking.left)) return E.right(false);
+    return E.right(E.isRight(unlessAbsent(await files.removeDirectory(at)())));
+  };
+
+/** What needs no check, and most often is empty. */
+const deleteAnything =
+  (files: FileSystem) =>
+  (at: Location): TE.TaskEither<FileError, void> =>
+  async () => {
+    const gone = await deleteEmpty(files)(at)();
+    if (E.isLeft(gone) || gone.right) return E.map(() => undefined)(gone);
+    return deleteAtomically(files, anything, removeFilled)(at)();
   };
 
 /** The last name of a path, in its parent, which is opened as the kernel would. None where there is no such parent. */
@@ -214,9 +243,9 @@ const atPath =
  * removed in it. The text is trusted by the reference, wherever it leads (H30).
  */
 export const deletePathAtomically =
-  (files: FileSystem, check: Check = anything) =>
+  (files: FileSystem, check?: Check) =>
   (path: B.ByteString): TE.TaskEither<FileError, void> =>
-    atPath(files)(path, undefined, deleteAtomically(files, check));
+    atPath(files)(path, undefined, check === undefined ? deleteAnything(files) : deleteAtomically(files, check));
 
 /** What that would remove; null where nothing stands there, or where it cannot be looked at. */
 export const statusOfPath =

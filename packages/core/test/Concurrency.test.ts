@@ -2,7 +2,7 @@ import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { atMost, atMostBusy, traverse } from '../src/Concurrency.js';
 
-const breathe = (): undefined => undefined;
+const turns = { breathe: (): undefined => undefined, afterOthers: async (): Promise<void> => undefined };
 
 describe('traverse', () => {
   it('never runs more at once than the bound, and keeps the order of the results', async () => {
@@ -15,7 +15,7 @@ describe('traverse', () => {
           let running = 0;
           let most = 0;
           const double = scheduler.scheduleFunction(async (item: number) => item * 2);
-          const results = traverse({ limit, breathe }, (item: number) => async () => {
+          const results = traverse({ limit, ...turns }, (item: number) => async () => {
             most = Math.max(most, ++running);
             const result = await double(item);
             running--;
@@ -30,13 +30,13 @@ describe('traverse', () => {
   });
 
   it('takes a bound below one as one', async () => {
-    expect(await traverse({ limit: 0, breathe }, (item: number) => async () => item)([1, 2])()).toEqual([1, 2]);
+    expect(await traverse({ limit: 0, ...turns }, (item: number) => async () => item)([1, 2])()).toEqual([1, 2]);
   });
 
   it('runs what waits for nobody nearly one after the other', async () => {
     let running = 0;
     let most = 0;
-    await traverse({ limit: 1_000, breathe }, () => async () => {
+    await traverse({ limit: 1_000, ...turns }, () => async () => {
       most = Math.max(most, ++running);
       await Promise.resolve();
       running--;
@@ -46,7 +46,7 @@ describe('traverse', () => {
 
   it('hands a defect on, once all that had begun has ended', async () => {
     const ended: Array<number> = [];
-    const outcome = traverse({ limit: 3, breathe }, (item: number) => async () => {
+    const outcome = traverse({ limit: 3, ...turns }, (item: number) => async () => {
       if (item === 1) throw new Error('a defect');
       await new Promise((resolve) => setImmediate(resolve));
       ended.push(item);
@@ -111,7 +111,7 @@ describe('atMostBusy', () => {
               new Promise<boolean>((resolve) => {
                 looseOnes = [...looseOnes, () => resolve(true)];
               }),
-            breathe,
+            ...turns,
           });
           let begun = 0;
           let answer = (): void => undefined;
@@ -143,7 +143,7 @@ describe('atMostBusy', () => {
 
   it('begins ever larger portions while nothing answers, and small ones again once something does', async () => {
     const { patience, lose } = patienceInHand();
-    const inPortions = atMostBusy({ limit: 2, patience, breathe });
+    const inPortions = atMostBusy({ limit: 2, patience, ...turns });
     const answers: Array<() => void> = [];
     const all = Array.from({ length: 100 }, () =>
       inPortions(() => new Promise<void>((resolve) => answers.push(resolve)))(),
@@ -168,7 +168,7 @@ describe('atMostBusy', () => {
 
   it('begins no more than the limit as long as answers come, however long that takes', async () => {
     const { patience, lose } = patienceInHand();
-    const inPortions = atMostBusy({ limit: 2, patience, breathe });
+    const inPortions = atMostBusy({ limit: 2, patience, ...turns });
     const answers: Array<() => void> = [];
     let most = 0;
     let running = 0;
@@ -192,7 +192,7 @@ describe('atMostBusy', () => {
   it('waits on where its patience was not enough', async () => {
     let begun = 0;
     let rounds = 0;
-    const inPortions = atMostBusy({ limit: 1, patience: async () => ++rounds > 3, breathe });
+    const inPortions = atMostBusy({ limit: 1, patience: async () => ++rounds > 3, ...turns });
     const all = [0, 1].map(() =>
       inPortions(async () => {
         begun++;
@@ -204,7 +204,7 @@ describe('atMostBusy', () => {
   });
 
   it('hands on what a task throws', async () => {
-    const inPortions = atMostBusy({ limit: 1, patience: () => new Promise(() => undefined), breathe });
+    const inPortions = atMostBusy({ limit: 1, patience: () => new Promise(() => undefined), ...turns });
     const outcome = inPortions(async () => {
       throw new Error('a defect');
     })();

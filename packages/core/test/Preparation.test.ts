@@ -21,6 +21,7 @@ it('gives others their turn also where one failure follows the other at once', a
     elapsedMs: () => 0,
     sleep: () => () => new Promise<void>((resolve) => setImmediate(resolve)),
     breathe: () => (inTurn >= longTurn ? endTurn() : undefined),
+    afterOthers: async () => undefined,
   };
   const refused = () => async () => {
     await new Promise<void>((resolve) => process.nextTick(resolve));
@@ -32,7 +33,7 @@ it('gives others their turn also where one failure follows the other at once', a
 });
 
 it('asks all of those that never answer at once, however long the turns of whoever shares the process', async () => {
-  const turnMs = 12;
+  const turnMs = 24;
   const silent = 1_000;
   let nowMs = 0;
   let asked = 0;
@@ -48,6 +49,7 @@ it('asks all of those that never answer at once, however long the turns of whoev
       await new Promise<void>((resolve) => setImmediate(resolve));
     },
     breathe: () => undefined,
+    afterOthers: async () => undefined,
   };
   const ask = () => async () => {
     if (++asked === silent) release();

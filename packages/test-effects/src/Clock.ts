@@ -72,6 +72,7 @@ export const makeClock = (startMs: number = defaultStartMs): VirtualClock => {
     elapsedMs: () => elapsedMs,
     sleep: (ms) => () => timer(ms).elapsed,
     breathe: () => undefined,
+    afterOthers: async () => undefined,
     timer,
   };
 };

@@ -10,6 +10,7 @@ import type { IO } from 'fp-ts/lib/IO.js';
 import { pipe } from 'fp-ts/lib/function.js';
 import { type Locking, openMetadataStore, showMetadataStoreError } from '../bolt/MetadataStore.js';
 import { isServed } from '../containerd/DaemonProbe.js';
+import { unsharedClock } from '../Clock.js';
 import { checkMachine } from '../FileSystem.js';
 import { daemonProgramSearch, linuxCapabilities, linuxSettings } from '../interpreter.js';
 import { openJsonStore } from '../JsonStore.js';
@@ -107,7 +108,7 @@ export const capabilitiesOf = (
     checkMachine(),
     E.map(() => {
       const { stores, ...rest } = more;
-      return linuxCapabilities({
+      const capabilities = linuxCapabilities({
         trace: terminal.progress,
         ...rest,
         store: stores,
@@ -119,5 +120,6 @@ export const capabilitiesOf = (
         },
         warn: (warning) => terminal.say(`shim-recovery: ${warning}`),
       });
+      return { ...capabilities, clock: unsharedClock };
     }),
   );

@@ -1,7 +1,9 @@
 /** The streams of this process: the result on stdout, everything else on stderr. */
 import type { Writable } from 'node:stream';
 import type { Trace } from '@shim-recovery/core/Trace';
+import * as E from 'fp-ts/lib/Either.js';
 import type { IO } from 'fp-ts/lib/IO.js';
+import { outputTo } from './Output.js';
 import { colourStyle, plainStyle, type Style } from './Render.js';
 
 export interface Terminal {
@@ -18,7 +20,7 @@ export interface Terminal {
   readonly progress: Trace;
   /** Takes the bar away. */
   readonly clearProgress: () => void;
-  readonly stdout: Writable;
+  readonly stdout: IO<Writable>;
 }
 
 const barWidth = 30;
@@ -31,15 +33,13 @@ const controlCharacters = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g;
 const oneLine = (text: string): string =>
   text.replace(controlCharacters, (character) => `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`);
 
-const isTerminal = (stream: { readonly isTTY?: boolean }): boolean => stream.isTTY === true;
-
 interface Progress extends Pick<Terminal, 'progress' | 'clearProgress'> {
   /** Whether the bar stands on the last line: what is said then has to take its place. */
   readonly isShown: IO<boolean>;
 }
 
 /** A bar for the two halves of a run: bundles decided on, then bundles done. */
-const makeProgress = (stderr: NodeJS.WriteStream): Progress => {
+const makeProgress = (stderr: Writable): Progress => {
   let total = 0;
   let settled = 0;
   let carriedOut = 0;
@@ -92,33 +92,29 @@ const drained = (stream: Writable): Promise<void> =>
   });
 const drainEvents = ['drain', 'error', 'close'] as const;
 
-const isClosedPipe = (error: Error): boolean => 'code' in error && error.code === 'EPIPE';
-
 /** The terminal, or the pipes, that this process was started with. */
 export const processTerminal = (): Terminal => {
-  const { stdout, stderr } = process;
-  // Without a reader there is nobody to tell; what was begun goes on all the same.
-  stdout.on('error', () => undefined);
-  stderr.on('error', () => undefined);
-  const isColoured = isTerminal(stdout) && (process.env['NO_COLOR'] ?? '') === '';
+  const stdout = outputTo(1, () => process.stdout);
+  const stderr = outputTo(2, () => process.stderr);
+  const isColoured = stdout.isTerminal && (process.env['NO_COLOR'] ?? '') === '';
   let isOutputLost = false;
-  const { isShown, ...shown } = isTerminal(stderr) ? makeProgress(stderr) : noProgress;
+  const { isShown, ...shown } = stderr.isTerminal ? makeProgress(stderr.stream()) : noProgress;
   const say = (line: string): void => void stderr.write(`${isShown() ? clearLine : ''}${oneLine(line)}\n`);
   return {
-    stdout,
+    stdout: stdout.stream,
     say,
-    said: () => (stderr.writableNeedDrain ? drained(stderr) : undefined),
+    said: () => {
+      const stream = stderr.opened();
+      return stream?.writableNeedDrain === true ? drained(stream) : undefined;
+    },
     style: isColoured ? colourStyle : plainStyle,
-    print: (text) =>
-      new Promise((resolve) => {
-        stdout.write(text, (error) => {
-          if (error instanceof Error && !isClosedPipe(error)) {
-            isOutputLost = true;
-            say(`shim-recovery: the result cannot be written: ${error.message}`);
-          }
-          resolve();
-        });
-      }),
+    print: async (text) => {
+      const written = await stdout.write(text);
+      // Without a reader there is nobody to tell; what was begun goes on all the same.
+      if (E.isRight(written) || written.left === 'EPIPE') return;
+      isOutputLost = true;
+      say(`shim-recovery: the result cannot be written: ${written.left}`);
+    },
     isOutputLost: () => isOutputLost,
     ...shown,
   };

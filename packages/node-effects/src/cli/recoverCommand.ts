@@ -18,7 +18,7 @@ import { formatReport, refuse, sayMissingNamespaces, withRecording } from './pla
 import { openRecording } from './RecordingFile.js';
 import { lockDatabase, lockState } from './StateLock.js';
 import type { Terminal } from './Terminal.js';
-import { both, followEnds, holdBack } from './Watch.js';
+import { both, followEnds, type HeldBack, holdBack } from './Watch.js';
 
 export interface RecoverOptions {
   readonly isWatching: boolean;
@@ -128,6 +128,12 @@ export const runRecover = async (
   }
 };
 
+/** Prints each event as a line, once the report is out. */
+const printingEvents = (terminal: Terminal): HeldBack =>
+  holdBack(lineSink(terminal.stdout()), (event, reason) =>
+    terminal.say(`shim-recovery: ${taskName(event)}: the event ${event._tag} could not be printed: ${reason}`),
+  );
+
 /** The same, once nobody else works on these directories. */
 const recoverLocked = async (
   { host: options, mandate }: Task,
@@ -138,10 +144,8 @@ const recoverLocked = async (
   if (E.isLeft(store)) return refuse(terminal, store.left);
   const interruption = listenForInterruption(sayEnding(terminal));
   const logs = makeLogLines(terminal.say, terminal.said);
-  const events = holdBack(lineSink(terminal.stdout), (event, reason) =>
-    terminal.say(`shim-recovery: ${taskName(event)}: the event ${event._tag} could not be printed: ${reason}`),
-  );
   const settings = { ...settingsOf(options), staysAttached: recoverOptions.isWatching };
+  const events = recoverOptions.isWatching ? printingEvents(terminal) : undefined;
   const recording = openRecording(recoverOptions.recordPath, headOf('recover', settings, [], Date.now()), terminal.say);
   try {
     if (E.isLeft(recording)) return refuse(terminal, recording.left);
@@ -150,7 +154,7 @@ const recoverLocked = async (
       stores: store.right.stores,
       interrupted: interruption.requested,
       trace: progress,
-      ...(recoverOptions.isWatching
+      ...(events !== undefined
         ? {
             eventSink: events.sink,
             logSink: logs.sink,
@@ -166,7 +170,7 @@ const recoverLocked = async (
     recording.right.end(report)();
     sayMissingNamespaces(options, terminal, report);
     await terminal.print(formatReport(options, terminal, report));
-    await events.release();
+    await events?.release();
     if (recoverOptions.isWatching && !report.interrupted) {
       await watch(terminal, recovered.right, interruption);
       await stop();
