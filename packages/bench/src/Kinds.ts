@@ -156,6 +156,13 @@ const removeOrphan = (places: Places, index: number): void => {
   removeEmpty(places.root, idOf(index));
 };
 
+/** Unmounted in a thread, until nothing is. */
+const removeMountedOrphan = async (places: Places, index: number): Promise<void> => {
+  const rootfs = path.join(bundleOf(places, index), 'rootfs');
+  while (E.isRight(await Native.umount2(rootfs, Native.UMOUNT_NOFOLLOW)()));
+  removeOrphan(places, index);
+};
+
 /** What a shim costs: its bundle is read, its log held open, and it is asked two questions. */
 const askLiveShim = async (places: Places, index: number): Promise<void> => {
   within(namespaceIn(places.state), idOf(index), (bundle) => {
@@ -221,6 +228,8 @@ export const kinds: ReadonlyArray<Kind> = [
     sizes: [300, 1_000, 4_000],
     has: 'mounts',
     lay: layBundle,
+    floor: removeMountedOrphan,
+    floorAtOnce: 32,
   },
   {
     name: 'stale',

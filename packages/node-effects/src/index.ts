@@ -8,7 +8,7 @@ export {
   showMetadataStoreError,
 } from './bolt/MetadataStore.js';
 export { fileSource, memorySource } from './bolt/Source.js';
-export { systemClock } from './Clock.js';
+export { systemClock, unsharedClock } from './Clock.js';
 export { combine, eventLine, lineSink, type Listeners, makeListeners } from './EventSinks.js';
 export { checkMachine, linuxFileSystem } from './FileSystem.js';
 export { daemonProgramSearch, type LinuxOptions, linuxCapabilities, linuxSettings } from './interpreter.js';
