@@ -151,7 +151,7 @@ export const removeWithinMount =
 export type Check = (at: Location) => TE.TaskEither<FileError, void>;
 
 /** Whatever stands there. */
-export const anything: Check = () => async () => done;
+const anything: Check = () => async () => done;
 
 /** Whether it is what was looked at before; null is what nobody knows. */
 export const isExpected = (expected: FileStatus | null, status: FileStatus): boolean =>
@@ -214,8 +214,8 @@ const deleteAnything =
   (at: Location): TE.TaskEither<FileError, void> =>
   async () => {
     const gone = await deleteEmpty(files)(at)();
-    if (E.isLeft(gone) || gone.right) return E.map(() => undefined)(gone);
-    return deleteAtomically(files, anything, removeFilled)(at)();
+    if (E.isLeft(gone)) return gone;
+    return gone.right ? done : deleteAtomically(files, anything, removeFilled)(at)();
   };
 
 /** The last name of a path, in its parent, which is opened as the kernel would. None where there is no such parent. */
@@ -240,7 +240,7 @@ const atPath =
 
 /**
  * The same for a path that was read from a symlink: its parent is opened as the kernel would, then one name is
- * removed in it. The text is trusted by the reference, wherever it leads (H30).
+ * removed in it. The text is trusted by the reference, wherever it leads (H30). What nobody checks goes by one call if it is empty.
  */
 export const deletePathAtomically =
   (files: FileSystem, check?: Check) =>

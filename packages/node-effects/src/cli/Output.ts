@@ -14,8 +14,8 @@ export interface Output {
   readonly write: (text: string) => Promise<E.Either<string, void>>;
   /** Node's stream; from then on everything goes through it. */
   readonly stream: IO<Writable>;
-  /** That stream, where there is one by now. */
-  readonly opened: IO<Writable | undefined>;
+  /** Completes when that stream takes more again, or never will; undefined where there is none, or it does. */
+  readonly drained: IO<Promise<void> | undefined>;
 }
 
 const done = E.right(undefined);
@@ -38,6 +38,17 @@ const writeNow = (descriptor: number, bytes: Buffer): E.Either<string, Buffer> =
 const isDevice = (descriptor: number): boolean =>
   E.getOrElse(() => false)(E.tryCatch(() => fstatSync(descriptor, { bigint: true }).isCharacterDevice(), errnoIn));
 
+/** When a stream takes more again, or never will. */
+const drained = (stream: Writable): Promise<void> =>
+  new Promise((resolve) => {
+    const done = (): void => {
+      for (const event of drainEvents) stream.off(event, done);
+      resolve();
+    };
+    for (const event of drainEvents) stream.on(event, done);
+  });
+const drainEvents = ['drain', 'error', 'close'] as const;
+
 /** The output that stands behind a descriptor, of which `open` gives Node's stream. */
 export const outputTo = (descriptor: number, open: IO<Writable & { readonly isTTY?: boolean }>): Output => {
   let stream: ReturnType<typeof open> | undefined;
@@ -53,7 +64,7 @@ export const outputTo = (descriptor: number, open: IO<Writable & { readonly isTT
   return {
     isTerminal: isDevice(descriptor) && opened().isTTY === true,
     stream: opened,
-    opened: () => stream,
+    drained: () => (stream?.writableNeedDrain === true ? drained(stream) : undefined),
     write: async (text) => {
       const bytes = Buffer.from(text);
       const rest = stream === undefined ? writeNow(descriptor, bytes) : E.right(bytes);

@@ -81,17 +81,6 @@ const noProgress: Progress = {
   clearProgress: () => undefined,
 };
 
-/** When a stream takes more again, or never will. */
-const drained = (stream: Writable): Promise<void> =>
-  new Promise((resolve) => {
-    const done = (): void => {
-      for (const event of drainEvents) stream.off(event, done);
-      resolve();
-    };
-    for (const event of drainEvents) stream.on(event, done);
-  });
-const drainEvents = ['drain', 'error', 'close'] as const;
-
 /** The terminal, or the pipes, that this process was started with. */
 export const processTerminal = (): Terminal => {
   const stdout = outputTo(1, () => process.stdout);
@@ -103,10 +92,7 @@ export const processTerminal = (): Terminal => {
   return {
     stdout: stdout.stream,
     say,
-    said: () => {
-      const stream = stderr.opened();
-      return stream?.writableNeedDrain === true ? drained(stream) : undefined;
-    },
+    said: stderr.drained,
     style: isColoured ? colourStyle : plainStyle,
     print: async (text) => {
       const written = await stdout.write(text);

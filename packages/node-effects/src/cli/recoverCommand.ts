@@ -104,6 +104,12 @@ const taskOf = (source: RecoverSource, { recordPath }: RecoverOptions): E.Either
   );
 };
 
+/** Prints each event as a line, once the report is out. */
+const printingEvents = (terminal: Terminal): HeldBack =>
+  holdBack(lineSink(terminal.stdout()), (event, reason) =>
+    terminal.say(`shim-recovery: ${taskName(event)}: the event ${event._tag} could not be printed: ${reason}`),
+  );
+
 /** Runs the command; the exit code. */
 export const runRecover = async (
   source: RecoverSource,
@@ -127,12 +133,6 @@ export const runRecover = async (
     for (const lock of locks) if (E.isRight(lock)) lock.right();
   }
 };
-
-/** Prints each event as a line, once the report is out. */
-const printingEvents = (terminal: Terminal): HeldBack =>
-  holdBack(lineSink(terminal.stdout()), (event, reason) =>
-    terminal.say(`shim-recovery: ${taskName(event)}: the event ${event._tag} could not be printed: ${reason}`),
-  );
 
 /** The same, once nobody else works on these directories. */
 const recoverLocked = async (

@@ -37,7 +37,7 @@ describe('an output', () => {
     expect(await output.write('zwölf\n')).toEqual(E.right(undefined));
     fs.closeSync(descriptor);
     expect(fs.readFileSync(file, 'utf8')).toBe('one\nzwölf\n');
-    expect([opened(), output.opened()]).toEqual([0, undefined]);
+    expect([opened(), output.drained()]).toEqual([0, undefined]);
   });
 
   test('that does not wait hands what it has no room for to its stream, and all that follows', async () => {
