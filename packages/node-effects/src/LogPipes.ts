@@ -7,7 +7,7 @@ import type { LogPipe, LogPipes } from '@shim-recovery/core/LogPipes';
 import * as E from 'fp-ts/lib/Either.js';
 import { descriptorOf, kindOf } from './FileSystem.js';
 import { AT_FDCWD, close, fstat, mkfifoAt, O_PATH, openAt } from './Native.js';
-import { type Interest, readSome, waitToRead } from './Readiness.js';
+import { readSome, type Waiter, type Waiting, waitToRead } from './Readiness.js';
 
 /**
  * Where what shims write goes. The bytes are only good until it returns. Where it returns a promise, no more of this log is read
@@ -52,35 +52,44 @@ const openHeld = (held: number): E.Either<string, number | null> => {
 
 const unread: LogPipe = { close: async () => undefined };
 
-/** Reads by events: an idle pipe costs nothing, and of a flooded one only so much is read before others have their turn. */
-const readFrom = (descriptor: number, sink: (bytes: Uint8Array) => unknown): LogPipe => {
-  const waitFor = (interest: Interest): void => {
-    if (E.isRight(waiting)) waiting.right.waitFor(interest);
-  };
-  // Of no effect once it is closed.
-  const goOn = (): void => waitFor('reading');
-  const waiting = waitToRead(descriptor, {
-    keepsAlive: false,
-    ready: () => {
-      const came = readSome(descriptor);
-      if (E.isLeft(came)) return;
-      const taken = sink(came.right);
-      if (!(taken instanceof Promise)) return;
-      waitFor('nothing');
-      void taken.then(goOn, goOn);
-    },
-  });
-  let isClosed = false;
-  return {
-    close: async () => {
-      if (isClosed) return;
-      isClosed = true;
-      // Where nobody could wait for it, it was open all the same, so that the shim could write until it was full.
-      if (E.isRight(waiting)) waiting.right.end();
-      close(descriptor);
-    },
-  };
-};
+/**
+ * Reads by events: an idle pipe costs nothing, and of a flooded one only so much is read before others have their turn. Methods
+ * rather than closures, as of all that waits by the thousand (`Readiness.ts`).
+ */
+class OpenLog implements Waiter {
+  public readonly keepsAlive = false;
+  private readonly waiting: Waiting | undefined;
+  private isClosed = false;
+
+  constructor(
+    private readonly descriptor: number,
+    private readonly namespace: B.ByteString,
+    private readonly id: B.ByteString,
+    private readonly sink: LogSink,
+  ) {
+    const waiting = waitToRead(descriptor, this);
+    // Where nobody can wait for it, it is open all the same, so that the shim can write until it is full.
+    this.waiting = E.isRight(waiting) ? waiting.right : undefined;
+  }
+
+  public ready(): void {
+    const came = readSome(this.descriptor);
+    if (E.isLeft(came)) return;
+    const taken = this.sink({ namespace: this.namespace, id: this.id, bytes: came.right });
+    if (!(taken instanceof Promise)) return;
+    this.waiting?.waitFor('nothing');
+    // Of no effect once it is closed.
+    const goOn = (): unknown => this.waiting?.waitFor('reading');
+    void taken.then(goOn, goOn);
+  }
+
+  public close(): void {
+    if (this.isClosed) return;
+    this.isClosed = true;
+    this.waiting?.end();
+    close(this.descriptor);
+  }
+}
 
 /** Log pipes whose contents go to a sink. One that is open does not keep the process alive by itself. */
 export const makeLogPipes = (sink: LogSink): LogPipes => ({
@@ -97,6 +106,7 @@ export const makeLogPipes = (sink: LogSink): LogPipes => ({
       close(held.right);
       if (E.isLeft(descriptor)) return failed(descriptor.left);
       if (descriptor.right === null) return E.right(unread);
-      return E.right(readFrom(descriptor.right, (bytes) => sink({ namespace, id, bytes })));
+      const open = new OpenLog(descriptor.right, namespace, id, sink);
+      return E.right({ close: async () => open.close() });
     },
 });

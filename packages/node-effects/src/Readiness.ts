@@ -3,7 +3,6 @@
  * What Node has for it, a socket with two streams around each descriptor, costs several times as much as asking a shim.
  */
 import * as E from 'fp-ts/lib/Either.js';
-import type { IO } from 'fp-ts/lib/IO.js';
 import { native, type Watched } from './CLibrary.js';
 import { close, controlEpoll, createEpoll, EPOLLIN, EPOLLOUT, read, waitEpoll } from './Native.js';
 
@@ -31,14 +30,14 @@ export type Interest = 'reading' | 'reading and writing' | 'nothing';
 
 export interface Waiting {
   /** From now on. Of a peer that hung up it is told, too, unless nothing is waited for. Left: the errno why it cannot be. */
-  readonly waitFor: (interest: Interest) => E.Either<string, void>;
+  waitFor(interest: Interest): E.Either<string, void>;
   /** Before the descriptor is closed: it is told of nothing any more. */
-  readonly end: IO<void>;
+  end(): void;
 }
 
 export interface Waiter {
   /** Called in turn, as long as there is something to read or room to write. It reads a little only: others wait, too. */
-  readonly ready: IO<void>;
+  ready(): void;
   /** Whether the process goes on for it. */
   readonly keepsAlive: boolean;
 }
@@ -106,34 +105,45 @@ const eventsOf = { reading: EPOLLIN, 'reading and writing': EPOLLIN | EPOLLOUT }
 
 const done: E.Either<string, void> = E.right(undefined);
 
+/** There may be ten thousand: methods that all of them share take a fraction of the memory that closures would. */
+class Watch implements Waiting {
+  private interest: Interest = 'reading';
+
+  constructor(
+    private readonly loop: Loop,
+    private readonly key: number,
+    private readonly descriptor: number,
+    private readonly keepsAlive: boolean,
+  ) {}
+
+  public waitFor(interest: Interest): E.Either<string, void> {
+    const { loop, key, descriptor } = this;
+    if (interest === this.interest || !waiters.has(key)) return done;
+    const changed =
+      interest === 'nothing'
+        ? controlEpoll(loop.epoll, 'remove', descriptor, key)
+        : controlEpoll(loop.epoll, this.interest === 'nothing' ? 'add' : 'change', descriptor, key, eventsOf[interest]);
+    if (E.isRight(changed)) this.interest = interest;
+    return changed;
+  }
+
+  public end(): void {
+    if (!waiters.has(this.key)) return;
+    // Closing would not do: a child that is about to run another program may hold the descriptor a little longer.
+    this.waitFor('nothing');
+    waiters.delete(this.key);
+    if (this.keepsAlive) keepAlive(this.loop, -1);
+  }
+}
+
 /** Waits to read from a descriptor, which stays the caller's. Left: the errno why nobody can wait for it. */
 export const waitToRead = (descriptor: number, waiter: Waiter): E.Either<string, Waiting> => {
   const started = theLoop();
   if (E.isLeft(started)) return started;
-  const { epoll } = started.right;
   const key = (lastKey = (lastKey + 1) >>> 0);
-  const added = controlEpoll(epoll, 'add', descriptor, key, eventsOf.reading);
+  const added = controlEpoll(started.right.epoll, 'add', descriptor, key, eventsOf.reading);
   if (E.isLeft(added)) return added;
   waiters.set(key, waiter);
   if (waiter.keepsAlive) keepAlive(started.right, 1);
-  let current: Interest = 'reading';
-  const waitFor = (interest: Interest): E.Either<string, void> => {
-    if (interest === current || !waiters.has(key)) return done;
-    const changed =
-      interest === 'nothing'
-        ? controlEpoll(epoll, 'remove', descriptor, key)
-        : controlEpoll(epoll, current === 'nothing' ? 'add' : 'change', descriptor, key, eventsOf[interest]);
-    if (E.isRight(changed)) current = interest;
-    return changed;
-  };
-  return E.right({
-    waitFor,
-    end: () => {
-      if (!waiters.has(key)) return;
-      // Closing would not do: a child that is about to run another program may hold the descriptor a little longer.
-      waitFor('nothing');
-      waiters.delete(key);
-      if (waiter.keepsAlive) keepAlive(started.right, -1);
-    },
-  });
+  return E.right(new Watch(started.right, key, descriptor, waiter.keepsAlive));
 };

@@ -58,8 +58,7 @@ const method =
     response: Message<R>,
     wanted: (response: R) => A,
   ) =>
-  (connection: TaskConnection) =>
-  ({ id, timeoutMs }: TaskCall): TaskEither<ShimError, A> =>
+  (connection: TaskConnection, { id, timeoutMs }: TaskCall): TaskEither<ShimError, A> =>
   async () => {
     const answer = await connection.call({ method: name, payload: request(id), timeoutMs })();
     if (E.isLeft(answer)) return answer;
@@ -75,11 +74,11 @@ const shutdown = method('Shutdown', shutdownRequest, Empty, () => undefined);
 
 /** A session over a connection. */
 export const taskSession = (connection: TaskConnection): ShimSession => ({
-  connect: connect(connection),
-  pids: pids(connection),
-  state: state(connection),
-  delete: deleteTask(connection),
-  shutdown: shutdown(connection),
+  connect: (call) => connect(connection, call),
+  pids: (call) => pids(connection, call),
+  state: (call) => state(connection, call),
+  delete: (call) => deleteTask(connection, call),
+  shutdown: (call) => shutdown(connection, call),
   close: connection.close,
   disconnected: connection.disconnected,
 });

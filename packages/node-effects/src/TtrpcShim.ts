@@ -5,7 +5,8 @@ import type { ShimError, ShimSession } from '@shim-recovery/core/ShimConnector';
 import * as E from 'fp-ts/lib/Either.js';
 import * as O from 'fp-ts/lib/Option.js';
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
-import { type TaskConnection, taskSession } from './TaskService.js';
+import type { Response } from './protobuf/TtrpcMessages.js';
+import { type TaskAnswer, type TaskConnection, taskSession } from './TaskService.js';
 import { clientOver, type TtrpcClient } from './ttrpc/Client.js';
 import { backlogRetryDelaysMs, connectUnix, dialFailed } from './UnixSocket.js';
 
@@ -18,16 +19,20 @@ export interface Dialling {
 /** What an answer without a status means. */
 const success = { code: 0, message: '' };
 
+const answerOf = ({ status, payload }: Response): TaskAnswer => {
+  const { code, message } = O.isSome(status) ? status.value : success;
+  return { code, message, payload };
+};
+
+const toAnswer = E.map(answerOf);
+
 const taskConnection = ({ namespace, target: { service } }: Dialling, client: TtrpcClient): TaskConnection => ({
-  call: (call) => async () => {
-    const answer = await client.call({ ...call, namespace, service })();
-    if (E.isLeft(answer)) return answer;
-    const { status, payload } = answer.right;
-    const { code, message } = O.isSome(status) ? status.value : success;
-    return E.right({ code, message, payload });
-  },
-  close: client.close,
-  disconnected: client.disconnected,
+  call: (call) => () =>
+    client
+      .call({ ...call, namespace, service })()
+      .then(toAnswer),
+  close: () => client.close(),
+  disconnected: () => client.disconnected(),
 });
 
 /** Dials; nothing is asked yet. */

@@ -27,7 +27,7 @@ const pipe = (): Pipe => {
 
 const wait = (descriptor: number, ready: () => void): Waiting => {
   const waiting = right(waitToRead(descriptor, { ready, keepsAlive: false }));
-  onTestFinished(waiting.end);
+  onTestFinished(() => waiting.end());
   return waiting;
 };
 
@@ -138,7 +138,7 @@ it('a connection that is paused is not looked at, and is read again once it is r
       ended: () => undefined,
     }),
   );
-  onTestFinished(connection.close);
+  onTestFinished(() => connection.close());
   fs.writeSync(writeEnd, 'first');
   await eventually('the first', () => received.length === 1);
   connection.pause();

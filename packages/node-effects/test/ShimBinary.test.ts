@@ -262,7 +262,7 @@ describe('the shim binary (SPEC 11)', () => {
       meanwhile: (bundle) => {
         for (const { readEnd, writeEnd } of others) {
           const waiting = right(waitToRead(readEnd, { ready: () => undefined, keepsAlive: false }));
-          onTestFinished(waiting.end);
+          onTestFinished(() => waiting.end());
           fs.writeSync(writeEnd, 'x');
         }
         const file = path.join(bundle, 'pid');

@@ -10,13 +10,20 @@ import { answered, type ShimError } from '@shim-recovery/core/ShimConnector';
 import * as E from 'fp-ts/lib/Either.js';
 import { pipe } from 'fp-ts/lib/function.js';
 import type { IO } from 'fp-ts/lib/IO.js';
-import type { Task } from 'fp-ts/lib/Task.js';
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
 import { longestTimerMs } from '../Clock.js';
-import { connectionOver } from '../Connection.js';
+import { type Connection, connectionOver, type Receiver } from '../Connection.js';
 import { decode, showMalformedMessage } from '../protobuf/Message.js';
 import { Response } from '../protobuf/TtrpcMessages.js';
-import { encodeFrame, type FrameEvent, FrameType, headerBytes, makeFrameDecoder, maxPayloadBytes } from './Frame.js';
+import {
+  encodeFrame,
+  type FrameDecoder,
+  type FrameEvent,
+  FrameType,
+  headerBytes,
+  makeFrameDecoder,
+  maxPayloadBytes,
+} from './Frame.js';
 import { requestFrame, type UnaryCall } from './RequestFrame.js';
 
 export interface TtrpcClient {
@@ -25,11 +32,11 @@ export interface TtrpcClient {
    * process lacked what it needs to use it), `TimedOut` after
    * the deadline, `ProtocolError` when a frame came that is no answer, `Answered` when the answer was too long to read.
    */
-  readonly call: (call: UnaryCall) => TaskEither<ShimError, Response>;
-  /** Ends the connection and waits until it has ended. Closing twice is harmless. */
-  readonly close: Task<void>;
-  /** Completes once, when the connection has ended, by either side; all pending calls have failed by then. */
-  readonly disconnected: Task<void>;
+  call(call: UnaryCall): TaskEither<ShimError, Response>;
+  /** Ends the connection; all pending calls have failed then. Closing twice is harmless. */
+  close(): Promise<void>;
+  /** Completes when the connection has ended, by either side; all pending calls have failed by then. */
+  disconnected(): Promise<void>;
 }
 
 const resourceExhausted = 8;
@@ -72,86 +79,116 @@ const streamIdOf = (event: FrameEvent): number => (event._tag === 'Oversized' ? 
 const sizeBytesOf = (event: FrameEvent): number =>
   headerBytes + (event._tag === 'Oversized' ? event.lengthBytes : event.frame.payload.length);
 
+/** Methods rather than closures, as of all that waits by the thousand (`Readiness.ts`). */
+class ConnectedClient implements TtrpcClient, Receiver {
+  private connection: Connection | undefined;
+  private readonly pending = new Map<number, (outcome: Outcome) => void>();
+  private nextStreamId = 1;
+  private end: ShimError | undefined;
+  /** From when the first bytes come: whoever never answers needs none. */
+  private decoder: FrameDecoder | undefined;
+  private unaskedFrames = 0;
+  private unaskedBytes = 0;
+  private silence: NodeJS.Timeout | undefined;
+  /** Who waits for the end. */
+  private whenEnded: Promise<void> | undefined;
+  private tellEnd: IO<void> | undefined;
+
+  /** Left: the errno why the socket cannot be read; it is closed then. */
+  public open(socket: number): E.Either<string, void> {
+    const opened = connectionOver(socket, this);
+    if (E.isLeft(opened)) return opened;
+    this.connection = opened.right;
+    return E.right(undefined);
+  }
+
+  public received(chunk: Uint8Array): void {
+    this.unaskedBytes += chunk.length;
+    this.decoder ??= makeFrameDecoder();
+    for (const event of this.decoder.push(chunk)) {
+      const finish = this.pending.get(streamIdOf(event));
+      if (finish === undefined) {
+        this.unaskedFrames += 1;
+      } else {
+        this.unaskedBytes = Math.max(0, this.unaskedBytes - sizeBytesOf(event));
+        finish(outcomeOf(event));
+      }
+    }
+    this.payForTheUnasked();
+  }
+
+  public ended(code: string | undefined): void {
+    this.end = endOf(code);
+    clearTimeout(this.silence);
+    for (const finish of this.pending.values()) finish(E.left(this.end));
+    this.tellEnd?.();
+  }
+
+  public call(unary: UnaryCall): TaskEither<ShimError, Response> {
+    return () => this.callNow(unary);
+  }
+
+  public async close(): Promise<void> {
+    this.connection?.close();
+  }
+
+  public disconnected(): Promise<void> {
+    if (this.end !== undefined) return Promise.resolve();
+    this.whenEnded ??= new Promise((resolve) => {
+      this.tellEnd = resolve;
+    });
+    return this.whenEnded;
+  }
+
+  private payForTheUnasked(): void {
+    const silences =
+      Math.floor(this.unaskedFrames / unaskedFramesBeforeSilence) +
+      Math.floor(this.unaskedBytes / unaskedBytesBeforeSilence);
+    if (silences === 0 || this.end !== undefined) return;
+    this.unaskedFrames %= unaskedFramesBeforeSilence;
+    this.unaskedBytes %= unaskedBytesBeforeSilence;
+    this.connection?.pause();
+    this.silence = setTimeout(() => this.connection?.resume(), Math.min(silences * silenceMs, longestSilenceMs));
+  }
+
+  private callNow(unary: UnaryCall): Promise<Outcome> {
+    const timeoutMs = Math.min(unary.timeoutMs, longestTimerMs);
+    const streamId = this.nextStreamId;
+    const frame = requestFrame(streamId, { ...unary, timeoutMs });
+    const fail = async (error: ShimError): Promise<Outcome> => E.left(error);
+    if (this.end !== undefined) return fail(this.end);
+    if (streamId > lastStreamId) return fail(protocolError('no stream ids are left'));
+    if (frame.payload.length > maxPayloadBytes)
+      return fail(protocolError(`a request of ${frame.payload.length} bytes is too long to send`));
+    this.nextStreamId += 2;
+    const answered = this.whenAnswered(streamId, timeoutMs, unary.timeoutMs);
+    this.connection?.send(encodeFrame(frame));
+    return answered;
+  }
+
+  /** Apart, so that what waits does not hold the request. */
+  private whenAnswered(streamId: number, timeoutMs: number, afterMs: number): Promise<Outcome> {
+    return new Promise((resolve) => {
+      const finish = (outcome: Outcome): void => {
+        this.pending.delete(streamId);
+        clearTimeout(deadline);
+        resolve(outcome);
+      };
+      const deadline = setTimeout(() => {
+        // Timers come before everything else. After a stall of ours the answer may already be here.
+        this.connection?.readNow();
+        if (this.pending.has(streamId)) finish(E.left({ _tag: 'TimedOut', afterMs }));
+      }, timeoutMs);
+      this.pending.set(streamId, finish);
+    });
+  }
+}
+
 /** Takes over a connected socket, which does not block. Left: the errno why it cannot be read; it is closed then. */
 export const clientOver = (socket: number): E.Either<string, TtrpcClient> => {
-  const decoder = makeFrameDecoder();
-  const pending = new Map<number, (outcome: Outcome) => void>();
-  let nextStreamId = 1;
-  let end: ShimError | undefined;
-  let unaskedFrames = 0;
-  let unaskedBytes = 0;
-  let silence: NodeJS.Timeout | undefined;
-  let tellEnd: IO<void> = () => undefined;
-  const ended = new Promise<void>((resolve) => {
-    tellEnd = resolve;
-  });
-
-  const payForTheUnasked = (): void => {
-    const silences =
-      Math.floor(unaskedFrames / unaskedFramesBeforeSilence) + Math.floor(unaskedBytes / unaskedBytesBeforeSilence);
-    if (silences === 0 || end !== undefined || E.isLeft(opened)) return;
-    unaskedFrames %= unaskedFramesBeforeSilence;
-    unaskedBytes %= unaskedBytesBeforeSilence;
-    opened.right.pause();
-    silence = setTimeout(opened.right.resume, Math.min(silences * silenceMs, longestSilenceMs));
-  };
-
-  const opened = connectionOver(socket, {
-    received: (chunk) => {
-      unaskedBytes += chunk.length;
-      for (const event of decoder.push(chunk)) {
-        const finish = pending.get(streamIdOf(event));
-        if (finish === undefined) {
-          unaskedFrames += 1;
-        } else {
-          unaskedBytes = Math.max(0, unaskedBytes - sizeBytesOf(event));
-          finish(outcomeOf(event));
-        }
-      }
-      payForTheUnasked();
-    },
-    ended: (code) => {
-      end = endOf(code);
-      clearTimeout(silence);
-      for (const finish of pending.values()) finish(E.left(end));
-      tellEnd();
-    },
-  });
-  if (E.isLeft(opened)) return opened;
-  const connection = opened.right;
-
-  const call =
-    (unary: UnaryCall): TaskEither<ShimError, Response> =>
-    () =>
-      new Promise((resolve) => {
-        const timeoutMs = Math.min(unary.timeoutMs, longestTimerMs);
-        const streamId = nextStreamId;
-        const frame = requestFrame(streamId, { ...unary, timeoutMs });
-        if (end !== undefined) return resolve(E.left(end));
-        if (streamId > lastStreamId) return resolve(E.left(protocolError('no stream ids are left')));
-        if (frame.payload.length > maxPayloadBytes)
-          return resolve(E.left(protocolError(`a request of ${frame.payload.length} bytes is too long to send`)));
-        nextStreamId += 2;
-        const finish = (outcome: Outcome): void => {
-          pending.delete(streamId);
-          clearTimeout(deadline);
-          resolve(outcome);
-        };
-        const deadline = setTimeout(() => {
-          // Timers come before everything else. After a stall of ours the answer may already be here.
-          connection.readNow();
-          if (pending.has(streamId)) finish(E.left({ _tag: 'TimedOut', afterMs: unary.timeoutMs }));
-        }, timeoutMs);
-        pending.set(streamId, finish);
-        connection.send(encodeFrame(frame));
-      });
-
-  return E.right({
-    call,
-    close: () => {
-      connection.close();
-      return ended;
-    },
-    disconnected: () => ended,
-  });
+  const client = new ConnectedClient();
+  return pipe(
+    client.open(socket),
+    E.map(() => client),
+  );
 };

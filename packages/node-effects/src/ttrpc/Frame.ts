@@ -73,21 +73,27 @@ interface OpenFrame {
   readonly payload: ReturnType<typeof collect>;
 }
 
+/** Big-endian, unsigned. A `DataView` would give each of thousands of headers a buffer outside of the heap. */
+const numberAt = (bytes: Uint8Array, first: number, count: 1 | 4): number => {
+  let number = 0;
+  for (let at = first; at < first + count; at += 1) number = number * 0x100 + (bytes[at] ?? 0);
+  return number;
+};
+
 /** A decoder at the beginning of a stream. Whatever comes, it holds no more than twice the longest payload. */
 export const makeFrameDecoder = (): FrameDecoder => {
   const header = new Uint8Array(headerBytes);
-  const view = new DataView(header.buffer);
   let headerReceivedBytes = 0;
   let missingBytes = 0;
   let open: OpenFrame | undefined;
 
   const openFrame = (): OpenFrame => {
-    const lengthBytes = view.getUint32(0);
+    const lengthBytes = numberAt(header, 0, 4);
     return {
       lengthBytes,
-      streamId: view.getUint32(4),
-      type: view.getUint8(8),
-      flags: view.getUint8(9),
+      streamId: numberAt(header, 4, 4),
+      type: numberAt(header, 8, 1),
+      flags: numberAt(header, 9, 1),
       payload: collect(lengthBytes > maxPayloadBytes ? 0 : lengthBytes),
     };
   };

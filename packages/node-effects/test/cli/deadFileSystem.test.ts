@@ -9,6 +9,12 @@ import { expect, test } from 'vitest';
 import { eventually, isRoot } from '../temporary.js';
 import { start, withHost } from './host.js';
 
+/** Nobody who removes what is below is kept waiting any more. */
+const takeAway = (behind: ChildProcess, directories: ReadonlyArray<string>): void => {
+  behind.kill();
+  for (const directory of directories) spawnSync('umount', ['--lazy', directory]);
+};
+
 /** Mounts one on each directory; they stay silent until it ends, and then they answer that nobody is there. */
 const mountDead = async (directories: ReadonlyArray<string>): Promise<ChildProcess> => {
   const script = `
@@ -25,8 +31,13 @@ sys.stdin.read()`;
   child.stdout?.setEncoding('utf8').on('data', (text: string) => (told += text));
   child.once('error', (error) => (told = error.message));
   child.once('exit', (code) => (told ||= `ended with ${String(code)}`));
-  await eventually('them to be mounted', () => told !== '');
-  expect(told).toBe('mounted\n');
+  try {
+    await eventually('them to be mounted', () => told !== '');
+    expect(told).toBe('mounted\n');
+  } catch (error) {
+    takeAway(child, directories);
+    throw error;
+  }
   return child;
 };
 
@@ -35,12 +46,6 @@ const waitsForFuse = (pid: number): boolean =>
   fs
     .readdirSync(`/proc/${pid}/task`)
     .some((thread) => /fuse/.test(fs.readFileSync(`/proc/${pid}/task/${thread}/wchan`, 'utf8')));
-
-/** Nobody who removes what is below is kept waiting any more. */
-const takeAway = (behind: ChildProcess, directories: ReadonlyArray<string>): void => {
-  behind.kill();
-  for (const directory of directories) spawnSync('umount', ['--lazy', directory]);
-};
 
 test('keep nobody else waiting, however many they are', { timeout: 30_000 }, async (context) => {
   if (!isRoot || !fs.existsSync('/dev/fuse')) return context.skip('needs root, and FUSE');
