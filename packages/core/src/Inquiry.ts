@@ -33,26 +33,24 @@ import * as TE from 'fp-ts/lib/TaskEither.js';
 export interface OpenShim {
   session: ShimSession | undefined;
   logPipe: LogPipe | undefined;
-  /** What was asked so far, whichever policy asked: it is not asked twice, nor a shim dialled twice. */
-  readonly asked: Map<string, { readonly answers: Answers; readonly session: ShimSession | undefined }>;
+  /** Where several policies ask, what was asked so far by any of them: it is not asked twice, nor a shim dialled twice. */
+  readonly asked: Map<string, { readonly answers: Answers; readonly session: ShimSession | undefined }> | undefined;
 }
 
-export const nothingOpen = (): OpenShim => ({ session: undefined, logPipe: undefined, asked: new Map() });
+export const nothingOpen = (): OpenShim => ({ session: undefined, logPipe: undefined, asked: undefined });
 
-/** Nobody else asks about this bundle. */
-export const forgetAsked = (open: OpenShim): void => {
-  open.asked.clear();
-};
+/** For a bundle that several policies ask about. */
+export const nothingAsked = (): OpenShim => ({ ...nothingOpen(), asked: new Map() });
 
 /** Lets go of what is open; the shim goes on. */
 export const release =
   (open: OpenShim): T.Task<void> =>
   async () => {
     const sessions = new Set([open.session]);
-    for (const { session } of open.asked.values()) sessions.add(session);
+    for (const { session } of open.asked?.values() ?? []) sessions.add(session);
     for (const session of sessions) if (session !== undefined) await session.close();
     if (open.logPipe !== undefined) await open.logPipe.close();
-    forgetAsked(open);
+    open.asked?.clear();
     open.session = undefined;
     open.logPipe = undefined;
   };
@@ -73,16 +71,26 @@ const letGoOf: ShimSession = {
   disconnected: () => new Promise(() => undefined),
 };
 
-const letGoOfLog: LogPipe = { close: async () => undefined };
+const unheldLog: LogPipe = { close: async () => undefined };
+
+/** Lets go of the log of a shim that is given up, as it may be long until its steps' turn comes: they find it as it was. */
+export const letGoOfLog =
+  (open: OpenShim): T.Task<void> =>
+  async () => {
+    if (open.logPipe === undefined) return;
+    await open.logPipe.close();
+    open.logPipe = unheldLog;
+  };
 
 /** Lets go of a shim that is going to be taken back by somebody who does not stay: its steps find it as it was. */
 export const letGo =
   (open: OpenShim): T.Task<void> =>
   async () => {
-    const hadLog = open.logPipe !== undefined;
+    await letGoOfLog(open)();
+    const { logPipe } = open;
     await release(open)();
     open.session = letGoOf;
-    if (hadLog) open.logPipe = letGoOfLog;
+    open.logPipe = logPipe;
   };
 
 /** How far asking may go. */
@@ -149,6 +157,11 @@ const logProblem =
     return E.isLeft(opened) ? opened.left : undefined;
   };
 
+const giveUp = async (session: ShimSession, answer: ConnectionAnswer): Promise<ConnectionAnswer> => {
+  await session.close();
+  return answer;
+};
+
 /** Dials, opens the log where the policy does so then, and asks whether anybody is there. */
 const connectTo =
   (inquirer: Inquirer) =>
@@ -159,16 +172,12 @@ const connectTo =
     const timeoutMs = settings.timeouts.loadMs;
     const dialled = await capabilities.shimConnector.dial({ namespace, target, timeoutMs })();
     if (E.isLeft(dialled)) return { _tag: 'DialFailed', error: dialled.left };
-    const giveUp = async (answer: ConnectionAnswer): Promise<ConnectionAnswer> => {
-      await dialled.right.close();
-      return answer;
-    };
     if (settings.policy.logOpened === 'after-dial') {
       const error = await logProblem(inquirer)(evidence, open)();
-      if (error !== undefined) return giveUp({ _tag: 'LogFailed', error });
+      if (error !== undefined) return giveUp(dialled.right, { _tag: 'LogFailed', error });
     }
     const connected = await dialled.right.connect({ id, timeoutMs })();
-    if (E.isLeft(connected)) return giveUp({ _tag: 'ConnectFailed', error: connected.left });
+    if (E.isLeft(connected)) return giveUp(dialled.right, { _tag: 'ConnectFailed', error: connected.left });
     open.session = dialled.right;
     return { _tag: 'Connected', answer: connected.right };
   };
@@ -347,15 +356,15 @@ export const settle =
       const decision = decide(settings.policy)(known);
       if (decision._tag === 'Settle') return { evidence: known, verdict: decision.verdict };
       const { question } = decision;
-      const key = keyOf(question, shim);
+      const key = open.asked === undefined ? '' : keyOf(question, shim);
       if (question._tag === 'Connection') shim = key;
-      const before = open.asked.get(key);
+      const before = open.asked?.get(key);
       if (before === undefined && capabilities.interrupted())
         return { evidence: known, verdict: because('interrupted') };
       const answers = before?.answers ?? (await answer(inquirer)(known, open)(question)());
       // Where many get their answers at once, as those whose time-outs end together, they go on over several turns.
       for (let others = breathe(); others !== undefined; others = breathe()) await others;
-      if (before === undefined) open.asked.set(key, { answers, session: open.session });
+      if (before === undefined) open.asked?.set(key, { answers, session: open.session });
       else open.session = before.session;
       known = withAnswers(answers)(known);
     }

@@ -14,10 +14,11 @@ import { type Directory, FileError, isAbsent, showFileError } from './FileSystem
 import {
   type Inquirer,
   letGo,
+  letGoOfLog,
+  nothingAsked,
   nothingOpen,
   type OpenShim,
   type Probing,
-  forgetAsked,
   release,
   type Settled,
 } from './Inquiry.js';
@@ -115,8 +116,8 @@ const prepareBundle =
     const allowed = await mandate.allow(capabilities.fileSystem)(decided)();
     const { _tag } = allowed.plan.verdict;
     if (_tag === 'Hold') await release(open)();
+    if (_tag === 'CleanUp') await letGoOfLog(open)();
     if (_tag === 'Adopt' && !settings.staysAttached) await letGo(open)();
-    forgetAsked(open);
     tellSettled(inquirer, allowed.plan, { [policy.name]: settled.evidence.answers });
     return { ...allowed, open };
   };
@@ -127,7 +128,7 @@ const surveyBundle =
   (evidence: BundleEvidence): T.Task<SurveyedBundle> =>
   async () => {
     const { settings } = inquirer;
-    const open = nothingOpen();
+    const open = others.length === 0 ? nothingOpen() : nothingAsked();
     const settled = await settleWithPatience(inquirer)(evidence, open)();
     const answers: Record<string, Answers> = { [settings.policy.name]: settled.evidence.answers };
     for (const policy of others)

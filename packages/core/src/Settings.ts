@@ -20,7 +20,7 @@ export interface Timeouts {
 
 /** How much goes on at once. */
 export interface Bounds {
-  /** Bundles that wait for a store or a shim. Waiting costs little, so that many silent shims cost one time-out. */
+  /** Bundles that wait for a store or a shim. Each takes some 8 KB meanwhile; thousands of silent shims cost one time-out. */
   readonly waiting: number;
   /** Of these, those that are begun at once, as long as answers come: what is quick is asked in small portions. */
   readonly busy: number;
@@ -51,7 +51,7 @@ export interface Settings {
 export const defaultTimeouts: Timeouts = { loadMs: 5_000, cleanUpMs: 5_000, shutdownMs: 3_000, storeMs: 5_000 };
 
 /** Bounds that suit a machine of two cores. */
-export const defaultBounds: Bounds = { waiting: 4_096, busy: 32, binaries: 2, files: 32 };
+export const defaultBounds: Bounds = { waiting: 16_384, busy: 32, binaries: 2, files: 32 };
 
 /** Settings with the reference's policy, time-outs and bounds. */
 export const settingsFor = (about: Pick<Settings, 'state' | 'root' | 'programSearch'>): Settings => ({

@@ -56,8 +56,16 @@ const unread: LogPipe = { close: async () => undefined };
  * Reads by events: an idle pipe costs nothing, and of a flooded one only so much is read before others have their turn. Methods
  * rather than closures, as of all that waits by the thousand (`Readiness.ts`).
  */
-class OpenLog implements Waiter {
+class OpenLog implements LogPipe, Waiter {
   public readonly keepsAlive = false;
+
+  public readonly close = async (): Promise<void> => {
+    if (this.isClosed) return;
+    this.isClosed = true;
+    this.waiting?.end();
+    close(this.descriptor);
+  };
+
   private readonly waiting: Waiting | undefined;
   private isClosed = false;
 
@@ -82,13 +90,6 @@ class OpenLog implements Waiter {
     const goOn = (): unknown => this.waiting?.waitFor('reading');
     void taken.then(goOn, goOn);
   }
-
-  public close(): void {
-    if (this.isClosed) return;
-    this.isClosed = true;
-    this.waiting?.end();
-    close(this.descriptor);
-  }
 }
 
 /** Log pipes whose contents go to a sink. One that is open does not keep the process alive by itself. */
@@ -106,7 +107,6 @@ export const makeLogPipes = (sink: LogSink): LogPipes => ({
       close(held.right);
       if (E.isLeft(descriptor)) return failed(descriptor.left);
       if (descriptor.right === null) return E.right(unread);
-      const open = new OpenLog(descriptor.right, namespace, id, sink);
-      return E.right({ close: async () => open.close() });
+      return E.right(new OpenLog(descriptor.right, namespace, id, sink));
     },
 });

@@ -15,6 +15,7 @@ import { systemClock } from './Clock.js';
 import { linuxFileSystem } from './FileSystem.js';
 import { type LogSink, makeLogPipes } from './LogPipes.js';
 import { linuxMounts } from './Mounts.js';
+import { mostDescriptors } from './Native.js';
 import { linuxProcesses } from './Processes.js';
 import { linuxProgramFiles } from './ProgramFiles.js';
 import { makeShimBinary } from './ShimBinary.js';
@@ -69,6 +70,15 @@ export const daemonProgramSearch = (publishBinary: string): ProgramSearch => ({
   executableDirectory: B.fromText(path.dirname(publishBinary)),
 });
 
+/**
+ * How many bundles can wait at once here: each has a connection and its log open, and a quarter of the descriptors that this
+ * process may have is left for everything else. One that finds none left is held, though nothing is wrong with it.
+ */
+export const mostWaiting = (): number => {
+  const descriptors = mostDescriptors();
+  return descriptors === 0 ? Infinity : Math.max(1, Math.floor((descriptors * 3) / 8));
+};
+
 /** Settings for two directories, with the reference's policy and time-outs, and bounds that suit this machine. */
 export const linuxSettings = (directories: {
   readonly state: string;
@@ -80,6 +90,10 @@ export const linuxSettings = (directories: {
     root: B.fromText(path.resolve(directories.root)),
     programSearch: directories.programSearch,
   }),
-  // While one starts, and while its files are removed, another runs.
-  bounds: { ...defaultBounds, binaries: 2 * os.availableParallelism() },
+  bounds: {
+    ...defaultBounds,
+    waiting: Math.min(defaultBounds.waiting, mostWaiting()),
+    // While one starts, and while its files are removed, another runs.
+    binaries: 2 * os.availableParallelism(),
+  },
 });

@@ -83,7 +83,7 @@ describe('a store that cannot answer', () => {
     expect((await plan(many(1, known), { isUp: () => false, settings: storeMs(600) })).askedMs).toEqual([0, 250, 600]);
   });
 
-  it.each([4_096, 7, 1])('costs its budget once for all bundles, %i at once', async (waiting) => {
+  it.each([16_384, 7, 1])('costs its budget once for all bundles, %i at once', async (waiting) => {
     const bounds = { ...defaultBounds, waiting };
     const { bundles, elapsedMs } = await plan(many(50, known), {
       isUp: () => false,

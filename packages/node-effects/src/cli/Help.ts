@@ -40,7 +40,8 @@ const policyOption = `  --policy NAME           containerd-1.6, containerd-1.7 (
                           or ours, which destroys nothing that may be alive
 `;
 
-const howOptions = `  --concurrency N         how many bundles may wait for an answer at once (default 4096)
+const howOptions = `  --concurrency N         how many bundles may wait for an answer at once (default 16384); as many as there are file
+                          descriptors for, where those are fewer
   --load-timeout T        for each answer of a shim, such as 5s or 500ms (default 5s)
   --cleanup-timeout T     for each run of a shim's binary (default 5s)
   --shutdown-timeout T    for a shim to accept its shutdown (default 3s)

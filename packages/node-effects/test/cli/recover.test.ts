@@ -7,7 +7,7 @@ import type { BundleReport, Report } from '@shim-recovery/core/Report';
 import { describe, expect, test } from 'vitest';
 import { writeMetadata } from '../bolt/writer.js';
 import { eventually } from '../temporary.js';
-import { dead, goodBinary, type Host, makeHost, reportOf, run, running, start, withHost } from './host.js';
+import { dead, goodBinary, type Host, makeHost, reportOf, run, running, runInShell, start, withHost } from './host.js';
 
 /** Generous: other tests run at the same time. */
 const timeout = 30_000;
@@ -352,5 +352,24 @@ describe.concurrent('demo', { timeout }, () => {
     const ended = await run(['demo'], { env: { TMPDIR: '/nonexistent' } });
     expect(ended).toMatchObject({ code: 1, stdout: '' });
     expect(ended.stderr).toMatch(/^shim-recovery: the demo cannot run here: ENOENT[^\n]*\n$/);
+  });
+});
+
+describe.concurrent('with few file descriptors', { timeout }, () => {
+  test.each([128, 256])('nobody is held who could have been waited for: %i', async (descriptors) => {
+    await withHost(async (host) => {
+      const count = 200;
+      await host.addBundle('b0', { shim: { ...running, connect: 'hang' } });
+      const files = {
+        'shim-binary-path': host.binary,
+        address: fs.readFileSync(path.join(host.bundlePath('b0'), 'address'), 'utf8'),
+      };
+      for (let index = 1; index < count; index++) await host.addBundle(`b${index}`, { files });
+      const args = ['recover', '--json', ...host.args, '--load-timeout', '300ms'];
+      const recovered = await runInShell(`ulimit -n ${descriptors}; exec "$@"`, args);
+      expect(reportOf(recovered).summary).toMatchObject({ cleanUp: count, hold: 0, failedSteps: 0 });
+      expect(recovered).toMatchObject({ code: 0, stderr: '' });
+      expect(host.bundles()).toEqual([]);
+    });
   });
 });

@@ -225,12 +225,12 @@ describe('the conformance vectors of containerd 1.7 (SPEC 22)', () => {
     expect(names(machine, '/target')).toEqual(['x']);
   });
 
-  it('a thousand shims that never answer cost one time-out', async () => {
+  const laySilent = (count: number): Machine => {
     const machine = makeMachine();
-    const { tree, shims, clock } = machine;
+    const { tree, shims } = machine;
     makeEntry(tree, text('/bin/shim'), file('ok', 0o755));
     makeDirectories(tree, text('/R/ns1'));
-    for (let index = 0; index < 1_000; index++) {
+    for (let index = 0; index < count; index++) {
       const path = text(`/s/${index}`);
       makeEntry(tree, text(`/S/ns1/${index}/shim-binary-path`), file('/bin/shim'));
       makeEntry(tree, text(`/S/ns1/${index}/address`), file(`unix:///s/${index}`));
@@ -238,9 +238,29 @@ describe('the conformance vectors of containerd 1.7 (SPEC 22)', () => {
       const script: ShimScript = { ...live, connect: 'hang' };
       shims.listen({ _tag: 'Path', path }, script);
     }
+    return machine;
+  };
+
+  it('a thousand shims that never answer cost one time-out', async () => {
+    const machine = laySilent(1_000);
     await Recovery.recover(settings)(machine.capabilities)();
     expect(names(machine, '/S/ns1')).toEqual([]);
     // Each portion is waited for a moment before the next is begun.
-    expect(clock.elapsedMs()).toBeLessThan(settings.timeouts.loadMs + 200);
+    expect(machine.clock.elapsedMs()).toBeLessThan(settings.timeouts.loadMs + 200);
+  });
+
+  it('no more logs are open than shims are waited for', async () => {
+    const machine = laySilent(20);
+    const { capabilities, logPipes } = machine;
+    let most = 0;
+    const open: typeof capabilities.logPipes.open = (log) => async () => {
+      const opened = await capabilities.logPipes.open(log)();
+      most = Math.max(most, logPipes.openNow().length);
+      return opened;
+    };
+    const bounds = { ...settings.bounds, waiting: 5 };
+    await Recovery.recover({ ...settings, bounds })({ ...capabilities, logPipes: { open } })();
+    expect(names(machine, '/S/ns1')).toEqual([]);
+    expect(most).toBe(5);
   });
 });
