@@ -1,5 +1,6 @@
 /** What is measured of one world: whole processes and parts of them, each on a world that was laid anew. */
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import * as fs from 'node:fs';
 import * as os from 'node:os';
 import * as path from 'node:path';
@@ -60,6 +61,22 @@ const runInProcess = ({ becomes }: Kind, size: number, places: Places): unknown 
   return printed;
 };
 
+/** The longest that a process that does nothing had to wait while something ran. */
+const idleDelayBeside = async (run: () => unknown): Promise<number> => {
+  const idle = spawn(process.execPath, [path.join(here, 'idle.js')], { stdio: ['pipe', 'pipe', 'inherit'] });
+  let told = '';
+  idle.stdout.setEncoding('utf8').on('data', (text: string) => (told += text));
+  try {
+    await once(idle.stdout, 'data');
+    run();
+    idle.stdin.end();
+    await once(idle, 'close');
+    return numberIn(JSON.parse(told.replace('ready\n', '')), 'loopDelayMs');
+  } finally {
+    idle.kill();
+  }
+};
+
 /** Writes down, when the process ends, how much memory it had at the most. */
 const tellPeak = (file: string): string =>
   `data:text/javascript,${encodeURIComponent(
@@ -91,6 +108,8 @@ export interface Row {
   readonly inProcessMs: number;
   /** The longest that anything else in the process had to wait. */
   readonly loopDelayMs: number;
+  /** The longest that a process that does nothing had to wait meanwhile. */
+  readonly idleDelayMs?: number;
   readonly floorMs?: number;
   /** By version. */
   readonly containerdMs: Readonly<Record<string, number>>;
@@ -112,6 +131,10 @@ const inWorld = async <A>(kind: Kind, size: number, use: (places: Places) => Pro
   }
 };
 
+/** Of so many bundles the turns are judged. */
+export const largestSize = 10_000;
+const idleRuns = 3;
+
 /** Everything once a run, one after the other; `daemons` only where the size is one to be compared with them. */
 export const measure = (kind: Kind, size: number, runs: number, daemons: ReadonlyArray<Containerd>): Promise<Row> =>
   inWorld(kind, size, async (places) => {
@@ -122,6 +145,7 @@ export const measure = (kind: Kind, size: number, runs: number, daemons: Readonl
     };
     const commands: Array<number> = [];
     const inProcess: Array<unknown> = [];
+    const idle: Array<number> = [];
     const floors: Array<number> = [];
     const byDaemon = daemons.map((daemon) => ({ daemon, times: new Array<number>() }));
     for (let run = 0; run < runs; run += 1) {
@@ -132,6 +156,9 @@ export const measure = (kind: Kind, size: number, runs: number, daemons: Readonl
       for (const { daemon, times } of isWorthWaiting(kind, size) ? byDaemon : [])
         times.push(await afresh(() => loadPhase(daemon, places)));
     }
+    // In runs of their own, which it takes a little of a processor from; fewer, as it only says how to read the other figure.
+    for (let run = 0; run < Math.min(runs, idleRuns) && size >= largestSize; run += 1)
+      idle.push(await afresh(() => idleDelayBeside(() => runInProcess(kind, size, places))));
     const peakMiB = await afresh(() => peakOfCommand(kind, size, places));
     return {
       kind: kind.name,
@@ -140,6 +167,7 @@ export const measure = (kind: Kind, size: number, runs: number, daemons: Readonl
       peakMiB,
       inProcessMs: medianOf(inProcess.map((one) => numberIn(one, 'ms'))),
       loopDelayMs: medianOf(inProcess.map((one) => numberIn(one, 'loopDelayMs'))),
+      ...(idle.length === 0 ? {} : { idleDelayMs: medianOf(idle) }),
       ...(floors.length === 0 ? {} : { floorMs: medianOf(floors) }),
       containerdMs: Object.fromEntries(
         byDaemon.flatMap(({ daemon, times }) => (times.length === 0 ? [] : [[daemon.version, medianOf(times)]])),

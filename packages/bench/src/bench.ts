@@ -83,7 +83,7 @@ const run = async (): Promise<void> => {
   for (const kind of chosen)
     for (const size of sizesOf(kind)) {
       const isCompared = values.sizes !== undefined || size === kind.sizes[0];
-      const row = await measure(kind, size, size < large ? runs : Math.min(runs, fewRuns), isCompared ? daemons : []);
+      const row = await measure(kind, size, runs, isCompared ? daemons : []);
       rows.push(row);
       print(renderRow(daemons)(row));
     }
@@ -108,10 +108,6 @@ const run = async (): Promise<void> => {
   if (values.write !== undefined) putInto(values.write, printed.join('\n'));
   if (values.check === true && met.some(({ outcome }) => outcome !== 'met')) process.exitCode = 1;
 };
-
-/** Of so many bundles a run takes long, and is the steadier for it. */
-const large = 4_000;
-const fewRuns = 3;
 
 const isCount = (text: string): boolean => /^[1-9]\d*$/.test(text);
 

@@ -42,7 +42,7 @@ export const renderHead = ({
 }): string =>
   `${new Date().toISOString().slice(0, 10)}, ${os.availableParallelism()} cores (${os.cpus()[0]?.model ?? 'unknown'}), Linux ${os.release()}, ` +
   `Node ${process.version}, ${daemons.length === 0 ? 'no containerd' : `containerd ${daemons.map(({ version }) => version).join(', ')}`}. ` +
-  `Worlds on ${fileSystemOf(os.tmpdir())}. Milliseconds, medians of ${runs} alternating runs, three from 4,000 bundles on.\n`;
+  `Worlds on ${fileSystemOf(os.tmpdir())}. Milliseconds, medians of ${runs} alternating runs.\n`;
 
 export const tableHead = (daemons: ReadonlyArray<Containerd>): string => {
   const names = [
