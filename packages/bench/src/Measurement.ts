@@ -61,13 +61,16 @@ const runInProcess = ({ becomes }: Kind, size: number, places: Places): unknown 
   return printed;
 };
 
-/** The longest that a process that does nothing had to wait while something ran. */
+/** The longest that a process that does nothing had to wait while a script ran, from its start to its end. */
 const idleDelayBeside = async (run: () => unknown): Promise<number> => {
   const idle = spawn(process.execPath, [path.join(here, 'idle.js')], { stdio: ['pipe', 'pipe', 'inherit'] });
   let told = '';
   idle.stdout.setEncoding('utf8').on('data', (text: string) => (told += text));
   try {
-    await once(idle.stdout, 'data');
+    await new Promise((resolve, reject) => {
+      idle.stdout.once('data', resolve);
+      idle.once('exit', (code) => reject(new Error(`the idle process ended with ${code}`)));
+    });
     run();
     idle.stdin.end();
     await once(idle, 'close');
@@ -108,7 +111,7 @@ export interface Row {
   readonly inProcessMs: number;
   /** The longest that anything else in the process had to wait. */
   readonly loopDelayMs: number;
-  /** The longest that a process that does nothing had to wait meanwhile. */
+  /** The longest that a process that does nothing had to wait while all that ran. */
   readonly idleDelayMs?: number;
   readonly floorMs?: number;
   /** By version. */

@@ -61,7 +61,7 @@ const closed: E.Either<ShimError, never> = E.left({ _tag: 'Closed' });
 const askNobody = () => async () => closed;
 
 /** A shim that answered, and nobody listens to any more. */
-const letGoOf: ShimSession = {
+const unheldSession: ShimSession = {
   connect: askNobody,
   pids: askNobody,
   state: askNobody,
@@ -89,7 +89,7 @@ export const letGo =
     await letGoOfLog(open)();
     const { logPipe } = open;
     await release(open)();
-    open.session = letGoOf;
+    open.session = unheldSession;
     open.logPipe = logPipe;
   };
 

@@ -102,6 +102,9 @@ const tellSettled = (
   return surveyed;
 };
 
+/** Whether nobody is going to talk to the shim any more. */
+const isGivenUp = (verdict: Verdict['_tag']): boolean => verdict === 'CleanUp' || verdict === 'Discard';
+
 const prepareBundle =
   (inquirer: Inquirer, mandate: Mandate) =>
   (evidence: BundleEvidence): T.Task<Prepared> =>
@@ -116,7 +119,7 @@ const prepareBundle =
     const allowed = await mandate.allow(capabilities.fileSystem)(decided)();
     const { _tag } = allowed.plan.verdict;
     if (_tag === 'Hold') await release(open)();
-    if (_tag === 'CleanUp') await letGoOfLog(open)();
+    if (isGivenUp(_tag) && open.session === undefined) await letGoOfLog(open)();
     if (_tag === 'Adopt' && !settings.staysAttached) await letGo(open)();
     tellSettled(inquirer, allowed.plan, { [policy.name]: settled.evidence.answers });
     return { ...allowed, open };

@@ -20,7 +20,10 @@ export interface Timeouts {
 
 /** How much goes on at once. */
 export interface Bounds {
-  /** Bundles that wait for a store or a shim. Each takes some 8 KB meanwhile; thousands of silent shims cost one time-out. */
+  /**
+   * Bundles that wait for a store or a shim: thousands of silent shims cost one time-out. Each takes some 8 KB meanwhile, and two
+   * descriptors, of which an interpreter may have fewer.
+   */
   readonly waiting: number;
   /** Of these, those that are begun at once, as long as answers come: what is quick is asked in small portions. */
   readonly busy: number;

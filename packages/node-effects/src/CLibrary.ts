@@ -283,6 +283,34 @@ const watchWith =
     }
   };
 
+/** What the last call of this thread left, and calls that leave it. */
+interface Errno {
+  readonly now: () => number;
+  readonly remembering: (call: Callable) => Callable;
+}
+
+/**
+ * errno is copied from where the C library keeps it in the very next step after each call: whatever else runs in between may change
+ * it. To ask for it, V8 prepares a function, or a call, and asks for memory; and glibc's `malloc` may leave `ENOMEM` there though it
+ * has found some, so that a shim whose socket is gone was not known to be.
+ */
+const errnoWith = (find: Find, koffi: typeof Koffi): Errno => {
+  const kept = new Int32Array(koffi.view(find('__errno_location', 'void *', [])(), Int32Array.BYTES_PER_ELEMENT));
+  let last = 0;
+  return {
+    now: () => last,
+    // As many as any of them has; koffi leaves those alone that a function has not.
+    remembering: (call) => (first, second, third, fourth, fifth, sixth) => {
+      const result: unknown = call(first, second, third, fourth, fifth, sixth);
+      last = kept[0] ?? 0;
+      return result;
+    },
+  };
+};
+
+/** How often a call in a thread is tried that seems to have found no memory. */
+const triesOfThreads = 5;
+
 const load = (): Library => {
   if (os.endianness() !== 'LE') throw new Error('machines that put the highest byte first are not supported');
   const koffi = loadKoffi();
@@ -290,28 +318,37 @@ const load = (): Library => {
   const libc = koffi.load(null);
   const find = (name: string, result: string, parameters: ReadonlyArray<string>) =>
     libc.func(name, result, [...parameters]);
+  const errno = errnoWith(find, koffi);
+  const findRemembering: Find = (...of) => errno.remembering(find(...of));
   /** Made in a thread. errno belongs to that; koffi hands it over inside the callback only. */
+  const tryInThread = (name: Threaded, args: ReadonlyArray<unknown>): Promise<E.Either<string, number>> =>
+    new Promise((resolve) => {
+      try {
+        threaded[name].async(...args, (_: unknown, result: unknown) =>
+          resolve(Number(result) === -1 ? E.left(errnoName(koffi.errno())) : E.right(Number(result))),
+        );
+      } catch {
+        // Whatever else was handed over was right before: more calls are under way in this process than the library takes.
+        resolve(E.left('EAGAIN'));
+      }
+    });
   const inThread =
     (name: Threaded) =>
-    (...args: ReadonlyArray<unknown>): Promise<E.Either<string, number>> =>
-      new Promise((resolve) => {
-        try {
-          threaded[name].async(...args, (_: unknown, result: unknown) =>
-            resolve(Number(result) === -1 ? E.left(errnoName(koffi.errno())) : E.right(Number(result))),
-          );
-        } catch {
-          // Whatever else was handed over was right before: more calls are under way in this process than the library takes.
-          resolve(E.left('EAGAIN'));
-        }
-      });
+    async (...args: ReadonlyArray<unknown>): Promise<E.Either<string, number>> => {
+      let outcome = await tryInThread(name, args);
+      // Here much runs in between, so that this may be no errno of the call (`Errno`); and what failed did nothing.
+      for (let again = 1; again < triesOfThreads && E.isLeft(outcome) && outcome.left === 'ENOMEM'; again += 1)
+        outcome = await tryInThread(name, args);
+      return outcome;
+    };
   const threaded = {
     umount2: find('umount2', ...signatures.umount2),
     fcntl: find('fcntl', ...signatures.fcntl),
     syscall: find('syscall', ...signatures.syscall),
   };
   return {
-    ...functionsBy(functionIn(find)),
-    errno: () => koffi.errno(),
+    ...functionsBy(functionIn(findRemembering)),
+    errno: errno.now,
     umount2: inThread('umount2'),
     fcntlInThread: inThread('fcntl'),
     syscallInThread: inThread('syscall'),

@@ -54,7 +54,7 @@ const unread: LogPipe = { close: async () => undefined };
 
 /**
  * Reads by events: an idle pipe costs nothing, and of a flooded one only so much is read before others have their turn. Methods
- * rather than closures, as of all that waits by the thousand (`Readiness.ts`).
+ * rather than closures, as of all that waits by the thousand (`Readiness.ts`), but for the one that may be passed on by itself.
  */
 class OpenLog implements LogPipe, Waiter {
   public readonly keepsAlive = false;

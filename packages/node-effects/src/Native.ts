@@ -11,7 +11,7 @@ import { errnoName, type KernelName, native, unavailable } from './CLibrary.js';
 
 export { type KernelName, unavailable } from './CLibrary.js';
 
-/** Asked at once: errno is what the last call of this thread left. */
+/** What the last call of this thread left. */
 const lastErrno = (): string => errnoName(native().errno());
 
 const outcomeOf = (result: number): E.Either<string, number> => (result === -1 ? E.left(lastErrno()) : E.right(result));

@@ -72,7 +72,8 @@ export const daemonProgramSearch = (publishBinary: string): ProgramSearch => ({
 
 /**
  * How many bundles can wait at once here: each has a connection and its log open, and a quarter of the descriptors that this
- * process may have is left for everything else. One that finds none left is held, though nothing is wrong with it.
+ * process may have is left for everything else. One that finds none left is held, though nothing is wrong with it. Shims that
+ * answered, and are to be reaped or stayed attached to, keep theirs beyond that.
  */
 export const mostWaiting = (): number => {
   const descriptors = mostDescriptors();

@@ -23,6 +23,15 @@ const without =
     return find(name, ...rest);
   };
 
+/** A function that is not one of `native`, whose errno that does not know. */
+const tellingErrno =
+  (call: ReturnType<Find>): ReturnType<Find> =>
+  (...args) => {
+    const result: unknown = call(...args);
+    vi.spyOn(native(), 'errno').mockReturnValue(koffi.errno());
+    return result;
+  };
+
 describe('a C library that lacks a function', () => {
   it('has it as a system call', () => {
     const statx = functionIn(without('statx'))('statx');
@@ -55,7 +64,7 @@ describe('a C library that lacks a function', () => {
   });
 
   it.each([
-    { what: 'no such function', lacks: () => functionIn(without('renameat2'))('renameat2') },
+    { what: 'no such function', lacks: () => tellingErrno(functionIn(without('renameat2'))('renameat2')) },
     { what: 'no such call', lacks: () => functionIn(without('renameat2', 'syscall'))('renameat2') },
     ...(['EINVAL', 'EPERM', 'ENOSYS', 'EOPNOTSUPP'] as const).map((code) => ({
       what: `only ${code}`,
@@ -138,4 +147,40 @@ it('is found also where somebody else in this process uses the library that call
   });
   expect(printed).toBe('available\n');
   expect(E.isRight(Native.lstatAt(Native.AT_FDCWD, '/'))).toBe(true);
+});
+
+describe('where every allocation leaves an errno', () => {
+  /** As glibc's own leaves one behind whenever the heap cannot be extended, and finds the memory elsewhere. */
+  const source = `
+    #define _GNU_SOURCE
+    #include <dlfcn.h>
+    #include <errno.h>
+    #include <stdlib.h>
+    void *malloc(size_t size) {
+      static void *(*real)(size_t);
+      if (!real) real = (void *(*)(size_t))dlsym(RTLD_NEXT, "malloc");
+      void *memory = real(size);
+      errno = ENOMEM;
+      return memory;
+    }`;
+  const modules = new URL('../dist/', import.meta.url).href;
+  const script = `
+    import { connectTo } from '${modules}Native.js';
+    import { native } from '${modules}CLibrary.js';
+    const told = new Set();
+    for (let call = 0; call < 2_000; call += 1) told.add(connectTo(Buffer.from('/nowhere\\0')).left);
+    for (let call = 0; call < 100; call += 1) told.add((await native().umount2('/nowhere', 0)).left);
+    console.log([...told].join());`;
+
+  it('that of a call is known all the same, in this thread and in others', (context) => {
+    const preloaded = path.join(base.path(), 'allocation.so');
+    try {
+      execFileSync('cc', ['-shared', '-fPIC', '-x', 'c', '-o', preloaded, '-', '-ldl'], { input: source });
+    } catch (error) {
+      return context.skip(`needs a C compiler: ${String(error)}`);
+    }
+    const env = { ...process.env, LD_PRELOAD: preloaded };
+    const printed = execFileSync(process.execPath, ['--input-type=module', '-e', script], { env, encoding: 'utf8' });
+    expect(printed).toBe('ENOENT\n');
+  });
 });

@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import * as fs from 'node:fs';
+import * as net from 'node:net';
 import * as os from 'node:os';
 import * as path from 'node:path';
 import { isExhaustionCode } from '@shim-recovery/core/FileSystem';
@@ -151,6 +152,34 @@ it('a connection that is paused is not looked at, and is read again once it is r
   expect(told).not.toHaveBeenCalled();
   connection.resume();
   await eventually('the second', () => received.length === 2);
+});
+
+it('what a connection has unsent goes as there is room, unless it is paused, and then nobody asks for room', async () => {
+  const socketPath = path.join(base.path(), 'reader.sock');
+  const server = net.createServer({ pauseOnConnect: true });
+  onTestFinished(() => new Promise<void>((resolve) => server.close(() => resolve())));
+  await new Promise<void>((resolve) => server.listen(socketPath, resolve));
+  const accepted = new Promise<net.Socket>((resolve) => server.once('connection', resolve));
+  const socket = right(Native.connectTo(Buffer.from(`${socketPath}\0`)));
+  const connection = right(connectionOver(socket, { received: () => undefined, ended: () => undefined }));
+  onTestFinished(() => connection.close());
+  const sizeBytes = 4_000_000;
+  connection.send(new Uint8Array(sizeBytes));
+  connection.pause();
+  const reader = await accepted;
+  let receivedBytes = 0;
+  const sent = vi.spyOn(native(), 'send');
+  const told = vi.spyOn(native(), 'epoll_wait');
+  onTestFinished(() => [sent, told].forEach((spy) => spy.mockRestore()));
+  reader.on('data', ({ length }) => (receivedBytes += length)).resume();
+  await eventually('some of it', () => receivedBytes > 0);
+  await someTurns();
+  expect(sent).not.toHaveBeenCalled();
+  connection.resume();
+  await eventually('all of it', () => receivedBytes === sizeBytes);
+  told.mockClear();
+  await someTurns();
+  expect(told).not.toHaveBeenCalled();
 });
 
 describe('where epoll refuses', () => {

@@ -29,10 +29,10 @@ sys.stdin.read()`;
   const child = spawn('python3', ['-c', script, ...directories], { stdio: ['pipe', 'pipe', 'inherit'] });
   let told = '';
   child.stdout?.setEncoding('utf8').on('data', (text: string) => (told += text));
-  child.once('error', (error) => (told = error.message));
-  child.once('exit', (code) => (told ||= `ended with ${String(code)}`));
+  child.once('error', (error) => (told = `${error.message}\n`));
+  child.once('exit', (code) => (told ||= `ended with ${String(code)}\n`));
   try {
-    await eventually('them to be mounted', () => told !== '');
+    await eventually('them to be mounted', () => told.endsWith('\n'));
     expect(told).toBe('mounted\n');
   } catch (error) {
     takeAway(child, directories);

@@ -173,7 +173,7 @@ export const shimConnectorLaws = (open: () => Promise<ShimArea>): ReadonlyArray<
 
     one('a connection that ends fails every call that waits, and tells everybody, also who asks late', async (area) => {
       const session = await connected(area, { connect: 'hang', pids: 'close' });
-      const early = session.disconnected();
+      const early = Promise.all([session.disconnected(), session.disconnected()]);
       const [connect, pids] = await Promise.all([session.connect(patient)(), session.pids(patient)()]);
       await early;
       await session.disconnected();
