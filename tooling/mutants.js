@@ -68,7 +68,7 @@ const mutants = [
   ['a bundle that nobody knows is taken for the one', 'Removal.ts', 'expected !== null && isSameFile(', 'expected === null || isSameFile(', 'test-effects/test/Recovery'],
   ['what was moved aside by mistake is not put back', 'Removal.ts', '    const restored = await rename(files)(aside, at)();\n    return E.isLeft(restored) ? restored : checked;', '    return checked;', 'test-effects/test/simulation/meddlers/containerd-1.7'],
   ['a program runs in whatever bundle stands there', 'BundleDirectory.ts', 'isExpected(bundle.identity, status.right)', 'true', 'test-effects/test/simulation/meddlers/containerd-1.7'],
-  ['one round of asking for many', 'Settings.ts', 'waiting: 4_096', 'waiting: 1', 'test-effects/test/Patience'],
+  ['one round of asking for many', 'Settings.ts', 'waiting: 16_384', 'waiting: 1', 'test-effects/test/Patience'],
   ['1.6 reaps, too', 'Decision.ts', "policy.reapsLeakedShims ? decideTask(policy)(answers) : settle('shim-answers')", 'decideTask(policy)(answers)'],
   ['1.6 unmounts below rootfs', 'Execution.ts', 'toldOfMount(await unmountAll(capabilities)(rootfs)())', 'unmountAtAndBelow(executor, subject, rootfs)'],
   ['what follows a failure follows a lack of ours, too', 'Execution.ts', 'outcome.left.isOurs && mayStop', 'false', 'test-effects/test/Recovery'],
