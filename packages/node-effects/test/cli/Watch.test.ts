@@ -258,9 +258,10 @@ describe.concurrent('recover', { timeout }, () => {
   test('says what it has to say in place of the bar', async () => {
     await withHost(async (host) => {
       host.setBinary(`echo 'a warning' >&2; ${goodBinary}`);
-      await host.addBundle('web', { shim: dead });
+      // It is asked for so long that the bar is there, which whoever is quicker never sees, when its binary warns.
+      await host.addBundle('web', { shim: { ...running, connect: 'hang' } });
       const line = `command=""; for word in "$@"; do command="$command '$word'"; done; script --quiet --return --command "$command" /dev/null`;
-      const ended = await runInShell(line, ['recover', ...host.args]);
+      const ended = await runInShell(line, ['recover', ...host.args, '--load-timeout', '300ms']);
       expect(ended.code).toBe(0);
       expect(ended.stdout).toMatch(/asking \[#* *\] \d\/1/);
       expect(ended.stdout).toMatch(/\r\u001b\[Kshim-recovery: \S+ delete: a warning\r\n/);
