@@ -121,7 +121,7 @@ const mutants = [
   ['the brake minds few bundles, too', 'Preparation.ts', 'destroyed > alwaysMayDestroy && ', '', 'test-effects/test/Careful'],
   ['there is no brake', 'Preparation.ts', 'destroyed > mayDestroy * bundles.length', 'false', 'test-effects/test/Careful'],
   ['the brake counts leftovers', 'Preparation.ts', " && reason !== 'leftover'", '', 'test-effects/test/Careful'],
-  ['the log of a shim that is given up stays open until its steps are taken', 'Preparation.ts', "if (isGivenUp(_tag) && open.session === undefined) await letGoOfLog(open)();", '', 'test-effects/test/recordings/vectors'],
+  ['the log of a shim that is given up stays open until its steps are taken', 'Preparation.ts', "if (isDestructive(verdict) && open.session === undefined) await letGoOfLog(open)();", '', 'test-effects/test/recordings/vectors'],
   ['leftovers go beside the others', 'Recovery.ts', 'await traverse({ ...clock, limit: 1 }, one)(leftovers)();', 'void traverse({ ...clock, limit: 1 }, one)(leftovers)();', 'test-effects/test/Careful'],
   ['leftovers go all at once', 'Recovery.ts', 'traverse({ ...clock, limit: 1 }, one)(leftovers)', 'traverse({ ...clock, limit: 64 }, one)(leftovers)', 'test-effects/test/Careful'],
   ['careful: leftovers stay', 'Policy.ts', 'sweepsLeftovers: true', 'sweepsLeftovers: false', 'test-effects/test/Careful'],

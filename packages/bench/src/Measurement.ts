@@ -7,7 +7,7 @@ import * as path from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { type Containerd, loadPhase } from './containerd.js';
 import { type Kind, type Places, placesIn } from './Kinds.js';
-import { lay, startShims, takeAway, withDescriptors } from './World.js';
+import { lay, startShims, takeAway, untilReady, withDescriptors } from './World.js';
 
 const here = import.meta.dirname;
 const command = path.join(here, '../../node-effects/dist/command/main.cjs');
@@ -67,10 +67,7 @@ const idleDelayBeside = async (run: () => unknown): Promise<number> => {
   let told = '';
   idle.stdout.setEncoding('utf8').on('data', (text: string) => (told += text));
   try {
-    await new Promise((resolve, reject) => {
-      idle.stdout.once('data', resolve);
-      idle.once('exit', (code) => reject(new Error(`the idle process ended with ${code}`)));
-    });
+    await untilReady(idle, 'the idle process');
     run();
     idle.stdin.end();
     await once(idle, 'close');

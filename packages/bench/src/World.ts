@@ -1,7 +1,8 @@
 /** A world that is measured: laid anew for every run, and taken away again. */
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { type ChildProcess, type ChildProcessByStdio, execFileSync, spawn } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
+import type { Readable, Writable } from 'node:stream';
 import { bundleOf, type Kind, namespace, type Places } from './Kinds.js';
 
 export const lay = (kind: Kind, places: Places, size: number): void => {
@@ -42,14 +43,18 @@ const shims = path.join(import.meta.dirname, 'shims.js');
 /** Each needs two descriptors of its process, which is not given any number of them. */
 const shimsInProcess = 2_500;
 
+/** Completes when a process has begun to print. */
+export const untilReady = (child: ChildProcessByStdio<Writable, Readable, null>, what: string): Promise<void> =>
+  new Promise((resolve, reject) => {
+    child.stdout.once('data', () => resolve());
+    child.once('exit', (code) => reject(new Error(`${what} ended with ${code}`)));
+  });
+
 const startSome = async (kind: Kind, { base }: Places, first: number, count: number): Promise<ChildProcess> => {
   const behaviour = kind.shims === 'hang' ? 'hang' : String(kind.shims?.afterMs ?? 0);
   const args = [shims, base, String(first), String(count), behaviour];
   const child = spawn(...withDescriptors(process.execPath, args), { stdio: ['pipe', 'pipe', 'inherit'] });
-  await new Promise<void>((resolve, reject) => {
-    child.stdout.once('data', () => resolve());
-    child.once('exit', (code) => reject(new Error(`the shims ended with ${code}`)));
-  });
+  await untilReady(child, 'the shims');
   return child;
 };
 

@@ -102,9 +102,6 @@ const tellSettled = (
   return surveyed;
 };
 
-/** Whether nobody is going to talk to the shim any more. */
-const isGivenUp = (verdict: Verdict['_tag']): boolean => verdict === 'CleanUp' || verdict === 'Discard';
-
 const prepareBundle =
   (inquirer: Inquirer, mandate: Mandate) =>
   (evidence: BundleEvidence): T.Task<Prepared> =>
@@ -117,10 +114,11 @@ const prepareBundle =
     const settled = await settleWithPatience(asking)(evidence, open)();
     const decided = { ...settled, steps: stepsOf(policy)(settled.evidence)(settled.verdict) };
     const allowed = await mandate.allow(capabilities.fileSystem)(decided)();
-    const { _tag } = allowed.plan.verdict;
-    if (_tag === 'Hold') await release(open)();
-    if (isGivenUp(_tag) && open.session === undefined) await letGoOfLog(open)();
-    if (_tag === 'Adopt' && !settings.staysAttached) await letGo(open)();
+    const { verdict } = allowed.plan;
+    if (verdict._tag === 'Hold') await release(open)();
+    // Given up: nobody is going to talk to its shim.
+    if (isDestructive(verdict) && open.session === undefined) await letGoOfLog(open)();
+    if (verdict._tag === 'Adopt' && !settings.staysAttached) await letGo(open)();
     tellSettled(inquirer, allowed.plan, { [policy.name]: settled.evidence.answers });
     return { ...allowed, open };
   };

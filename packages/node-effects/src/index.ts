@@ -16,7 +16,6 @@ export {
   type LinuxOptions,
   linuxCapabilities,
   linuxSettings,
-  mostWaiting,
 } from './interpreter.js';
 export { openJsonStore, StoreFile, storesOf } from './JsonStore.js';
 export { type LogSink, makeLogPipes } from './LogPipes.js';

@@ -75,16 +75,20 @@ export const daemonProgramSearch = (publishBinary: string): ProgramSearch => ({
  * process may have is left for everything else. One that finds none left is held, though nothing is wrong with it. Shims that
  * answered, and are to be reaped or stayed attached to, keep theirs beyond that.
  */
-export const mostWaiting = (): number => {
+const mostWaiting = (): number => {
   const descriptors = mostDescriptors();
   return descriptors === 0 ? Infinity : Math.max(1, Math.floor((descriptors * 3) / 8));
 };
 
-/** Settings for two directories, with the reference's policy and time-outs, and bounds that suit this machine. */
+/**
+ * Settings for two directories, with the reference's policy and time-outs, and bounds that suit this machine. No more than
+ * `waiting` bundles wait at once, by default 16,384, nor more than there are descriptors for.
+ */
 export const linuxSettings = (directories: {
   readonly state: string;
   readonly root: string;
   readonly programSearch: ProgramSearch;
+  readonly waiting?: number;
 }): Settings => ({
   ...settingsFor({
     state: B.fromText(path.resolve(directories.state)),
@@ -93,7 +97,7 @@ export const linuxSettings = (directories: {
   }),
   bounds: {
     ...defaultBounds,
-    waiting: Math.min(defaultBounds.waiting, mostWaiting()),
+    waiting: Math.min(directories.waiting ?? defaultBounds.waiting, mostWaiting()),
     // While one starts, and while its files are removed, another runs.
     binaries: 2 * os.availableParallelism(),
   },

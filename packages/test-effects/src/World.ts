@@ -15,7 +15,7 @@ import { pipe } from 'fp-ts/lib/function.js';
 import * as t from 'io-ts';
 import { failure } from 'io-ts/lib/PathReporter.js';
 import { Making } from './Making.js';
-import { listedProcesses, running, ShimScript } from './Shim.js';
+import { isSteady, listedProcesses, running, ShimScript } from './Shim.js';
 
 /**
  * A bundle that is a directory with something in it. The texts may hold placeholders: `$SOCK` for the entry's socket,
@@ -148,6 +148,14 @@ export const scriptOf =
     const shim = shimOwner(all)(start)?.shim;
     if (!ShimScript.is(shim)) return undefined;
     return all.rebooted === true ? { ...shim, mode: 'refuse' } : shim;
+  };
+
+/** Whether the shim of an entry, where it has one, behaves the same whenever it is asked, and however often. */
+export const hasSteadyShim =
+  (all: World) =>
+  (start: Start): boolean => {
+    const script = scriptOf(all)(start);
+    return script === undefined || isSteady(script);
   };
 
 /** How many processes of the entry's task really run. */

@@ -23,8 +23,8 @@ import { type LaidWorld, layWorld, registeredBy } from '../src/LaidWorld.js';
 import { allMoves, makeMove, type Move } from '../src/Moves.js';
 import { isForetellable } from '../src/properties/DryRun.js';
 import { loadRecordings, toWorld, worldsOf } from '../src/Recordings.js';
-import { dead, isSteady, leaked, running } from '../src/Shim.js';
-import { ordinary, scriptOf, type World, world } from '../src/World.js';
+import { dead, leaked, running } from '../src/Shim.js';
+import { hasSteadyShim, ordinary, type World, world } from '../src/World.js';
 import { bundlePath, workPath, rootDirectory, volumePath } from '../src/WorldTree.js';
 import { recordedWorlds } from './simulation/recorded.js';
 
@@ -227,8 +227,8 @@ const run = async ({ of, before, between }: Meddled, policy: Policy, isPlanned: 
  */
 const tellsAlike = (all: World): boolean =>
   all.entries.every((start) => {
-    const script = start.shim !== undefined && 'of' in start.shim ? scriptOf(all)(start) : undefined;
-    return script === undefined || isSteady(script);
+    const isShared = start.shim !== undefined && 'of' in start.shim;
+    return !isShared || hasSteadyShim(all)(start);
   });
 
 const leaving = ['plan-stale', 'not-planned', 'gone'];

@@ -12,7 +12,7 @@ import { type Locking, openMetadataStore, showMetadataStoreError } from '../bolt
 import { isServed } from '../containerd/DaemonProbe.js';
 import { unsharedClock } from '../Clock.js';
 import { checkMachine } from '../FileSystem.js';
-import { daemonProgramSearch, linuxCapabilities, linuxSettings, mostWaiting } from '../interpreter.js';
+import { daemonProgramSearch, linuxCapabilities, linuxSettings } from '../interpreter.js';
 import { openJsonStore } from '../JsonStore.js';
 import type { LogSink } from '../LogPipes.js';
 import { noStore } from '../NoStore.js';
@@ -76,13 +76,13 @@ export const settingsOf = (options: HostOptions): Settings => {
     state: options.state,
     root: options.root,
     programSearch: daemonProgramSearch(options.publishBinary),
+    waiting: options.waiting,
   });
   return {
     ...settings,
     policy: options.policy,
     namespaces: options.namespaces.map(B.fromText),
     timeouts: options.timeouts,
-    bounds: { ...settings.bounds, waiting: Math.min(options.waiting, mostWaiting()) },
   };
 };
 

@@ -1,16 +1,11 @@
 import { type EndState, showEnd, simulate, type Simulated } from '../Simulation.js';
-import { isSteady } from '../Shim.js';
-import { scriptOf, type Start, type World } from '../World.js';
+import { hasSteadyShim, type Start, type World } from '../World.js';
 import { bundlePath, hiddenBundlePath, type Places } from '../WorldTree.js';
 import { type Property, type Violation, type Violations, violation } from './Property.js';
 import { isLeftToNextRun } from './Unfinished.js';
 
 /** Whether two recoveries of it can be compared: no shim behaves otherwise because it was asked more often, or later. */
-export const isComparable = (world: World): boolean =>
-  world.entries.every((start) => {
-    const script = scriptOf(world)(start);
-    return script === undefined || isSteady(script);
-  });
+export const isComparable = (world: World): boolean => world.entries.every(hasSteadyShim(world));
 
 const isAtOrBelow = (path: string, line: string): boolean => line.startsWith(`${path} `) || line.startsWith(`${path}/`);
 

@@ -2,8 +2,7 @@ import * as Recovery from '@shim-recovery/core/Recovery';
 import type { BundleReport } from '@shim-recovery/core/Report';
 import * as E from 'fp-ts/lib/Either.js';
 import { layWorld } from '../LaidWorld.js';
-import { isSteady } from '../Shim.js';
-import { scriptOf, type World } from '../World.js';
+import { hasSteadyShim, type World } from '../World.js';
 import { type Property, type Violations, violation } from './Property.js';
 
 /** Steps after a disconnect are no part of the plan: a shim that dies later is none that the plan was about. */
@@ -21,9 +20,8 @@ const compare = (foretold: BundleReport, real: BundleReport | undefined): Violat
 /** Being asked changes a shim that answers in turns, or that dies; and one bundle's reaping ends a shared shim. */
 export const isForetellable = (world: World): boolean =>
   world.entries.every((start) => {
-    const script = scriptOf(world)(start);
     const isShared = start.shim !== undefined && 'of' in start.shim;
-    return !isShared && (script === undefined || isSteady(script));
+    return !isShared && hasSteadyShim(world)(start);
   });
 
 export const dryRun: Property = {

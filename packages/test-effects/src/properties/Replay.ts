@@ -7,8 +7,7 @@ import * as Recovery from '@shim-recovery/core/Recovery';
 import type { Settings } from '@shim-recovery/core/Settings';
 import * as E from 'fp-ts/lib/Either.js';
 import { layWorld } from '../LaidWorld.js';
-import { isSteady } from '../Shim.js';
-import { scriptOf, type World } from '../World.js';
+import { hasSteadyShim, type World } from '../World.js';
 import { type Property, type Violations, violation } from './Property.js';
 
 const planned = async (world: World, change: (settings: Settings) => Settings): Promise<ReadonlyArray<BundlePlan>> => {
@@ -30,11 +29,7 @@ const decidesAgain =
   };
 
 /** Whether the answers of each shim are the same whenever it is asked, and in whatever order. */
-const isOrderless = (world: World): boolean =>
-  world.entries.every((start) => {
-    const script = scriptOf(world)(start);
-    return script === undefined || isSteady(script);
-  });
+const isOrderless = (world: World): boolean => world.entries.every(hasSteadyShim(world));
 
 export const replay: Property = {
   number: 1,
