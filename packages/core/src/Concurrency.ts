@@ -1,4 +1,5 @@
 /** Doing many things at once, but never more than a bound. */
+import type { IO } from 'fp-ts/lib/IO.js';
 import type { Task } from 'fp-ts/lib/Task.js';
 import type { Clock } from './Clock.js';
 
@@ -44,7 +45,7 @@ export const atMostBusy = ({
 } & Turns): (<A>(task: Task<A>) => Task<A>) => {
   const first = Math.max(1, limit);
   let portion = first;
-  const waiting = new Set<Task<void>>();
+  const waiting = new Set<IO<void>>();
   const busy = new Set<object>();
   let ended = 0;
   let isWatched = false;
@@ -57,7 +58,7 @@ export const atMostBusy = ({
       await (breathe() ?? afterOthers());
       if (busy.size >= portion) break;
       waiting.delete(start);
-      void start();
+      start();
     }
     isAdmitting = false;
   };
@@ -79,21 +80,21 @@ export const atMostBusy = ({
 
   return <A>(task: Task<A>): Task<A> =>
     () =>
-      new Promise((resolve, reject) => {
-        const start = async (): Promise<void> => {
+      new Promise((resolve) => {
+        const start = (): void => {
           const one = {};
           busy.add(one);
-          try {
-            resolve(await task());
-          } catch (error) {
-            reject(error);
-          }
-          ended++;
-          portion = first;
-          busy.delete(one);
-          void admit();
+          const end = (): void => {
+            ended++;
+            portion = first;
+            busy.delete(one);
+            void admit();
+          };
+          const running = task();
+          running.then(end, end);
+          resolve(running);
         };
-        if (waiting.size === 0 && busy.size < portion) return void start();
+        if (waiting.size === 0 && busy.size < portion) return start();
         waiting.add(start);
         void watch();
       });

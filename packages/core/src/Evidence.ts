@@ -109,10 +109,16 @@ export const BundleEvidence = t.readonly(
 );
 export type BundleEvidence = t.TypeOf<typeof BundleEvidence>;
 
-/** The evidence with what an answer adds to it. */
+/**
+ * The evidence with what an answer adds to it. By `assign`: for each object that is spread and then gets one more property,
+ * V8 makes a hidden class of its own.
+ */
 export const withAnswers =
   (answers: Answers) =>
-  (evidence: BundleEvidence): BundleEvidence => ({ ...evidence, answers: { ...evidence.answers, ...answers } });
+  (evidence: BundleEvidence): BundleEvidence => ({
+    ...evidence,
+    answers: Object.assign<Answers, Answers, Answers>({}, evidence.answers, answers),
+  });
 
 /** All processes that belong to the bundle, as far as they were looked for. */
 export const belongingPids = ({ processes }: Answers): ReadonlyArray<number> =>

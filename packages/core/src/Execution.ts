@@ -230,7 +230,7 @@ const unmountAtAndBelow = async (
   if (E.isRight(points) && points.right.length === 0) return done;
   const refused = await refuseElsewhere(executor, subject);
   if (E.isLeft(refused)) return refused;
-  const unmount = unmountBelow({ ...executor.capabilities, view: executor.mountTable });
+  const unmount = unmountBelow(executor.capabilities, executor.mountTable);
   return toldOfMount(await unmount(path)());
 };
 
@@ -254,7 +254,7 @@ const unmountBundle =
     if (E.isLeft(refused)) return refused;
     const path = await mountPath(executor, executor.state, namespace, id)();
     if (E.isLeft(path)) return toldOfFile(path);
-    const unmount = unmountInside({ ...executor.capabilities, view: executor.mountTable });
+    const unmount = unmountInside(executor.capabilities, executor.mountTable);
     return toldOfMount(await unmount(path.right)());
   };
 

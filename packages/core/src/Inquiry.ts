@@ -3,7 +3,6 @@ import * as E from 'fp-ts/lib/Either.js';
 import { pipe } from 'fp-ts/lib/function.js';
 import type { IO } from 'fp-ts/lib/IO.js';
 import type * as T from 'fp-ts/lib/Task.js';
-import type { ShimTarget } from './Bootstrap.js';
 import * as B from './ByteString.js';
 import type { Capabilities } from './Capabilities.js';
 import { decide } from './Decision.js';
@@ -157,38 +156,16 @@ const logProblem =
     return E.isLeft(opened) ? opened.left : undefined;
   };
 
-const giveUp = async (session: ShimSession, answer: ConnectionAnswer): Promise<ConnectionAnswer> => {
-  await session.close();
-  return answer;
-};
-
-/** Dials, opens the log where the policy does so then, and asks whether anybody is there. */
-const connectTo =
-  (inquirer: Inquirer) =>
-  (evidence: BundleEvidence, open: OpenShim, target: ShimTarget): T.Task<ConnectionAnswer> =>
-  async () => {
-    const { capabilities, settings } = inquirer;
-    const { namespace, id } = evidence;
-    const timeoutMs = settings.timeouts.loadMs;
-    const dialled = await capabilities.shimConnector.dial({ namespace, target, timeoutMs })();
-    if (E.isLeft(dialled)) return { _tag: 'DialFailed', error: dialled.left };
-    if (settings.policy.logOpened === 'after-dial') {
-      const error = await logProblem(inquirer)(evidence, open)();
-      if (error !== undefined) return giveUp(dialled.right, { _tag: 'LogFailed', error });
-    }
-    const connected = await dialled.right.connect({ id, timeoutMs })();
-    if (E.isLeft(connected)) return giveUp(dialled.right, { _tag: 'ConnectFailed', error: connected.left });
-    open.session = dialled.right;
-    return { _tag: 'Connected', answer: connected.right };
-  };
-
 /** Where the log may be missing, none is made before it is known that the bundle will be taken back. */
 const isWithoutLog = ({ contents }: BundleEvidence): boolean =>
   contents?._tag === 'Listed' && contents.log._tag === 'Absent';
 
-const isNotImplemented = (answer: ConnectionAnswer): boolean =>
-  answer._tag === 'ConnectFailed' && answer.error._tag === 'Answered' && answer.error.class === 'NotImplemented';
+const isNotImplemented = (error: ShimError): boolean => error._tag === 'Answered' && error.class === 'NotImplemented';
 
+/**
+ * Dials, and asks whether anybody is there; opens the log when the policy does so. One function, as what waits here waits by
+ * the thousand.
+ */
 const connect =
   (inquirer: Inquirer) =>
   (
@@ -198,15 +175,33 @@ const connect =
   ): T.Task<ConnectionAnswer> =>
   async () => {
     if (inquirer.probing === 'not-asked') return { _tag: 'NotProbed' };
-    const { logOpened } = inquirer.settings.policy;
+    const { capabilities, settings } = inquirer;
+    const { logOpened } = settings.policy;
     if (logOpened !== 'after-dial' && !(logOpened === 'optional' && isWithoutLog(evidence))) {
       const error = await logProblem(inquirer)(evidence, open)();
       if (error !== undefined && logOpened !== 'optional') return { _tag: 'LogFailed', error };
     }
-    const answer = await connectTo(inquirer)(evidence, open, target)();
-    return fallback !== undefined && isNotImplemented(answer)
-      ? connectTo(inquirer)(evidence, open, fallback)()
-      : answer;
+    const { namespace, id } = evidence;
+    const timeoutMs = settings.timeouts.loadMs;
+    for (let dialling = target; ; ) {
+      const dialled = await capabilities.shimConnector.dial({ namespace, target: dialling, timeoutMs })();
+      if (E.isLeft(dialled)) return { _tag: 'DialFailed', error: dialled.left };
+      const session = dialled.right;
+      const error = logOpened === 'after-dial' ? await logProblem(inquirer)(evidence, open)() : undefined;
+      if (error !== undefined) {
+        await session.close();
+        return { _tag: 'LogFailed', error };
+      }
+      const connected = await session.connect({ id, timeoutMs })();
+      if (E.isRight(connected)) {
+        open.session = session;
+        return { _tag: 'Connected', answer: connected.right };
+      }
+      await session.close();
+      const isOver = fallback === undefined || dialling === fallback || !isNotImplemented(connected.left);
+      if (isOver) return { _tag: 'ConnectFailed', error: connected.left };
+      dialling = fallback;
+    }
   };
 
 /** Some file systems tell no birth; then nobody can say that the process is a later one, so that it is not. */
@@ -299,29 +294,32 @@ const findSharers =
 const answer =
   (inquirer: Inquirer) =>
   (evidence: BundleEvidence, open: OpenShim) =>
-  (question: Question): T.Task<Answers> =>
-  async () => {
+  (question: Question): T.Task<Answers> => {
     const { capabilities, settings } = inquirer;
+    const session = open.session ?? unheldSession;
     const call = { id: evidence.id, timeoutMs: settings.timeouts.loadMs };
     switch (question._tag) {
       case 'Container':
-        return { container: await capabilities.containerStore.container(evidence)() };
+        return () => capabilities.containerStore.container(evidence)().then((container) => ({ container }));
       case 'Program':
-        return { program: await inquirer.resolve(question.runtime, question.names)() };
+        return () => inquirer.resolve(question.runtime, question.names)().then((program) => ({ program }));
       case 'Connection':
-        return { connection: await connect(inquirer)(evidence, open, question)() };
+        return () => connect(inquirer)(evidence, open, question)().then((connection) => ({ connection }));
       case 'Sandbox':
-        return { sandbox: await capabilities.sandboxStore.sandbox({ ...evidence, records: question.records })() };
+        return () =>
+          capabilities.sandboxStore
+            .sandbox({ namespace: evidence.namespace, id: evidence.id, records: question.records })()
+            .then((sandbox) => ({ sandbox }));
       case 'Pids':
-        return { pids: (await open.session?.pids(call)()) ?? closed };
+        return () => session.pids(call)().then((pids) => ({ pids }));
       case 'State':
-        return { state: (await open.session?.state(call)()) ?? closed };
+        return () => session.state(call)().then((state) => ({ state }));
       case 'Boot':
-        return { bootedMs: await capabilities.processes.bootedMs() };
+        return () => capabilities.processes.bootedMs().then((bootedMs) => ({ bootedMs }));
       case 'Processes':
-        return { processes: await findProcesses(inquirer)(evidence)() };
+        return () => findProcesses(inquirer)(evidence)().then((processes) => ({ processes }));
       case 'Sharers':
-        return { sharers: await findSharers(inquirer)(evidence)() };
+        return () => findSharers(inquirer)(evidence)().then((sharers) => ({ sharers }));
     }
   };
 

@@ -111,16 +111,17 @@ const prepareBundle =
     const open = nothingOpen();
     const probing = mandate.probing(evidence);
     const asking = probing === inquirer.probing ? inquirer : { ...inquirer, probing };
-    const settled = await settleWithPatience(asking)(evidence, open)();
-    const decided = { ...settled, steps: stepsOf(policy)(settled.evidence)(settled.verdict) };
-    const allowed = await mandate.allow(capabilities.fileSystem)(decided)();
-    const { verdict } = allowed.plan;
+    const { evidence: learnt, verdict: decided } = await settleWithPatience(asking)(evidence, open)();
+    const allow = mandate.allow(capabilities.fileSystem);
+    const allowed = await allow({ evidence: learnt, verdict: decided, steps: stepsOf(policy)(learnt)(decided) })();
+    const { plan, explanation } = allowed;
+    const { verdict } = plan;
     if (verdict._tag === 'Hold') await release(open)();
     // Given up: nobody is going to talk to its shim.
     if (isDestructive(verdict) && open.session === undefined) await letGoOfLog(open)();
     if (verdict._tag === 'Adopt' && !settings.staysAttached) await letGo(open)();
-    tellSettled(inquirer, allowed.plan, { [policy.name]: settled.evidence.answers });
-    return { ...allowed, open };
+    tellSettled(inquirer, plan, { [policy.name]: learnt.answers });
+    return explanation === undefined ? { plan, open } : { plan, open, explanation };
   };
 
 /** What every policy learns of a bundle. What several ask is asked once; nothing stays open. */

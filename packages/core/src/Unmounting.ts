@@ -96,13 +96,13 @@ export const viewMountTable = (needs: Needs): MountTableView => {
  * again, is an error (H12).
  */
 export const unmountInside =
-  (needs: Needs & { readonly view: MountTableView }) =>
+  (needs: Needs, view: MountTableView) =>
   (path: B.ByteString): TE.TaskEither<MountError, void> =>
   async () => {
-    const points = await needs.view.pointsBelow(path)();
+    const points = await view.pointsBelow(path)();
     if (E.isLeft(points)) return points;
     for (const point of points.right.filter((one) => one !== path))
-      if (E.isRight(await unmountAll(needs)(point)())) needs.view.forget(point);
+      if (E.isRight(await unmountAll(needs)(point)())) view.forget(point);
     return refuseMounted(needs)(path)();
   };
 
@@ -124,15 +124,15 @@ export const refuseMounted =
  * what is nearest to it, counts.
  */
 export const unmountBelow =
-  (needs: Needs & { readonly view: MountTableView }) =>
+  (needs: Needs, view: MountTableView) =>
   (path: B.ByteString): TE.TaskEither<MountError, void> =>
   async () => {
-    const points = await needs.view.pointsBelow(path)();
+    const points = await view.pointsBelow(path)();
     if (E.isLeft(points)) return points;
     let last: E.Either<MountError, void> = E.right(undefined);
     for (const point of points.right) {
       last = await unmountAll(needs)(point)();
-      if (E.isRight(last)) needs.view.forget(point);
+      if (E.isRight(last)) view.forget(point);
     }
     return last;
   };

@@ -109,10 +109,10 @@ const removeOne =
   (at: Location): Task<WorkDirectoryOutcome> =>
   async () => {
     const outcome = await remove(at)();
-    const about = { name: at.name, reason: 'not-registered' } as const;
+    const { name } = at;
     return E.isLeft(outcome)
-      ? { ...about, removed: false, error: showFileError(outcome.left) }
-      : { ...about, removed: true };
+      ? { name, reason: 'not-registered', removed: false, error: showFileError(outcome.left) }
+      : { name, reason: 'not-registered', removed: true };
   };
 
 /** Removes every entry whose owner neither is registered nor held, in the given way; goes on after an error. */

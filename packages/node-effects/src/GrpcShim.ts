@@ -8,7 +8,7 @@ import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
 import { longestTimerMs, systemClock } from './Clock.js';
 import { type GrpcChannel, openChannel } from './GrpcChannel.js';
 import { close } from './Native.js';
-import { type TaskConnection, taskSession } from './TaskService.js';
+import { type TaskConnection, TaskSession } from './TaskService.js';
 import type { Dialling } from './TtrpcShim.js';
 import { connectUnix } from './UnixSocket.js';
 
@@ -84,7 +84,7 @@ export const dialGrpc =
         message: 'gRPC reaches sockets by a path of one line of text only',
       });
     const channel = openChannel(B.toText(socket.path));
-    if (await whenReady(channel, dialling.timeoutMs)) return E.right(taskSession(connectionOver(dialling, channel)));
+    if (await whenReady(channel, dialling.timeoutMs)) return E.right(new TaskSession(connectionOver(dialling, channel)));
     // The library tells nobody that it had no descriptor left to connect with, and tries again until the time is over.
     const again = await connectPlainly();
     channel.close();

@@ -433,7 +433,11 @@ export interface Program {
   readonly workingDirectory: number;
 }
 
-type Piped = Program & { readonly stdout: number; readonly stderr: number };
+/** Where it prints. */
+interface Outlets {
+  readonly stdout: number;
+  readonly stderr: number;
+}
 
 const spawnWith = (
   { file, environment }: Pick<Program, 'file' | 'environment'>,
@@ -455,7 +459,7 @@ const spawnWith = (
 
 /** With nothing to read, and its output into the pipes. */
 const redirect =
-  ({ stdout, stderr }: Piped) =>
+  ({ stdout, stderr }: Outlets) =>
   (actions: Uint8Array): number =>
     native().posix_spawn_file_actions_addopen(actions, 0, '/dev/null', 0, 0) ||
     native().posix_spawn_file_actions_adddup2(actions, stdout, 1) ||
@@ -465,26 +469,26 @@ const redirect =
 const enterAndRun = 'cd -P "/proc/self/fd/$0" && eval "exec $0<&-" && exec "$@"';
 
 /** The same through a shell, where the C library cannot enter an open directory (glibc before 2.29). */
-export const spawnByShell = (program: Piped): E.Either<string, number> => {
+export const spawnByShell = (program: Program, outlets: Outlets): E.Either<string, number> => {
   // Not its own number: only a copy is left open for the shell.
   const copy = program.workingDirectory === 3 ? 4 : 3;
   return spawnWith(
     { file: '/bin/sh', environment: program.environment },
     ['sh', '-c', enterAndRun, String(copy), ...program.arguments],
     (actions) =>
-      redirect(program)(actions) || native().posix_spawn_file_actions_adddup2(actions, program.workingDirectory, copy),
+      redirect(outlets)(actions) || native().posix_spawn_file_actions_adddup2(actions, program.workingDirectory, copy),
   );
 };
 
 /** `posix_spawn(3)` in an open directory, with nothing to read, in a session of its own. The number of the process. */
-export const spawn = (program: Piped): E.Either<string, number> => {
+export const spawn = (program: Program, outlets: Outlets): E.Either<string, number> => {
   const spawned = spawnWith(
     program,
     program.arguments,
     (actions) =>
-      native().posix_spawn_file_actions_addfchdir_np(actions, program.workingDirectory) || redirect(program)(actions),
+      native().posix_spawn_file_actions_addfchdir_np(actions, program.workingDirectory) || redirect(outlets)(actions),
   );
-  return E.isLeft(spawned) && spawned.left === 'ENOSYS' ? spawnByShell(program) : spawned;
+  return E.isLeft(spawned) && spawned.left === 'ENOSYS' ? spawnByShell(program, outlets) : spawned;
 };
 
 const P_PID = 1;

@@ -37,7 +37,7 @@ export const start = (program: Native.Program): E.Either<string, Started> => {
     closeAll(Object.values(stdout.right));
     return stderr;
   }
-  const pid = Native.spawn({ ...program, stdout: stdout.right.writeEnd, stderr: stderr.right.writeEnd });
+  const pid = Native.spawn(program, { stdout: stdout.right.writeEnd, stderr: stderr.right.writeEnd });
   closeAll([stdout.right.writeEnd, stderr.right.writeEnd]);
   if (E.isRight(pid)) return E.right({ pid: pid.right, stdout: stdout.right.readEnd, stderr: stderr.right.readEnd });
   closeAll([stdout.right.readEnd, stderr.right.readEnd]);

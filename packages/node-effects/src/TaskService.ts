@@ -3,7 +3,6 @@ import { answered, type ShimError, type ShimSession, type TaskCall } from '@shim
 import * as B from '@shim-recovery/core/ByteString';
 import * as E from 'fp-ts/lib/Either.js';
 import { identity } from 'fp-ts/lib/function.js';
-import type { Task } from 'fp-ts/lib/Task.js';
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
 import { decode, encode, type Message, showMalformedMessage } from './protobuf/Message.js';
 import {
@@ -33,9 +32,9 @@ export interface TaskAnswer {
 
 /** What carries the calls: a connection to one shim. */
 export interface TaskConnection {
-  readonly call: (call: TaskMethodCall) => TaskEither<ShimError, TaskAnswer>;
-  readonly close: Task<void>;
-  readonly disconnected: Task<void>;
+  call(call: TaskMethodCall): TaskEither<ShimError, TaskAnswer>;
+  close(): Promise<void>;
+  disconnected(): Promise<void>;
 }
 
 /** The payload is decoded before the status is looked at: one that is malformed wins (SPEC 16.1). */
@@ -50,21 +49,20 @@ const deleteRequest = (id: B.ByteString): Uint8Array => encode(DeleteRequest)({ 
 const stateRequest = (id: B.ByteString): Uint8Array => encode(StateRequest)({ id, execId: B.empty });
 const shutdownRequest = (id: B.ByteString): Uint8Array => encode(ShutdownRequest)({ id, isImmediate: false });
 
-/** One method, of which `A` is wanted of the response. A plain function that awaits, as it runs for every shim. */
-const method =
-  <R, A>(
-    name: TaskMethodCall['method'],
-    request: (id: B.ByteString) => Uint8Array,
-    response: Message<R>,
-    wanted: (response: R) => A,
-  ) =>
-  (connection: TaskConnection, { id, timeoutMs }: TaskCall): TaskEither<ShimError, A> =>
-  async () => {
-    const answer = await connection.call({ method: name, payload: request(id), timeoutMs })();
-    if (E.isLeft(answer)) return answer;
-    const read = readAnswer(response, answer.right);
-    return E.isLeft(read) ? read : E.right(wanted(read.right));
-  };
+/** One method, of which `A` is wanted of the response. */
+const method = <R, A>(
+  name: TaskMethodCall['method'],
+  request: (id: B.ByteString) => Uint8Array,
+  response: Message<R>,
+  wanted: (response: R) => A,
+) => {
+  const read = E.chain((answer: TaskAnswer) => E.map(wanted)(readAnswer(response, answer)));
+  return (connection: TaskConnection, { id, timeoutMs }: TaskCall): TaskEither<ShimError, A> =>
+    () =>
+      connection
+        .call({ method: name, payload: request(id), timeoutMs })()
+        .then(read);
+};
 
 const connect = method('Connect', taskRequest, ConnectResponse, identity);
 const pids = method('Pids', taskRequest, PidsResponse, ({ processes }) => processes.map(({ pid }) => pid));
@@ -72,13 +70,35 @@ const state = method('State', stateRequest, StateResponse, identity);
 const deleteTask = method('Delete', deleteRequest, DeleteResponse, identity);
 const shutdown = method('Shutdown', shutdownRequest, Empty, () => undefined);
 
-/** A session over a connection. */
-export const taskSession = (connection: TaskConnection): ShimSession => ({
-  connect: (call) => connect(connection, call),
-  pids: (call) => pids(connection, call),
-  state: (call) => state(connection, call),
-  delete: (call) => deleteTask(connection, call),
-  shutdown: (call) => shutdown(connection, call),
-  close: connection.close,
-  disconnected: connection.disconnected,
-});
+/** A session over a connection. Methods rather than closures, as of all that waits by the thousand (`Readiness.ts`). */
+export class TaskSession implements ShimSession {
+  constructor(private readonly connection: TaskConnection) {}
+
+  public connect(call: TaskCall): ReturnType<ShimSession['connect']> {
+    return connect(this.connection, call);
+  }
+
+  public pids(call: TaskCall): ReturnType<ShimSession['pids']> {
+    return pids(this.connection, call);
+  }
+
+  public state(call: TaskCall): ReturnType<ShimSession['state']> {
+    return state(this.connection, call);
+  }
+
+  public delete(call: TaskCall): ReturnType<ShimSession['delete']> {
+    return deleteTask(this.connection, call);
+  }
+
+  public shutdown(call: TaskCall): ReturnType<ShimSession['shutdown']> {
+    return shutdown(this.connection, call);
+  }
+
+  public close(): Promise<void> {
+    return this.connection.close();
+  }
+
+  public disconnected(): Promise<void> {
+    return this.connection.disconnected();
+  }
+}

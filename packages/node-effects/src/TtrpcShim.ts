@@ -6,7 +6,7 @@ import * as E from 'fp-ts/lib/Either.js';
 import * as O from 'fp-ts/lib/Option.js';
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
 import type { Response } from './protobuf/TtrpcMessages.js';
-import { type TaskAnswer, type TaskConnection, taskSession } from './TaskService.js';
+import { type TaskAnswer, type TaskConnection, type TaskMethodCall, TaskSession } from './TaskService.js';
 import { clientOver, type TtrpcClient } from './ttrpc/Client.js';
 import { backlogRetryDelaysMs, connectUnix, dialFailed } from './UnixSocket.js';
 
@@ -26,24 +26,40 @@ const answerOf = ({ status, payload }: Response): TaskAnswer => {
 
 const toAnswer = E.map(answerOf);
 
-const taskConnection = ({ namespace, target: { service } }: Dialling, client: TtrpcClient): TaskConnection => ({
-  call: (call) => () =>
-    client
-      .call({ ...call, namespace, service })()
-      .then(toAnswer),
-  close: () => client.close(),
-  disconnected: () => client.disconnected(),
-});
+class TtrpcConnection implements TaskConnection {
+  constructor(
+    private readonly client: TtrpcClient,
+    private readonly namespace: B.ByteString,
+    private readonly service: string,
+  ) {}
+
+  public call(call: TaskMethodCall): TaskEither<ShimError, TaskAnswer> {
+    const { client, namespace, service } = this;
+    const { method, payload, timeoutMs } = call;
+    return () =>
+      client
+        .call({ service, method, payload, namespace, timeoutMs })()
+        .then(toAnswer);
+  }
+
+  public close(): Promise<void> {
+    return this.client.close();
+  }
+
+  public disconnected(): Promise<void> {
+    return this.client.disconnected();
+  }
+}
 
 /** Dials; nothing is asked yet. */
 export const dialTtrpc =
   (dialling: Dialling): TaskEither<ShimError, ShimSession> =>
   async () => {
-    const { target, timeoutMs } = dialling;
+    const { namespace, target, timeoutMs } = dialling;
     const socket = await connectUnix(backlogRetryDelaysMs)({ name: target.socket, timeoutMs })();
     if (E.isLeft(socket)) return socket;
     const client = clientOver(socket.right);
     return E.isLeft(client)
       ? E.left(dialFailed(target.socket)(client.left))
-      : E.right(taskSession(taskConnection(dialling, client.right)));
+      : E.right(new TaskSession(new TtrpcConnection(client.right, namespace, target.service)));
   };

@@ -117,12 +117,10 @@ describe('a C library that lacks a function', () => {
       arguments: [script, 'a b', "'$(c)"],
       environment: ['PATH=/usr/bin:/bin'],
       workingDirectory: open,
-      stdout: sink,
-      stderr: sink,
     };
     const told: Array<string> = [];
     for (const start of [Native.spawnByShell, Native.spawn]) {
-      const pid = right(start(program));
+      const pid = right(start(program, { stdout: sink, stderr: sink }));
       await eventually('it to end', () => reap(pid)?._tag === 'Exited');
       told.push(fs.readFileSync(path.join(`${directory} now`, 'told'), 'utf8'));
       fs.rmSync(path.join(`${directory} now`, 'told'));

@@ -84,14 +84,10 @@ describe.each([
 });
 
 describe('unmountBelow, on this machine (SPEC 7.3)', () => {
-  const below = async (directory: string): Promise<string> =>
-    problem(
-      await unmountBelow({
-        mounts: linuxMounts,
-        clock: systemClock,
-        view: viewMountTable({ mounts: linuxMounts, clock: systemClock }),
-      })(B.fromText(directory))(),
-    );
+  const below = async (directory: string): Promise<string> => {
+    const needs = { mounts: linuxMounts, clock: systemClock };
+    return problem(await unmountBelow(needs, viewMountTable(needs))(B.fromText(directory))());
+  };
 
   it('takes away nested and stacked mounts, whatever their names, and no neighbour', async (context) => {
     if (!isRoot) return context.skip(needsRoot);

@@ -290,13 +290,13 @@ export const intercept = (capabilities: Capabilities, intervene: (effect: Effect
           async () => run(request)(),
         );
     return {
-      connect: call('Connect', false, session.connect),
-      pids: call('Pids', false, session.pids),
-      state: call('State', false, session.state),
-      delete: call('Delete', true, session.delete),
-      shutdown: call('Shutdown', true, session.shutdown),
-      close: unlessDead(session.close),
-      disconnected: unlessDead(session.disconnected),
+      connect: call('Connect', false, (request) => session.connect(request)),
+      pids: call('Pids', false, (request) => session.pids(request)),
+      state: call('State', false, (request) => session.state(request)),
+      delete: call('Delete', true, (request) => session.delete(request)),
+      shutdown: call('Shutdown', true, (request) => session.shutdown(request)),
+      close: unlessDead(() => session.close()),
+      disconnected: unlessDead(() => session.disconnected()),
     };
   };
 

@@ -102,7 +102,7 @@ describe('mounts in memory', () => {
     makeMount(tree, text('/b/rootfs'));
     makeMount(tree, text('/b/rootfs/n')).isBusy = true;
     const view = viewMountTable(capabilities);
-    const unmounted = await unmountBelow({ ...capabilities, view })(text('/b/rootfs'))();
+    const unmounted = await unmountBelow(capabilities, view)(text('/b/rootfs'))();
     expect(unmounted).toMatchObject(refused('EBUSY'));
     expect(Math.round(clock.elapsedMs() / 500)).toBe(10);
   });
