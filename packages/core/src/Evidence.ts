@@ -114,10 +114,14 @@ export type BundleEvidence = t.TypeOf<typeof BundleEvidence>;
  * V8 makes a hidden class of its own.
  */
 export const withAnswers =
-  (answers: Answers) =>
-  (evidence: BundleEvidence): BundleEvidence => ({
-    ...evidence,
-    answers: Object.assign<Answers, Answers, Answers>({}, evidence.answers, answers),
+  (more: Answers) =>
+  ({ namespace, id, kind, identity, contents, answers }: BundleEvidence): BundleEvidence => ({
+    namespace,
+    id,
+    kind,
+    identity,
+    contents,
+    answers: Object.assign<Answers, Answers, Answers>({}, answers, more),
   });
 
 /** All processes that belong to the bundle, as far as they were looked for. */

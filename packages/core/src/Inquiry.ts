@@ -300,9 +300,15 @@ const answer =
     const call = { id: evidence.id, timeoutMs: settings.timeouts.loadMs };
     switch (question._tag) {
       case 'Container':
-        return () => capabilities.containerStore.container(evidence)().then((container) => ({ container }));
+        return () =>
+          capabilities.containerStore
+            .container(evidence)()
+            .then((container) => ({ container }));
       case 'Program':
-        return () => inquirer.resolve(question.runtime, question.names)().then((program) => ({ program }));
+        return () =>
+          inquirer
+            .resolve(question.runtime, question.names)()
+            .then((program) => ({ program }));
       case 'Connection':
         return () => connect(inquirer)(evidence, open, question)().then((connection) => ({ connection }));
       case 'Sandbox':
@@ -311,9 +317,15 @@ const answer =
             .sandbox({ namespace: evidence.namespace, id: evidence.id, records: question.records })()
             .then((sandbox) => ({ sandbox }));
       case 'Pids':
-        return () => session.pids(call)().then((pids) => ({ pids }));
+        return () =>
+          session
+            .pids(call)()
+            .then((pids) => ({ pids }));
       case 'State':
-        return () => session.state(call)().then((state) => ({ state }));
+        return () =>
+          session
+            .state(call)()
+            .then((state) => ({ state }));
       case 'Boot':
         return () => capabilities.processes.bootedMs().then((bootedMs) => ({ bootedMs }));
       case 'Processes':

@@ -45,16 +45,13 @@ const awaitedBy = (reason: Reason): 'store' | 'once-more' | 'nobody' => {
   }
 };
 
-/**
- * Settles a bundle, and asks again where an answer was missing: a store as long as its budget lasts, anybody else once.
- * What was learnt before is not kept.
- */
-export const settleWithPatience =
+/** As long as anybody is waited for; what was learnt before is not kept. */
+const askAgain =
   (inquirer: Inquirer) =>
-  (evidence: BundleEvidence, open: OpenShim): Task<Settled> =>
+  (evidence: BundleEvidence, open: OpenShim, first: Settled): Task<Settled> =>
   async () => {
     const { clock, interrupted } = inquirer.capabilities;
-    let settled = await settle(inquirer)(evidence, open)();
+    let settled = first;
     let storeTries = 0;
     let isOnceMoreDone = false;
     const nextTryAfterMs = (): number => {
@@ -79,4 +76,13 @@ export const settleWithPatience =
       await clock.sleep(waitMs)();
       settled = await settle({ ...inquirer, processes: inquirer.processesSince(sinceMs) })(evidence, open)();
     }
+  };
+
+/** Settles a bundle, and asks again where an answer was missing: a store as long as its budget lasts, anybody else once. */
+export const settleWithPatience =
+  (inquirer: Inquirer) =>
+  (evidence: BundleEvidence, open: OpenShim): Task<Settled> => {
+    const orAgain = (settled: Settled): Settled | Promise<Settled> =>
+      awaitedBy(settled.verdict.reason) === 'nobody' ? settled : askAgain(inquirer)(evidence, open, settled)();
+    return () => settle(inquirer)(evidence, open)().then(orAgain);
   };

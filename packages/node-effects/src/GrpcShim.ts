@@ -84,7 +84,8 @@ export const dialGrpc =
         message: 'gRPC reaches sockets by a path of one line of text only',
       });
     const channel = openChannel(B.toText(socket.path));
-    if (await whenReady(channel, dialling.timeoutMs)) return E.right(new TaskSession(connectionOver(dialling, channel)));
+    if (await whenReady(channel, dialling.timeoutMs))
+      return E.right(new TaskSession(connectionOver(dialling, channel)));
     // The library tells nobody that it had no descriptor left to connect with, and tries again until the time is over.
     const again = await connectPlainly();
     channel.close();

@@ -36,10 +36,7 @@ class TtrpcConnection implements TaskConnection {
   public call(call: TaskMethodCall): TaskEither<ShimError, TaskAnswer> {
     const { client, namespace, service } = this;
     const { method, payload, timeoutMs } = call;
-    return () =>
-      client
-        .call({ service, method, payload, namespace, timeoutMs })()
-        .then(toAnswer);
+    return () => client.call({ service, method, payload, namespace, timeoutMs })().then(toAnswer);
   }
 
   public close(): Promise<void> {

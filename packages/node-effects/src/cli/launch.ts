@@ -14,7 +14,7 @@ const script = scriptOf(program, keptCode(program));
  * A recovery makes much that is soon of no use, and is over before long: collected a little sooner and without more room for
  * what is new, ten thousand live shims take two thirds of the memory, in the same time.
  */
-const collecting = ['--heap-growing-percent=100', '--semi-space-growth-factor=1'];
+const collecting = ['--heap-growing-percent=80', '--semi-space-growth-factor=1'];
 
 /** And V8 is to make quick what is called for long only: making it so takes a processor that the shims could have. */
 const optimizing = ['--interrupt-budget=500000'];
