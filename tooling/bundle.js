@@ -58,6 +58,8 @@ const { metafile, outputFiles } = await build({
   entryPoints: [packageOf('src/cli/main.ts')],
   // Native, or large and seldom needed: loaded from where they are installed.
   external: ['koffi', '@grpc/grpc-js'],
+  // A script that is run from kept code cannot import; what is loaded later is required.
+  supported: { 'dynamic-import': false },
   define: {
     'import.meta.url': 'launchedFrom',
     packageVersion: JSON.stringify(version),

@@ -27,20 +27,29 @@ export const MountError = t.union(
 );
 export type MountError = t.TypeOf<typeof MountError>;
 
+/**
+ * No call waits for ever for a file system that does not answer (H3): one that is not unmounted, or resolved, in time fails with
+ * `ETIMEDOUT`, and may still be unmounted later.
+ */
 export interface Mounts {
   /** The mount table of this process, as the kernel prints it (`/proc/self/mountinfo`). */
   readonly read: TaskEither<MountError, B.ByteString>;
   /** One `umount2(path, UMOUNT_NOFOLLOW)`. No component of the path may be a symlink. */
   readonly unmount: (path: B.ByteString) => TaskEither<MountError, void>;
-  /** Whether a FUSE file system stands at the path; any error counts as no (SPEC 7.1). */
+  /** Whether a FUSE file system stands at the path; any error counts as no (SPEC 7.1), and so does no answer. */
   readonly isFuse: (path: B.ByteString) => Task<boolean>;
   /** Runs `fusermount3 -u`, then `fusermount -u`, each within a deadline. */
   readonly unmountFuse: (path: B.ByteString) => TaskEither<MountError, void>;
   /** The path with every symlink in it resolved, as `realpath(3)` gives it: what the mount table calls the place. */
   readonly resolve: (path: B.ByteString) => TaskEither<FileError, B.ByteString>;
-  /** False only where the path certainly does not exist (`ENOENT`); other errors count as existing (SPEC 7.2). */
+  /** False only where the path certainly does not exist (`ENOENT`); all else counts as existing (SPEC 7.2). */
   readonly exists: (path: B.ByteString) => Task<boolean>;
 }
+
+const refusals: Readonly<Partial<Record<string, string>>> = {
+  EBUSY: ' (still in use)',
+  ETIMEDOUT: ' (its file system, or another one, does not answer)',
+};
 
 /** A sentence for people. */
 export const showMountError = (error: MountError): string => {
@@ -48,7 +57,7 @@ export const showMountError = (error: MountError): string => {
     case 'TableUnreadable':
       return `the mount table cannot be used: ${error.reason}`;
     case 'UnmountRefused':
-      return `cannot unmount ${B.show(error.path)}: ${error.code}${error.code === 'EBUSY' ? ' (still in use)' : ''}`;
+      return `cannot unmount ${B.show(error.path)}: ${error.code}${refusals[error.code] ?? ''}`;
     case 'HelperFailed':
       return `cannot unmount the FUSE file system ${B.show(error.path)}: ${error.reason}`;
     case 'StillMounted':

@@ -21,7 +21,7 @@ export interface Timeouts {
 /** How much goes on at once. */
 export interface Bounds {
   /**
-   * Bundles that wait for a store or a shim: thousands of silent shims cost one time-out. Each takes some 8 KB meanwhile, and two
+   * Bundles that wait for a store or a shim: thousands of silent shims cost one time-out. Each takes some 6 KB meanwhile, and two
    * descriptors, of which an interpreter may have fewer.
    */
   readonly waiting: number;

@@ -10,24 +10,28 @@ import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
 import { errnoIn } from './Errno.js';
 import { kernelName } from './FileSystem.js';
 import { allFreed, heldNow } from './Freeing.js';
-import {
-  AT_FDCWD,
-  close,
-  type KernelName,
-  O_PATH,
-  openAt,
-  openWithoutSymlinks,
-  UMOUNT_NOFOLLOW,
-  umount2,
-  unavailable,
-} from './Native.js';
+import { answeredWithin } from './Deadline.js';
+import { makeMountedTypes } from './MountedTypes.js';
+import { holdParent, standingAt, standingIn } from './MountPoint.js';
+import { close, type KernelName, UMOUNT_NOFOLLOW, umount2, unavailable } from './Native.js';
 
 const mountTable = '/proc/self/mountinfo';
 const maxTableBytes = 64 * 1024 * 1024;
 const fuseMagic = 0x65735546;
 const helperTimeoutMs = 5_000;
 
-const { O_DIRECTORY, O_NOFOLLOW } = fs.constants;
+/** All whose `f_type` says so. */
+const fuseTypes = /^(fuse|fuseblk|virtiofs)(\.|$)/;
+
+/** How long a file system may take to answer a look at it, in milliseconds. */
+const mostLookingMs = 5_000;
+
+/** And to be unmounted, as it may have much to write. */
+const mostUnmountingMs = 30_000;
+
+const timedOut = 'ETIMEDOUT';
+
+const tooLate: E.Either<string, void> = E.left(timedOut);
 
 const bytesOf = (path: B.ByteString): Buffer => Buffer.from(B.toBytes(path));
 
@@ -44,28 +48,6 @@ const read: TaskEither<MountError, B.ByteString> = async () =>
     }),
   );
 
-/** Takes hold of a directory, one component at a time from the root, following no symlink: as `openat2` does. */
-const walkTo = (names: ReadonlyArray<string>): E.Either<string, number> => {
-  let held = openAt(AT_FDCWD, '/', O_PATH | O_DIRECTORY);
-  for (const name of names) {
-    if (E.isLeft(held)) return held;
-    const next = openAt(held.right, kernelName(B.fromLatin1(name)), O_PATH | O_DIRECTORY | O_NOFOLLOW);
-    close(held.right);
-    held = next;
-  }
-  return held;
-};
-
-/** Takes hold of a mount point's parent. Where one call cannot, it is walked to, and that tells why. */
-const holdParent = (path: B.ByteString): E.Either<string, { readonly descriptor: number; readonly name: string }> => {
-  const names = path.split('/').filter((name) => name !== '');
-  const name = names.pop();
-  if (!path.startsWith('/') || name === undefined || names.includes('..') || name === '..') return E.left('EINVAL');
-  const opened = openWithoutSymlinks(kernelName(B.fromLatin1(`/${names.join('/')}`)), O_PATH | O_DIRECTORY);
-  const held = E.isLeft(opened) ? walkTo(names) : opened;
-  return E.isLeft(held) ? held : E.right({ descriptor: held.right, name });
-};
-
 /**
  * How many unmounts are under way at once, each with a descriptor and a thread. The native library takes up to 256; one
  * that hangs takes up a place for as long.
@@ -75,14 +57,18 @@ const maxUnmounts = 32;
 const inTurn = atMost(maxUnmounts);
 
 /** One that is busy may be so by what was removed on it, and is freed a moment later. */
-const unmountOnceFreed = async (point: KernelName): Promise<E.Either<string, void>> => {
-  const heldBefore = heldNow();
-  const outcome = await umount2(point, UMOUNT_NOFOLLOW)();
-  // Meanwhile all may have been freed, and others held.
-  if (E.isRight(outcome) || outcome.left !== 'EBUSY' || heldBefore + heldNow() === 0) return outcome;
-  await allFreed();
-  return umount2(point, UMOUNT_NOFOLLOW)();
-};
+const unmountOnceFreed =
+  (point: KernelName): TaskEither<string, void> =>
+  async () => {
+    const heldBefore = heldNow();
+    const outcome = await umount2(point, UMOUNT_NOFOLLOW)();
+    // Meanwhile all may have been freed, and others held.
+    if (E.isRight(outcome) || outcome.left !== 'EBUSY' || heldBefore + heldNow() === 0) return outcome;
+    await allFreed();
+    return umount2(point, UMOUNT_NOFOLLOW)();
+  };
+
+const mountedTypes = makeMountedTypes(read);
 
 const unmount = (path: B.ByteString): TaskEither<MountError, void> =>
   inTurn(async () => {
@@ -91,32 +77,76 @@ const unmount = (path: B.ByteString): TaskEither<MountError, void> =>
     const parent = holdParent(path);
     if (E.isLeft(parent)) return E.left({ _tag: 'UnmountRefused', path, code: parent.left });
     const { descriptor, name } = parent.right;
-    const point = B.fromLatin1(`/proc/self/fd/${descriptor}/${name}`);
-    const outcome = await unmountOnceFreed(kernelName(point));
-    close(descriptor);
-    return E.isLeft(outcome) ? E.left({ _tag: 'UnmountRefused', path, code: outcome.left }) : outcome;
+    if (standingIn(parent.right) === 'Plain') {
+      // The kernel would say so, too, but in a thread, and those may be kept by others.
+      close(descriptor);
+      return E.left({ _tag: 'UnmountRefused', path, code: 'EINVAL' });
+    }
+    const point = kernelName(B.fromLatin1(`/proc/self/fd/${descriptor}/${name}`));
+    // The descriptor is its own until then, also where nobody waits any more: another would lead to another directory.
+    const unmountInTime = answeredWithin(mostUnmountingMs, tooLate, unmountOnceFreed(point), () => close(descriptor));
+    const outcome = await unmountInTime();
+    if (E.isLeft(outcome)) return E.left({ _tag: 'UnmountRefused', path, code: outcome.left });
+    mountedTypes.forget(path)();
+    return outcome;
   });
+
+/** By asking the file system, in a thread. */
+const askWhetherFuse = (path: B.ByteString): Task<boolean> =>
+  answeredWithin(
+    mostLookingMs,
+    false,
+    () =>
+      new Promise((resolve) =>
+        fs.statfs(bytesOf(path), (error, status) => resolve(error === null && status.type === fuseMagic)),
+      ),
+  );
 
 const isFuse =
   (path: B.ByteString): Task<boolean> =>
-  () =>
-    new Promise((resolve) =>
-      fs.statfs(bytesOf(path), (error, status) => resolve(error === null && status.type === fuseMagic)),
-    );
+  async () => {
+    const standing = standingAt(path);
+    if (standing === 'Nothing' || standing === 'Plain') return false;
+    const type = standing === 'MountPoint' ? await mountedTypes.typeAt(path)() : undefined;
+    return type === undefined ? askWhetherFuse(path)() : fuseTypes.test(type);
+  };
+
+/** By asking the file system, in a thread. One that does not answer is there. */
+const askWhetherThere = (path: B.ByteString): Task<boolean> =>
+  answeredWithin(
+    mostLookingMs,
+    true,
+    () =>
+      new Promise((resolve) => fs.stat(bytesOf(path), (error) => resolve(error === null || error.code !== 'ENOENT'))),
+  );
 
 const exists =
   (path: B.ByteString): Task<boolean> =>
-  () =>
-    new Promise((resolve) => fs.stat(bytesOf(path), (error) => resolve(error === null || error.code !== 'ENOENT')));
+  async () => {
+    const standing = standingAt(path);
+    return standing === undefined ? askWhetherThere(path)() : standing !== 'Nothing';
+  };
+
+/** By asking every file system on the way, in a thread. */
+const askWhereItLeads = (path: B.ByteString): TaskEither<FileError, B.ByteString> =>
+  answeredWithin(
+    mostLookingMs,
+    E.left(systemError('resolve', path, timedOut)),
+    () =>
+      new Promise((done) =>
+        fs.realpath.native(bytesOf(path), { encoding: 'buffer' }, (error, resolved) =>
+          done(error === null ? E.right(B.fromBytes(resolved)) : E.left(systemError('resolve', path, errnoIn(error)))),
+        ),
+      ),
+  );
 
 const resolve =
   (path: B.ByteString): TaskEither<FileError, B.ByteString> =>
-  () =>
-    new Promise((done) =>
-      fs.realpath.native(bytesOf(path), { encoding: 'buffer' }, (error, resolved) =>
-        done(error === null ? E.right(B.fromBytes(resolved)) : E.left(systemError('resolve', path, errnoIn(error)))),
-      ),
-    );
+  async () => {
+    const standing = standingAt(path);
+    if (standing === undefined) return askWhereItLeads(path)();
+    return standing === 'Nothing' ? E.left(systemError('resolve', path, 'ENOENT')) : E.right(path);
+  };
 
 const runHelper = async (helper: string, path: B.ByteString): Promise<string | undefined> => {
   if (!B.isText(path)) return 'its path is not valid UTF-8';
@@ -139,11 +169,11 @@ const unmountFuse =
   (path: B.ByteString): TaskEither<MountError, void> =>
   async () => {
     const first = await runHelper('fusermount3', path);
-    if (first === undefined) return E.right(undefined);
-    const second = await runHelper('fusermount', path);
-    return second === undefined
-      ? E.right(undefined)
-      : E.left({ _tag: 'HelperFailed', path, reason: `${first}; ${second}` });
+    const second = first === undefined ? undefined : await runHelper('fusermount', path);
+    if (first !== undefined && second !== undefined)
+      return E.left({ _tag: 'HelperFailed', path, reason: `${first}; ${second}` });
+    mountedTypes.forget(path)();
+    return E.right(undefined);
   };
 
 export const linuxMounts: Mounts = { read, unmount, isFuse, unmountFuse, resolve, exists };

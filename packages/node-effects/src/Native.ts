@@ -50,9 +50,9 @@ const openAt2 = (directory: number, path: KernelName, flags: number, resolve: nu
 export const openWithoutSymlinks = (path: KernelName, flags: number): E.Either<string, number> =>
   openAt2(AT_FDCWD, path, flags, RESOLVE_NO_SYMLINKS);
 
-/** Takes hold of what a name is the name of, not of what it leads to, unless something is mounted there. */
-export const holdWithinMount = (directory: number, name: KernelName): E.Either<string, number> =>
-  openAt2(directory, name, O_PATH | O_NOFOLLOW, RESOLVE_NO_XDEV);
+/** Takes hold of what a name is the name of, not of what it leads to, unless something is mounted there (`EXDEV`). */
+export const holdWithinMount = (directory: number, name: KernelName, flags = 0): E.Either<string, number> =>
+  openAt2(directory, name, flags | O_PATH | O_NOFOLLOW, RESOLVE_NO_XDEV);
 
 /** `close(2)`. The descriptor is gone, whatever the kernel says. */
 export const close = (descriptor: number): void => {

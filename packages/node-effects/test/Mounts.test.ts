@@ -8,6 +8,7 @@ import { beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { native } from '../src/CLibrary.js';
 import { systemClock } from '../src/Clock.js';
 import { linuxMounts } from '../src/Mounts.js';
+import { mountDead, needsFuse, takeAway } from './deadFileSystem.js';
 import { isRoot, problem, right, temporaryDirectory } from './temporary.js';
 
 const base = temporaryDirectory();
@@ -112,6 +113,47 @@ describe('unmountBelow, on this machine (SPEC 7.3)', () => {
     expect(performance.now() - startedMs).toBeGreaterThan(2_300);
     fs.closeSync(held);
     expect(await below(rootfs)).toBe('ok');
+  });
+});
+
+describe('a file system that does not answer', () => {
+  it('is looked at from outside, and unmounted', async (context) => {
+    if (needsFuse !== undefined) return context.skip(needsFuse);
+    const directory = path.join(fresh(), 'line\nfeed');
+    fs.mkdirSync(directory);
+    const point = B.fromText(directory);
+    expect(await linuxMounts.isFuse(point)()).toBe(false);
+    const behind = await mountDead([directory]);
+    try {
+      expect(await linuxMounts.exists(point)()).toBe(true);
+      expect(await linuxMounts.isFuse(point)()).toBe(true);
+      expect(right(await linuxMounts.resolve(point)())).toBe(point);
+      expect(await unmount(directory)).toBe('ok');
+      expect(await linuxMounts.isFuse(point)()).toBe(false);
+    } finally {
+      takeAway(behind, [directory]);
+    }
+  });
+
+  it('fails to be unmounted in time, and what leads to it is held until it answers', async (context) => {
+    if (!isRoot) return context.skip(needsRoot);
+    const directory = mountTmpfs(fresh());
+    let answer: (outcome: E.Either<string, number>) => void = () => undefined;
+    const asked = vi.spyOn(native(), 'umount2').mockReturnValue(new Promise((resolve) => (answer = resolve)));
+    vi.useFakeTimers();
+    onTestFinished(() => {
+      vi.useRealTimers();
+      asked.mockRestore();
+      execFileSync('umount', [directory]);
+    });
+    const outcome = unmount(directory);
+    await vi.advanceTimersByTimeAsync(30_000);
+    expect(await outcome).toBe('ETIMEDOUT');
+    const point = String(asked.mock.calls[0]?.[0]);
+    expect(fs.realpathSync(path.dirname(point))).toBe(path.dirname(directory));
+    answer(E.left('EBUSY'));
+    await vi.advanceTimersByTimeAsync(0);
+    expect(fs.existsSync(path.dirname(point))).toBe(false);
   });
 });
 

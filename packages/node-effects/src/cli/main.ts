@@ -1,5 +1,6 @@
 /** The command `shim-recovery`. */
 import * as E from 'fp-ts/lib/Either.js';
+import { isAnythingUnanswered } from '../Deadline.js';
 import { helpText } from './Help.js';
 import { type Command, parseCommandLine } from './Options.js';
 import { exitCode } from './ExitCode.js';
@@ -66,6 +67,11 @@ const start = async (terminal: Terminal): Promise<number> => {
 
 // What is never finished did not succeed.
 process.exitCode = exitCode.couldNotRun;
-void start(processTerminal()).then((code) => {
+const terminal = processTerminal();
+void start(terminal).then(async (code) => {
   process.exitCode = code;
+  if (!isAnythingUnanswered()) return;
+  await terminal.said();
+  const { exitAtOnce } = await import('../Native.js');
+  exitAtOnce(code);
 });

@@ -1,45 +1,10 @@
-/**
- * File systems that never answer whoever asks them anything: here of FUSE, with nobody behind them. (What is removed is only held
- * on ext4; elsewhere less is tried.)
- */
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+/** File systems that do not answer. (What is removed is only held on ext4; elsewhere less is tried.) */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { expect, test } from 'vitest';
-import { eventually, isRoot } from '../temporary.js';
-import { start, withHost } from './host.js';
-
-/** Nobody who removes what is below is kept waiting any more. */
-const takeAway = (behind: ChildProcess, directories: ReadonlyArray<string>): void => {
-  behind.kill();
-  for (const directory of directories) spawnSync('umount', ['--lazy', directory]);
-};
-
-/** Mounts one on each directory; they stay silent until it ends, and then they answer that nobody is there. */
-const mountDead = async (directories: ReadonlyArray<string>): Promise<ChildProcess> => {
-  const script = `
-import ctypes, os, sys
-library = ctypes.CDLL(None, use_errno=True)
-for directory in sys.argv[1:]:
-    options = 'fd=%d,rootmode=40000,user_id=0,group_id=0' % os.open('/dev/fuse', os.O_RDWR)
-    if library.mount(b'dead', os.fsencode(directory), b'fuse.dead', 0, options.encode()):
-        sys.exit(os.strerror(ctypes.get_errno()))
-print('mounted', flush=True)
-sys.stdin.read()`;
-  const child = spawn('python3', ['-c', script, ...directories], { stdio: ['pipe', 'pipe', 'inherit'] });
-  let told = '';
-  child.stdout?.setEncoding('utf8').on('data', (text: string) => (told += text));
-  child.once('error', (error) => (told = `${error.message}\n`));
-  child.once('exit', (code) => (told ||= `ended with ${String(code)}\n`));
-  try {
-    await eventually('them to be mounted', () => told.endsWith('\n'));
-    expect(told).toBe('mounted\n');
-  } catch (error) {
-    takeAway(child, directories);
-    throw error;
-  }
-  return child;
-};
+import { mountDead, needsFuse, takeAway } from '../deadFileSystem.js';
+import { eventually } from '../temporary.js';
+import { type Host, start, withHost } from './host.js';
 
 /** Whether a thread of a process waits for a file system of FUSE. */
 const waitsForFuse = (pid: number): boolean =>
@@ -47,8 +12,8 @@ const waitsForFuse = (pid: number): boolean =>
     .readdirSync(`/proc/${pid}/task`)
     .some((thread) => /fuse/.test(fs.readFileSync(`/proc/${pid}/task/${thread}/wchan`, 'utf8')));
 
-test('keep nobody else waiting, however many they are', { timeout: 30_000 }, async (context) => {
-  if (!isRoot || !fs.existsSync('/dev/fuse')) return context.skip('needs root, and FUSE');
+test('are unmounted without a look into them, however many they are', { timeout: 30_000 }, async (context) => {
+  if (needsFuse !== undefined) return context.skip(needsFuse);
   await withHost(async (host) => {
     // More than a process of Node has threads.
     const dead = Array.from({ length: 6 }, (_, index) => `dead${index}`);
@@ -59,29 +24,63 @@ test('keep nobody else waiting, however many they are', { timeout: 30_000 }, asy
       for (let file = 0; file < 8; file++) fs.writeFileSync(path.join(host.bundlePath(id), String(file)), 'x');
     }
     const points = dead.map((id) => path.join(host.bundlePath(id), 'rootfs'));
+    const called = path.join(host.base, 'called');
+    const helper = path.join(host.base, 'fusermount3');
+    fs.writeFileSync(helper, `#!/bin/sh\necho "$*" >> ${called}\nexit 1\n`, { mode: 0o755 });
     const behind = await mountDead(points);
-    const recovering = start(['recover', ...host.args]);
     try {
-      await eventually('the others to be gone', () => host.bundles().join() === dead.join());
-      expect(recovering.child.exitCode).toBeNull();
-      behind.kill();
-      expect(await recovering.ended).toMatchObject({ code: 0, stderr: '' });
+      const env = { PATH: `${host.base}:${process.env['PATH'] ?? ''}` };
+      expect(await start(['recover', ...host.args], { env }).ended).toMatchObject({ code: 0, stderr: '' });
       expect(host.bundles()).toEqual([]);
+      // As the reference, which asks the helper first.
+      expect(new Set(fs.readFileSync(called, 'utf8').trim().split('\n'))).toEqual(
+        new Set(points.map((at) => `-u ${at}`)),
+      );
     } finally {
-      recovering.child.kill('SIGKILL');
       takeAway(behind, points);
     }
   });
 });
 
+/** Of a daemon that looks at whatever a bundle's rootfs leads to. */
+const policy = ['--policy', 'containerd-1.6'];
+
+/** Bundles whose rootfs leads to a dead file system, which only whoever looks there notices. */
+const withLinkedBundles = (ids: ReadonlyArray<string>, use: (host: Host) => Promise<void>): Promise<void> =>
+  withHost(async (host) => {
+    const points = ids.map((id) => path.join(host.base, `far-${id}`));
+    for (const [index, id] of ids.entries()) {
+      await host.addBundle(id);
+      fs.mkdirSync(points[index] ?? '');
+      fs.rmdirSync(path.join(host.bundlePath(id), 'rootfs'));
+      fs.symlinkSync(points[index] ?? '', path.join(host.bundlePath(id), 'rootfs'));
+    }
+    const behind = await mountDead(points);
+    try {
+      await use(host);
+    } finally {
+      takeAway(behind, points);
+    }
+  });
+
+test('that keep every thread cost a time-out, and do not keep the process', { timeout: 30_000 }, async (context) => {
+  if (needsFuse !== undefined) return context.skip(needsFuse);
+  const ids = Array.from({ length: 6 }, (_, index) => `dead${index}`);
+  await withLinkedBundles(ids, async (host) => {
+    await host.addBundle('other');
+    const recovered = await start(['recover', ...policy, ...host.args]).ended;
+    expect(recovered).toMatchObject({ code: 3, stderr: '' });
+    expect(recovered.stdout.match(/unmount-rootfs failed: .* ETIMEDOUT \(its file system/g)).toHaveLength(
+      2 * ids.length,
+    );
+    expect(host.bundles()).toEqual(ids);
+  });
+});
+
 test('do not keep whoever wants to end', { timeout: 30_000 }, async (context) => {
-  if (!isRoot || !fs.existsSync('/dev/fuse')) return context.skip('needs root, and FUSE');
-  await withHost(async (host) => {
-    await host.addBundle('dead');
-    const point = path.join(host.bundlePath('dead'), 'rootfs');
-    fs.mkdirSync(point, { recursive: true });
-    const behind = await mountDead([point]);
-    const recovering = start(['recover', ...host.args]);
+  if (needsFuse !== undefined) return context.skip(needsFuse);
+  await withLinkedBundles(['dead'], async (host) => {
+    const recovering = start(['recover', ...policy, ...host.args]);
     try {
       await eventually('a thread to be kept', () => waitsForFuse(recovering.child.pid ?? 0));
       recovering.child.kill('SIGINT');
@@ -90,7 +89,6 @@ test('do not keep whoever wants to end', { timeout: 30_000 }, async (context) =>
       expect(await recovering.ended).toMatchObject({ code: 130 });
     } finally {
       recovering.child.kill('SIGKILL');
-      takeAway(behind, [point]);
     }
   });
 });
