@@ -1,5 +1,4 @@
 /** The capability to talk to a shim: dial its socket, then ask it about its task (SPEC 9, 10, 16). */
-import type { Task } from 'fp-ts/lib/Task.js';
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
 import * as t from 'io-ts';
 import type * as B from './ByteString.js';
@@ -67,18 +66,18 @@ export interface TaskCall {
   readonly timeoutMs: number;
 }
 
-/** A live connection. Every call ends by its own deadline, whatever the shim does. */
+/** A live connection. Every call ends by its own deadline, whatever the shim does. Its methods are called on it, and not taken out. */
 export interface ShimSession {
-  readonly connect: (call: TaskCall) => TaskEither<ShimError, ConnectAnswer>;
+  connect(call: TaskCall): TaskEither<ShimError, ConnectAnswer>;
   /** No reference asks it: it tells a task that stopped from one that was never created (H2). */
-  readonly state: (call: TaskCall) => TaskEither<ShimError, TaskState>;
-  readonly pids: (call: TaskCall) => TaskEither<ShimError, ReadonlyArray<number>>;
-  readonly delete: (call: TaskCall) => TaskEither<ShimError, TaskExitInfo>;
-  readonly shutdown: (call: TaskCall) => TaskEither<ShimError, void>;
+  state(call: TaskCall): TaskEither<ShimError, TaskState>;
+  pids(call: TaskCall): TaskEither<ShimError, ReadonlyArray<number>>;
+  delete(call: TaskCall): TaskEither<ShimError, TaskExitInfo>;
+  shutdown(call: TaskCall): TaskEither<ShimError, void>;
   /** Ends the connection; the shim itself goes on. Closing twice is harmless. */
-  readonly close: Task<void>;
+  close(): Promise<void>;
   /** Completes once the connection has ended, by either side. Every reader of it is told, also late ones. */
-  readonly disconnected: Task<void>;
+  disconnected(): Promise<void>;
 }
 
 export interface ShimConnector {

@@ -92,8 +92,8 @@ describe('a call', () => {
       fc.asyncProperty(fc.uint8Array({ minLength: 1, maxLength: 127 }), namespaces, async (bytes, namespace) => {
         const session = right(await dial({ socket: named(path), namespace }));
         const about = { id: B.fromBytes(bytes), timeoutMs: 2_000 };
-        for (const method of [session.connect, session.pids, session.delete, session.shutdown])
-          right<unknown, unknown>(await method(about)());
+        for (const method of ['connect', 'pids', 'delete', 'shutdown'] as const)
+          right<unknown, unknown>(await session[method](about)());
         await session.close();
         // Field 1 and nothing else: no process of the task is meant, and the shim is not told to end at once.
         const payload = Uint8Array.of(0x0a, bytes.length, ...bytes);
@@ -170,8 +170,8 @@ describe('a call', () => {
     const failing = () => failsWith(code, message);
     const { path } = await shim({ Connect: () => empty, Pids: failing, Delete: failing, Shutdown: failing });
     const session = await sessionAt(path);
-    for (const method of [session.pids, session.delete, session.shutdown]) {
-      const outcome: E.Either<unknown, unknown> = await method(call)();
+    for (const method of ['pids', 'delete', 'shutdown'] as const) {
+      const outcome: E.Either<unknown, unknown> = await session[method](call)();
       expect(outcome).toEqual(E.left({ _tag: 'Answered', status: code, class: errorClass, message }));
     }
     expect(await session.connect(call)()).toEqual(connected);
@@ -230,8 +230,8 @@ describe('a call', () => {
       Shutdown: () => truncated,
     });
     const session = await sessionAt(path);
-    for (const method of [session.connect, session.pids, session.delete, session.shutdown]) {
-      const outcome: E.Either<unknown, unknown> = await method(call)();
+    for (const method of ['connect', 'pids', 'delete', 'shutdown'] as const) {
+      const outcome: E.Either<unknown, unknown> = await session[method](call)();
       expect(outcome).toMatchObject(failed.protocolError);
     }
   });
@@ -445,8 +445,8 @@ describe('the end of a connection', () => {
     await die();
     await session.disconnected();
     const successor = await shim(obliging, path);
-    for (const method of [session.connect, session.pids, session.delete, session.shutdown]) {
-      const outcome: E.Either<unknown, unknown> = await method(patientCall)();
+    for (const method of ['connect', 'pids', 'delete', 'shutdown'] as const) {
+      const outcome: E.Either<unknown, unknown> = await session[method](patientCall)();
       expect(outcome).toMatchObject(failed.closed);
     }
     expect(successor.accepted()).toBe(0);
