@@ -80,7 +80,7 @@ export const atMostBusy = ({
 
   return <A>(task: Task<A>): Task<A> =>
     () =>
-      new Promise((resolve) => {
+      new Promise((resolve, reject) => {
         const start = (): void => {
           const one = {};
           busy.add(one);
@@ -90,9 +90,14 @@ export const atMostBusy = ({
             busy.delete(one);
             void admit();
           };
-          const running = task();
-          running.then(end, end);
-          resolve(running);
+          try {
+            const running = task();
+            running.then(end, end);
+            resolve(running);
+          } catch (error) {
+            end();
+            reject(error);
+          }
         };
         if (waiting.size === 0 && busy.size < portion) return start();
         waiting.add(start);

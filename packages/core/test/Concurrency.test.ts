@@ -189,6 +189,21 @@ describe('atMostBusy', () => {
     expect(most).toBe(2);
   });
 
+  it('passes on what is thrown at once, and begins the others', async () => {
+    const inPortions = atMostBusy({ limit: 1, patience: async () => true, ...turns });
+    const tasks = [1, 2, 3].map((item) =>
+      inPortions(() => {
+        if (item < 3) throw new Error(`broken ${item}`);
+        return Promise.resolve('done');
+      })(),
+    );
+    expect((await Promise.allSettled(tasks)).map(({ status }) => status)).toEqual([
+      'rejected',
+      'rejected',
+      'fulfilled',
+    ]);
+  });
+
   it('waits on where its patience was not enough', async () => {
     let begun = 0;
     let rounds = 0;

@@ -209,10 +209,10 @@ const systemCalls: Readonly<Partial<Record<keyof Functions, Readonly<Partial<Rec
   statx: { x64: 332, arm64: 291, riscv64: 291, loong64: 291 },
 };
 
-/** What can be done without, and what it returns then: that it failed, and where that is -1, no errno of its own. */
+/** What can be done without, and what it returns then: that it failed, and never -1, as it leaves no errno. */
 const dispensable: Readonly<Partial<Record<keyof Functions, number>>> = {
   posix_spawn_file_actions_addfchdir_np: os.constants.errno.ENOSYS,
-  openat2: -1,
+  openat2: -os.constants.errno.ENOSYS,
   renameat2: -os.constants.errno.ENOSYS,
 };
 

@@ -4,12 +4,13 @@
  */
 import type { Task } from 'fp-ts/lib/Task.js';
 
-/** How many threads Node has for what may take long. */
-const threads = Math.max(1, Number(process.env['UV_THREADPOOL_SIZE'] ?? 4) || 4);
+/** How many threads Node has for what may take long: four, or as many as it was told, as C reads a number. */
+export const threadCount = ((text: string | undefined): number =>
+  text === undefined ? 4 : Math.max(1, Number.parseInt(text, 10) || 1))(process.env['UV_THREADPOOL_SIZE']);
 
 let unanswered = 0;
 
-/** Whether something was asked that has not been answered to this moment: the process does not end by itself before. */
+/** Whether something was asked in vain, and has not been answered since: the process does not end by itself before. */
 export const isAnythingUnanswered = (): boolean => unanswered > 0;
 
 /**
@@ -20,17 +21,22 @@ export const answeredWithin =
   <A>(timeoutMs: number, late: A, call: Task<A>, ended: () => void = () => undefined): Task<A> =>
   () =>
     new Promise((resolve, reject) => {
-      if (unanswered >= threads) {
+      if (unanswered >= threadCount) {
         ended();
         return resolve(late);
       }
       let isLate = false;
-      const timer = setTimeout(() => {
+      let isEnded = false;
+      const giveUp = (): void => {
+        if (isEnded) return;
         isLate = true;
         unanswered += 1;
         resolve(late);
-      }, timeoutMs);
+      };
+      // Timers come before everything else: after a long turn of ours the answer may be here already.
+      const timer = setTimeout(() => setImmediate(() => setImmediate(giveUp)), timeoutMs);
       const end = (): void => {
+        isEnded = true;
         clearTimeout(timer);
         if (isLate) unanswered -= 1;
         ended();

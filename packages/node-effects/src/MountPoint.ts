@@ -56,7 +56,7 @@ export const holdParent = (path: B.ByteString): E.Either<string, Held> => {
  * - `MountPoint`: something is mounted there, whatever it is.
  * - `Plain`: a directory on which nothing is.
  */
-type Standing = 'Nothing' | 'MountPoint' | 'Plain';
+export type Standing = 'Nothing' | 'MountPoint' | 'Plain';
 
 /** What stands in a directory; undefined where that cannot be told: before Linux 5.6, and of symlinks and files. */
 export const standingIn = ({ descriptor, name }: Held): Standing | undefined => {
@@ -70,16 +70,17 @@ export const standingIn = ({ descriptor, name }: Held): Standing | undefined => 
 };
 
 /** As the mount table has it: by each name once. */
-const isCanonical = (path: B.ByteString, { parents, name }: Names): boolean =>
-  path === `/${[...parents, name].join('/')}` && !parents.includes('.') && name !== '.';
+export const isCanonical = (path: B.ByteString): boolean => {
+  const names = namesIn(path);
+  if (names === undefined) return false;
+  const { parents, name } = names;
+  return path === `/${[...parents, name].join('/')}` && !parents.includes('.') && name !== '.';
+};
 
-/**
- * What stands at a path. Undefined where that cannot be told without entering it, or the mount table may have another name for it:
- * where a symlink leads, too.
- */
+/** What stands at a path; undefined where that cannot be told without entering it, or a symlink is on the way. */
 export const standingAt = (path: B.ByteString): Standing | undefined => {
   const names = namesIn(path);
-  if (names === undefined || !isCanonical(path, names)) return undefined;
+  if (names === undefined) return undefined;
   const parent = openParent(names);
   if (E.isLeft(parent)) return parent.left === 'ENOENT' ? 'Nothing' : undefined;
   const standing = standingIn({ descriptor: parent.right, name: names.name });

@@ -1,5 +1,5 @@
 /** What kind of file system is mounted where, by the kernel's table: whoever asks the file system itself may wait for ever. */
-import type * as B from '@shim-recovery/core/ByteString';
+import * as B from '@shim-recovery/core/ByteString';
 import * as MountTable from '@shim-recovery/core/MountTable';
 import type { MountError } from '@shim-recovery/core/Mounts';
 import * as E from 'fp-ts/lib/Either.js';
@@ -9,19 +9,38 @@ import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
 import { systemClock } from './Clock.js';
 
 /** How old a table may be, in milliseconds: many ask at once, and it may be long. */
-const mostAgeMs = 1_000;
+const mostAgeMs = 250;
 
-/** And one in which something is missing. */
-const mostAgeOfMissingMs = 50;
+/** And one in which something is missing that is mounted. */
+const mostAgeOfMissingMs = 10;
 
-type Types = Map<B.ByteString, B.ByteString>;
+/** At each place, in the table's order. */
+type Types = Map<B.ByteString, Array<B.ByteString>>;
+
+/** What the table tells of a path, as it writes it. */
+interface Mounted {
+  /** Of what is mounted there, the last where several are. */
+  readonly type: B.ByteString | undefined;
+  /** Whether all that is mounted on the way there is the kernel's own, so that nobody else is asked for a name. */
+  readonly isWayLocal: boolean;
+}
 
 export interface MountedTypes {
-  /** Of what is mounted at a path, as the table writes it, the topmost where several are; undefined where it does not say. */
+  readonly at: (path: B.ByteString) => Task<Mounted>;
+  /** The same of a path where something is mounted for certain. */
   readonly typeAt: (path: B.ByteString) => Task<B.ByteString | undefined>;
   /** One was unmounted. */
   readonly forget: (path: B.ByteString) => IO<void>;
 }
+
+/** What the kernel answers for alone, as far as its disks do. */
+const localTypes = new Set(
+  ['ext2', 'ext3', 'ext4', 'xfs', 'btrfs', 'f2fs', 'zfs', 'bcachefs', 'tmpfs', 'ramfs', 'devtmpfs', 'rootfs']
+    .concat(['overlay', 'squashfs', 'erofs', 'iso9660', 'vfat', 'proc', 'sysfs'])
+    .map(B.fromText),
+);
+
+const isLocal = (type: B.ByteString): boolean => localTypes.has(type);
 
 /** Nothing where the table cannot be used: others say so. */
 const readTypes =
@@ -33,10 +52,23 @@ const readTypes =
     for (const lines of MountTable.partsOf(table.right)) {
       await systemClock.breathe();
       const mounts = MountTable.parseLines(lines);
-      if (E.isRight(mounts)) for (const { mountPoint, fsType } of mounts.right) types.set(mountPoint, fsType);
+      if (E.isLeft(mounts)) continue;
+      for (const { mountPoint, fsType } of mounts.right) {
+        const here = types.get(mountPoint);
+        if (here === undefined) types.set(mountPoint, [fsType]);
+        else here.push(fsType);
+      }
     }
     return types;
   };
+
+/** Every directory above a path, the root last. */
+const above = (path: B.ByteString): ReadonlyArray<B.ByteString> => {
+  const parents: Array<B.ByteString> = [];
+  for (let end = path.lastIndexOf('/'); end > 0; end = path.lastIndexOf('/', end - 1))
+    parents.push(B.slice(path, 0, end));
+  return [...parents, B.fromText('/')];
+};
 
 export const makeMountedTypes = (read: TaskEither<MountError, B.ByteString>): MountedTypes => {
   let readMs = Number.NEGATIVE_INFINITY;
@@ -50,8 +82,14 @@ export const makeMountedTypes = (read: TaskEither<MountError, B.ByteString>): Mo
     return types;
   };
   return {
-    typeAt: (path) => async () =>
-      (await notOlderThan(mostAgeMs)).get(path) ?? (await notOlderThan(mostAgeOfMissingMs)).get(path),
-    forget: (path) => () => void types.then((known) => known.delete(path)),
+    at: (path) => async () => {
+      const known = await notOlderThan(mostAgeMs);
+      return {
+        type: known.get(path)?.at(-1),
+        isWayLocal: known.size > 0 && above(path).every((parent) => known.get(parent)?.every(isLocal) ?? true),
+      };
+    },
+    typeAt: (path) => async () => (await notOlderThan(mostAgeOfMissingMs)).get(path)?.at(-1),
+    forget: (path) => () => void types.then((known) => known.get(path)?.pop()),
   };
 };

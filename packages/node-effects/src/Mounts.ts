@@ -7,18 +7,19 @@ import type { MountError, Mounts } from '@shim-recovery/core/Mounts';
 import * as E from 'fp-ts/lib/Either.js';
 import type { Task } from 'fp-ts/lib/Task.js';
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
+import { answeredWithin } from './Deadline.js';
 import { errnoIn } from './Errno.js';
 import { kernelName } from './FileSystem.js';
 import { allFreed, heldNow } from './Freeing.js';
-import { answeredWithin } from './Deadline.js';
 import { makeMountedTypes } from './MountedTypes.js';
-import { holdParent, standingAt, standingIn } from './MountPoint.js';
+import { holdParent, isCanonical, type Standing, standingAt, standingIn } from './MountPoint.js';
 import { close, type KernelName, UMOUNT_NOFOLLOW, umount2, unavailable } from './Native.js';
 
 const mountTable = '/proc/self/mountinfo';
 const maxTableBytes = 64 * 1024 * 1024;
 const fuseMagic = 0x65735546;
 const helperTimeoutMs = 5_000;
+const helperDyingMs = 1_000;
 
 /** All whose `f_type` says so. */
 const fuseTypes = /^(fuse|fuseblk|virtiofs)(\.|$)/;
@@ -70,23 +71,51 @@ const unmountOnceFreed =
 
 const mountedTypes = makeMountedTypes(read);
 
+/** What is found at a place, and of what kind, where the table says, that is which is mounted there. */
+interface Look {
+  readonly standing: Standing;
+  readonly type: B.ByteString | undefined;
+}
+
+/** Looks at a place without asking anybody but the kernel, at once; undefined where that cannot be. */
+const lookAt =
+  (path: B.ByteString): Task<Look | undefined> =>
+  async () => {
+    if (!isCanonical(path)) return undefined;
+    const { type, isWayLocal } = await mountedTypes.at(path)();
+    if (type !== undefined) return { standing: 'MountPoint', type };
+    const standing = isWayLocal ? standingAt(path) : undefined;
+    return standing && { standing, type: standing === 'MountPoint' ? await mountedTypes.typeAt(path)() : undefined };
+  };
+
+/** Whether the file systems on the way to a mount point answer, whatever that is. */
+const isWayOpen = (path: B.ByteString): Task<boolean> =>
+  answeredWithin(
+    mostLookingMs,
+    false,
+    () => new Promise((resolve) => fs.lstat(bytesOf(B.slice(path, 0, path.lastIndexOf('/') + 1)), () => resolve(true))),
+  );
+
 const unmount = (path: B.ByteString): TaskEither<MountError, void> =>
   inTurn(async () => {
     const reason = unavailable();
     if (reason !== undefined) return E.left({ _tag: 'Unsupported', reason });
+    const refuse = (code: string): E.Either<MountError, never> => E.left({ _tag: 'UnmountRefused', path, code });
+    const { isWayLocal } = await mountedTypes.at(path)();
+    if (!isWayLocal && !(await isWayOpen(path)())) return refuse(timedOut);
     const parent = holdParent(path);
-    if (E.isLeft(parent)) return E.left({ _tag: 'UnmountRefused', path, code: parent.left });
+    if (E.isLeft(parent)) return refuse(parent.left);
     const { descriptor, name } = parent.right;
-    if (standingIn(parent.right) === 'Plain') {
-      // The kernel would say so, too, but in a thread, and those may be kept by others.
+    // So says the kernel to root, but in a thread, and those may be kept by others.
+    if (isWayLocal && process.geteuid?.() === 0 && standingIn(parent.right) === 'Plain') {
       close(descriptor);
-      return E.left({ _tag: 'UnmountRefused', path, code: 'EINVAL' });
+      return refuse('EINVAL');
     }
     const point = kernelName(B.fromLatin1(`/proc/self/fd/${descriptor}/${name}`));
     // The descriptor is its own until then, also where nobody waits any more: another would lead to another directory.
     const unmountInTime = answeredWithin(mostUnmountingMs, tooLate, unmountOnceFreed(point), () => close(descriptor));
     const outcome = await unmountInTime();
-    if (E.isLeft(outcome)) return E.left({ _tag: 'UnmountRefused', path, code: outcome.left });
+    if (E.isLeft(outcome)) return refuse(outcome.left);
     mountedTypes.forget(path)();
     return outcome;
   });
@@ -105,10 +134,9 @@ const askWhetherFuse = (path: B.ByteString): Task<boolean> =>
 const isFuse =
   (path: B.ByteString): Task<boolean> =>
   async () => {
-    const standing = standingAt(path);
-    if (standing === 'Nothing' || standing === 'Plain') return false;
-    const type = standing === 'MountPoint' ? await mountedTypes.typeAt(path)() : undefined;
-    return type === undefined ? askWhetherFuse(path)() : fuseTypes.test(type);
+    const look = await lookAt(path)();
+    // What the table has not yet is not asked: a question without an answer would keep it mounted.
+    return look === undefined ? askWhetherFuse(path)() : look.type !== undefined && fuseTypes.test(look.type);
   };
 
 /** By asking the file system, in a thread. One that does not answer is there. */
@@ -123,8 +151,8 @@ const askWhetherThere = (path: B.ByteString): Task<boolean> =>
 const exists =
   (path: B.ByteString): Task<boolean> =>
   async () => {
-    const standing = standingAt(path);
-    return standing === undefined ? askWhetherThere(path)() : standing !== 'Nothing';
+    const look = await lookAt(path)();
+    return look === undefined ? askWhetherThere(path)() : look.standing !== 'Nothing';
   };
 
 /** By asking every file system on the way, in a thread. */
@@ -143,26 +171,34 @@ const askWhereItLeads = (path: B.ByteString): TaskEither<FileError, B.ByteString
 const resolve =
   (path: B.ByteString): TaskEither<FileError, B.ByteString> =>
   async () => {
-    const standing = standingAt(path);
-    if (standing === undefined) return askWhereItLeads(path)();
-    return standing === 'Nothing' ? E.left(systemError('resolve', path, 'ENOENT')) : E.right(path);
+    const look = await lookAt(path)();
+    if (look === undefined) return askWhereItLeads(path)();
+    return look.standing === 'Nothing' ? E.left(systemError('resolve', path, 'ENOENT')) : E.right(path);
   };
 
 const runHelper = async (helper: string, path: B.ByteString): Promise<string | undefined> => {
   if (!B.isText(path)) return 'its path is not valid UTF-8';
   // Seldom needed, and the start of every command is waited for.
   const { execFile } = await import('node:child_process');
-  return new Promise((resolve) =>
-    execFile(
+  return new Promise((resolve) => {
+    const child = execFile(
       helper,
       ['-u', B.toText(path)],
       { timeout: helperTimeoutMs, killSignal: 'SIGKILL' },
       (error, _, stderr) => {
+        clearTimeout(timer);
         if (error === null) resolve(undefined);
         else resolve(`${helper}: ${stderr.trim() === '' ? error.message : stderr.trim()}`);
       },
-    ),
-  );
+    );
+    // What waits for a file system in the kernel may not even be killed.
+    const timer = setTimeout(() => {
+      child.unref();
+      child.stdout?.destroy();
+      child.stderr?.destroy();
+      resolve(`${helper}: it did not end within ${helperTimeoutMs} ms`);
+    }, helperTimeoutMs + helperDyingMs);
+  });
 };
 
 const unmountFuse =

@@ -40,10 +40,11 @@ const RESOLVE_NO_SYMLINKS = 4;
 /** `struct open_how`, in numbers of 32 bits: the flags, the mode and how the path is followed, two for each. */
 const openHow = new Uint32Array(6);
 
-/** `openat2(2)`. Before Linux 5.6 it fails, as it may where calls are filtered; with whatever errno, where this machine lacks it. */
+/** `openat2(2)`. Before Linux 5.6 it fails, as it may where calls are filtered. */
 const openAt2 = (directory: number, path: KernelName, flags: number, resolve: number): E.Either<string, number> => {
   openHow.set([flags | O_CLOEXEC, 0, 0, 0, resolve, 0]);
-  return outcomeOf(native().openat2(directory, path, openHow, openHow.byteLength));
+  const result = native().openat2(directory, path, openHow, openHow.byteLength);
+  return result < -1 ? E.left('ENOSYS') : outcomeOf(result);
 };
 
 /** Opens what an absolute path leads to, following no symlink, wherever in the path. */
@@ -526,8 +527,9 @@ export const reapChild = (pid: number): ChildState => {
 };
 
 /**
- * `process.exit`, without waiting for threads (`_exit(2)`): one that asks a file system that does not answer never returns. Whoever
- * listens for the end is told. Where there is no native part, it is Node's own.
+ * `process.exit`, without waiting for threads (`_exit(2)`): one that asks a file system that does not answer never returns. (Where
+ * its question was taken already, the kernel does not let it end, nor whoever waits for the process.) Whoever listens for the end
+ * is told. Where there is no native part, it is Node's own.
  */
 export const exitAtOnce = (code: number): never => {
   if (unavailable() === undefined) {

@@ -1,6 +1,8 @@
-import { execFileSync } from 'node:child_process';
+import { execFile, execFileSync } from 'node:child_process';
 import * as fs from 'node:fs';
+import * as os from 'node:os';
 import * as path from 'node:path';
+import { promisify } from 'node:util';
 import * as B from '@shim-recovery/core/ByteString';
 import { unmountBelow, viewMountTable } from '@shim-recovery/core/Unmounting';
 import * as E from 'fp-ts/lib/Either.js';
@@ -8,7 +10,7 @@ import { beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { native } from '../src/CLibrary.js';
 import { systemClock } from '../src/Clock.js';
 import { linuxMounts } from '../src/Mounts.js';
-import { mountDead, needsFuse, takeAway } from './deadFileSystem.js';
+import { mountDead, mountStoppable, needsFuse, takeAway } from './deadFileSystem.js';
 import { isRoot, problem, right, temporaryDirectory } from './temporary.js';
 
 const base = temporaryDirectory();
@@ -25,6 +27,14 @@ const mountTmpfs = (directory: string): string => {
   return directory;
 };
 
+/** By the call alone: the command looks at what is there. */
+const mountOver = (directory: string): void => {
+  const script = `import ctypes, sys\nsys.exit(ctypes.CDLL(None).mount(b't', sys.argv[1].encode(), b'tmpfs', 0, None))`;
+  execFileSync('python3', ['-c', script, directory]);
+};
+
+const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
 const needsRoot = 'needs root, for mounts';
 const isMounted = (directory: string): boolean =>
   fs.readFileSync('/proc/self/mountinfo', 'utf8').includes(` ${directory.replaceAll(' ', '\\040')} `);
@@ -33,12 +43,12 @@ const unmount = (directory: string): Promise<string> => linuxMounts.unmount(B.fr
 describe.each([
   { how: 'opened by one call', isOpened: true },
   { how: 'walked to, as before Linux 5.6', isOpened: false },
-])('unmount, where the parent is $how', ({ isOpened }) => {
+])('what is mounted, where the parent is $how', ({ isOpened }) => {
   beforeEach(() => {
     const opening = vi.spyOn(native(), 'openat2');
-    if (!isOpened) opening.mockReturnValue(-1);
+    if (!isOpened) opening.mockReturnValue(-os.constants.errno.ENOSYS);
     onTestFinished(() => {
-      const opened = opening.mock.results.filter(({ value }) => value !== -1);
+      const opened = opening.mock.results.filter(({ value }) => Number(value) >= 0);
       expect(opened.length > 0).toBe(isOpened && opening.mock.calls.length > 0);
       opening.mockRestore();
     });
@@ -77,6 +87,20 @@ describe.each([
     execFileSync('sh', ['-e'], { input: script });
     expect(new Set(await Promise.all(points.map(unmount)))).toEqual(new Set(['ok']));
     expect(points.filter(isMounted)).toEqual([]);
+  });
+
+  it('knows what exists, what is FUSE, and where it leads', async (context) => {
+    expect(await linuxMounts.exists(B.fromText(base.path()))()).toBe(true);
+    expect(await linuxMounts.exists(B.fromText('/nowhere'))()).toBe(false);
+    expect(await linuxMounts.exists(B.fromText('/etc/passwd/x'))()).toBe(true); // ENOTDIR is not "does not exist"
+    expect(await linuxMounts.isFuse(B.fromText('/'))()).toBe(false);
+    expect(await linuxMounts.isFuse(B.fromText('/nowhere'))()).toBe(false);
+    if (!isRoot) return context.skip(needsRoot);
+    const mounted = mountTmpfs(fresh());
+    expect(await linuxMounts.exists(B.fromText(mounted))()).toBe(true);
+    expect(await linuxMounts.isFuse(B.fromText(mounted))()).toBe(false);
+    expect(right(await linuxMounts.resolve(B.fromText(mounted))())).toBe(mounted);
+    expect(await unmount(mounted)).toBe('ok');
   });
 
   it('takes no path that is not absolute, or climbs', async () => {
@@ -140,32 +164,67 @@ describe('a file system that does not answer', () => {
     const directory = mountTmpfs(fresh());
     let answer: (outcome: E.Either<string, number>) => void = () => undefined;
     const asked = vi.spyOn(native(), 'umount2').mockReturnValue(new Promise((resolve) => (answer = resolve)));
-    vi.useFakeTimers();
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
     onTestFinished(() => {
       vi.useRealTimers();
       asked.mockRestore();
       execFileSync('umount', [directory]);
     });
     const outcome = unmount(directory);
+    while (asked.mock.calls.length === 0) await nextTurn();
     await vi.advanceTimersByTimeAsync(30_000);
     expect(await outcome).toBe('ETIMEDOUT');
     const point = String(asked.mock.calls[0]?.[0]);
     expect(fs.realpathSync(path.dirname(point))).toBe(path.dirname(directory));
+    const ending = vi.spyOn(native(), 'close');
     answer(E.left('EBUSY'));
-    await vi.advanceTimersByTimeAsync(0);
-    expect(fs.existsSync(path.dirname(point))).toBe(false);
+    await nextTurn();
+    expect(ending.mock.calls).toEqual([[Number(path.basename(path.dirname(point)))]]);
+    ending.mockRestore();
+  });
+
+  it('stops nobody else where something else is mounted in it', { timeout: 20_000 }, async (context) => {
+    if (needsFuse !== undefined) return context.skip(needsFuse);
+    const directory = fresh();
+    const behind = await mountStoppable(directory, 'sub');
+    const inside = path.join(directory, 'sub');
+    let longestMs = 0;
+    let lastMs = performance.now();
+    const ticking = setInterval(() => {
+      longestMs = Math.max(longestMs, performance.now() - lastMs);
+      lastMs = performance.now();
+    }, 10);
+    try {
+      await promisify(execFile)('mount', ['-t', 'tmpfs', 'tmpfs', inside]);
+      expect(await linuxMounts.isFuse(B.fromText(directory))()).toBe(true);
+      behind.kill('SIGSTOP');
+      expect(await linuxMounts.exists(B.fromText(inside))()).toBe(true);
+      expect(await linuxMounts.exists(B.fromText(path.join(directory, 'other')))()).toBe(true);
+      expect(await unmount(inside)).toBe('ETIMEDOUT');
+      expect(longestMs).toBeLessThan(2_000);
+    } finally {
+      clearInterval(ticking);
+      takeAway(behind, [inside, directory]);
+    }
+  });
+
+  it('is asked nothing, and unmounted, also where something else was mounted over it', async (context) => {
+    if (needsFuse !== undefined) return context.skip(needsFuse);
+    const directory = fresh();
+    const behind = await mountDead([directory]);
+    try {
+      mountOver(directory);
+      expect(await linuxMounts.isFuse(B.fromText(directory))()).toBe(false);
+      expect(await unmount(directory)).toBe('ok');
+      expect(await linuxMounts.isFuse(B.fromText(directory))()).toBe(true);
+      expect(await unmount(directory)).toBe('ok');
+    } finally {
+      takeAway(behind, [directory]);
+    }
   });
 });
 
 describe('the rest', () => {
-  it('knows what exists, and that nothing here is FUSE', async () => {
-    expect(await linuxMounts.exists(B.fromText(base.path()))()).toBe(true);
-    expect(await linuxMounts.exists(B.fromText('/nowhere'))()).toBe(false);
-    expect(await linuxMounts.exists(B.fromText('/etc/passwd/x'))()).toBe(true); // ENOTDIR is not "does not exist"
-    expect(await linuxMounts.isFuse(B.fromText('/'))()).toBe(false);
-    expect(await linuxMounts.isFuse(B.fromText('/nowhere'))()).toBe(false);
-  });
-
   it('reads the table', async () => {
     expect(right(await linuxMounts.read()).length).toBeGreaterThan(100);
   });

@@ -5,7 +5,7 @@
 import { closeSync, fsyncSync, openSync, readFileSync, renameSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { pathToFileURL } from 'node:url';
-import { constants, Script } from 'node:vm';
+import { Script } from 'node:vm';
 import { crc32 } from 'node:zlib';
 
 /** Where the code for this Node is kept. */
@@ -59,7 +59,6 @@ export const scriptOf = (program: string, cachedData?: Buffer): Script =>
   new Script(readFileSync(program, 'utf8'), {
     filename: program,
     ...(cachedData === undefined ? {} : { cachedData }),
-    importModuleDynamically: constants.USE_MAIN_CONTEXT_DEFAULT_LOADER,
   });
 
 /** Starts it. It is a function of what is different wherever it stands. */
