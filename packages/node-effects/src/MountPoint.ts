@@ -51,39 +51,28 @@ export const holdParent = (path: B.ByteString): E.Either<string, Held> => {
   return E.isLeft(held) ? held : E.right({ descriptor: held.right, name: names.name });
 };
 
-/**
- * - `Nothing`: no such file or directory.
- * - `MountPoint`: something is mounted there, whatever it is.
- * - `Plain`: a directory on which nothing is.
- */
-export type Standing = 'Nothing' | 'MountPoint' | 'Plain';
-
-/** What stands in a directory; undefined where that cannot be told: before Linux 5.6, and of symlinks and files. */
-export const standingIn = ({ descriptor, name }: Held): Standing | undefined => {
+/** Whether a name in a directory is that of another directory on which nothing is mounted; no where that cannot be told. */
+export const isPlainIn = ({ descriptor, name }: Held): boolean => {
   const held = holdWithinMount(descriptor, kernelName(B.fromLatin1(name)), O_DIRECTORY);
-  if (E.isRight(held)) {
-    close(held.right);
-    return 'Plain';
-  }
-  if (held.left === 'EXDEV') return 'MountPoint';
-  return held.left === 'ENOENT' ? 'Nothing' : undefined;
+  if (E.isRight(held)) close(held.right);
+  return E.isRight(held);
 };
 
-/** As the mount table has it: by each name once. */
+/** Whether the mount table has the same name for a path, as far as its text tells: each name once. */
 export const isCanonical = (path: B.ByteString): boolean => {
   const names = namesIn(path);
   if (names === undefined) return false;
-  const { parents, name } = names;
-  return path === `/${[...parents, name].join('/')}` && !parents.includes('.') && name !== '.';
+  const all = [...names.parents, names.name];
+  return path === `/${all.join('/')}` && !all.includes('.');
 };
 
-/** What stands at a path; undefined where that cannot be told without entering it, or a symlink is on the way. */
-export const standingAt = (path: B.ByteString): Standing | undefined => {
-  const names = namesIn(path);
-  if (names === undefined) return undefined;
-  const parent = openParent(names);
-  if (E.isLeft(parent)) return parent.left === 'ENOENT' ? 'Nothing' : undefined;
-  const standing = standingIn({ descriptor: parent.right, name: names.name });
-  close(parent.right);
-  return standing;
+/**
+ * Whether there is a directory, whatever is mounted on it, which is not asked. Undefined where that cannot be told: where a symlink
+ * is on the way, or it is no directory, and before Linux 5.6.
+ */
+export const isDirectoryAt = (path: B.ByteString): boolean | undefined => {
+  const held = openWithoutSymlinks(kernelName(path), O_PATH | O_DIRECTORY);
+  if (E.isLeft(held)) return held.left === 'ENOENT' ? false : undefined;
+  close(held.right);
+  return true;
 };

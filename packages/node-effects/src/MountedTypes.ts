@@ -11,9 +11,6 @@ import { systemClock } from './Clock.js';
 /** How old a table may be, in milliseconds: many ask at once, and it may be long. */
 const mostAgeMs = 250;
 
-/** And one in which something is missing that is mounted. */
-const mostAgeOfMissingMs = 10;
-
 /** At each place, in the table's order. */
 type Types = Map<B.ByteString, Array<B.ByteString>>;
 
@@ -27,8 +24,6 @@ interface Mounted {
 
 export interface MountedTypes {
   readonly at: (path: B.ByteString) => Task<Mounted>;
-  /** The same of a path where something is mounted for certain. */
-  readonly typeAt: (path: B.ByteString) => Task<B.ByteString | undefined>;
   /** One was unmounted. */
   readonly forget: (path: B.ByteString) => IO<void>;
 }
@@ -73,9 +68,9 @@ const above = (path: B.ByteString): ReadonlyArray<B.ByteString> => {
 export const makeMountedTypes = (read: TaskEither<MountError, B.ByteString>): MountedTypes => {
   let readMs = Number.NEGATIVE_INFINITY;
   let types: Promise<Types> = Promise.resolve(new Map());
-  const notOlderThan = (ageMs: number): Promise<Types> => {
+  const current = (): Promise<Types> => {
     const nowMs = systemClock.elapsedMs();
-    if (nowMs - readMs > ageMs) {
+    if (nowMs - readMs > mostAgeMs) {
       readMs = nowMs;
       types = readTypes(read)();
     }
@@ -83,13 +78,12 @@ export const makeMountedTypes = (read: TaskEither<MountError, B.ByteString>): Mo
   };
   return {
     at: (path) => async () => {
-      const known = await notOlderThan(mostAgeMs);
+      const known = await current();
       return {
         type: known.get(path)?.at(-1),
         isWayLocal: known.size > 0 && above(path).every((parent) => known.get(parent)?.every(isLocal) ?? true),
       };
     },
-    typeAt: (path) => async () => (await notOlderThan(mostAgeOfMissingMs)).get(path)?.at(-1),
     forget: (path) => () => void types.then((known) => known.get(path)?.pop()),
   };
 };

@@ -12,7 +12,7 @@ import { errnoIn } from './Errno.js';
 import { kernelName } from './FileSystem.js';
 import { allFreed, heldNow } from './Freeing.js';
 import { makeMountedTypes } from './MountedTypes.js';
-import { holdParent, isCanonical, type Standing, standingAt, standingIn } from './MountPoint.js';
+import { holdParent, isCanonical, isDirectoryAt, isPlainIn } from './MountPoint.js';
 import { close, type KernelName, UMOUNT_NOFOLLOW, umount2, unavailable } from './Native.js';
 
 const mountTable = '/proc/self/mountinfo';
@@ -31,6 +31,8 @@ const mostLookingMs = 5_000;
 const mostUnmountingMs = 30_000;
 
 const timedOut = 'ETIMEDOUT';
+
+const isRoot = process.geteuid?.() === 0;
 
 const tooLate: E.Either<string, void> = E.left(timedOut);
 
@@ -71,21 +73,14 @@ const unmountOnceFreed =
 
 const mountedTypes = makeMountedTypes(read);
 
-/** What is found at a place, and of what kind, where the table says, that is which is mounted there. */
-interface Look {
-  readonly standing: Standing;
-  readonly type: B.ByteString | undefined;
-}
-
-/** Looks at a place without asking anybody but the kernel, at once; undefined where that cannot be. */
-const lookAt =
-  (path: B.ByteString): Task<Look | undefined> =>
+/** Whether there is a directory; undefined where others than the kernel would have to tell. */
+const isThere =
+  (path: B.ByteString): Task<boolean | undefined> =>
   async () => {
     if (!isCanonical(path)) return undefined;
     const { type, isWayLocal } = await mountedTypes.at(path)();
-    if (type !== undefined) return { standing: 'MountPoint', type };
-    const standing = isWayLocal ? standingAt(path) : undefined;
-    return standing && { standing, type: standing === 'MountPoint' ? await mountedTypes.typeAt(path)() : undefined };
+    if (type !== undefined) return true;
+    return isWayLocal ? isDirectoryAt(path) : undefined;
   };
 
 /** Whether the file systems on the way to a mount point answer, whatever that is. */
@@ -101,13 +96,13 @@ const unmount = (path: B.ByteString): TaskEither<MountError, void> =>
     const reason = unavailable();
     if (reason !== undefined) return E.left({ _tag: 'Unsupported', reason });
     const refuse = (code: string): E.Either<MountError, never> => E.left({ _tag: 'UnmountRefused', path, code });
-    const { isWayLocal } = await mountedTypes.at(path)();
+    const { type, isWayLocal } = await mountedTypes.at(path)();
     if (!isWayLocal && !(await isWayOpen(path)())) return refuse(timedOut);
     const parent = holdParent(path);
     if (E.isLeft(parent)) return refuse(parent.left);
     const { descriptor, name } = parent.right;
     // So says the kernel to root, but in a thread, and those may be kept by others.
-    if (isWayLocal && process.geteuid?.() === 0 && standingIn(parent.right) === 'Plain') {
+    if (type === undefined && isWayLocal && isRoot && isPlainIn(parent.right)) {
       close(descriptor);
       return refuse('EINVAL');
     }
@@ -134,9 +129,10 @@ const askWhetherFuse = (path: B.ByteString): Task<boolean> =>
 const isFuse =
   (path: B.ByteString): Task<boolean> =>
   async () => {
-    const look = await lookAt(path)();
-    // What the table has not yet is not asked: a question without an answer would keep it mounted.
-    return look === undefined ? askWhetherFuse(path)() : look.type !== undefined && fuseTypes.test(look.type);
+    const { type } = await mountedTypes.at(path)();
+    if (type !== undefined) return fuseTypes.test(type);
+    // What was mounted a moment ago is not asked: a question without an answer would keep it mounted.
+    return (await isThere(path)()) === undefined ? askWhetherFuse(path)() : false;
   };
 
 /** By asking the file system, in a thread. One that does not answer is there. */
@@ -151,8 +147,8 @@ const askWhetherThere = (path: B.ByteString): Task<boolean> =>
 const exists =
   (path: B.ByteString): Task<boolean> =>
   async () => {
-    const look = await lookAt(path)();
-    return look === undefined ? askWhetherThere(path)() : look.standing !== 'Nothing';
+    const isDirectory = await isThere(path)();
+    return isDirectory ?? askWhetherThere(path)();
   };
 
 /** By asking every file system on the way, in a thread. */
@@ -171,9 +167,9 @@ const askWhereItLeads = (path: B.ByteString): TaskEither<FileError, B.ByteString
 const resolve =
   (path: B.ByteString): TaskEither<FileError, B.ByteString> =>
   async () => {
-    const look = await lookAt(path)();
-    if (look === undefined) return askWhereItLeads(path)();
-    return look.standing === 'Nothing' ? E.left(systemError('resolve', path, 'ENOENT')) : E.right(path);
+    const isDirectory = await isThere(path)();
+    if (isDirectory === undefined) return askWhereItLeads(path)();
+    return isDirectory ? E.right(path) : E.left(systemError('resolve', path, 'ENOENT'));
   };
 
 const runHelper = async (helper: string, path: B.ByteString): Promise<string | undefined> => {

@@ -33,6 +33,10 @@ const mountOver = (directory: string): void => {
   execFileSync('python3', ['-c', script, directory]);
 };
 
+/** A table is used for a moment. */
+const untilFuse = (directory: string, isFuse: boolean): Promise<void> =>
+  vi.waitFor(async () => expect(await linuxMounts.isFuse(B.fromText(directory))()).toBe(isFuse), { interval: 10 });
+
 const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 const needsRoot = 'needs root, for mounts';
@@ -150,7 +154,7 @@ describe('a file system that does not answer', () => {
     const behind = await mountDead([directory]);
     try {
       expect(await linuxMounts.exists(point)()).toBe(true);
-      expect(await linuxMounts.isFuse(point)()).toBe(true);
+      await untilFuse(directory, true);
       expect(right(await linuxMounts.resolve(point)())).toBe(point);
       expect(await unmount(directory)).toBe('ok');
       expect(await linuxMounts.isFuse(point)()).toBe(false);
@@ -196,7 +200,7 @@ describe('a file system that does not answer', () => {
     }, 10);
     try {
       await promisify(execFile)('mount', ['-t', 'tmpfs', 'tmpfs', inside]);
-      expect(await linuxMounts.isFuse(B.fromText(directory))()).toBe(true);
+      await untilFuse(directory, true);
       behind.kill('SIGSTOP');
       expect(await linuxMounts.exists(B.fromText(inside))()).toBe(true);
       expect(await linuxMounts.exists(B.fromText(path.join(directory, 'other')))()).toBe(true);
@@ -213,8 +217,9 @@ describe('a file system that does not answer', () => {
     const directory = fresh();
     const behind = await mountDead([directory]);
     try {
+      await untilFuse(directory, true);
       mountOver(directory);
-      expect(await linuxMounts.isFuse(B.fromText(directory))()).toBe(false);
+      await untilFuse(directory, false);
       expect(await unmount(directory)).toBe('ok');
       expect(await linuxMounts.isFuse(B.fromText(directory))()).toBe(true);
       expect(await unmount(directory)).toBe('ok');
