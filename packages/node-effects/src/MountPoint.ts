@@ -67,12 +67,17 @@ export const isCanonical = (path: B.ByteString): boolean => {
 };
 
 /**
- * Whether there is a directory, whatever is mounted on it, which is not asked. Undefined where that cannot be told: where a symlink
+ * Whether there is a directory, whatever is mounted on it, which is not entered. Undefined where that cannot be told: where a symlink
  * is on the way, or it is no directory, and before Linux 5.6.
  */
 export const isDirectoryAt = (path: B.ByteString): boolean | undefined => {
-  const held = openWithoutSymlinks(kernelName(path), O_PATH | O_DIRECTORY);
-  if (E.isLeft(held)) return held.left === 'ENOENT' ? false : undefined;
-  close(held.right);
+  const names = namesIn(path);
+  if (names === undefined) return undefined;
+  const parent = openParent(names);
+  if (E.isLeft(parent)) return parent.left === 'ENOENT' ? false : undefined;
+  const held = holdWithinMount(parent.right, kernelName(B.fromLatin1(names.name)), O_DIRECTORY);
+  close(parent.right);
+  if (E.isLeft(held) && held.left !== 'EXDEV') return held.left === 'ENOENT' ? false : undefined;
+  if (E.isRight(held)) close(held.right);
   return true;
 };

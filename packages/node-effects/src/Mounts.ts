@@ -79,8 +79,9 @@ const isThere =
   async () => {
     if (!isCanonical(path)) return undefined;
     const { type, isWayLocal } = await mountedTypes.at(path)();
-    if (type !== undefined) return true;
-    return isWayLocal ? isDirectoryAt(path) : undefined;
+    // What the table says is mounted there may be hidden by what is mounted further up.
+    if (isWayLocal) return isDirectoryAt(path);
+    return type === undefined ? undefined : true;
   };
 
 /** Whether the file systems on the way to a mount point answer, whatever that is. */

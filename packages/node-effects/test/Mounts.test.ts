@@ -107,6 +107,18 @@ describe.each([
     expect(await unmount(mounted)).toBe('ok');
   });
 
+  it('is not there where something else hides it', async (context) => {
+    if (!isRoot) return context.skip(needsRoot);
+    const directory = fresh();
+    const hidden = mountTmpfs(path.join(directory, 'hidden'));
+    mountTmpfs(directory);
+    expect(await linuxMounts.exists(B.fromText(hidden))()).toBe(false);
+    expect(problem(await linuxMounts.resolve(B.fromText(hidden))())).toBe('ENOENT');
+    expect(await unmount(directory)).toBe('ok');
+    expect(await linuxMounts.exists(B.fromText(hidden))()).toBe(true);
+    expect(await unmount(hidden)).toBe('ok');
+  });
+
   it('takes no path that is not absolute, or climbs', async () => {
     for (const path of ['', '/', 'relative', '/a/../b', '/a/..']) expect(await unmount(path)).toBe('EINVAL');
   });
