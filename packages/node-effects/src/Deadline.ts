@@ -2,13 +2,31 @@
  * What is asked in threads, by a deadline: a file system that does not answer keeps a thread until it does, and Node has few. The
  * thread is not to be had back; but nobody else has to wait for it.
  */
+import type { IO } from 'fp-ts/lib/IO.js';
 import type { Task } from 'fp-ts/lib/Task.js';
 
 /** How many threads Node has for what may take long: four, or as many as it was told, as C reads a number. */
 export const threadCount = ((text: string | undefined): number =>
   text === undefined ? 4 : Math.max(1, Number.parseInt(text, 10) || 1))(process.env['UV_THREADPOOL_SIZE']);
 
+/** So many are asked at once: one for each thread, and one that it takes next. */
+const mostUnderWay = 2 * threadCount;
+
+let underWay = 0;
 let unanswered = 0;
+
+/** Who waits to be asked, in order. Its time begins when its turn comes: others may be slow, and answer. */
+const waiting = new Set<IO<void>>();
+
+const isStuck = (): boolean => unanswered >= threadCount;
+
+const goOn = (): void => {
+  for (const start of waiting) {
+    if (underWay >= mostUnderWay && !isStuck()) return;
+    waiting.delete(start);
+    start();
+  }
+};
 
 /** Whether something was asked in vain, and has not been answered since: the process does not end by itself before. */
 export const isAnythingUnanswered = (): boolean => unanswered > 0;
@@ -18,13 +36,9 @@ export const isAnythingUnanswered = (): boolean => unanswered > 0;
  * comes late is lost, but `ended` is told of it, too: until then the call may still be made.
  */
 export const answeredWithin =
-  <A>(timeoutMs: number, late: A, call: Task<A>, ended: () => void = () => undefined): Task<A> =>
+  <A>(timeoutMs: number, late: A, call: Task<A>, ended: IO<void> = () => undefined): Task<A> =>
   () =>
     new Promise((resolve, reject) => {
-      if (unanswered >= threadCount) {
-        ended();
-        return resolve(late);
-      }
       let isLate = false;
       let isEnded = false;
       const giveUp = (): void => {
@@ -32,23 +46,35 @@ export const answeredWithin =
         isLate = true;
         unanswered += 1;
         resolve(late);
+        goOn();
       };
-      // Timers come before everything else: after a long turn of ours the answer may be here already.
-      const timer = setTimeout(() => setImmediate(() => setImmediate(giveUp)), timeoutMs);
-      const end = (): void => {
-        isEnded = true;
-        clearTimeout(timer);
-        if (isLate) unanswered -= 1;
-        ended();
+      const start = (): void => {
+        if (isStuck()) {
+          ended();
+          return resolve(late);
+        }
+        underWay += 1;
+        // Timers come before everything else: after a long turn of ours the answer may be here already.
+        const timer = setTimeout(() => setImmediate(() => setImmediate(giveUp)), timeoutMs);
+        const end = (): void => {
+          isEnded = true;
+          clearTimeout(timer);
+          underWay -= 1;
+          if (isLate) unanswered -= 1;
+          ended();
+          goOn();
+        };
+        call().then(
+          (answer) => {
+            end();
+            resolve(answer);
+          },
+          (error: unknown) => {
+            end();
+            reject(error);
+          },
+        );
       };
-      call().then(
-        (answer) => {
-          end();
-          resolve(answer);
-        },
-        (error: unknown) => {
-          end();
-          reject(error);
-        },
-      );
+      waiting.add(start);
+      goOn();
     });

@@ -53,6 +53,7 @@ export const holdParent = (path: B.ByteString): E.Either<string, Held> => {
 
 /** Whether a name in a directory is that of another directory on which nothing is mounted; no where that cannot be told. */
 export const isPlainIn = ({ descriptor, name }: Held): boolean => {
+  if (name === '.') return false;
   const held = holdWithinMount(descriptor, kernelName(B.fromLatin1(name)), O_DIRECTORY);
   if (E.isRight(held)) close(held.right);
   return E.isRight(held);

@@ -78,10 +78,9 @@ const isThere =
   (path: B.ByteString): Task<boolean | undefined> =>
   async () => {
     if (!isCanonical(path)) return undefined;
-    const { type, isWayLocal } = await mountedTypes.at(path)();
-    // What the table says is mounted there may be hidden by what is mounted further up.
-    if (isWayLocal) return isDirectoryAt(path);
-    return type === undefined ? undefined : true;
+    // Of what the table says is mounted there, nothing follows: what is mounted further up may hide it.
+    const { isWayLocal } = await mountedTypes.at(path)();
+    return isWayLocal ? isDirectoryAt(path) : undefined;
   };
 
 /** Whether the file systems on the way to a mount point answer, whatever that is. */

@@ -49,6 +49,20 @@ describe('what is answered in time', () => {
   });
 });
 
+it('begins to count when its turn comes', async () => {
+  const slow = Array.from({ length: 6 * threadCount }, makeQuestion);
+  const answers = Promise.all(slow.map(({ ask }) => ask()));
+  for (let round = 0; round < 6 * threadCount; round++) {
+    await vi.advanceTimersByTimeAsync(40 / threadCount);
+    slow[round]?.answer('in time');
+    await nextTurn();
+    await nextTurn();
+  }
+  expect(new Set(await answers)).toEqual(new Set(['in time']));
+  expect(slow.every(({ ended }) => ended.mock.calls.length === 1)).toBe(true);
+  expect(isAnythingUnanswered()).toBe(false);
+});
+
 it('asks nobody while all threads may be kept, and does again when one is free', async () => {
   const stuck = Array.from({ length: threadCount }, makeQuestion);
   const answers = Promise.all(stuck.map(({ ask }) => ask()));
