@@ -110,8 +110,8 @@ export const BundleEvidence = t.readonly(
 export type BundleEvidence = t.TypeOf<typeof BundleEvidence>;
 
 /**
- * The evidence with what an answer adds to it. By `assign`: for each object that is spread and then gets one more property,
- * V8 makes a hidden class of its own.
+ * The evidence with what an answer adds to it. Field by field, and by `assign`: for each object that is spread and then gets one
+ * more property, V8 makes a hidden class of its own.
  */
 export const withAnswers =
   (more: Answers) =>

@@ -51,8 +51,14 @@ export const unmountAll =
   };
 
 /** Reads the table by turns: it may have thousands of lines. */
-const readPoints =
-  ({ mounts, clock }: Needs): TE.TaskEither<MountError, MountTable.MountPoints> =>
+export const readMounts =
+  ({
+    mounts,
+    clock,
+  }: {
+    readonly mounts: Pick<Mounts, 'read'>;
+    readonly clock: Pick<Clock, 'breathe'>;
+  }): TE.TaskEither<MountError, ReadonlyArray<MountTable.Mount>> =>
   async () => {
     const table = await mounts.read();
     if (E.isLeft(table)) return table;
@@ -64,8 +70,11 @@ const readPoints =
       found.push(...some.right);
     }
     await clock.breathe();
-    return E.right(MountTable.mountPointsOf(found));
+    return E.right(found);
   };
+
+const readPoints = (needs: Needs): TE.TaskEither<MountError, MountTable.MountPoints> =>
+  pipe(readMounts(needs), TE.map(MountTable.mountPointsOf));
 
 /**
  * The mount table as read once for a phase; what is unmounted is taken out, so that many bundles cost one reading.

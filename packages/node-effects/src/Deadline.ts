@@ -5,9 +5,10 @@
 import type { IO } from 'fp-ts/lib/IO.js';
 import type { Task } from 'fp-ts/lib/Task.js';
 
+const wantedThreads = process.env['UV_THREADPOOL_SIZE'];
+
 /** How many threads Node has for what may take long: four, or as many as it was told, as C reads a number. */
-export const threadCount = ((text: string | undefined): number =>
-  text === undefined ? 4 : Math.max(1, Number.parseInt(text, 10) || 1))(process.env['UV_THREADPOOL_SIZE']);
+export const threadCount = wantedThreads === undefined ? 4 : Math.max(1, Number.parseInt(wantedThreads, 10) || 1);
 
 /** So many are asked at once: one for each thread, and one that it takes next. */
 const mostUnderWay = 2 * threadCount;
@@ -64,16 +65,7 @@ export const answeredWithin =
           ended();
           goOn();
         };
-        call().then(
-          (answer) => {
-            end();
-            resolve(answer);
-          },
-          (error: unknown) => {
-            end();
-            reject(error);
-          },
-        );
+        void call().finally(end).then(resolve, reject);
       };
       waiting.add(start);
       goOn();

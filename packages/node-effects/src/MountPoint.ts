@@ -51,13 +51,19 @@ export const holdParent = (path: B.ByteString): E.Either<string, Held> => {
   return E.isLeft(held) ? held : E.right({ descriptor: held.right, name: names.name });
 };
 
-/** Whether a name in a directory is that of another directory on which nothing is mounted; no where that cannot be told. */
-export const isPlainIn = ({ descriptor, name }: Held): boolean => {
-  if (name === '.') return false;
+/** Without entering what is mounted there; undefined where that cannot be told: before Linux 5.6, and of what is no directory. */
+const standingIn = ({ descriptor, name }: Held): 'nothing' | 'mount point' | 'plain' | undefined => {
   const held = holdWithinMount(descriptor, kernelName(B.fromLatin1(name)), O_DIRECTORY);
-  if (E.isRight(held)) close(held.right);
-  return E.isRight(held);
+  if (E.isRight(held)) {
+    close(held.right);
+    return 'plain';
+  }
+  if (held.left === 'EXDEV') return 'mount point';
+  return held.left === 'ENOENT' ? 'nothing' : undefined;
 };
+
+/** Whether a name in a directory is that of another directory on which nothing is mounted; no where that cannot be told. */
+export const isPlainIn = (held: Held): boolean => held.name !== '.' && standingIn(held) === 'plain';
 
 /** Whether the mount table has the same name for a path, as far as its text tells: each name once. */
 export const isCanonical = (path: B.ByteString): boolean => {
@@ -76,9 +82,7 @@ export const isDirectoryAt = (path: B.ByteString): boolean | undefined => {
   if (names === undefined) return undefined;
   const parent = openParent(names);
   if (E.isLeft(parent)) return parent.left === 'ENOENT' ? false : undefined;
-  const held = holdWithinMount(parent.right, kernelName(B.fromLatin1(names.name)), O_DIRECTORY);
+  const standing = standingIn({ descriptor: parent.right, name: names.name });
   close(parent.right);
-  if (E.isLeft(held) && held.left !== 'EXDEV') return held.left === 'ENOENT' ? false : undefined;
-  if (E.isRight(held)) close(held.right);
-  return true;
+  return standing && standing !== 'nothing';
 };

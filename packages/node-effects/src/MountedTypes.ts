@@ -1,12 +1,12 @@
 /** What kind of file system is mounted where, by the kernel's table: whoever asks the file system itself may wait for ever. */
 import * as B from '@shim-recovery/core/ByteString';
-import * as MountTable from '@shim-recovery/core/MountTable';
-import type { MountError } from '@shim-recovery/core/Mounts';
+import type { Mounts } from '@shim-recovery/core/Mounts';
+import { readMounts } from '@shim-recovery/core/Unmounting';
 import * as E from 'fp-ts/lib/Either.js';
 import type { IO } from 'fp-ts/lib/IO.js';
 import type { Task } from 'fp-ts/lib/Task.js';
-import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
 import { systemClock } from './Clock.js';
+import { isCanonical } from './MountPoint.js';
 
 /** How old a table may be, in milliseconds: many ask at once, and it may be long. */
 const mostAgeMs = 250;
@@ -15,10 +15,13 @@ const mostAgeMs = 250;
 type Types = Map<B.ByteString, Array<B.ByteString>>;
 
 /** What the table tells of a path, as it writes it. */
-interface Mounted {
+export interface Mounted {
   /** Of what is mounted there, the last where several are. */
   readonly type: B.ByteString | undefined;
-  /** Whether all that is mounted on the way there is the kernel's own, so that nobody else is asked for a name. */
+  /**
+   * Whether all that is mounted on the way there is the kernel's own, so that nobody else is asked for a name. No where the table
+   * may write the path otherwise.
+   */
   readonly isWayLocal: boolean;
 }
 
@@ -39,20 +42,15 @@ const isLocal = (type: B.ByteString): boolean => localTypes.has(type);
 
 /** Nothing where the table cannot be used: others say so. */
 const readTypes =
-  (read: TaskEither<MountError, B.ByteString>): Task<Types> =>
+  (read: Mounts['read']): Task<Types> =>
   async () => {
     const types: Types = new Map();
-    const table = await read();
-    if (E.isLeft(table)) return types;
-    for (const lines of MountTable.partsOf(table.right)) {
-      await systemClock.breathe();
-      const mounts = MountTable.parseLines(lines);
-      if (E.isLeft(mounts)) continue;
-      for (const { mountPoint, fsType } of mounts.right) {
-        const here = types.get(mountPoint);
-        if (here === undefined) types.set(mountPoint, [fsType]);
-        else here.push(fsType);
-      }
+    const mounts = await readMounts({ mounts: { read }, clock: systemClock })();
+    if (E.isLeft(mounts)) return types;
+    for (const { mountPoint, fsType } of mounts.right) {
+      const here = types.get(mountPoint);
+      if (here === undefined) types.set(mountPoint, [fsType]);
+      else here.push(fsType);
     }
     return types;
   };
@@ -65,7 +63,7 @@ const above = (path: B.ByteString): ReadonlyArray<B.ByteString> => {
   return [...parents, B.fromText('/')];
 };
 
-export const makeMountedTypes = (read: TaskEither<MountError, B.ByteString>): MountedTypes => {
+export const makeMountedTypes = (read: Mounts['read']): MountedTypes => {
   let readMs = Number.NEGATIVE_INFINITY;
   let types: Promise<Types> = Promise.resolve(new Map());
   const current = (): Promise<Types> => {
@@ -81,7 +79,10 @@ export const makeMountedTypes = (read: TaskEither<MountError, B.ByteString>): Mo
       const known = await current();
       return {
         type: known.get(path)?.at(-1),
-        isWayLocal: known.size > 0 && above(path).every((parent) => known.get(parent)?.every(isLocal) ?? true),
+        isWayLocal:
+          isCanonical(path) &&
+          known.size > 0 &&
+          above(path).every((parent) => known.get(parent)?.every(isLocal) ?? true),
       };
     },
     forget: (path) => () => void types.then((known) => known.get(path)?.pop()),

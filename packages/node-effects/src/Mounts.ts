@@ -11,8 +11,8 @@ import { answeredWithin } from './Deadline.js';
 import { errnoIn } from './Errno.js';
 import { kernelName } from './FileSystem.js';
 import { allFreed, heldNow } from './Freeing.js';
-import { makeMountedTypes } from './MountedTypes.js';
-import { holdParent, isCanonical, isDirectoryAt, isPlainIn } from './MountPoint.js';
+import { makeMountedTypes, type Mounted } from './MountedTypes.js';
+import { holdParent, isDirectoryAt, isPlainIn } from './MountPoint.js';
 import { close, type KernelName, UMOUNT_NOFOLLOW, umount2, unavailable } from './Native.js';
 
 const mountTable = '/proc/self/mountinfo';
@@ -51,10 +51,7 @@ const read: TaskEither<MountError, B.ByteString> = async () =>
     }),
   );
 
-/**
- * How many unmounts are under way at once, each with a descriptor and a thread. The native library takes up to 256; one
- * that hangs takes up a place for as long.
- */
+/** How many unmounts are under way at once, each with a descriptor. */
 const maxUnmounts = 32;
 
 const inTurn = atMost(maxUnmounts);
@@ -73,15 +70,12 @@ const unmountOnceFreed =
 
 const mountedTypes = makeMountedTypes(read);
 
-/** Whether there is a directory; undefined where others than the kernel would have to tell. */
-const isThere =
-  (path: B.ByteString): Task<boolean | undefined> =>
-  async () => {
-    if (!isCanonical(path)) return undefined;
-    // Of what the table says is mounted there, nothing follows: what is mounted further up may hide it.
-    const { isWayLocal } = await mountedTypes.at(path)();
-    return isWayLocal ? isDirectoryAt(path) : undefined;
-  };
+/**
+ * Whether there is a directory; undefined where others than the kernel would have to tell. Of what the table says is mounted there,
+ * nothing follows: what is mounted further up may hide it.
+ */
+const isThere = (path: B.ByteString, { isWayLocal }: Mounted): boolean | undefined =>
+  isWayLocal ? isDirectoryAt(path) : undefined;
 
 /** Whether the file systems on the way to a mount point answer, whatever that is. */
 const isWayOpen = (path: B.ByteString): Task<boolean> =>
@@ -129,10 +123,10 @@ const askWhetherFuse = (path: B.ByteString): Task<boolean> =>
 const isFuse =
   (path: B.ByteString): Task<boolean> =>
   async () => {
-    const { type } = await mountedTypes.at(path)();
-    if (type !== undefined) return fuseTypes.test(type);
+    const mounted = await mountedTypes.at(path)();
+    if (mounted.type !== undefined) return fuseTypes.test(mounted.type);
     // What was mounted a moment ago is not asked: a question without an answer would keep it mounted.
-    return (await isThere(path)()) === undefined ? askWhetherFuse(path)() : false;
+    return isThere(path, mounted) === undefined ? askWhetherFuse(path)() : false;
   };
 
 /** By asking the file system, in a thread. One that does not answer is there. */
@@ -147,7 +141,7 @@ const askWhetherThere = (path: B.ByteString): Task<boolean> =>
 const exists =
   (path: B.ByteString): Task<boolean> =>
   async () => {
-    const isDirectory = await isThere(path)();
+    const isDirectory = isThere(path, await mountedTypes.at(path)());
     return isDirectory ?? askWhetherThere(path)();
   };
 
@@ -167,7 +161,7 @@ const askWhereItLeads = (path: B.ByteString): TaskEither<FileError, B.ByteString
 const resolve =
   (path: B.ByteString): TaskEither<FileError, B.ByteString> =>
   async () => {
-    const isDirectory = await isThere(path)();
+    const isDirectory = isThere(path, await mountedTypes.at(path)());
     if (isDirectory === undefined) return askWhereItLeads(path)();
     return isDirectory ? E.right(path) : E.left(systemError('resolve', path, 'ENOENT'));
   };

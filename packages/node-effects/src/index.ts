@@ -11,12 +11,7 @@ export { fileSource, memorySource } from './bolt/Source.js';
 export { systemClock, unsharedClock } from './Clock.js';
 export { combine, eventLine, lineSink, type Listeners, makeListeners } from './EventSinks.js';
 export { checkMachine, linuxFileSystem } from './FileSystem.js';
-export {
-  daemonProgramSearch,
-  type LinuxOptions,
-  linuxCapabilities,
-  linuxSettings,
-} from './interpreter.js';
+export { daemonProgramSearch, type LinuxOptions, linuxCapabilities, linuxSettings } from './interpreter.js';
 export { openJsonStore, StoreFile, storesOf } from './JsonStore.js';
 export { type LogSink, makeLogPipes } from './LogPipes.js';
 export { linuxMounts } from './Mounts.js';

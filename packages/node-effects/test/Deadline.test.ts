@@ -1,11 +1,10 @@
 import { stat } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { answeredWithin, isAnythingUnanswered, threadCount } from '../src/Deadline.js';
+import { nextTurn } from './temporary.js';
 
 beforeEach(() => vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] }));
 afterEach(() => vi.useRealTimers());
-
-const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 /** Something that is asked, and answered when the test says so. */
 const makeQuestion = () => {

@@ -11,7 +11,7 @@ import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { makeLogPipes } from '../src/LogPipes.js';
 import { mkfifo } from '../src/Native.js';
-import { eventually, problem, right, temporaryDirectory, withOpen } from './temporary.js';
+import { eventually, nextTurn, problem, right, temporaryDirectory, withOpen } from './temporary.js';
 
 const base = temporaryDirectory();
 let next = 0;
@@ -49,8 +49,6 @@ const descriptorsOf = (file: string): number =>
 
 /** The largest part of a flood that may be read before others have their turn. */
 const maxBytesPerTurn = 4 * 1024 * 1024;
-
-const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 describe('log pipes (SPEC 8.3)', () => {
   it('are made where they are missing, for their owner alone', async () => {
@@ -139,13 +137,13 @@ describe('log pipes (SPEC 8.3)', () => {
       fs.writeFileSync(log, 'first');
       await eventually('the first', () => received.length === 1);
       fs.writeFileSync(log, 'second');
-      for (let turns = 0; turns < 20; turns++) await turn();
+      for (let turns = 0; turns < 20; turns++) await nextTurn();
       expect(received).toEqual(['first']);
       settle();
       await eventually('the second', () => received.length === 2);
       await pipe.close();
       settle();
-      await turn();
+      await nextTurn();
       expect(received).toEqual(['first', 'second']);
     },
   );
@@ -202,7 +200,7 @@ describe('log pipes (SPEC 8.3)', () => {
       const endMs = performance.now() + 10_000;
       while (receivedBytes < 64 * 1024 * 1024 && performance.now() < endMs) {
         bytesInTurn = 0;
-        await turn();
+        await nextTurn();
         largest = Math.max(largest, bytesInTurn);
       }
       expect(receivedBytes).toBeGreaterThanOrEqual(64 * 1024 * 1024);

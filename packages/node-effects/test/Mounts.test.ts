@@ -11,7 +11,7 @@ import { native } from '../src/CLibrary.js';
 import { systemClock } from '../src/Clock.js';
 import { linuxMounts } from '../src/Mounts.js';
 import { mountDead, mountStoppable, needsFuse, takeAway } from './deadFileSystem.js';
-import { isRoot, problem, right, temporaryDirectory } from './temporary.js';
+import { isRoot, nextTurn, problem, right, temporaryDirectory } from './temporary.js';
 
 const base = temporaryDirectory();
 let next = 0;
@@ -36,8 +36,6 @@ const mountOver = (directory: string): void => {
 /** A table is used for a moment. */
 const untilFuse = (directory: string, isFuse: boolean): Promise<void> =>
   vi.waitFor(async () => expect(await linuxMounts.isFuse(B.fromText(directory))()).toBe(isFuse), { interval: 10 });
-
-const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 const needsRoot = 'needs root, for mounts';
 const isMounted = (directory: string): boolean =>

@@ -13,15 +13,23 @@ export const takeAway = (behind: ChildProcess, directories: ReadonlyArray<string
   for (const directory of directories) spawnSync('umount', ['--lazy', directory]);
 };
 
+/** In Python: mounts one of FUSE on a directory, and gives what it is answered through. */
+const mount = `
+import ctypes, os, struct, sys
+library = ctypes.CDLL(None, use_errno=True)
+def mount(directory):
+    device = os.open('/dev/fuse', os.O_RDWR)
+    options = 'fd=%d,rootmode=40000,user_id=0,group_id=0' % device
+    if library.mount(b'test', os.fsencode(directory), b'fuse.test', 0, options.encode()):
+        sys.exit(os.strerror(ctypes.get_errno()))
+    return device
+`;
+
 /** Mounts one on each directory; they stay silent until it ends, and then they answer that nobody is there. */
 export const mountDead = async (directories: ReadonlyArray<string>): Promise<ChildProcess> => {
-  const script = `
-import ctypes, os, sys
-library = ctypes.CDLL(None, use_errno=True)
+  const script = `${mount}
 for directory in sys.argv[1:]:
-    options = 'fd=%d,rootmode=40000,user_id=0,group_id=0' % os.open('/dev/fuse', os.O_RDWR)
-    if library.mount(b'dead', os.fsencode(directory), b'fuse.dead', 0, options.encode()):
-        sys.exit(os.strerror(ctypes.get_errno()))
+    mount(directory)
 print('mounted', flush=True)
 sys.stdin.read()`;
   return startMounting(script, directories, directories);
@@ -50,13 +58,8 @@ const startMounting = async (
 
 /** One with a directory in it that answers until it is stopped (`SIGSTOP`), and asked for each name anew. */
 export const mountStoppable = async (directory: string, name: string): Promise<ChildProcess> => {
-  const script = `
-import ctypes, os, struct, sys
-library = ctypes.CDLL(None, use_errno=True)
-device = os.open('/dev/fuse', os.O_RDWR)
-options = 'fd=%d,rootmode=40000,user_id=0,group_id=0' % device
-if library.mount(b'stoppable', os.fsencode(sys.argv[1]), b'fuse.stoppable', 0, options.encode()):
-    sys.exit(os.strerror(ctypes.get_errno()))
+  const script = `${mount}
+device = mount(sys.argv[1])
 print('mounted', flush=True)
 name = os.fsencode(sys.argv[2])
 attributes = lambda node: struct.pack('<6Q10I', node, 0, 0, 0, 0, 0, 0, 0, 0, 0o40755, 2, 0, 0, 0, 4096, 0)

@@ -62,3 +62,6 @@ export const eventually = (what: string, holds: () => boolean): Promise<void> =>
     };
     look();
   });
+
+/** Completes once everything else that is due has had its turn. */
+export const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
