@@ -1,0 +1,88 @@
+/**
+ * What says whether a bundle's shim and container live: one sign from each source. A source that could not look says
+ * `unknown`, never `dead`. Something counts as dead only if every source says so.
+ */
+import * as t from 'io-ts';
+
+/**
+ * - `own-view`: what this process may see at all.
+ * - `listener`: the kernel's table of listening sockets.
+ * - `shim-process`: a process that is this bundle's shim, by its command line or its current directory.
+ * - `pod`: the shim that this bundle shares with others.
+ * - `init-pid`: the process that the bundle's `init.pid` names.
+ * - `control-group`: processes in the container's control group.
+ * - `runtime-state`: the process that the OCI runtime's own record names.
+ * - `root-file-system`: processes whose root is the bundle's `rootfs`.
+ */
+export const SignSource = t.keyof(
+  {
+    'own-view': null,
+    listener: null,
+    'shim-process': null,
+    pod: null,
+    'init-pid': null,
+    'control-group': null,
+    'runtime-state': null,
+    'root-file-system': null,
+  },
+  'SignSource',
+);
+export type SignSource = t.TypeOf<typeof SignSource>;
+
+export const SignState = t.keyof({ alive: null, dead: null, unknown: null }, 'SignState');
+export type SignState = t.TypeOf<typeof SignState>;
+
+/** What one source says of one bundle. `says` is a sentence's middle: what was seen, or why nothing could be seen. */
+export const Sign = t.readonly(
+  t.intersection([
+    t.type({ source: SignSource, state: SignState, says: t.string }),
+    /** The processes that it speaks of. */
+    t.partial({ pids: t.readonlyArray(t.number) }),
+  ]),
+  'Sign',
+);
+export type Sign = t.TypeOf<typeof Sign>;
+
+export const Signs = t.readonlyArray(Sign, 'Signs');
+export type Signs = t.TypeOf<typeof Signs>;
+
+export const allSignSources: ReadonlyArray<SignSource> = Object.keys(SignSource.keys).filter(SignSource.is);
+
+/** A sign, made in one place so that each has the same fields. */
+export const sign = (
+  source: SignSource,
+  state: SignState,
+  says: string,
+  pids: ReadonlyArray<number> = [],
+): Sign => (pids.length === 0 ? { source, state, says } : { source, state, says, pids });
+
+const shimSources: ReadonlyArray<SignSource> = ['listener', 'shim-process', 'pod'];
+const containerSources: ReadonlyArray<SignSource> = [
+  'init-pid',
+  'control-group',
+  'runtime-state',
+  'root-file-system',
+];
+
+const inState =
+  (state: SignState, sources: ReadonlyArray<SignSource>) =>
+  (signs: Signs): Signs =>
+    signs.filter((one) => one.state === state && sources.includes(one.source));
+
+/** The signs that the bundle's shim lives: its own, or the one of its pod. */
+export const livingShim = inState('alive', shimSources);
+/** The signs that the bundle's container lives. */
+export const livingContainer = inState('alive', containerSources);
+/** The signs that leave open whether the shim lives. */
+export const unknownShim = inState('unknown', ['own-view', ...shimSources]);
+/** All signs that leave something open. */
+export const unknownSigns = inState('unknown', allSignSources);
+/** The signs that leave open whether the container lives. */
+export const unknownContainer = inState('unknown', ['own-view', ...containerSources]);
+
+/** The processes of some signs, each once, in order. */
+export const pidsOf = (signs: Signs): ReadonlyArray<number> =>
+  [...new Set(signs.flatMap(({ pids = [] }) => pids))].sort((one, other) => one - other);
+
+/** What some signs say, for the middle of a sentence. */
+export const showSigns = (signs: Signs): string => [...new Set(signs.map(({ says }) => says))].join('; ');
