@@ -33,6 +33,7 @@ export type ShimTarget = t.TypeOf<typeof ShimTarget>;
  * - `UnsupportedProtocol`: neither ttrpc nor gRPC.
  * - `MissingAddress`: `unix://` with nothing behind it.
  * - `NoAddress`: JSON in which none stands, where that is not taken for a name itself.
+ * - `NotDialable`: a text that is not the address of a unix socket in any form that shims write.
  */
 export const BootstrapError = t.union(
   [
@@ -40,6 +41,7 @@ export const BootstrapError = t.union(
     t.readonly(t.type({ _tag: t.literal('UnsupportedProtocol'), protocol: B.ByteString })),
     t.readonly(t.type({ _tag: t.literal('MissingAddress') })),
     t.readonly(t.type({ _tag: t.literal('NoAddress') })),
+    t.readonly(t.type({ _tag: t.literal('NotDialable'), address: B.ByteString })),
   ],
   'BootstrapError',
 );
@@ -88,8 +90,24 @@ const ttrpcSocket = (address: B.ByteString): E.Either<BootstrapError, SocketName
   );
 };
 
-/** An address with another scheme than `unix`: a name like any other, or refused (SPEC 9.5). */
-export type OtherSchemes = 'abstract' | 'refused';
+/**
+ * What is made of an address with another scheme than `unix` (SPEC 9.5): an abstract name like any other, or nothing.
+ * `known-forms` takes only what shims are known to write (SPEC 1.3): a socket of another kind is not dialled as if it were
+ * an abstract one, as its refusal would look like the death of its shim.
+ */
+export type OtherSchemes = 'abstract' | 'refused' | 'known-forms';
+
+/** Control characters, NULs among them: no shim writes them, and a file that lost its content may hold them. */
+const hasControls = (address: string): boolean => /[\x00-\x1f\x7f]/.test(address);
+
+/** The abstract names that shims before 1.4 wrote, without a scheme. */
+const oldAbstractName = /^\/containerd-shim\/(?:[^/]+\/[^/]+\/shim|[0-9a-f]{64})\.sock$/;
+
+const isKnownTtrpcForm = (address: B.ByteString): boolean =>
+  !hasControls(address.startsWith('unix://\0') ? address.slice(8) : address) &&
+  (/^unix:\/\/(?:\/|@.|\0.)/.test(address) || oldAbstractName.test(address));
+
+const isKnownGrpcForm = (address: B.ByteString): boolean => address.startsWith('/') && !hasControls(address);
 
 const serviceOf = (version: number): string => `containerd.task.v${version}.Task`;
 
@@ -109,10 +127,12 @@ export const targetOf = (
 ): E.Either<BootstrapError, ShimTarget> => {
   switch (protocol.toLowerCase()) {
     case 'ttrpc':
+      if (schemes === 'known-forms' && !isKnownTtrpcForm(address)) return E.left({ _tag: 'NotDialable', address });
       return schemes === 'refused' && /^(?!unix:)[^/]*:\/\//.test(address)
         ? E.left({ _tag: 'UnsupportedProtocol', protocol: address })
         : ttrpcTarget(version, ttrpcSocket(address));
     case 'grpc':
+      if (schemes === 'known-forms' && !isKnownGrpcForm(address)) return E.left({ _tag: 'NotDialable', address });
       return schemes === 'refused' && version < 3
         ? E.left({ _tag: 'UnsupportedProtocol', protocol })
         : E.right({ protocol: 'grpc', service: serviceOf(3), socket: { _tag: 'Path', path: address } });
@@ -125,6 +145,17 @@ export const targetOf = (
 export const showSocket = (socket: SocketName): string =>
   socket._tag === 'Path' ? B.show(socket.path) : `@${B.show(socket.name)} (abstract)`;
 
+const longestShownAddress = 80;
+
+const showNotDialable = (address: B.ByteString): string => {
+  const shown = B.show(B.slice(address, 0, longestShownAddress));
+  const scheme = /^([A-Za-z][A-Za-z0-9+.-]*):\/\//.exec(address)?.[1];
+  if (/^\0*$/.test(address)) return 'what says where the shim listens holds only NUL bytes: its content was lost';
+  return scheme === undefined || scheme === 'unix'
+    ? `what says where the shim listens is not the address of a unix socket: "${shown}"`
+    : `its shim listens at an address of the scheme ${scheme}, which this program does not dial: "${shown}"`;
+};
+
 /** A sentence for people. */
 export const showBootstrapError = (error: BootstrapError): string => {
   switch (error._tag) {
@@ -135,6 +166,8 @@ export const showBootstrapError = (error: BootstrapError): string => {
     case 'MissingAddress':
       return 'what says where the shim listens names no socket';
     case 'NoAddress':
-      return 'what should say where the shim listens is JSON in which no address stands';
+      return 'what should say where the shim listens is JSON without an address';
+    case 'NotDialable':
+      return showNotDialable(error.address);
   }
 };

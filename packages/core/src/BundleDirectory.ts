@@ -42,6 +42,8 @@ export interface Namespaces {
   readonly use: (
     name: B.ByteString,
   ) => <L, A>(use: (directory: Directory) => TE.TaskEither<L, A>) => TE.TaskEither<L | FileError, A>;
+  /** The names of all namespaces that have a directory, whichever of them a run looks at. */
+  readonly names: TE.TaskEither<FileError, ReadonlyArray<B.ByteString>>;
   /** Gives back what nobody uses at the moment. */
   readonly closeIdle: Task<void>;
 }
@@ -93,6 +95,12 @@ export const makeNamespaces = (files: FileSystem, state: Directory): Namespaces 
         namespace.users--;
         if (namespace.users === 0 && open.size > maxIdleNamespaces) await close(name, namespace);
       }
+    },
+    names: async () => {
+      const entries = await files.list(state)();
+      return E.isLeft(entries)
+        ? entries
+        : E.right(entries.right.filter(({ kind }) => kind === 'directory').map(({ name }) => name));
     },
     closeIdle: async () => {
       for (const [name, namespace] of open) if (namespace.users === 0) await close(name, namespace);

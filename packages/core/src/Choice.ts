@@ -42,11 +42,15 @@ const sayings: Readonly<Record<Exclude<keyof Policy, 'name'>, (policy: Policy) =
   death: ({ death }) =>
     death === 'one-sign'
       ? 'takes a shim that does not answer for dead'
-      : 'takes a shim for dead only if nobody listens and no process belongs to it',
+      : 'takes a shim for dead only if it does not answer and every other source says so, too',
   orphans: ({ orphans }) =>
     orphans === 'held'
       ? 'leaves a container that runs without its shim as it is'
       : "ends a container that runs without its shim, by the shim's binary",
+  reapedOrphans: ({ reapedOrphans }) =>
+    reapedOrphans.length === 0
+      ? 'treats all containers that run without their shim alike'
+      : `ends a container that runs without its shim only if it is one of ${reapedOrphans.join(', ')}`,
   disconnect: ({ disconnect }) =>
     disconnect === 'death'
       ? 'takes the end of the connection to a shim for its death'
@@ -81,7 +85,7 @@ export const allChoices: ReadonlyArray<Choice> = Object.keys(sayings).filter(Cho
 
 /** The choices that two policies make differently. */
 export const choicesApart = (first: Policy, second: Policy): ReadonlyArray<Choice> =>
-  allChoices.filter((choice) => first[choice] !== second[choice]);
+  allChoices.filter((choice) => JSON.stringify(first[choice]) !== JSON.stringify(second[choice]));
 
 /** A policy with one choice made as another policy makes it. */
 export const withChoice =

@@ -8,11 +8,11 @@ import * as E from 'fp-ts/lib/Either.js';
 import type * as B from './ByteString.js';
 import { showBootstrapError, showSocket } from './Bootstrap.js';
 import * as Bytes from './ByteString.js';
-import { type Answers, belongingPids, type BundleEvidence, type Reading } from './Evidence.js';
+import type { Answers, BundleEvidence, Reading } from './Evidence.js';
 import { type FileError, isExhaustionCode, showFileError } from './FileSystem.js';
-import { showProcessesError } from './Processes.js';
 import { ask, askShim, type Decision, isExhaustion, type Listed, settle, settleUnlessExhausted } from './Question.js';
-import { decideByTwoSigns } from './TwoSigns.js';
+import { decideCarefully } from './decide/CarefulDecision.js';
+import { livingContainer, livingShim, showSigns, unknownSigns } from './decide/Signs.js';
 import { isHidden } from './Identifier.js';
 import type { Policy } from './Policy.js';
 import { showRuntimeError } from './RuntimeName.js';
@@ -28,7 +28,7 @@ const recordedRuntime = (reading: Reading): B.ByteString => (reading._tag === 'R
 export const decide =
   (policy: Policy) =>
   (evidence: BundleEvidence): Decision => {
-    if (policy.death === 'two-signs') return decideByTwoSigns(policy)(evidence);
+    if (policy.death === 'every-source') return decideCarefully(policy)(evidence);
     const { contents } = evidence;
     if (evidence.kind !== 'directory') return settle('not-a-directory'); // step 1
     if (isHidden(evidence.id)) return settle('hidden'); // step 2
@@ -127,7 +127,7 @@ export const explain =
         return 'its name starts with a dot';
       case 'task-running':
         return E.isRight(answers.pids ?? E.right([]))
-          ? `the shim answers and its task has ${count(pidsOf(answers).length, 'process', 'processes')}`
+          ? `the shim answers and its task ${taskHas(answers)}`
           : 'the shim answers';
       case 'shim-answers':
         return 'the shim answers, and this daemon asks nothing more';
@@ -171,16 +171,17 @@ export const explain =
       case 'pids-unanswered':
         return `the shim answers, but did not list its processes: ${shimProblem(answers.pids)}`;
       case 'older-than-boot':
-        return 'the bundle is older than the start of this machine, and no process belongs to it';
+        return 'the bundle is older than the start of this machine, and nothing of it lives';
       case 'orphan-reaped':
-        return `the shim is dead, and its container still runs (${pidList(answers)}); it was asked for that it be ended`;
+        return `the shim is dead, and its container still runs (${livingOf(answers)}); this run was told to end it`;
       case 'orphan-workload':
-        return `the shim is dead, but its container still runs (${pidList(answers)})`;
+        return `the shim is dead, but its container still runs: ${livingOf(answers)}`;
       case 'leftover':
-        return 'an interrupted removal left it behind, and no process belongs to it';
+        return 'an interrupted removal left it behind, and nothing of it lives';
       case 'leftover-in-use':
-        return `it looks like what an interrupted removal left behind, but processes belong to it (${pidList(answers)})`;
+        return `it looks like what an interrupted removal left behind, but its container lives: ${livingOf(answers)}`;
       case 'bundle-unreadable':
+        if (listed?.shimBinaryPath._tag === 'Read') return 'shim-binary-path holds NUL bytes: its content was lost';
         return contents?._tag === 'Unreadable'
           ? showFileError(contents.error)
           : readingProblem('shim-binary-path', listed?.shimBinaryPath);
@@ -193,19 +194,23 @@ export const explain =
           ? `the shim does not say whether it has a task: ${shimProblem(answers.state)}`
           : connectionProblem(answers.connection);
       case 'shim-unreachable':
-        return answers.processes?._tag === 'Right'
-          ? `nobody listens where the shim should, but it is there (${pidList(answers)})`
-          : connectionProblem(answers.connection);
+        return answers.signs === undefined
+          ? connectionProblem(answers.connection)
+          : `${unansweredProblem(policy, listed, answers)}, but the shim lives: ${showSigns(livingShim(answers.signs))}`;
       case 'shim-shared':
-        return `the shim has no task for it, but others need the shim: ${(answers.sharers ?? []).map(Bytes.show).join(', ')}`;
+        return `the shim has no task for it, but other bundles share the shim: ${(answers.sharers ?? []).map(Bytes.show).join(', ')}`;
       case 'no-container':
         return 'the shim answers, but no container of this id is recorded';
       case 'task-disputed':
-        return `the shim answers that it has no such task, but processes of it run (${pidList(answers)})`;
+        return `the shim answers that it has no such task, but its container lives: ${livingOf(answers)}`;
       case 'processes-unknown':
-        return answers.processes?._tag === 'Left'
-          ? showProcessesError(answers.processes.left)
-          : 'whether a process belongs to it is not known';
+        return unknownLife(answers);
+      case 'not-a-bundle':
+        return `nothing shows that it is a bundle: it holds ${(listed?.foreign ?? []).map(Bytes.show).join(', ')}, which no bundle has`;
+      case 'would-kill':
+        return `it would be destroyed, but it lives: ${answers.signs === undefined ? 'its shim answers' : showSigns([...livingContainer(answers.signs), ...livingShim(answers.signs)])}`;
+      case 'adoption-failed':
+        return 'the plan says to adopt it, and a step of that failed';
       case 'not-recorded':
         return 'the recording does not tell what this policy would ask';
       case 'plan-stale':
@@ -238,6 +243,15 @@ const count = (number: number, one: string, many: string): string => `${number} 
 
 const pidsOf = (answers: Answers): ReadonlyArray<number> => (answers.pids?._tag === 'Right' ? answers.pids.right : []);
 
+/** What a task has: its processes; or, where it has none yet or lists none, what its shim says of it. */
+const taskHas = (answers: Answers): string => {
+  const { state } = answers;
+  const status = state?._tag === 'Right' ? state.right.status : undefined;
+  const processes = count(pidsOf(answers).length, 'process', 'processes');
+  if (status === undefined || status === 'running') return `has ${processes}`;
+  return pidsOf(answers).length === 0 ? `is ${status}` : `is ${status}, with ${processes}`;
+};
+
 const lookupProblem = (lookup: Answers['container'] | Answers['sandbox']): string =>
   lookup?._tag === 'Unknown' ? showStoreError(lookup.error) : 'it was not asked for';
 
@@ -246,9 +260,20 @@ const shimProblem = (answer: Answers['pids'] | Answers['state']): string =>
 
 const exitStatusOf = ({ state }: Answers): number => (state?._tag === 'Right' ? state.right.exit.exitStatus : 0);
 
-const pidList = (answers: Answers): string => {
-  const pids = belongingPids(answers);
-  return `${pids.length === 1 ? 'process' : 'processes'} ${pids.join(', ')}`;
+const livingOf = ({ signs = [] }: Answers): string => showSigns(livingContainer(signs));
+
+/** What of its life is not known; and what is, where some source saw it alive. */
+const unknownLife = ({ signs = [] }: Answers): string => {
+  const living = [...livingShim(signs), ...livingContainer(signs)];
+  const open = unknownSigns(signs);
+  const known = living.length === 0 ? '' : `${showSigns(living)}; `;
+  return `${known}whether it lives cannot be told: ${open.length === 0 ? 'no source was asked' : showSigns(open)}`;
+};
+
+/** Why the shim was not reached where it should listen. */
+const unansweredProblem = (policy: Policy, listed: Listed | undefined, answers: Answers): string => {
+  if (answers.connection?._tag === 'DialFailed') return showShimError(answers.connection.error);
+  return listed === undefined ? 'it holds no address' : addressProblem(policy, listed);
 };
 
 /** Why a file of the bundle says nothing. */
@@ -271,10 +296,13 @@ const addressProblem = (policy: Policy, listed: Listed | undefined): string => {
       return readingProblem(address.file, address.reading);
     case 'Unsupported':
       return showBootstrapError(address.error);
-    case 'Target':
+    case 'Target': {
+      const dialled = `nothing listens at ${showSocket(address.target.socket)}`;
+      if (address.lost !== undefined) return `${dialled}, and what ${address.lost} said is lost`;
       return address.disputed === undefined
         ? ''
-        : `bootstrap.json says ${showSocket(address.target.socket)}, where nobody listens, and address says ${showSocket(address.disputed)}`;
+        : `bootstrap.json says ${showSocket(address.target.socket)}, where nothing listens, and address says ${showSocket(address.disputed)}`;
+    }
     case undefined:
       return '';
   }

@@ -41,7 +41,7 @@ export const deliberate =
 
 /** The answer to a question among those that a policy got; undefined where it got none. */
 export const answerAmong =
-  ({ container, program, connection, sandbox, pids, state, bootedMs, processes, sharers }: Answers) =>
+  ({ container, program, connection, sandbox, pids, state, signs, sharers }: Answers) =>
   (question: Question): Answers | undefined => {
     switch (question._tag) {
       case 'Container':
@@ -56,10 +56,8 @@ export const answerAmong =
         return pids && { pids };
       case 'State':
         return state && { state };
-      case 'Boot':
-        return bootedMs && { bootedMs };
-      case 'Processes':
-        return processes && { processes };
+      case 'Signs':
+        return signs && { signs };
       case 'Sharers':
         return sharers && { sharers };
     }

@@ -4,7 +4,7 @@ import * as t from 'io-ts';
 import * as B from './ByteString.js';
 import { FileError, FileKind, FileStatus } from './FileSystem.js';
 import { RuntimeError } from './RuntimeName.js';
-import { BundleProcesses, ProcessesError } from './Processes.js';
+import { pidsOf, Signs } from './decide/Signs.js';
 import { ConnectAnswer, ShimError, TaskState } from './ShimConnector.js';
 import { ContainerRecord, Lookup, SandboxRecord } from './Stores.js';
 
@@ -45,14 +45,23 @@ export const BundleContents = t.union(
     t.readonly(t.type({ _tag: t.literal('Unreadable'), error: FileError })),
     t.readonly(t.type({ _tag: t.literal('Empty') })),
     t.readonly(
-      t.type({
-        _tag: t.literal('Listed'),
-        shimBinaryPath: Reading,
-        address: Reading,
-        bootstrap: Reading,
-        log: LogState,
-        work: Reading,
-      }),
+      t.intersection([
+        t.type({
+          _tag: t.literal('Listed'),
+          shimBinaryPath: Reading,
+          address: Reading,
+          bootstrap: Reading,
+          log: LogState,
+          work: Reading,
+        }),
+        /** The first version did not look for these. */
+        t.partial({
+          /** The id of the sandbox whose shim it shares. */
+          sandbox: Reading,
+          /** Names of some entries that no bundle has, at most three: none in a bundle as a daemon leaves it. */
+          foreign: t.readonlyArray(B.ByteString),
+        }),
+      ]),
     ),
   ],
   'BundleContents',
@@ -81,10 +90,9 @@ export const Answers = t.readonly(
     sandbox: Lookup(SandboxRecord),
     pids: eitherOf(ShimError, t.readonlyArray(t.number)),
     state: eitherOf(ShimError, TaskState),
-    /** When the machine was started, in milliseconds since the epoch. */
-    bootedMs: eitherOf(ProcessesError, t.number),
-    processes: eitherOf(ProcessesError, BundleProcesses),
-    /** The other bundles of the namespace whose shim listens at the same place. */
+    /** What each source says of whether its shim and its container live. */
+    signs: Signs,
+    /** The other bundles of the namespace that share its shim; one of another tree with its tree and namespace. */
     sharers: t.readonlyArray(B.ByteString),
   }),
   'Answers',
@@ -124,9 +132,9 @@ export const withAnswers =
     answers: Object.assign<Answers, Answers, Answers>({}, answers, more),
   });
 
-/** All processes that belong to the bundle, as far as they were looked for. */
-export const belongingPids = ({ processes }: Answers): ReadonlyArray<number> =>
-  processes?._tag === 'Right' ? [...processes.right.shims, ...processes.right.workload] : [];
+/** All processes that belong to the bundle, or may, as far as they were looked for. */
+export const belongingPids = ({ signs = [] }: Answers): ReadonlyArray<number> =>
+  pidsOf(signs.filter(({ state }) => state !== 'dead'));
 
 /** The text of the bundle's `work` symlink, where it could be read. */
 export const workOf = (evidence: BundleEvidence): B.ByteString | undefined =>

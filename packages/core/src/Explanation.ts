@@ -7,7 +7,15 @@ import * as t from 'io-ts';
 import * as B from './ByteString.js';
 import { showBootstrapError, showSocket } from './Bootstrap.js';
 import { explain, readingProblem } from './Decision.js';
-import { showProcessesError } from './Processes.js';
+import {
+  livingContainer,
+  livingShim,
+  showSigns,
+  type Signs,
+  SignSource,
+  SignState,
+  unknownSigns,
+} from './decide/Signs.js';
 import { isExhaustion, type Question } from './Question.js';
 import type { Answers, BundleContents, BundleEvidence, ConnectionAnswer, LogState } from './Evidence.js';
 import { type FileError, showFileError } from './FileSystem.js';
@@ -57,6 +65,13 @@ const ExplainedStep: t.Type<ExplainedStep, unknown> = t.recursion('ExplainedStep
   ),
 );
 
+/** One source and its answer. The shim's own answer is a source, too. */
+export const ExplainedSource = t.readonly(
+  t.type({ source: t.union([t.literal('shim-answer'), SignSource]), state: SignState, says: t.string }),
+  'ExplainedSource',
+);
+export type ExplainedSource = t.TypeOf<typeof ExplainedSource>;
+
 export const Explanation = t.readonly(
   t.type({
     schema: t.literal('shim-recovery/explanation@1'),
@@ -68,6 +83,8 @@ export const Explanation = t.readonly(
     verdict: VerdictName,
     reason: Reason,
     explanation: t.string,
+    /** What each source says of its life; empty in what was made of a recording that does not tell. */
+    sources: t.readonlyArray(ExplainedSource),
     path: ExplainedPath,
   }),
   'Explanation',
@@ -148,7 +165,7 @@ const lookAtAddress = (policy: Policy, contents: Listed): Look => {
       const exhausted = reading._tag === 'Failed' ? exhaustedBy(reading.error) : [];
       return look(
         question,
-        `nobody says: ${readingProblem(file, reading)}`,
+        `no file says it: ${readingProblem(file, reading)}`,
         next,
         'address-unreadable',
         'address-unknown',
@@ -207,7 +224,7 @@ const showLookup = <A>(lookup: Lookup<A>, found: (value: A) => string): string =
     case 'NotFound':
       return 'no';
     case 'Unknown':
-      return `nobody knows: ${showStoreError(lookup.error)}`;
+      return `not known: ${showStoreError(lookup.error)}`;
   }
 };
 
@@ -232,7 +249,7 @@ const showPids = (pids: NonNullable<Answers['pids']>): string => {
 
 /** What an answer says, and by which reasons it may settle the bundle; nothing where there is no answer. */
 const heard = (answer: string | undefined, ...settles: ReadonlyArray<Reason>): Pick<Look, 'answer' | 'settles'> =>
-  answer === undefined ? { answer: 'nobody was asked', settles: ['not-recorded'] } : { answer, settles };
+  answer === undefined ? { answer: 'it was not asked', settles: ['not-recorded'] } : { answer, settles };
 
 const heardOfConnection = (connection: ConnectionAnswer | undefined): Pick<Look, 'answer' | 'settles'> => {
   if (connection === undefined) return heard(undefined);
@@ -254,19 +271,17 @@ const heardOfConnection = (connection: ConnectionAnswer | undefined): Pick<Look,
 const showRecord = ({ runtimeName }: ContainerRecord): string =>
   runtimeName === '' ? 'yes, without a runtime' : `yes, with the runtime ${B.show(runtimeName)}`;
 
-const showProcesses = (processes: NonNullable<Answers['processes']>): string => {
-  if (E.isLeft(processes)) return showProcessesError(processes.left);
-  const { shims, workload } = processes.right;
-  const parts = [
-    ...(shims.length === 0 ? [] : [`its shim ${shims.join(', ')}`]),
-    ...(workload.length === 0 ? [] : [`in its container ${workload.join(', ')}`]),
-  ];
-  return parts.length === 0 ? 'none' : parts.join('; ');
+/** What the sources say together: first what lives, then what is not known. */
+const showLife = (signs: Signs): string => {
+  const living = [...livingShim(signs), ...livingContainer(signs)];
+  if (living.length > 0) return `it lives: ${showSigns(living)}`;
+  const open = unknownSigns(signs);
+  return open.length > 0 ? `not known: ${showSigns(open)}` : 'every source says that it is dead';
 };
 
 /** A question that was asked of others, and its answer, which is absent where there is none. */
 const lookAtAnswer = (policy: Policy, question: Question, answers: Answers): Look => {
-  const { container, program, connection, sandbox, pids, state, bootedMs, processes, sharers } = answers;
+  const { container, program, connection, sandbox, pids, state, signs, sharers } = answers;
   switch (question._tag) {
     case 'Container':
       return {
@@ -307,24 +322,16 @@ const lookAtAnswer = (policy: Policy, question: Question, answers: Answers): Loo
         ...heard(state && (E.isLeft(state) ? showShimError(state.left) : state.right.status)),
         next: rule(null, 'a task that was never created may go'),
       };
-    case 'Boot':
+    case 'Signs':
       return {
-        question: 'when was this machine started?',
-        ...heard(
-          bootedMs && (E.isLeft(bootedMs) ? showProcessesError(bootedMs.left) : new Date(bootedMs.right).toISOString()),
-        ),
-        next: rule(null, 'nothing that is older is dialled'),
-      };
-    case 'Processes':
-      return {
-        question: 'which processes belong to it?',
-        ...heard(processes && showProcesses(processes)),
-        next: rule(null, 'death needs two signs'),
+        question: 'what do the other sources say of its life?',
+        ...heard(signs && showLife(signs)),
+        next: rule(null, 'death needs every source'),
       };
     case 'Sharers':
       return {
-        question: 'who else needs its shim?',
-        ...heard(sharers && (sharers.length === 0 ? 'nobody' : sharers.map(B.show).join(', '))),
+        question: 'which other bundles share its shim?',
+        ...heard(sharers && (sharers.length === 0 ? 'none' : sharers.map(B.show).join(', '))),
         next: rule(null, 'a shim that others need is not told to end'),
       };
   }
@@ -368,6 +375,37 @@ export const explainSteps = (tree: StepTree): ExplainedPath => {
   return { steps, succeeds: at.succeeded };
 };
 
+const shimSource = (connection: ConnectionAnswer | undefined): ReadonlyArray<ExplainedSource> => {
+  const source = 'shim-answer' as const;
+  if (connection === undefined) return [{ source, state: 'unknown', says: 'its shim was not dialled' }];
+  const says = inOneLine(showConnection(connection));
+  switch (connection._tag) {
+    case 'Connected':
+      return [{ source, state: 'alive', says }];
+    case 'ConnectFailed':
+      return [{ source, state: connection.error._tag === 'Answered' ? 'alive' : 'unknown', says }];
+    case 'DialFailed': {
+      const isRefused =
+        connection.error._tag === 'DialFailed' && ['ECONNREFUSED', 'ENOENT'].includes(connection.error.code);
+      return [{ source, state: isRefused ? 'dead' : 'unknown', says }];
+    }
+    case 'LogFailed':
+    case 'NotProbed':
+      return [{ source, state: 'unknown', says }];
+  }
+};
+
+/** Every source with its answer, whether or not the decision asked for it. */
+const sourcesOf = ({ connection, signs }: Answers): ReadonlyArray<ExplainedSource> =>
+  signs === undefined
+    ? connection === undefined
+      ? []
+      : shimSource(connection)
+    : [
+        ...shimSource(connection),
+        ...signs.map(({ source, state, says }) => ({ source, state, says: inOneLine(says) })),
+      ];
+
 /** The way through a policy's decisions, from what a policy learnt of a bundle. */
 export const explainBundle =
   (policy: Policy) =>
@@ -383,6 +421,7 @@ export const explainBundle =
       verdict: verdictNameOf(verdict),
       reason: verdict.reason,
       explanation: inOneLine(explain(policy)(deliberated.evidence)(verdict)),
+      sources: sourcesOf(evidence.answers),
       path: explainSteps(stepsOf(policy)(deliberated.evidence)(verdict)),
     };
   };

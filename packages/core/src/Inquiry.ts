@@ -1,32 +1,24 @@
 /** Getting the questions of a decision answered, until it is settled (SPEC 8, 10). */
 import * as E from 'fp-ts/lib/Either.js';
-import { pipe } from 'fp-ts/lib/function.js';
 import type { IO } from 'fp-ts/lib/IO.js';
 import type * as T from 'fp-ts/lib/Task.js';
 import * as B from './ByteString.js';
-import type { Capabilities } from './Capabilities.js';
 import { decide } from './Decision.js';
 import type { Policy } from './Policy.js';
-import {
-  type BundleProcesses,
-  type InitPid,
-  mayBeHidden,
-  type ProcessesError,
-  type ProcessesSince,
-  type ProcessTable,
-} from './Processes.js';
+import { nameOf } from './observe/Pods.js';
+import type { ProcessesSince } from './observe/ProcessTable.js';
+import { type SignNeeds, signsOfLife } from './observe/SignsOfLife.js';
 import type { Question } from './Question.js';
 import { type Answers, type BundleEvidence, type ConnectionAnswer, withAnswers } from './Evidence.js';
-import { bornMsOf, type FileError, type FileStatus, isAbsent, showFileError } from './FileSystem.js';
+import type { FileError } from './FileSystem.js';
 import { isHidden } from './Identifier.js';
-import * as Layout from './Layout.js';
 import type { LogPipe } from './LogPipes.js';
 import type { makeResolver } from './RuntimeName.js';
 import type { Settings } from './Settings.js';
 import type { ShimError, ShimSession } from './ShimConnector.js';
 import { because, type Verdict } from './Verdict.js';
-import { type BundleKey, type Namespaces, withBundle } from './BundleDirectory.js';
-import * as TE from 'fp-ts/lib/TaskEither.js';
+import { withBundle } from './BundleDirectory.js';
+import type * as TE from 'fp-ts/lib/TaskEither.js';
 
 /** What asking left open for one bundle; steps use it, and close it. */
 export interface OpenShim {
@@ -101,20 +93,14 @@ export type Probing =
   /** No shim is dialled. */
   | 'not-asked';
 
-export interface Inquirer {
-  readonly capabilities: Capabilities;
+export interface Inquirer extends SignNeeds {
   readonly settings: Settings;
-  readonly namespaces: Namespaces;
   readonly resolve: ReturnType<typeof makeResolver>;
   readonly probing: Probing;
-  /** Every process, read once for all bundles. */
-  readonly processes: TE.TaskEither<ProcessesError, ProcessTable>;
   /** The same as they are at a later moment, for whoever asks again. */
   readonly processesSince: ProcessesSince;
   /** What is left of the time in which a store that cannot answer is asked again, in milliseconds. */
   readonly storeBudgetMs: IO<number>;
-  /** Whether there is a bundle of this id. */
-  readonly stands: (key: BundleKey) => boolean;
   /** The other bundles of the namespace whose shim listens at the same place, and those that do not say where. */
   readonly sharersOf: (
     policy: Policy,
@@ -204,90 +190,39 @@ const connect =
     }
   };
 
-/** Some file systems tell no birth; then nobody can say that the process is a later one, so that it is not. */
-const writtenMsOf = (status: FileStatus): number => bornMsOf(status) ?? Number.POSITIVE_INFINITY;
-
-/** What a bundle's `init.pid` says: nothing where there is none, or no number in it. */
-const readInitPid =
-  ({ capabilities: { fileSystem }, namespaces }: Inquirer) =>
-  (evidence: BundleEvidence): TE.TaskEither<ProcessesError, InitPid | undefined> =>
-    pipe(
-      withBundle(fileSystem, namespaces)(evidence, (directory) => {
-        const at = { directory, name: Layout.entry.initPid };
-        return pipe(
-          fileSystem.readSmallFile(at, Layout.maxSmallFileBytes),
-          TE.bindTo('text'),
-          TE.bind('status', () => fileSystem.status(at)),
-        );
-      }),
-      TE.map(({ text, status }) =>
-        /^[1-9][0-9]{0,9}$/.test(text) ? { pid: Number(text), writtenMs: writtenMsOf(status) } : undefined,
-      ),
-      TE.orElseW((error) =>
-        isAbsent(error)
-          ? TE.right(undefined)
-          : TE.left<ProcessesError>({ _tag: 'ProcessesUnreadable', reason: showFileError(error) }),
-      ),
-    );
-
-/** What cannot be seen is not taken for what is not there. */
-const refuseHidden = (
-  { capabilities }: Inquirer,
-  { identity }: BundleEvidence,
-  all: ProcessTable,
-): TE.TaskEither<ProcessesError, void> =>
-  pipe(
-    mayBeHidden(capabilities.processes)(identity, all),
-    TE.filterOrElse(
-      (isHiddenFromUs) => !isHiddenFromUs,
-      (): ProcessesError => ({
-        _tag: 'ProcessesUnreadable',
-        reason: 'the bundle is older than the pid namespace that this process is in',
-      }),
-    ),
-    TE.map(() => undefined),
-  );
-
-/** The processes of a bundle; for a leftover also those of its former name, unless another bundle has it now. */
-const findProcesses =
-  (inquirer: Inquirer) =>
-  (evidence: BundleEvidence): TE.TaskEither<ProcessesError, BundleProcesses> => {
-    const { namespace, id } = evidence;
-    const former = B.slice(id, id.search(/[^.]|$/));
-    const names = isHidden(id) && !inquirer.stands({ namespace, id: former }) ? [id, former] : [id];
-    return pipe(
-      TE.Do,
-      TE.bind('init', () => readInitPid(inquirer)(evidence)),
-      TE.bind('all', () => inquirer.processes),
-      TE.chainFirst(({ all }) => refuseHidden(inquirer, evidence, all)),
-      TE.map(({ init, all }) => {
-        const found = names.map((name) => all.belongingTo({ namespace, id: name, init }));
-        return { shims: found.flatMap(({ shims }) => shims), workload: found.flatMap(({ workload }) => workload) };
-      }),
-    );
-  };
-
 /**
- * Who else needs a bundle's shim. Where the bundle has no shim's process of its own, whoever has one may; and whoever
- * runs without one, and does not say where its shim listens.
+ * Who else needs a bundle's shim: the others of its pod, in both trees. Where the bundle has no shim's process of its own, it
+ * may share any shim of its namespace; and the one of a bundle that runs without one and does not say where its shim listens.
  */
 const findSharers =
-  ({ settings, sharersOf, processes }: Inquirer) =>
+  ({ settings, sharersOf, processes, pods }: Inquirer) =>
   (evidence: BundleEvidence): T.Task<ReadonlyArray<B.ByteString>> =>
   async () => {
     const { sure, addressless, elsewhere } = sharersOf(settings.policy, evidence);
+    const members = await pods.membersOf(evidence)();
+    const problem = await pods.unread();
     const all = await processes();
-    if (E.isLeft(all)) return [...sure, ...addressless];
     const { namespace } = evidence;
-    const processesOf = (id: B.ByteString): BundleProcesses =>
-      all.right.belongingTo({ namespace, id, init: undefined });
-    const hasShim = (id: B.ByteString): boolean => processesOf(id).shims.length > 0;
+    const isKnown = E.isRight(all);
+    const hasShim = (id: B.ByteString): boolean => isKnown && all.right.table.shimsNaming(namespace, id).length > 0;
+    const runs = (id: B.ByteString): boolean => isKnown && all.right.table.inGroupOf(id, new Set()).certain.length > 0;
     // A leftover in which nothing runs goes whether it has a shim or not, and needs none.
-    const isLeaving = (id: B.ByteString): boolean => isHidden(id) && processesOf(id).workload.length === 0;
+    const isLeaving = (id: B.ByteString): boolean => isKnown && isHidden(id) && !runs(id);
+    const others = isKnown
+      ? [
+          ...(hasShim(evidence.id)
+            ? []
+            : [...addressless, ...elsewhere()].filter((id) => hasShim(id) && !isLeaving(id))),
+          ...addressless.filter((id) => !hasShim(id) && runs(id)),
+        ]
+      : addressless;
     return [
-      ...sure,
-      ...(hasShim(evidence.id) ? [] : [...addressless, ...elsewhere()].filter((id) => hasShim(id) && !isLeaving(id))),
-      ...addressless.filter((id) => !hasShim(id) && processesOf(id).workload.length > 0),
+      ...new Set([
+        ...sure,
+        ...members.filter((member) => member.tree !== undefined || !isLeaving(member.evidence.id)).map(nameOf),
+        ...others,
+        ...(problem === undefined ? [] : [B.fromText(problem)]),
+      ]),
     ];
   };
 
@@ -326,10 +261,8 @@ const answer =
           session
             .state(call)()
             .then((state) => ({ state }));
-      case 'Boot':
-        return () => capabilities.processes.bootedMs().then((bootedMs) => ({ bootedMs }));
-      case 'Processes':
-        return () => findProcesses(inquirer)(evidence)().then((processes) => ({ processes }));
+      case 'Signs':
+        return () => signsOfLife(inquirer)(evidence)().then((signs) => ({ signs }));
       case 'Sharers':
         return () => findSharers(inquirer)(evidence)().then((sharers) => ({ sharers }));
     }
@@ -342,8 +275,7 @@ export const keyOf = (question: Question, shim: string): string => {
     case 'State':
       return `${question._tag}${shim}`;
     case 'Container':
-    case 'Boot':
-    case 'Processes':
+    case 'Signs':
     case 'Sharers':
       return question._tag;
     case 'Program':

@@ -8,10 +8,43 @@ export const entry = {
   bootstrap: B.fromText('bootstrap.json'),
   newBootstrap: B.fromText('.bootstrap.json'),
   initPid: B.fromText('init.pid'),
+  config: B.fromText('config.json'),
+  options: B.fromText('options.json'),
+  sandbox: B.fromText('sandbox'),
   log: B.fromText('log'),
   work: B.fromText('work'),
   rootfs: B.fromText('rootfs'),
 } as const;
+
+/** Every name that a daemon, a shim or a runtime gives to an entry of a bundle. */
+const bundleNames: ReadonlySet<string> = new Set([
+  'address',
+  '.address',
+  'bootstrap.json',
+  '.bootstrap.json',
+  'config.json',
+  'init.pid',
+  'log',
+  'log.json',
+  'options.json',
+  'rootfs',
+  'runtime',
+  'runtimeroot',
+  'sandbox',
+  'sandbox.pid',
+  'shim-binary-path',
+  'shim.pid',
+  's',
+  'state.json',
+  'work',
+]);
+
+/** Whether an entry of this name belongs in a bundle: a known name, an exec's pid file, or what an interrupted write left. */
+export const isBundleName = (name: B.ByteString): boolean =>
+  bundleNames.has(name) || /^[0-9]+$/.test(name) || /^[A-Za-z0-9._-]+\.pid$/.test(name);
+
+/** The trees in which the daemons of 2.x keep bundles, by the last part of their path. */
+export const trees = ['io.containerd.runtime.v2.task', 'io.containerd.sandbox.controller.v1.shim'] as const;
 
 /** The largest `address` or `shim-binary-path` that is read: far above any real one, far below what could hurt. */
 export const maxSmallFileBytes = 64 * 1024;

@@ -3,6 +3,7 @@
  * one's own is one of these with some parts replaced.
  */
 import * as t from 'io-ts';
+import * as B from './ByteString.js';
 import type { SandboxRecords } from './Stores.js';
 
 export const PolicyName = t.keyof(
@@ -29,12 +30,14 @@ export interface Policy {
   /**
    * What shows that a shim is dead, and its bundle may go:
    * - `one-sign`: anything but an answer in time (H4, H5, H8, H9, H22 to H26, L1, L2);
-   * - `two-signs`: nobody listens, and no process belongs to the bundle. What could not be found out is unknown, never
-   *   absent: the bundle is held.
+   * - `every-source`: the shim does not answer, and every other source says that neither it nor its container lives. What
+   *   could not be found out is unknown, never absent: the bundle is held.
    */
-  readonly death: 'one-sign' | 'two-signs';
-  /** A container that runs though its shim is dead, where death has two signs: held, or ended by the shim's program. */
+  readonly death: 'one-sign' | 'every-source';
+  /** A container that runs though its shim is dead, where death needs every source: held, or ended by the shim's program. */
   readonly orphans: 'held' | 'reaped';
+  /** The bundles to which `orphans: 'reaped'` is limited, each as `NAMESPACE/ID`; empty means all. */
+  readonly reapedOrphans: ReadonlyArray<string>;
   /** What the end of the connection to a shim that was taken back means: its death (H26), or that it is asked again. */
   readonly disconnect: 'death' | 'asked-again';
   /** Whether a shim that answers is asked for its processes, and reaped when it has none (SPEC 4, steps 11 and 12; H2). */
@@ -82,6 +85,7 @@ export const containerd17: Policy = {
   logOpened: 'after-address',
   death: 'one-sign',
   orphans: 'held',
+  reapedOrphans: [],
   disconnect: 'death',
   reapsLeakedShims: true,
   failedPidsCountAsNone: true,
@@ -127,7 +131,7 @@ export const careful: Policy = {
   name: 'careful',
   bootstrap: 'either',
   logOpened: 'optional',
-  death: 'two-signs',
+  death: 'every-source',
   disconnect: 'asked-again',
   failedPidsCountAsNone: false,
   removesAfterFailedCleanUp: 'none',
@@ -146,6 +150,8 @@ export const careful: Policy = {
 export const PolicyChoices = t.readonly(
   t.partial({
     orphans: t.keyof({ held: null, reaped: null }),
+    /** Absent: not limited. */
+    reapedOrphans: t.readonlyArray(t.string),
     mayDestroy: t.refinement(t.number, (share) => share >= 0 && share <= 1, 'share from 0 to 1'),
   }),
   'PolicyChoices',
@@ -153,19 +159,32 @@ export const PolicyChoices = t.readonly(
 export type PolicyChoices = t.TypeOf<typeof PolicyChoices>;
 
 /** All of a policy's values that a run may choose. */
-export const choicesOf = ({ orphans, mayDestroy }: Policy): PolicyChoices => ({ orphans, mayDestroy });
+export const choicesOf = ({ orphans, reapedOrphans, mayDestroy }: Policy): PolicyChoices => ({
+  orphans,
+  ...(reapedOrphans.length === 0 ? {} : { reapedOrphans }),
+  mayDestroy,
+});
 
 /** A policy with the values that were chosen. */
 export const withChoices =
-  ({ orphans, mayDestroy }: PolicyChoices) =>
+  ({ orphans, reapedOrphans, mayDestroy }: PolicyChoices) =>
   (policy: Policy): Policy => ({
     ...policy,
     orphans: orphans ?? policy.orphans,
+    reapedOrphans: reapedOrphans ?? policy.reapedOrphans,
     mayDestroy: mayDestroy ?? policy.mayDestroy,
   });
 
 /** Whether a policy looks for containers that run without their shim, so that it matters what becomes of them. */
-export const looksForOrphans = ({ death }: Policy): boolean => death === 'two-signs';
+export const looksForOrphans = ({ death }: Policy): boolean => death === 'every-source';
+
+/** Whether this run was asked to end the container of this bundle, should it run without its shim. */
+export const mayReapOrphan = (
+  { orphans, reapedOrphans }: Pick<Policy, 'orphans' | 'reapedOrphans'>,
+  { namespace, id }: { readonly namespace: B.ByteString; readonly id: B.ByteString },
+): boolean =>
+  orphans === 'reaped' &&
+  (reapedOrphans.length === 0 || reapedOrphans.includes(`${B.toText(namespace)}/${B.toText(id)}`));
 
 /** Every policy, by its name. */
 export const policies: Readonly<Record<PolicyName, Policy>> = {

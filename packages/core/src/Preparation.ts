@@ -9,7 +9,7 @@ import { type BundleKey, makeNamespaces, type Namespaces } from './BundleDirecto
 import type * as B from './ByteString.js';
 import type { Capabilities } from './Capabilities.js';
 import { atMostBusy, traverse } from './Concurrency.js';
-import type { Answers, BundleEvidence } from './Evidence.js';
+import { type Answers, type BundleEvidence, withAnswers } from './Evidence.js';
 import { type Directory, FileError, isAbsent, showFileError } from './FileSystem.js';
 import {
   type Inquirer,
@@ -25,7 +25,10 @@ import {
 import type { Mandate } from './Mandate.js';
 import { makeBudget, settleWithPatience } from './Patience.js';
 import { type BundlePlan, stepsOf } from './Plan.js';
-import { makeProcessesSince } from './Processes.js';
+import { makePods, type Pods } from './observe/Pods.js';
+import { signsOfLife } from './observe/SignsOfLife.js';
+import { makeProcessesSince } from './observe/ProcessTable.js';
+import type { DirectoryKey } from './Processes.js';
 import type { Policy } from './Policy.js';
 import { makeResolver } from './RuntimeName.js';
 import type { Settings } from './Settings.js';
@@ -102,6 +105,22 @@ const tellSettled = (
   return surveyed;
 };
 
+/**
+ * The same, with what every source says of its life: of what is to be destroyed an operator is told whether it lives, under
+ * every policy. What the policy decided is not changed by it.
+ */
+const withLife =
+  (inquirer: Inquirer, { asked }: Pick<OpenShim, 'asked'>) =>
+  (settled: Settled): T.Task<Settled> =>
+  async () => {
+    const { evidence, verdict } = settled;
+    if (!isDestructive(verdict) || evidence.answers.signs !== undefined || inquirer.capabilities.interrupted())
+      return settled;
+    const signs = asked?.get('Signs')?.answers.signs ?? (await signsOfLife(inquirer)(evidence)());
+    asked?.set('Signs', { answers: { signs }, session: undefined });
+    return { evidence: withAnswers({ signs })(evidence), verdict };
+  };
+
 const prepareBundle =
   (inquirer: Inquirer, mandate: Mandate) =>
   (evidence: BundleEvidence): T.Task<Prepared> =>
@@ -111,7 +130,10 @@ const prepareBundle =
     const open = nothingOpen();
     const probing = mandate.probing(evidence);
     const asking = probing === inquirer.probing ? inquirer : { ...inquirer, probing };
-    const { evidence: learnt, verdict: decided } = await settleWithPatience(asking)(evidence, open)();
+    const { evidence: learnt, verdict: decided } = await withLife(
+      asking,
+      open,
+    )(await settleWithPatience(asking)(evidence, open)())();
     const allow = mandate.allow(capabilities.fileSystem);
     const allowed = await allow({ evidence: learnt, verdict: decided, steps: stepsOf(policy)(learnt)(decided) })();
     const { plan, explanation } = allowed;
@@ -131,12 +153,13 @@ const surveyBundle =
   async () => {
     const { settings } = inquirer;
     const open = others.length === 0 ? nothingOpen() : nothingAsked();
-    const settled = await settleWithPatience(inquirer)(evidence, open)();
+    const ask = async (policy: Policy): Promise<Settled> => {
+      const asking = policy === settings.policy ? inquirer : { ...inquirer, settings: { ...settings, policy } };
+      return withLife(asking, open)(await settleWithPatience(asking)(evidence, open)())();
+    };
+    const settled = await ask(settings.policy);
     const answers: Record<string, Answers> = { [settings.policy.name]: settled.evidence.answers };
-    for (const policy of others)
-      answers[policy.name] = (
-        await settleWithPatience({ ...inquirer, settings: { ...settings, policy } })(evidence, open)()
-      ).evidence.answers;
+    for (const policy of others) answers[policy.name] = (await ask(policy)).evidence.answers;
     await release(open)();
     return tellSettled(inquirer, settled, answers);
   };
@@ -251,6 +274,8 @@ const look = (
     ),
   );
 
+const directoryKey = ({ device, inode }: DirectoryKey): string => `${device}:${inode}`;
+
 const textOf = ({ namespace, id }: BundleKey): string => `${namespace}/${id}`;
 
 /** For the bundles of one snapshot; what is the same for all of them is looked at once. */
@@ -260,9 +285,11 @@ export const makeInquirer = (
   namespaces: Namespaces,
   probing: Probing,
   bundles: ReadonlyArray<BundleEvidence>,
+  pods: Pods = makePods(capabilities, settings, namespaces, bundles),
 ): Inquirer => {
   const processesSince = makeProcessesSince(capabilities.processes, capabilities.clock);
   let standing: ReadonlySet<string> | undefined;
+  let byDirectory: ReadonlyMap<string, BundleEvidence> | undefined;
   return {
     capabilities,
     settings,
@@ -271,7 +298,18 @@ export const makeInquirer = (
     probing,
     processes: processesSince(Number.NEGATIVE_INFINITY),
     processesSince,
-    stands: (key) => (standing ??= new Set(bundles.map(textOf))).has(textOf(key)),
+    exists: (key) => (standing ??= new Set(bundles.map(textOf))).has(textOf(key)),
+    pods,
+    bundleAt: async () => {
+      byDirectory ??= new Map(
+        [...bundles, ...(await pods.beside())].flatMap((bundle) =>
+          bundle.identity === null ? [] : [[directoryKey(bundle.identity), bundle] as const],
+        ),
+      );
+      const known = byDirectory;
+      return (directory) => known.get(directoryKey(directory));
+    },
+    timeoutMs: settings.timeouts.loadMs,
     sharersOf: sharersAmong(bundles),
     storeBudgetMs: makeBudget(capabilities.clock, settings.timeouts.storeMs),
   };

@@ -17,8 +17,8 @@ export type Question =
   | { readonly _tag: 'Sandbox'; readonly records: SandboxRecords }
   | { readonly _tag: 'Pids' }
   | { readonly _tag: 'State' }
-  | { readonly _tag: 'Boot' }
-  | { readonly _tag: 'Processes' }
+  /** What every source says of whether its shim and its container live. */
+  | { readonly _tag: 'Signs' }
   | { readonly _tag: 'Sharers' };
 
 export type Decision =

@@ -34,6 +34,8 @@ export type ShimAddress =
       readonly fallback?: ShimTarget;
       readonly migrated?: B.ByteString;
       readonly disputed?: SocketName;
+      /** The bundle's other file, where it cannot be understood: what it said is lost, and may have been another address. */
+      readonly lost?: 'address' | 'bootstrap.json';
     };
 
 const fromParameters = (
@@ -77,9 +79,13 @@ const saidIn = (reading: Reading): Said | undefined => {
 const namesOne = (said: Said | undefined): said is Said =>
   said !== undefined && (E.isRight(said) || said.left._tag !== 'NoAddress');
 
-/** Where the other file says that it is, if that is somewhere else. */
-const disputeIn = (said: Said | undefined, { socket }: ShimTarget): { readonly disputed?: SocketName } => {
-  const other = said === undefined ? undefined : fromParameters(said, {}, 'abstract');
+/** Where the other file says that it is, if that is somewhere else; or that it says something that is lost. */
+const disputeIn = (
+  said: Said | undefined,
+  { socket }: ShimTarget,
+): { readonly disputed?: SocketName; readonly lost?: 'address' } => {
+  const other = said === undefined ? undefined : fromParameters(said, {}, 'known-forms');
+  if (other?._tag === 'Unsupported') return { lost: 'address' };
   return other?._tag === 'Target' && showSocket(other.target.socket) !== showSocket(socket)
     ? { disputed: other.target.socket }
     : {};
@@ -88,17 +94,17 @@ const disputeIn = (said: Said | undefined, { socket }: ShimTarget): { readonly d
 /** Whichever says something: a document first, then the text of `address`; JSON of any version that is understood. */
 const fromEither = ({ bootstrap, address }: Listed): ShimAddress => {
   if (bootstrap._tag === 'Failed') return { _tag: 'Unreadable', file: 'bootstrap.json', reading: bootstrap };
-  const isText = bootstrap._tag === 'Read' && E.isLeft(parseDocument(bootstrap.content));
+  const isText = bootstrap._tag === 'Read' && bootstrap.content !== '' && E.isLeft(parseDocument(bootstrap.content));
   const first = isText && address._tag !== 'Absent' ? undefined : saidIn(bootstrap);
   const second = saidIn(address);
   if (namesOne(first)) {
-    const there = fromParameters(first, {}, 'abstract');
+    const there = fromParameters(first, {}, 'known-forms');
     return there._tag === 'Target' ? { ...there, ...disputeIn(second, there.target) } : there;
   }
   const said = second ?? first;
-  return said === undefined || address._tag === 'Failed'
-    ? { _tag: 'Unreadable', file: 'address', reading: address }
-    : fromParameters(said, {}, 'abstract');
+  if (said === undefined || address._tag === 'Failed') return { _tag: 'Unreadable', file: 'address', reading: address };
+  const there = fromParameters(said, {}, 'known-forms');
+  return isText && there._tag === 'Target' && second !== undefined ? { ...there, lost: 'bootstrap.json' } : there;
 };
 
 const fromAddress = (

@@ -60,12 +60,16 @@ const readLog =
     return E.isLeft(resolved) ? { _tag: 'Unusable', error: resolved.left } : openingLog(at, resolved.right.kind);
   };
 
+/** So many names of what no bundle has are enough to show what stands there. */
+const mostForeign = 3;
+
 const readEntries =
   (files: FileSystem) =>
   (directory: Directory, entries: ReadonlyArray<DirectoryEntry>): T.Task<BundleContents> =>
   async () => {
     if (entries.length === 0) return { _tag: 'Empty' };
     const kinds = new Map(entries.map(({ name, kind }) => [name, kind]));
+    const foreign = entries.flatMap(({ name }) => (Layout.isBundleName(name) ? [] : [name])).slice(0, mostForeign);
     const readFile = async (name: B.ByteString): Promise<Reading> =>
       kinds.has(name)
         ? readingOf(await files.readSmallFile({ directory, name }, Layout.maxSmallFileBytes)())
@@ -80,6 +84,8 @@ const readEntries =
         kinds.get(Layout.entry.work) === 'symlink'
           ? readingOf(await files.readLink({ directory, name: Layout.entry.work })())
           : { _tag: 'Absent' },
+      sandbox: await readFile(Layout.entry.sandbox),
+      foreign,
     };
   };
 
@@ -130,7 +136,6 @@ const readEntry =
     const about = { namespace, id: name, kind, identity: null, contents: null, answers: {} };
     if (kind !== 'directory') return about;
     const bundle: Location = { directory, name };
-    if (isHidden(name)) return { ...about, identity: orNull(await files.status(bundle)()) };
     return { ...about, ...(await readBundle(files)(bundle)()) };
   };
 

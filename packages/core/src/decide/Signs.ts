@@ -49,20 +49,11 @@ export type Signs = t.TypeOf<typeof Signs>;
 export const allSignSources: ReadonlyArray<SignSource> = Object.keys(SignSource.keys).filter(SignSource.is);
 
 /** A sign, made in one place so that each has the same fields. */
-export const sign = (
-  source: SignSource,
-  state: SignState,
-  says: string,
-  pids: ReadonlyArray<number> = [],
-): Sign => (pids.length === 0 ? { source, state, says } : { source, state, says, pids });
+export const sign = (source: SignSource, state: SignState, says: string, pids: ReadonlyArray<number> = []): Sign =>
+  pids.length === 0 ? { source, state, says } : { source, state, says, pids };
 
 const shimSources: ReadonlyArray<SignSource> = ['listener', 'shim-process', 'pod'];
-const containerSources: ReadonlyArray<SignSource> = [
-  'init-pid',
-  'control-group',
-  'runtime-state',
-  'root-file-system',
-];
+const containerSources: ReadonlyArray<SignSource> = ['init-pid', 'control-group', 'runtime-state', 'root-file-system'];
 
 const inState =
   (state: SignState, sources: ReadonlyArray<SignSource>) =>

@@ -1,0 +1,178 @@
+/**
+ * What becomes of a bundle where death needs every source to say so (policy `careful`). What could not be found out leaves
+ * the bundle as it is. Pure: it asks for the facts that it needs, one at a time, as {@link decide} does.
+ */
+import * as E from 'fp-ts/lib/Either.js';
+import type * as B from '../ByteString.js';
+import type { Answers, BundleEvidence } from '../Evidence.js';
+import { isHidden } from '../Identifier.js';
+import { mayReapOrphan, type Policy } from '../Policy.js';
+import { ask, askShim, type Decision, type Listed, settle, settleUnlessExhausted } from '../Question.js';
+import { shimAddress } from '../ShimAddress.js';
+import { isTaskNotFound, type ShimError } from '../ShimConnector.js';
+import type { Reason } from '../Verdict.js';
+import { livingContainer, livingShim, unknownContainer, unknownShim, unknownSigns } from './Signs.js';
+
+/** What would clean up after the shim, as far as it is known. */
+type Owner = 'program' | 'no-program' | 'no-container';
+
+/** Why a bundle is taken for one whose shim is dead, if every source agrees. */
+type DeathSign = Extract<Reason, 'dial-failed' | 'address-unreadable' | 'empty'>;
+
+/** What `policy` does with a bundle of which `evidence` is known, where death needs every source. */
+export const decideCarefully =
+  (policy: Policy) =>
+  (evidence: BundleEvidence): Decision => {
+    const { contents } = evidence;
+    if (evidence.kind !== 'directory') return settle('not-a-directory');
+    if (isHidden(evidence.id)) return decideHidden(policy, evidence);
+    if (contents === null || contents._tag === 'Empty') return decideDeath(policy)(evidence, 'no-container', 'empty');
+    if (contents._tag === 'Unreadable') return settleUnlessExhausted('bundle-unreadable', contents.error);
+    return decideRuntime(policy)(evidence, contents);
+  };
+
+/** What an interrupted removal left, or what looks like it. That it may go was decided when it was moved there. */
+const decideHidden = (policy: Policy, evidence: BundleEvidence): Decision => {
+  const { contents, answers } = evidence;
+  if (!policy.sweepsLeftovers) return settle('hidden');
+  if (contents === null) return settle('not-recorded');
+  if (contents._tag === 'Unreadable') return settleUnlessExhausted('bundle-unreadable', contents.error);
+  if (contents._tag === 'Listed' && !isBundle(evidence, contents)) return settle('not-a-bundle');
+  const { signs } = answers;
+  if (signs === undefined) return ask({ _tag: 'Signs' });
+  // Only what runs can say otherwise, not a shim without a task.
+  if (livingContainer(signs).length > 0) return settle('leftover-in-use');
+  return settle(unknownContainer(signs).length > 0 ? 'processes-unknown' : 'leftover');
+};
+
+/** Which runtime, by the bundle or by its container's record. */
+const decideRuntime =
+  (policy: Policy) =>
+  (evidence: BundleEvidence, contents: Listed): Decision => {
+    const { shimBinaryPath } = contents;
+    if (shimBinaryPath._tag === 'Failed') return settleUnlessExhausted('bundle-unreadable', shimBinaryPath.error);
+    if (shimBinaryPath._tag === 'Read' && shimBinaryPath.content.includes('\0')) return settle('bundle-unreadable');
+    if (shimBinaryPath._tag === 'Read' && shimBinaryPath.content !== '')
+      return decideProgram(policy)(evidence, contents, shimBinaryPath.content);
+    const { container } = evidence.answers;
+    switch (container?._tag) {
+      case undefined:
+        return ask({ _tag: 'Container' });
+      case 'Unknown':
+        return settle('container-unanswered'); // H9
+      case 'NotFound':
+        return decideConnection(policy)(evidence, contents, 'no-container');
+      case 'Found':
+        return decideProgram(policy)(evidence, contents, container.value.runtimeName);
+    }
+  };
+
+/** Which program: only cleaning up needs it. */
+const decideProgram =
+  (policy: Policy) =>
+  (evidence: BundleEvidence, contents: Listed, runtime: B.ByteString): Decision => {
+    const { program } = evidence.answers;
+    if (program === undefined) return ask({ _tag: 'Program', runtime, names: policy.runtimeNames });
+    return decideConnection(policy)(evidence, contents, E.isLeft(program) ? 'no-program' : 'program'); // H8
+  };
+
+/** Whether the shim answers. It is always dialled: an answer settles the question, whatever any clock or file says. */
+const decideConnection =
+  (policy: Policy) =>
+  (evidence: BundleEvidence, contents: Listed, owner: Owner): Decision => {
+    const address = shimAddress(policy)(contents);
+    const dead = (sign: DeathSign): Decision => decideDeath(policy)(evidence, owner, sign);
+    if (address._tag === 'Unreadable')
+      return address.reading._tag === 'Failed'
+        ? settleUnlessExhausted('address-unknown', address.reading.error)
+        : dead('address-unreadable'); // H22
+    if (address._tag === 'Unsupported') return settle('address-unknown'); // H24
+    const { connection } = evidence.answers;
+    switch (connection?._tag) {
+      case undefined:
+        return askShim(address);
+      case 'NotProbed':
+        return settle('not-probed');
+      case 'LogFailed':
+        return settle('shim-unresponsive');
+      case 'DialFailed':
+        // It may listen where the other file says, or said.
+        if (hasNoListener(connection.error))
+          return address.disputed === undefined && address.lost === undefined
+            ? dead('dial-failed')
+            : settle('address-unknown');
+        return settleUnlessExhausted(
+          mayOnlyBeSlow(connection.error) ? 'shim-unresponsive' : 'shim-unreachable',
+          connection.error,
+        );
+      case 'ConnectFailed':
+        return settleUnlessExhausted('shim-unresponsive', connection.error); // H4
+      case 'Connected':
+        return decideTask(policy)(evidence.answers, owner);
+    }
+  };
+
+const hasNoListener = (error: ShimError): boolean =>
+  error._tag === 'DialFailed' && ['ECONNREFUSED', 'ENOENT'].includes(error.code);
+
+/** The listen queue is full, or it was not served in time: the shim may be alive, only slow (H4, H5). */
+const mayOnlyBeSlow = (error: ShimError): boolean =>
+  error._tag === 'TimedOut' || (error._tag === 'DialFailed' && error.code === 'EAGAIN');
+
+/** The shim lives. Whatever runs or ran in it is taken back, unless no record says whose it is. */
+const decideTask =
+  (policy: Policy) =>
+  (answers: Answers, owner: Owner): Decision => {
+    const adopt = (reason: Reason): Decision => settle(owner === 'no-container' ? 'no-container' : reason);
+    const { sandboxRecords: records } = policy;
+    if (records !== 'none' && answers.sandbox === undefined) return ask({ _tag: 'Sandbox', records });
+    if (answers.sandbox?._tag === 'Found') return adopt('sandbox-recorded');
+    if (answers.sandbox?._tag === 'Unknown') return adopt('sandbox-unknown');
+    if (answers.pids === undefined) return ask({ _tag: 'Pids' });
+    if (E.isLeft(answers.pids) && !isTaskNotFound(answers.pids.left)) return adopt('pids-unanswered'); // H1
+    if (E.isRight(answers.pids) && answers.pids.right.length > 0) return adopt('task-running');
+    if (answers.state === undefined) return ask({ _tag: 'State' });
+    if (E.isRight(answers.state))
+      return adopt(answers.state.right.status === 'stopped' ? 'task-exited' : 'task-running'); // H2
+    if (!isTaskNotFound(answers.state.left)) return settle('shim-unresponsive');
+    return decideLeakedShim(answers, E.isRight(answers.pids) ? 'no-processes' : 'task-not-found');
+  };
+
+/** The shim says that it has no task. It may go, unless processes of the task say otherwise, or others need it. */
+const decideLeakedShim = (answers: Answers, reason: Extract<Reason, 'no-processes' | 'task-not-found'>): Decision => {
+  const { signs, sharers } = answers;
+  if (signs === undefined) return ask({ _tag: 'Signs' });
+  if (livingContainer(signs).length > 0) return settle('task-disputed');
+  if (unknownContainer(signs).length > 0) return settle('processes-unknown');
+  if (sharers === undefined) return ask({ _tag: 'Sharers' });
+  return settle(sharers.length > 0 ? 'shim-shared' : reason); // H18
+};
+
+/** The shim did not answer: whether it is dead is for every other source to say. */
+const decideDeath =
+  (policy: Policy) =>
+  (evidence: BundleEvidence, owner: Owner, sign: DeathSign): Decision => {
+    const { signs } = evidence.answers;
+    if (signs === undefined) return ask({ _tag: 'Signs' });
+    if (livingShim(signs).length > 0) return settle('shim-unreachable');
+    if (livingContainer(signs).length > 0) {
+      if (unknownShim(signs).length > 0) return settle('processes-unknown');
+      return settle(mayReapOrphan(policy, evidence) && owner === 'program' ? 'orphan-reaped' : 'orphan-workload');
+    }
+    if (unknownSigns(signs).length > 0) return settle('processes-unknown');
+    if (sign === 'empty') return settle('empty');
+    const { contents } = evidence;
+    if (owner !== 'program' && contents?._tag === 'Listed' && !isBundle(evidence, contents))
+      return settle('not-a-bundle');
+    if (owner === 'no-container') return settle('container-not-found');
+    return settle(owner === 'no-program' ? 'shim-binary-not-found' : sign);
+  };
+
+/**
+ * Whether a directory was certainly a bundle: it holds nothing that no bundle has, or what only a bundle has. A directory of
+ * a user's own is never discarded only because no container of its name is recorded.
+ */
+const isBundle = ({ namespace, id }: BundleEvidence, { foreign, shimBinaryPath, work }: Listed): boolean =>
+  foreign?.length === 0 ||
+  (shimBinaryPath._tag === 'Read' && shimBinaryPath.content.startsWith('/')) ||
+  (work._tag === 'Read' && work.content.endsWith(`/${namespace}/${id}`));

@@ -1,0 +1,43 @@
+/** Whether something that a verdict destroys is alive, and which processes: what an operator is told before it is done. */
+import * as E from 'fp-ts/lib/Either.js';
+import type { BundleEvidence } from '../Evidence.js';
+import { isDestructive, type Verdict } from '../Verdict.js';
+import { livingContainer, livingShim, pidsOf, showSigns, type Signs } from './Signs.js';
+
+/** What lives of a bundle, in words and by process. */
+export interface Life {
+  readonly pids: ReadonlyArray<number>;
+  /** For the middle of a sentence. */
+  readonly says: string;
+}
+
+/** A shim that answers without a task is told to end: that it lives is the reason to reap it, and nothing that is lost. */
+const expectsLivingShim = ({ _tag, reason }: Verdict): boolean => _tag === 'Reap' && reason !== 'pids-failed';
+
+const podSigns = (signs: Signs): Signs => livingShim(signs).filter(({ source }) => source === 'pod');
+
+/** What the shim itself told. */
+const answerOf = ({ connection, pids }: BundleEvidence['answers']): Life | undefined => {
+  if (connection?._tag === 'ConnectFailed' && connection.error._tag === 'Answered')
+    return { pids: [], says: 'its shim answers, with an error' };
+  if (connection?._tag !== 'Connected') return undefined;
+  const running = pids !== undefined && E.isRight(pids) ? pids.right : [];
+  return { pids: running.length > 0 ? running : [connection.answer.shimPid], says: 'its shim answers' };
+};
+
+/**
+ * What lives of a bundle that this verdict destroys; `undefined` where nothing that is known lives, or nothing is destroyed.
+ * A shim that is reaped because it has no task does not count, but a pod that shares it does.
+ */
+export const lifeOf =
+  ({ answers }: BundleEvidence) =>
+  (verdict: Verdict): Life | undefined => {
+    if (!isDestructive(verdict)) return undefined;
+    const { signs = [] } = answers;
+    const isExpected = expectsLivingShim(verdict);
+    const living = [...livingContainer(signs), ...(isExpected ? podSigns(signs) : livingShim(signs))];
+    const told = isExpected ? undefined : answerOf(answers);
+    if (living.length === 0) return told;
+    const pids = [...new Set([...(told?.pids ?? []), ...pidsOf(living)])].sort((one, other) => one - other);
+    return { pids, says: [...(told === undefined ? [] : [told.says]), showSigns(living)].join('; ') };
+  };

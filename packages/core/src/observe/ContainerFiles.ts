@@ -1,0 +1,208 @@
+/**
+ * What the files of a bundle, and the record of its OCI runtime, say of its container. A file that is there and cannot be
+ * understood is `Unknown`: what it said is lost, and lost evidence is not the same as none.
+ */
+import * as E from 'fp-ts/lib/Either.js';
+import * as O from 'fp-ts/lib/Option.js';
+import type { Task } from 'fp-ts/lib/Task.js';
+import * as t from 'io-ts';
+import { type Namespaces, withBundle, withDirectory } from '../BundleDirectory.js';
+import * as B from '../ByteString.js';
+import { parseJson } from '../Document.js';
+import type { BundleEvidence } from '../Evidence.js';
+import { bornMsOf, type Directory, type FileError, type FileSystem, isAbsent, showFileError } from '../FileSystem.js';
+import * as Layout from '../Layout.js';
+
+/** What a file says; `Absent` where there is none. `Unknown`: why what it said is not known, for the middle of a sentence. */
+export type Said<A> =
+  | { readonly _tag: 'Says'; readonly value: A }
+  | { readonly _tag: 'Absent' }
+  | { readonly _tag: 'Unknown'; readonly why: string };
+
+const says = <A>(value: A): Said<A> => ({ _tag: 'Says', value });
+const absent: Said<never> = { _tag: 'Absent' };
+const unknown = (why: string): Said<never> => ({ _tag: 'Unknown', why });
+
+/** What `config.json` says of where the container runs, and with whom. */
+export interface ContainerConfig {
+  readonly cgroupsPath: B.ByteString | undefined;
+  /** The pod that it belongs to: the id of its sandbox, or of the group that shares a shim. */
+  readonly sandboxId: B.ByteString | undefined;
+}
+
+/** What `init.pid` says, and when it was written, in milliseconds since the epoch (infinite where that is not known). */
+export interface InitPid {
+  readonly pid: number;
+  readonly writtenMs: number;
+}
+
+/** The process that the OCI runtime recorded, and when it began, in clock ticks since the kernel was started (0: not said). */
+export interface RuntimeRecord {
+  readonly path: B.ByteString;
+  readonly pid: number;
+  readonly startedTicks: number;
+}
+
+/** The largest `config.json` or record of a runtime that is read. */
+const maxRecordBytes = 4 * 1024 * 1024;
+
+const Config = t.partial({
+  linux: t.union([t.partial({ cgroupsPath: t.string }), t.null]),
+  annotations: t.union([t.record(t.string, t.string), t.null]),
+});
+
+const podAnnotations = [
+  'io.kubernetes.cri.sandbox-id',
+  'io.containerd.runc.v2.group',
+  'io.kubernetes.cri-o.SandboxID',
+] as const;
+
+const decoded =
+  <A>(name: string, codec: t.Type<A, unknown>) =>
+  (text: B.ByteString): Said<A> => {
+    const json = parseJson(B.toText(text));
+    const value = O.isSome(json) ? codec.decode(json.value) : undefined;
+    return value !== undefined && E.isRight(value) ? says(value.right) : unknown(`${name} cannot be understood`);
+  };
+
+const fileSaid = <A>(read: E.Either<FileError, B.ByteString>, decode: (text: B.ByteString) => Said<A>): Said<A> => {
+  if (E.isRight(read)) return decode(read.right);
+  return isAbsent(read.left) ? absent : unknown(showFileError(read.left));
+};
+
+const andThen = <A, C>(said: Said<A>, next: (value: A) => Said<C>): Said<C> =>
+  said._tag === 'Says' ? next(said.value) : said;
+
+const configOf = (text: B.ByteString): Said<ContainerConfig> =>
+  andThen(decoded('config.json', Config)(text), ({ linux, annotations }) => {
+    const group = linux?.cgroupsPath;
+    const pod = podAnnotations.flatMap((name) => annotations?.[name] ?? []).find((id) => id !== '');
+    return says({
+      cgroupsPath: group === undefined || group === '' ? undefined : B.fromText(group),
+      sandboxId: pod === undefined ? undefined : B.fromText(pod),
+    });
+  });
+
+/** The root under which the runtime keeps its records, as the shim's options name it. */
+const RuntimeOptions = t.partial({ root: t.string, Root: t.string });
+const defaultRuntimeRoot = '/run/containerd/runc';
+
+const runtimeRootOf = (text: B.ByteString): Said<string> =>
+  andThen(decoded('options.json', RuntimeOptions)(text), ({ root = '', Root = '' }) =>
+    says(root || Root || defaultRuntimeRoot),
+  );
+
+const RuncState = t.type({ init_process_pid: t.number });
+const RuncStart = t.partial({ init_process_start: t.number });
+const CrunStatus = t.type({ pid: t.number });
+const CrunStart = t.partial({ 'process-start-time': t.number });
+
+/** All that the files of one bundle say. */
+export interface ContainerFiles {
+  readonly config: Said<ContainerConfig>;
+  readonly initPid: Said<InitPid>;
+  readonly runtimeRecord: Said<RuntimeRecord>;
+}
+
+const initPidOf =
+  (files: FileSystem, directory: Directory): Task<Said<InitPid>> =>
+  async () => {
+    const at = { directory, name: Layout.entry.initPid };
+    const read = await files.readSmallFile(at, Layout.maxSmallFileBytes)();
+    const said = fileSaid(read, (text) =>
+      /^[1-9][0-9]{0,9}$/.test(text) ? says(Number(text)) : unknown('init.pid holds no number of a process'),
+    );
+    if (said._tag !== 'Says') return said;
+    const status = await files.status(at)();
+    // Some file systems tell no birth; then the process cannot be told from a later one, and counts as it.
+    const writtenMs = E.isRight(status) ? bornMsOf(status.right) : undefined;
+    return says({ pid: said.value, writtenMs: writtenMs ?? Number.POSITIVE_INFINITY });
+  };
+
+/** Reads one record of a runtime below its directory for the container. */
+const readRecord =
+  (files: FileSystem, directory: B.ByteString) =>
+  <A>(name: string, decode: (text: B.ByteString) => Said<A>): Task<Said<A>> =>
+  async () => {
+    const read = await withDirectory(files)(files.openPath(directory), (opened) =>
+      files.readSmallFile({ directory: opened, name: B.fromText(name) }, maxRecordBytes),
+    )();
+    return fileSaid(read, decode);
+  };
+
+/** What runc, or crun, recorded of the container: each keeps it in another file of the same directory. */
+const runtimeRecordOf =
+  (files: FileSystem, root: string, { namespace, id }: BundleEvidence): Task<Said<RuntimeRecord>> =>
+  async () => {
+    const directory = Layout.below(B.fromText(root), namespace, id);
+    const read = readRecord(files, directory);
+    const record = (name: string, pid: number, startedTicks: number): Said<RuntimeRecord> =>
+      says({ path: Layout.below(directory, B.fromText(name)), pid, startedTicks });
+    const runc = await read('state.json', (text) =>
+      andThen(decoded('state.json', t.intersection([RuncState, RuncStart]))(text), (state) =>
+        record('state.json', state.init_process_pid, state.init_process_start ?? 0),
+      ),
+    )();
+    if (runc._tag !== 'Absent') return runc;
+    return read('status', (text) =>
+      andThen(decoded('status', t.intersection([CrunStatus, CrunStart]))(text), (status) =>
+        record('status', status.pid, status['process-start-time'] ?? 0),
+      ),
+    )();
+  };
+
+const nothing: ContainerFiles = { config: absent, initPid: absent, runtimeRecord: absent };
+
+/** What `config.json` of a bundle says. */
+export const readConfig =
+  (files: FileSystem, namespaces: Namespaces) =>
+  (evidence: BundleEvidence): Task<Said<ContainerConfig>> =>
+  async () => {
+    const read = await withBundle(files, namespaces)(evidence, (directory) =>
+      files.readSmallFile({ directory, name: Layout.entry.config }, maxRecordBytes),
+    )();
+    return fileSaid(read, configOf);
+  };
+
+/** Reads what the files of a bundle say of its container. */
+export const readContainerFiles =
+  (files: FileSystem, namespaces: Namespaces) =>
+  (evidence: BundleEvidence): Task<ContainerFiles> =>
+  async () => {
+    if (evidence.contents?._tag === 'Empty') {
+      const runtimeRecord = await runtimeRecordOf(files, defaultRuntimeRoot, evidence)();
+      return { ...nothing, runtimeRecord };
+    }
+    const read = await withBundle(files, namespaces)(evidence, (directory) => async () => {
+      const config = fileSaid(
+        await files.readSmallFile({ directory, name: Layout.entry.config }, maxRecordBytes)(),
+        configOf,
+      );
+      const initPid = await initPidOf(files, directory)();
+      const options = await files.readSmallFile({ directory, name: Layout.entry.options }, Layout.maxSmallFileBytes)();
+      return E.right({ config, initPid, root: fileSaid(options, runtimeRootOf) });
+    })();
+    if (E.isLeft(read)) {
+      const lost = isAbsent(read.left) ? absent : unknown(showFileError(read.left));
+      return { config: lost, initPid: lost, runtimeRecord: lost };
+    }
+    const { config, initPid, root } = read.right;
+    const runtimeRecord =
+      root._tag === 'Unknown'
+        ? root
+        : await runtimeRecordOf(files, root._tag === 'Says' ? root.value : defaultRuntimeRoot, evidence)();
+    return { config, initPid, runtimeRecord };
+  };
+
+/** Which control groups a `linux.cgroupsPath` means, in either of its forms. */
+export const groupsOf = (cgroupsPath: B.ByteString): ((path: string) => boolean) => {
+  const literal = cgroupsPath.startsWith('/') ? cgroupsPath : `/${cgroupsPath}`;
+  const isBelow = (path: string, group: string): boolean => `${path}/`.includes(`${group}/`);
+  const [slice, prefix, name, ...more] = cgroupsPath.split(':');
+  if (slice === undefined || prefix === undefined || name === undefined || more.length > 0)
+    return (path) => isBelow(path, literal);
+  // systemd's form, `slice:prefix:name`: a runtime that does not drive systemd takes all of it for a name.
+  const unit = name.endsWith('.slice') ? name : `${prefix === '' ? '' : `${prefix}-`}${name}.scope`;
+  const group = slice === '' ? `/${unit}` : `/${slice}/${unit}`;
+  return (path) => isBelow(path, literal) || isBelow(path, group);
+};

@@ -1,0 +1,262 @@
+/** Every process of one walk over the machine's table, indexed so that those of a bundle are found without looking at all. */
+import * as E from 'fp-ts/lib/Either.js';
+import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
+import * as B from '../ByteString.js';
+import type { Clock } from '../Clock.js';
+import {
+  type DirectoryKey,
+  type Listener,
+  type OwnView,
+  type Processes,
+  type ProcessesError,
+  type ProcessInfo,
+  valueOf,
+} from '../Processes.js';
+
+/** What a shim's command line says of whose shim it is. `undefined` where it says nothing. */
+export interface ShimCommand {
+  readonly program: B.ByteString;
+  readonly namespace: B.ByteString | undefined;
+  readonly ids: ReadonlyArray<B.ByteString>;
+  /** The text of `-bundle` and `-workdir`: a path whose last two parts are the namespace and the id. */
+  readonly bundles: ReadonlyArray<B.ByteString>;
+}
+
+const baseName = (path: B.ByteString): B.ByteString => B.slice(path, path.lastIndexOf('/') + 1);
+
+/**
+ * The values of a flag, in every form that the flag parsers of shims take: `-id web`, `--id web`, `-id=web`, `--id=web`.
+ */
+const valuesOf = (commandLine: ReadonlyArray<B.ByteString>, flag: string): ReadonlyArray<B.ByteString> =>
+  commandLine.flatMap((word, index) => {
+    const name = word.startsWith('--') ? word.slice(2) : word.slice(1);
+    if (!word.startsWith('-')) return [];
+    if (name.startsWith(`${flag}=`)) return [B.slice(word, word.indexOf('=') + 1)];
+    const next = commandLine[index + 1];
+    return name === flag && next !== undefined ? [next] : [];
+  });
+
+/** Reads the command line of a process as that of a shim; `undefined` where it names no namespace and no bundle. */
+export const shimCommandOf = (commandLine: ReadonlyArray<B.ByteString>): ShimCommand | undefined => {
+  const [program = B.empty] = commandLine;
+  const namespace = valuesOf(commandLine, 'namespace')[0];
+  const bundles = [...valuesOf(commandLine, 'bundle'), ...valuesOf(commandLine, 'workdir')];
+  return namespace === undefined && bundles.length === 0
+    ? undefined
+    : { program: baseName(program), namespace, ids: valuesOf(commandLine, 'id'), bundles };
+};
+
+/** A process that may be a shim, with what its command line says. */
+export interface ShimProcess {
+  readonly process: ProcessInfo;
+  readonly command: ShimCommand;
+}
+
+/** How surely a control group is that of a container of this id. */
+export type GroupMatch = 'certain' | 'possible';
+
+export interface ProcessTable {
+  readonly byPid: (pid: number) => ProcessInfo | undefined;
+  /** The shims whose command line names this bundle. */
+  readonly shimsNaming: (namespace: B.ByteString, id: B.ByteString) => ReadonlyArray<ProcessInfo>;
+  /** The shims of a namespace whose command line names no bundle at all. */
+  readonly namelessShims: (namespace: B.ByteString) => ReadonlyArray<ShimProcess>;
+  /** The processes whose current directory is this one. */
+  readonly workingIn: (directory: DirectoryKey) => ReadonlyArray<ProcessInfo>;
+  /** The processes whose root is this directory. */
+  readonly rootedIn: (directory: DirectoryKey) => ReadonlyArray<ProcessInfo>;
+  /** Processes whose root may not be looked at. */
+  readonly hiddenRoots: ReadonlyArray<ProcessInfo>;
+  /** The processes in exactly this control group, or below it. */
+  readonly inGroup: (isGroup: (path: B.ByteString) => boolean, hint: B.ByteString) => ReadonlyArray<ProcessInfo>;
+  /**
+   * The processes in whose control group's path the id appears between characters that are neither letters nor digits.
+   * Where the path shows one of `otherNamespaces` just before the id, it is that namespace's.
+   */
+  readonly inGroupOf: (
+    id: B.ByteString,
+    otherNamespaces: ReadonlySet<string>,
+  ) => Readonly<Record<GroupMatch, ReadonlyArray<ProcessInfo>>>;
+  /** Every process that is a shim by its command line, whatever it names. */
+  readonly shims: ReadonlyArray<ShimProcess>;
+  readonly all: ReadonlyArray<ProcessInfo>;
+}
+
+const keyOf = ({ device, inode }: DirectoryKey): string => `${device}:${inode}`;
+
+const bundleKey = (namespace: B.ByteString, id: B.ByteString): string => `${namespace}/${id}`;
+
+/** The namespace and id at the end of a bundle's path, as a key. */
+const lastTwo = (path: B.ByteString): string => {
+  const parts = B.split(path, '/').filter((part) => part !== '');
+  return parts.slice(-2).join('/');
+};
+
+class Index<K> {
+  readonly #found = new Map<K, Set<ProcessInfo>>();
+  add(key: K, process: ProcessInfo): void {
+    const there = this.#found.get(key);
+    if (there === undefined) this.#found.set(key, new Set([process]));
+    else there.add(process);
+  }
+  get(key: K): ReadonlyArray<ProcessInfo> {
+    return [...(this.#found.get(key) ?? [])];
+  }
+}
+
+const wordsIn = (text: string): ReadonlyArray<string> => text.match(/[A-Za-z0-9]+/g) ?? [];
+
+const isWordCharacter = (character: string | undefined): boolean =>
+  character !== undefined && /[A-Za-z0-9]/.test(character);
+
+/** An id this long is not met by chance in the path of a control group. */
+const longIdBytes = 12;
+
+/** How one part of a control group's path tells of an id; `undefined` where it does not. */
+const matchIn = (part: string, id: string): GroupMatch | undefined => {
+  for (let at = part.indexOf(id); at >= 0; at = part.indexOf(id, at + 1)) {
+    const isAlone = !isWordCharacter(part[at - 1]) && !isWordCharacter(part[at + id.length]);
+    if (!isAlone) continue;
+    const rest = part.slice(at + id.length);
+    const isWhole = (at === 0 || /[-:]/.test(part[at - 1] ?? '')) && (rest === '' || rest === '.scope');
+    return isWhole || id.length >= longIdBytes ? 'certain' : 'possible';
+  }
+  return undefined;
+};
+
+const matchPath = (path: string, id: string, otherNamespaces: ReadonlySet<string>): GroupMatch | undefined => {
+  const parts = path.split('/');
+  let best: GroupMatch | undefined;
+  for (const [index, part] of parts.entries()) {
+    const match = matchIn(part, id);
+    const before = parts[index - 1];
+    if (match === undefined || (before !== undefined && otherNamespaces.has(before))) continue;
+    if (match === 'certain') return match;
+    best = match;
+  }
+  return best;
+};
+
+/** The paths of control groups, and who is in each. */
+const indexGroups = (processes: ReadonlyArray<ProcessInfo>) => {
+  const members = new Index<B.ByteString>();
+  const paths = new Set<B.ByteString>();
+  for (const process of processes)
+    for (const path of process.cgroups) {
+      paths.add(path);
+      members.add(path, process);
+    }
+  const byWord = new Map<string, Array<B.ByteString>>();
+  for (const path of paths)
+    for (const word of new Set(wordsIn(path))) {
+      const there = byWord.get(word);
+      if (there === undefined) byWord.set(word, [path]);
+      else there.push(path);
+    }
+  /** The paths that may hold this text: those with its longest word. */
+  const candidates = (text: string): Iterable<B.ByteString> => {
+    const longest = [...wordsIn(text)].sort((one, other) => other.length - one.length)[0];
+    return longest === undefined ? paths : (byWord.get(longest) ?? []);
+  };
+  return { members, candidates };
+};
+
+const sorted = (processes: Iterable<ProcessInfo>): ReadonlyArray<ProcessInfo> =>
+  [...new Set(processes)].sort((one, other) => one.pid - other.pid);
+
+export const processTable = (processes: ReadonlyArray<ProcessInfo>): ProcessTable => {
+  const byPid = new Map(processes.map((process) => [process.pid, process]));
+  const byName = new Index<string>();
+  const nameless = new Map<B.ByteString, Array<ShimProcess>>();
+  const byDirectory = new Index<string>();
+  const byRoot = new Index<string>();
+  const shims: Array<ShimProcess> = [];
+  for (const process of processes) {
+    const directory = valueOf(process.currentDirectory);
+    if (directory !== undefined) byDirectory.add(keyOf(directory), process);
+    const root = valueOf(process.rootDirectory);
+    if (root !== undefined) byRoot.add(keyOf(root), process);
+    const command = shimCommandOf(process.commandLine);
+    if (command === undefined) continue;
+    const shim = { process, command };
+    shims.push(shim);
+    const { namespace, ids, bundles } = command;
+    for (const bundle of bundles) byName.add(lastTwo(bundle), process);
+    if (namespace === undefined) continue;
+    for (const id of ids) byName.add(bundleKey(namespace, id), process);
+    if (ids.length + bundles.length === 0) {
+      const there = nameless.get(namespace);
+      if (there === undefined) nameless.set(namespace, [shim]);
+      else there.push(shim);
+    }
+  }
+  const { members, candidates } = indexGroups(processes);
+  return {
+    all: processes,
+    shims,
+    byPid: (pid) => byPid.get(pid),
+    shimsNaming: (namespace, id) => byName.get(bundleKey(namespace, id)),
+    namelessShims: (namespace) => nameless.get(namespace) ?? [],
+    workingIn: (directory) => byDirectory.get(keyOf(directory)),
+    rootedIn: (directory) => byRoot.get(keyOf(directory)),
+    hiddenRoots: processes.filter(({ rootDirectory }) => rootDirectory._tag === 'Hidden'),
+    inGroup: (isGroup, hint) => {
+      const found: Array<ProcessInfo> = [];
+      for (const path of candidates(hint)) if (isGroup(path)) found.push(...members.get(path));
+      return sorted(found);
+    },
+    inGroupOf: (id, otherNamespaces) => {
+      const found: Record<GroupMatch, Array<ProcessInfo>> = { certain: [], possible: [] };
+      for (const path of candidates(id)) {
+        const match = matchPath(path, id, otherNamespaces);
+        if (match !== undefined) found[match].push(...members.get(path));
+      }
+      return { certain: sorted(found.certain), possible: sorted(found.possible) };
+    },
+  };
+};
+
+/** One walk over the processes, and what goes with it. */
+export interface ProcessesSeen {
+  readonly table: ProcessTable;
+  readonly view: OwnView;
+  /** The listening sockets, read when they are first asked for. */
+  readonly listeners: TaskEither<ProcessesError, ReadonlyArray<Listener>>;
+}
+
+/** The processes as they were seen at a certain moment or later; they are looked at again only for a later moment. */
+export type ProcessesSince = (elapsedMs: number) => TaskEither<ProcessesError, ProcessesSeen>;
+
+/** One process of each network namespace that shims are in and we are not. */
+const inOtherNetworks = ({ shims }: ProcessTable, { namespaces }: OwnView): ReadonlyArray<number> => {
+  const own = valueOf(namespaces)?.network;
+  const found = new Map<string, number>();
+  for (const { process } of shims) {
+    const network = valueOf(process.namespaces)?.network;
+    if (network !== undefined && network !== own) found.set(network, process.pid);
+  }
+  return [...found.values()];
+};
+
+const look = async (processes: Processes): Promise<E.Either<ProcessesError, ProcessesSeen>> => {
+  const view = await processes.view();
+  if (E.isLeft(view)) return view;
+  const all = await processes.list();
+  if (E.isLeft(all)) return all;
+  const table = processTable(all.right);
+  let listeners: Promise<E.Either<ProcessesError, ReadonlyArray<Listener>>> | undefined;
+  return E.right({
+    table,
+    view: view.right,
+    listeners: () => (listeners ??= processes.listeners(inOtherNetworks(table, view.right))()),
+  });
+};
+
+/** Looks once for all that are content with the same moment. */
+export const makeProcessesSince = (processes: Processes, clock: Pick<Clock, 'elapsedMs'>): ProcessesSince => {
+  let latest: { readonly atMs: number; readonly seen: Promise<E.Either<ProcessesError, ProcessesSeen>> } | undefined;
+  return (sinceMs) => () => {
+    if (latest === undefined || latest.atMs < sinceMs) latest = { atMs: clock.elapsedMs(), seen: look(processes) };
+    return latest.seen;
+  };
+};

@@ -1,0 +1,403 @@
+/**
+ * Asks every source whether a bundle's shim and its container live. What all bundles share is looked at once a run: the
+ * table of processes, the listening sockets, the pods.
+ */
+import * as E from 'fp-ts/lib/Either.js';
+import type { Task } from 'fp-ts/lib/Task.js';
+import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
+import { withBundle, type Namespaces } from '../BundleDirectory.js';
+import * as B from '../ByteString.js';
+import { showSocket, type ShimTarget, type SocketName } from '../Bootstrap.js';
+import type { Capabilities } from '../Capabilities.js';
+import { type Sign, type Signs, sign, type SignSource } from '../decide/Signs.js';
+import type { BundleEvidence } from '../Evidence.js';
+import { isHidden } from '../Identifier.js';
+import * as Layout from '../Layout.js';
+import { careful } from '../Policy.js';
+import {
+  type DirectoryKey,
+  isSameDirectory,
+  type Listener,
+  type ProcessesError,
+  type ProcessInfo,
+  showProcessesError,
+  valueOf,
+} from '../Processes.js';
+import { shimAddress } from '../ShimAddress.js';
+import { type ContainerFiles, groupsOf, readContainerFiles } from './ContainerFiles.js';
+import { nameOf, type Neighbour, type Pods } from './Pods.js';
+import type { ProcessesSeen, ShimProcess } from './ProcessTable.js';
+
+/** What all bundles of a run share. */
+export interface SignNeeds {
+  readonly capabilities: Capabilities;
+  readonly namespaces: Namespaces;
+  readonly processes: TaskEither<ProcessesError, ProcessesSeen>;
+  readonly pods: Pods;
+  /** The bundles of the snapshot by device and inode, of both trees. */
+  readonly bundleAt: Task<BundleAt>;
+  /** Whether there is a bundle of this id. */
+  readonly exists: (key: Pick<BundleEvidence, 'namespace' | 'id'>) => boolean;
+  /** How long a shim of the same pod is dialled, in milliseconds. */
+  readonly timeoutMs: number;
+}
+
+type BundleAt = (directory: DirectoryKey) => BundleEvidence | undefined;
+
+/** What every source says of one bundle. */
+export const signsOfLife =
+  (needs: SignNeeds) =>
+  (evidence: BundleEvidence): Task<Signs> =>
+  async () => {
+    const seen = await needs.processes();
+    if (E.isLeft(seen)) return [sign('own-view', 'unknown', showProcessesError(seen.left))];
+    const files = await readContainerFiles(needs.capabilities.fileSystem, needs.namespaces)(evidence)();
+    const about: About = {
+      needs,
+      evidence,
+      files,
+      seen: seen.right,
+      bundleAt: await needs.bundleAt(),
+      rootfs: await rootfsOf(needs, evidence),
+      names: namesOf(needs, evidence),
+    };
+    return [
+      ownView(about),
+      await listenerSign(about),
+      shimProcessSign(about),
+      await podSign(about),
+      initPidSign(about),
+      await controlGroupSign(about),
+      runtimeStateSign(about),
+      rootFileSystemSign(about),
+    ];
+  };
+
+/** All that the sources look at. */
+interface About {
+  readonly needs: SignNeeds;
+  readonly evidence: BundleEvidence;
+  readonly files: ContainerFiles;
+  readonly seen: ProcessesSeen;
+  readonly bundleAt: BundleAt;
+  /** The container's root directory, as the bundle has it; Left: why it cannot be looked at. */
+  readonly rootfs: E.Either<string, DirectoryKey | undefined>;
+  /** The ids by which the bundle's processes may be known: a leftover's former one, too, unless another bundle has it now. */
+  readonly names: ReadonlyArray<B.ByteString>;
+}
+
+const namesOf = ({ exists }: SignNeeds, { namespace, id }: BundleEvidence): ReadonlyArray<B.ByteString> => {
+  const former = B.slice(id, id.search(/[^.]|$/));
+  return isHidden(id) && former !== '' && !exists({ namespace, id: former }) ? [id, former] : [id];
+};
+
+const pidsOf = (processes: Iterable<ProcessInfo>): ReadonlyArray<number> =>
+  [...new Set(Array.from(processes, ({ pid }) => pid))].sort((one, other) => one - other);
+
+/** `process 7` or `processes 7, 8`, and so many more. */
+const showPids = (pids: ReadonlyArray<number>): string => {
+  const shown = pids.slice(0, 5).join(', ');
+  const more = pids.length > 5 ? ` and ${pids.length - 5} more` : '';
+  return `${pids.length === 1 ? 'process' : 'processes'} ${shown}${more}`;
+};
+
+const programOf = ({ commandLine: [first] }: ProcessInfo): string =>
+  first === undefined ? '' : ` (${B.show(B.slice(first, first.lastIndexOf('/') + 1))})`;
+
+/**
+ * What this process may see at all. In a pid namespace that is not the machine's first, a shim outside it is not seen, unless
+ * a shim of this tree is seen inside. Where shims live in another mount namespace, what is mounted there is not seen either.
+ */
+const ownView = (about: About): Sign => {
+  const { table, view } = about.seen;
+  if (view.limitedBy !== undefined) return sign('own-view', 'unknown', view.limitedBy);
+  const own = valueOf(view.namespaces);
+  const shims = table.shims.filter((shim) => isOfTree(about, shim));
+  const inOther = (which: 'pid' | 'mount'): ReadonlyArray<ProcessInfo> =>
+    shims.flatMap(({ process }) => {
+      const theirs = valueOf(process.namespaces);
+      return own !== undefined && theirs !== undefined && theirs[which] !== own[which] ? [process] : [];
+    });
+  for (const which of ['pid', 'mount'] as const) {
+    const others = inOther(which);
+    if (others.length > 0)
+      return sign(
+        'own-view',
+        'unknown',
+        `shims of this tree (${showPids(pidsOf(others))}) are in another ${which} namespace than this program`,
+      );
+  }
+  if (!view.isFirstPidNamespace && shims.length === 0)
+    return sign(
+      'own-view',
+      'unknown',
+      'this program is in a pid namespace of its own, and no shim of this tree is seen in it: shims outside it cannot be seen',
+    );
+  const first = table.byPid(1);
+  const firstMount = first === undefined ? undefined : valueOf(first.namespaces)?.mount;
+  if (shims.length === 0 && own !== undefined && firstMount !== undefined && firstMount !== own.mount)
+    return sign(
+      'own-view',
+      'unknown',
+      'this program is in a mount namespace of its own: what is mounted for containers cannot be seen',
+    );
+  return sign('own-view', 'dead', 'this program sees every process of its pid namespace');
+};
+
+/** Whether a shim works in a bundle of the tree, or is named after one. */
+const isOfTree = ({ bundleAt, needs: { exists } }: About, { process, command }: ShimProcess): boolean => {
+  const directory = valueOf(process.currentDirectory);
+  if (directory !== undefined && bundleAt(directory) !== undefined) return true;
+  const { namespace } = command;
+  return namespace !== undefined && command.ids.some((id) => exists({ namespace, id }));
+};
+
+/** Every socket that the files of a bundle name. */
+const socketsOf = ({ contents }: BundleEvidence): ReadonlyArray<SocketName> => {
+  const address = contents?._tag === 'Listed' ? shimAddress(careful)(contents) : undefined;
+  if (address?._tag !== 'Target') return [];
+  return address.disputed === undefined ? [address.target.socket] : [address.target.socket, address.disputed];
+};
+
+const lastPart = (path: string): string => path.slice(path.lastIndexOf('/') + 1);
+
+/** The name of a socket of a shim is a hash: one this long is not another's. */
+const longNameBytes = 32;
+
+/** Whether a listener has this name. It may have been bound by another path to the same place. */
+const isNamed =
+  (socket: SocketName) =>
+  ({ name }: Listener): boolean => {
+    if (socket._tag === 'Abstract') return name._tag === 'Abstract' && name.name === socket.name;
+    if (name._tag !== 'Path') return false;
+    const last = lastPart(socket.path);
+    return name.path === socket.path || (last.length >= longNameBytes && lastPart(name.path) === last);
+  };
+
+const listenerSign = async ({ evidence, seen, needs }: About): Promise<Sign> => {
+  const sockets = socketsOf(evidence);
+  if (sockets.length === 0) return sign('listener', 'dead', 'its files name no socket to look for');
+  const listeners = await seen.listeners();
+  if (E.isLeft(listeners)) return sign('listener', 'unknown', showProcessesError(listeners.left));
+  const found = listeners.right.filter((listener) => sockets.some((socket) => isNamed(socket)(listener)));
+  const [socket] = sockets;
+  const shown = socket === undefined ? '' : showSocket(socket);
+  if (found.length === 0) return sign('listener', 'dead', `no process listens at ${shown}`);
+  const pids: Array<number> = [];
+  for (const { inode } of found) {
+    const holders = await needs.capabilities.processes.holders(inode)();
+    if (E.isRight(holders)) pids.push(...holders.right);
+  }
+  const who = pids.length === 0 ? 'a process' : showPids([...new Set(pids)]);
+  return sign('listener', 'alive', `${who} listens at ${shown}, whose name leads there no more`, [...new Set(pids)]);
+};
+
+/** A process without any word is not a person's shell: what it was called is gone. */
+const looksLikeShim = ({ commandLine }: ProcessInfo, program: string): boolean => {
+  const [first] = commandLine;
+  if (first === undefined) return true;
+  const name = lastPart(first);
+  return name === program || /shim/.test(name) || commandLine.some((word) => /^--?namespace(?:=|$)/.test(word));
+};
+
+/** The name of the program that started the shim, as far as the bundle or its container's record tells. */
+const shimProgramOf = ({ contents, answers }: BundleEvidence): string => {
+  if (answers.program?._tag === 'Right') return lastPart(answers.program.right);
+  const path =
+    contents?._tag === 'Listed' && contents.shimBinaryPath._tag === 'Read' ? contents.shimBinaryPath.content : '';
+  return lastPart(path);
+};
+
+/** The shims of one bundle: certain ones, and processes that may be. */
+const shimsOf = (
+  { seen: { table, view }, bundleAt }: About,
+  evidence: BundleEvidence,
+  names: ReadonlyArray<B.ByteString>,
+): { readonly certain: ReadonlyArray<ProcessInfo>; readonly possible: ReadonlyArray<ProcessInfo> } => {
+  const { namespace, identity } = evidence;
+  const program = shimProgramOf(evidence);
+  const inside = identity === null ? [] : table.workingIn(identity).filter(({ pid }) => pid !== view.pid);
+  const certain = new Set([
+    ...names.flatMap((id) => table.shimsNaming(namespace, id)),
+    ...inside.filter((process) => looksLikeShim(process, program)),
+  ]);
+  const mayBeOf = ({ process, command }: ShimProcess): boolean => {
+    if (program !== '' && command.program !== program) return false;
+    const directory = valueOf(process.currentDirectory);
+    const other = directory === undefined ? undefined : bundleAt(directory);
+    return other === undefined || other.identity === identity;
+  };
+  const nameless = table.namelessShims(namespace).flatMap((shim) => (mayBeOf(shim) ? [shim.process] : []));
+  const possible = [...inside, ...nameless].filter((process) => !certain.has(process));
+  return { certain: [...certain], possible: [...new Set(possible)] };
+};
+
+const shimProcessSign = (about: About): Sign => {
+  const { certain, possible } = shimsOf(about, about.evidence, about.names);
+  if (certain.length > 0) {
+    const pids = pidsOf(certain);
+    return sign('shim-process', 'alive', `its shim is there (${showPids(pids)})`, pids);
+  }
+  const [first] = possible;
+  if (first !== undefined) {
+    const pids = pidsOf(possible);
+    return sign('shim-process', 'unknown', `${showPids(pids)}${programOf(first)} may be its shim`, pids);
+  }
+  return sign('shim-process', 'dead', 'no process is its shim');
+};
+
+/** Whether a shim listens where a member of the pod says: dialled, and hung up on. */
+const answersAt = async (
+  needs: SignNeeds,
+  namespace: B.ByteString,
+  target: ShimTarget,
+): Promise<'yes' | 'no' | 'unknown'> => {
+  const dialled = await needs.capabilities.shimConnector.dial({ namespace, target, timeoutMs: needs.timeoutMs })();
+  if (E.isRight(dialled)) {
+    await dialled.right.close();
+    return 'yes';
+  }
+  const { left } = dialled;
+  return left._tag === 'DialFailed' && ['ECONNREFUSED', 'ENOENT'].includes(left.code) ? 'no' : 'unknown';
+};
+
+/** The shim that a bundle shares with the others of its pod: what lives for one of them lives for all. */
+const podSign = async (about: About): Promise<Sign> => {
+  const { evidence, needs } = about;
+  const members = await needs.pods.membersOf(evidence)();
+  const problem = await needs.pods.unread();
+  const owner = (neighbour: Neighbour): string => `the shim of its pod, that of ${B.show(nameOf(neighbour))}`;
+  for (const member of members) {
+    const pids = pidsOf(shimsOf(about, member.evidence, [member.evidence.id]).certain);
+    if (pids.length > 0) return sign('pod', 'alive', `${owner(member)}, is there (${showPids(pids)})`, pids);
+  }
+  const own = new Set(socketsOf(evidence).map(showSocket));
+  const tried = new Set<string>();
+  let isUnknown = false;
+  for (const member of members) {
+    const { contents, namespace } = member.evidence;
+    const address = contents?._tag === 'Listed' ? shimAddress(careful)(contents) : undefined;
+    if (address?._tag !== 'Target') continue;
+    const name = showSocket(address.target.socket);
+    if (own.has(name) || tried.has(name)) continue;
+    tried.add(name);
+    const answer = await answersAt(needs, namespace, address.target);
+    if (answer === 'yes') return sign('pod', 'alive', `${owner(member)}, listens at ${name}`);
+    if (answer === 'unknown') isUnknown = true;
+  }
+  if (isUnknown) return sign('pod', 'unknown', 'whether the shim of its pod listens is not known');
+  if (problem !== undefined) return sign('pod', 'unknown', problem);
+  return members.length === 0
+    ? sign('pod', 'dead', 'no other bundle shares its shim')
+    : sign(
+        'pod',
+        'dead',
+        `no shim of its pod is there (shared with ${members.map((member) => B.show(nameOf(member))).join(', ')})`,
+      );
+};
+
+/** A process that began later than its pid was written, by more than clocks go wrong, has probably only got the number. */
+const clockSlackMs = 60_000;
+
+/** Which directory the container has for its root, as far as it can be seen. */
+const rootfsOf = async (
+  needs: SignNeeds,
+  evidence: BundleEvidence,
+): Promise<E.Either<string, DirectoryKey | undefined>> => {
+  if (evidence.contents?._tag !== 'Listed') return E.right(undefined);
+  const { fileSystem } = needs.capabilities;
+  const status = await withBundle(fileSystem, needs.namespaces)(evidence, (directory) =>
+    fileSystem.status({ directory, name: Layout.entry.rootfs }),
+  )();
+  if (E.isRight(status)) return E.right(status.right.kind === 'directory' ? status.right : undefined);
+  return status.left._tag === 'SystemError' && status.left.code === 'ENOENT'
+    ? E.right(undefined)
+    : E.left('its rootfs cannot be looked at');
+};
+
+const initPidSign = ({ files: { initPid, runtimeRecord }, seen: { table, view }, rootfs }: About): Sign => {
+  if (initPid._tag === 'Absent') return sign('init-pid', 'dead', 'it has no init.pid');
+  if (initPid._tag === 'Unknown') return sign('init-pid', 'unknown', initPid.why);
+  const { pid, writtenMs } = initPid.value;
+  const process = table.byPid(pid);
+  if (process === undefined) return sign('init-pid', 'dead', `process ${pid}, which init.pid names, has ended`);
+  const recorded =
+    runtimeRecord._tag === 'Says' && runtimeRecord.value.pid === pid ? runtimeRecord.value.startedTicks : 0;
+  if (recorded > 0)
+    return recorded === process.startedTicks
+      ? sign('init-pid', 'alive', `process ${pid}, which init.pid names, runs`, [pid])
+      : sign('init-pid', 'dead', `process ${pid} began at another time than the one that the runtime recorded`);
+  if (process.startedMs <= writtenMs + clockSlackMs)
+    return sign('init-pid', 'alive', `process ${pid}, which init.pid names, runs`, [pid]);
+  // By the clock, which may have been set, it began later. A process whose root is ours is in no container.
+  const [root, ours] = [valueOf(process.rootDirectory), valueOf(view.rootDirectory)];
+  const isOurs = root !== undefined && ours !== undefined && isSameDirectory(root, ours);
+  const isOursRootfs =
+    E.isLeft(rootfs) || (rootfs.right !== undefined && ours !== undefined && isSameDirectory(rootfs.right, ours));
+  return isOurs && !isOursRootfs
+    ? sign('init-pid', 'dead', `process ${pid} began later than init.pid was written, and is in no container`)
+    : sign(
+        'init-pid',
+        'unknown',
+        `process ${pid} has the number in init.pid, but began later by the clock, which may have been set`,
+        [pid],
+      );
+};
+
+const controlGroupSign = async ({
+  evidence,
+  files: { config },
+  seen: { table },
+  names,
+  needs,
+}: About): Promise<Sign> => {
+  const group = config._tag === 'Says' ? config.value.cgroupsPath : undefined;
+  const exact = group === undefined ? [] : table.inGroup(groupsOf(group), group);
+  const all = await needs.namespaces.names();
+  const others = new Set<string>(E.isRight(all) ? all.right.filter((name) => name !== evidence.namespace) : []);
+  const byName = names.map((id) => table.inGroupOf(id, others));
+  const certain = pidsOf([...exact, ...byName.flatMap((found) => found.certain)]);
+  if (certain.length > 0)
+    return sign(
+      'control-group',
+      'alive',
+      `${showPids(certain)} ${certain.length === 1 ? 'is' : 'are'} in its control group`,
+      certain,
+    );
+  const possible = pidsOf(byName.flatMap((found) => found.possible));
+  if (possible.length > 0)
+    return sign('control-group', 'unknown', `${showPids(possible)} may be in its control group`, possible);
+  if (config._tag === 'Unknown') return sign('control-group', 'unknown', config.why);
+  return sign('control-group', 'dead', 'no process is in its control group');
+};
+
+const runtimeStateSign = ({ files: { runtimeRecord }, seen: { table } }: About): Sign => {
+  const source: SignSource = 'runtime-state';
+  if (runtimeRecord._tag === 'Absent') return sign(source, 'dead', 'its runtime has no record of it');
+  if (runtimeRecord._tag === 'Unknown') return sign(source, 'unknown', runtimeRecord.why);
+  const { pid, startedTicks, path } = runtimeRecord.value;
+  const process = pid > 0 ? table.byPid(pid) : undefined;
+  if (process === undefined) return sign(source, 'dead', `process ${pid}, which ${B.show(path)} names, has ended`);
+  if (startedTicks <= 0)
+    return sign(source, 'unknown', `process ${pid}, which ${B.show(path)} names, may be another one by now`, [pid]);
+  return startedTicks === process.startedTicks
+    ? sign(source, 'alive', `process ${pid}, which ${B.show(path)} names, runs`, [pid])
+    : sign(source, 'dead', `process ${pid} began at another time than ${B.show(path)} says`);
+};
+
+const rootFileSystemSign = ({ evidence, seen: { table, view }, rootfs }: About): Sign => {
+  const source: SignSource = 'root-file-system';
+  if (E.isLeft(rootfs)) return sign(source, 'unknown', rootfs.left);
+  const { right: key } = rootfs;
+  if (key === undefined) return sign(source, 'dead', 'it has no rootfs');
+  const ours = valueOf(view.rootDirectory);
+  if (ours !== undefined && isSameDirectory(key, ours))
+    return sign(source, 'unknown', "its rootfs is this machine's own root, in which every process lives");
+  const pids = pidsOf(table.rootedIn(key));
+  if (pids.length > 0)
+    return sign(source, 'alive', `${showPids(pids)} ${pids.length === 1 ? 'has' : 'have'} its rootfs for root`, pids);
+  const isMounted = evidence.identity !== null && evidence.identity.device !== key.device;
+  return isMounted && table.hiddenRoots.length > 0
+    ? sign(source, 'unknown', 'its rootfs is mounted, and the roots of some processes may not be looked at')
+    : sign(source, 'dead', 'no process has its rootfs for root');
+};
