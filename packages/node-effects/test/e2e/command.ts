@@ -20,8 +20,10 @@ export const run = (...args: ReadonlyArray<string>): Promise<Ended> =>
     );
   });
 
-export const shimRecovery = (host: Host, ...args: ReadonlyArray<string>): Promise<Ended> =>
-  run(...args, '--state', host.state, '--root', host.root, '--address', host.socket);
+export const shimRecovery = (
+  host: Pick<Host, 'state' | 'root' | 'socket'>,
+  ...args: ReadonlyArray<string>
+): Promise<Ended> => run(...args, '--state', host.state, '--root', host.root, '--address', host.socket);
 
 /** By id, as `adopt task-running`. */
 export const verdicts = (report: Report): Readonly<Record<string, string>> =>

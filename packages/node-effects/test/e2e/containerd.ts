@@ -10,7 +10,7 @@ import { promisify } from 'node:util';
 const run = promisify(execFile);
 
 /** Every wait of these tests ends by then, in milliseconds. */
-const patienceMs = 30_000;
+export const patienceMs = 30_000;
 
 const programs = ['containerd', 'containerd-shim-runc-v2', 'ctr', 'runc', 'busybox'];
 
@@ -42,7 +42,7 @@ export const until = async <A>(what: string, look: () => A | undefined | Promise
   }
 };
 
-const ifTrue = (holds: boolean): true | undefined => (holds ? true : undefined);
+export const ifTrue = (holds: boolean): true | undefined => (holds ? true : undefined);
 
 export const isAlive = (pid: number): boolean => {
   try {
@@ -67,8 +67,8 @@ export const mountsBelow = (directory: string): ReadonlyArray<string> =>
 
 const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 
-/** An OCI image with one layer, busybox, as an archive that `ctr images import` takes. */
-const makeImage = async (base: string, name: string): Promise<string> => {
+/** An OCI image with one layer, busybox, as an archive that `ctr images import` takes; it sleeps unless told otherwise. */
+export const makeImage = async (base: string, name: string): Promise<string> => {
   const rootfs = path.join(base, 'image-rootfs');
   const layout = path.join(base, 'image-layout');
   fs.mkdirSync(path.join(rootfs, 'bin'), { recursive: true });
@@ -87,7 +87,11 @@ const makeImage = async (base: string, name: string): Promise<string> => {
   const layer = fs.readFileSync(path.join(base, 'layer.tar'));
   const platform = { architecture: process.arch === 'arm64' ? 'arm64' : 'amd64', os: 'linux' };
   const config = put(
-    json({ ...platform, config: {}, rootfs: { type: 'layers', diff_ids: [`sha256:${sha256(layer)}`] } }),
+    json({
+      ...platform,
+      config: { Cmd: ['/bin/sleep', '100000'] },
+      rootfs: { type: 'layers', diff_ids: [`sha256:${sha256(layer)}`] },
+    }),
     'application/vnd.oci.image.config.v1+json',
   );
   const manifest = put(
@@ -133,7 +137,7 @@ export interface Host {
   readonly cleanUp: () => Promise<void>;
 }
 
-const answers = (socket: string): Promise<boolean> =>
+export const answers = (socket: string): Promise<boolean> =>
   new Promise((resolve) => {
     const connection = net.connect(socket);
     connection.once('connect', () => {
