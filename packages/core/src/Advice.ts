@@ -1,34 +1,43 @@
-/** What to do about a bundle that is held: nothing acts on it by itself. */
+/** What to do about a bundle that is held: a hint for the operator. Nothing acts on such a bundle by itself. */
 import type { Reason } from './Verdict.js';
 
-/** With the policy that held it: another one might destroy it. */
-const againAs = (policy: string): string => `run shim-recovery recover --policy ${policy} again`;
+/** What a hint is about, and for whom it is. */
+export interface AboutHint {
+  /** The policy that held the bundle: another one might destroy it. */
+  readonly policy: string;
+  readonly namespace: string;
+  readonly id: string;
+  /** The processes of the bundle that are known. */
+  readonly pids: ReadonlyArray<number>;
+}
 
 /** A sentence with the command that would act on it; undefined for what is not held. */
-export const adviceOn = (
-  reason: Reason,
-  { policy, namespace }: { readonly policy: string; readonly namespace: string },
-): string | undefined => {
-  const again = againAs(policy);
+export const adviceOn = (reason: Reason, { policy, namespace, id, pids }: AboutHint): string | undefined => {
+  const again = `run shim-recovery recover --policy ${policy} again`;
+  const look = pids.length === 0 ? '' : ` (ps -fp ${pids.join(',')})`;
   switch (reason) {
     case 'orphan-workload':
-      return `to end the container and clean up: shim-recovery recover --policy careful --orphans reap --namespace ${namespace}, with the other options as they were; every orphan of that namespace is ended`;
+      return `to end this container and clean up: shim-recovery recover --policy careful --orphans reap=${namespace}/${id}, with the other options as they were`;
     case 'shim-unresponsive':
-      return `${again} when the shim answers (a stopped one goes on after kill -CONT), or after ending it`;
+      return `${again} when the shim answers; a stopped shim continues after kill -CONT PID${look}`;
     case 'shim-unreachable':
-      return `${again} as root, if only root may reach it; or end its shim first`;
+      return `look at its shim${look}; ${again} when it has ended or answers`;
     case 'no-container':
       return `record the container again, or stop it through its shim and end the shim; then ${again}`;
     case 'shim-shared':
-      return `${again} when the others that need the shim are gone`;
+      return `${again} when the bundles that share the shim are gone`;
     case 'task-disputed':
     case 'leftover-in-use':
-      return `look at these processes; when they have ended, ${again}`;
+      return `look at these processes${look}; when they have ended, ${again}`;
     case 'processes-unknown':
-      return `${again} where /proc shows the processes of the host`;
+      return `${again} as root in the host's own pid and mount namespaces, where nothing is hidden; shim-recovery explain ${namespace}/${id} shows what each source says`;
     case 'bundle-unreadable':
     case 'address-unknown':
-      return `mend or replace that file, then ${again}`;
+      return `look at the file, and mend or remove it; then ${again}`;
+    case 'not-a-bundle':
+      return 'check --state; a directory that is not a bundle is yours to remove';
+    case 'would-kill':
+      return `stop its container first, or allow it: the same command with --allow-killing`;
     case 'container-unanswered':
       return `${again} when the store answers`;
     case 'out-of-resources':

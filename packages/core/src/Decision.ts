@@ -209,8 +209,6 @@ export const explain =
         return `nothing shows that it is a bundle: it holds ${(listed?.foreign ?? []).map(Bytes.show).join(', ')}, which no bundle has`;
       case 'would-kill':
         return `it would be destroyed, but it lives: ${answers.signs === undefined ? 'its shim answers' : showSigns([...livingContainer(answers.signs), ...livingShim(answers.signs)])}`;
-      case 'adoption-failed':
-        return 'the plan says to adopt it, and a step of that failed';
       case 'not-recorded':
         return 'the recording does not tell what this policy would ask';
       case 'plan-stale':

@@ -2,13 +2,16 @@
 import * as E from 'fp-ts/lib/Either.js';
 import type { Task } from 'fp-ts/lib/Task.js';
 import type * as TE from 'fp-ts/lib/TaskEither.js';
-import { adviceOn } from './Advice.js';
+import { type AboutHint, adviceOn } from './Advice.js';
 import { type BundleKey, type Namespaces, withBundle, withDirectory, withLocation } from './BundleDirectory.js';
 import * as B from './ByteString.js';
 import type { Capabilities } from './Capabilities.js';
 import type { atMost } from './Concurrency.js';
 import { explain } from './Decision.js';
-import type { BundleEvidence } from './Evidence.js';
+import { belongingPids, type BundleEvidence } from './Evidence.js';
+import type { Pods } from './observe/Pods.js';
+import { livingContainer, livingShim, pidsOf, showSigns } from './decide/Signs.js';
+import { signsOfLife } from './observe/SignsOfLife.js';
 import type { EventError, TaskEvent } from './EventSink.js';
 import {
   codeOf,
@@ -48,6 +51,9 @@ export interface Executor {
   readonly root: Directory;
   readonly registry: Registry;
   readonly mountTable: MountTableView;
+  /** The bundles of this run's snapshot, and the pods among them. */
+  readonly found: ReadonlyArray<BundleEvidence>;
+  readonly pods: Pods;
   /** Told of every connection that stays open behind a bundle's steps, so that its end is noticed. */
   readonly watch: (instance: Instance) => void;
 }
@@ -493,12 +499,25 @@ const endingOf =
     const { capabilities, settings, namespaces } = executor;
     const { policy } = settings;
     const { evidence } = instance;
-    if (policy.disconnect === 'death') return { ending: { _tag: 'Dead' }, evidence };
     const { clock } = capabilities;
+    const aboutHint = (pids: ReadonlyArray<number>): AboutHint => ({
+      policy: policy.name,
+      namespace: B.show(evidence.namespace),
+      id: B.show(evidence.id),
+      pids,
+    });
+    const asking = makeInquirer(capabilities, settings, namespaces, 'asked-with-log', executor.found, executor.pods);
+    if (policy.disconnect === 'death') {
+      const signs = settings.allowKilling ? [] : await signsOfLife(asking)(evidence)();
+      const living = [...livingShim(signs), ...livingContainer(signs)];
+      if (living.length === 0) return { ending: { _tag: 'Dead' }, evidence };
+      const explanation = `its shim hung up, and ${policy.name} would clean up after it; but it is alive: ${showSigns(living)}`;
+      const advice = adviceOn('would-kill', aboutHint(pidsOf(living)));
+      return { ending: { _tag: 'Unsure', explanation, advice }, evidence };
+    }
     const tooSoonMs = (instance.againMs ?? -Infinity) + askAgainAfterMs - clock.elapsedMs();
     if (tooSoonMs > 0) await clock.sleep(tooSoonMs)();
-    const inquirer = makeInquirer(capabilities, settings, namespaces, 'asked-with-log', [evidence]);
-    const settled = await settleWithPatience(inquirer)({ ...evidence, answers: {} }, open)();
+    const settled = await settleWithPatience(asking)({ ...evidence, answers: {} }, open)();
     const { reason, _tag } = settled.verdict;
     // Only one that says more than that it is there: whoever hangs up at every question would be asked for ever.
     const isAlive = _tag === 'Adopt' && reason !== 'pids-unanswered' && open.session !== undefined;
@@ -507,7 +526,7 @@ const endingOf =
     open.session = undefined;
     if (_tag === 'CleanUp') return { ending: { _tag: 'Dead' }, evidence: settled.evidence };
     const explanation = inOneLine(explain(policy)(settled.evidence)(settled.verdict));
-    const advice = adviceOn(reason, { policy: policy.name, namespace: B.show(evidence.namespace) });
+    const advice = adviceOn(reason, aboutHint(belongingPids(settled.evidence.answers)));
     return { ending: { _tag: 'Unsure', explanation, advice }, evidence: settled.evidence };
   };
 

@@ -396,15 +396,10 @@ const shimSource = (connection: ConnectionAnswer | undefined): ReadonlyArray<Exp
 };
 
 /** Every source with its answer, whether or not the decision asked for it. */
-const sourcesOf = ({ connection, signs }: Answers): ReadonlyArray<ExplainedSource> =>
-  signs === undefined
-    ? connection === undefined
-      ? []
-      : shimSource(connection)
-    : [
-        ...shimSource(connection),
-        ...signs.map(({ source, state, says }) => ({ source, state, says: inOneLine(says) })),
-      ];
+const sourcesOf = ({ connection, signs = [] }: Answers): ReadonlyArray<ExplainedSource> => [
+  ...(connection === undefined && signs.length === 0 ? [] : shimSource(connection)),
+  ...signs.map(({ source, state, says }) => ({ source, state, says: inOneLine(says) })),
+];
 
 /** The way through a policy's decisions, from what a policy learnt of a bundle. */
 export const explainBundle =

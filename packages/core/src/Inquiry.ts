@@ -84,6 +84,18 @@ export const letGo =
     open.logPipe = logPipe;
   };
 
+/** Whether the shim has ended the connection by now. One that has is not let go of: what its end means is acted upon. */
+export const hasHungUp =
+  ({ session }: OpenShim): T.Task<boolean> =>
+  async () =>
+    session !== undefined &&
+    (await Promise.race([session.disconnected().then(() => true), aFewTurns().then(() => false)]));
+
+/** As long as it takes to hear of an end that has come already. */
+const aFewTurns = async (): Promise<void> => {
+  for (let turns = 0; turns < 8; turns++) await Promise.resolve();
+};
+
 /** How far asking may go. */
 export type Probing =
   /** Shims are asked, their log pipes are opened first: a shim that fills its log could not answer otherwise. */

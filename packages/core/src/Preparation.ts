@@ -12,6 +12,7 @@ import { atMostBusy, traverse } from './Concurrency.js';
 import { type Answers, type BundleEvidence, withAnswers } from './Evidence.js';
 import { type Directory, FileError, isAbsent, showFileError } from './FileSystem.js';
 import {
+  hasHungUp,
   type Inquirer,
   letGo,
   letGoOfLog,
@@ -22,7 +23,9 @@ import {
   release,
   type Settled,
 } from './Inquiry.js';
-import type { Mandate } from './Mandate.js';
+import { lifeOf } from './decide/Life.js';
+import { explain } from './Decision.js';
+import type { Allowed, Mandate } from './Mandate.js';
 import { makeBudget, settleWithPatience } from './Patience.js';
 import { type BundlePlan, stepsOf } from './Plan.js';
 import { makePods, type Pods } from './observe/Pods.js';
@@ -35,7 +38,8 @@ import type { Settings } from './Settings.js';
 import { shimAddress } from './ShimAddress.js';
 import { type NamespaceSnapshot, readSnapshot } from './Snapshot.js';
 import type { Survey, SurveyedBundle, SurveyedNamespace, WorkListing } from './Survey.js';
-import { isDestructive, type Verdict } from './Verdict.js';
+import { stopAtFailure, succeeded } from './Step.js';
+import { because, isDestructive, type Verdict } from './Verdict.js';
 import { leftAsTheyAre, listWorkDirectories } from './WorkDirectory.js';
 
 /** Why nothing at all was done: one of the two root directories cannot be read, or too much would be destroyed. */
@@ -121,6 +125,38 @@ const withLife =
     return { evidence: withAnswers({ signs })(evidence), verdict };
   };
 
+/**
+ * Holds what would be destroyed though it lives, where the settings do not allow killing. There, and where a saved plan is
+ * carried out, what is adopted is never destroyed because a step failed. An orphan that the operator named may be ended.
+ */
+const sparingLife =
+  ({ policy, allowKilling }: Settings, { plannedAt }: Mandate) =>
+  (allowed: Allowed): Allowed => {
+    const { plan } = allowed;
+    const { evidence, verdict, steps } = plan;
+    if (verdict._tag === 'Adopt')
+      return allowKilling && plannedAt === undefined
+        ? allowed
+        : { ...allowed, plan: { evidence, verdict, steps: stopAtFailure(steps) } };
+    const life = allowKilling || verdict.reason === 'orphan-reaped' ? undefined : lifeOf(evidence)(verdict);
+    if (life === undefined) return allowed;
+    return {
+      plan: { evidence, verdict: because('would-kill'), steps: succeeded },
+      explanation: `${policy.name} would ${verbOf(verdict)} it: ${explain(policy)(evidence)(verdict)}; but it is alive: ${life.says}`,
+    };
+  };
+
+const verbs: Readonly<Record<Verdict['_tag'], string>> = {
+  Ignore: 'ignore',
+  Adopt: 'adopt',
+  Reap: 'reap',
+  CleanUp: 'clean up',
+  Discard: 'discard',
+  Hold: 'hold',
+};
+
+const verbOf = ({ _tag }: Verdict): string => verbs[_tag];
+
 const prepareBundle =
   (inquirer: Inquirer, mandate: Mandate) =>
   (evidence: BundleEvidence): T.Task<Prepared> =>
@@ -135,13 +171,13 @@ const prepareBundle =
       open,
     )(await settleWithPatience(asking)(evidence, open)())();
     const allow = mandate.allow(capabilities.fileSystem);
-    const allowed = await allow({ evidence: learnt, verdict: decided, steps: stepsOf(policy)(learnt)(decided) })();
-    const { plan, explanation } = allowed;
+    const planned = { evidence: learnt, verdict: decided, steps: stepsOf(policy)(learnt)(decided) };
+    const { plan, explanation } = sparingLife(settings, mandate)(await allow(planned)());
     const { verdict } = plan;
     if (verdict._tag === 'Hold') await release(open)();
     // Given up: nobody is going to talk to its shim.
     if (isDestructive(verdict) && open.session === undefined) await letGoOfLog(open)();
-    if (verdict._tag === 'Adopt' && !settings.staysAttached) await letGo(open)();
+    if (verdict._tag === 'Adopt' && !settings.staysAttached && !(await hasHungUp(open)())) await letGo(open)();
     tellSettled(inquirer, plan, { [policy.name]: learnt.answers });
     return explanation === undefined ? { plan, open } : { plan, open, explanation };
   };
@@ -203,6 +239,18 @@ export const survey =
     });
   };
 
+/** The same, with what every source says: an operator who asks about one bundle wants to see them all. */
+const withEverySign =
+  (inquirer: Inquirer) =>
+  ({ evidence, answers }: SurveyedBundle): T.Task<SurveyedBundle> =>
+  async () => {
+    const { name } = inquirer.settings.policy;
+    const own = answers[name] ?? {};
+    if (own.signs !== undefined || evidence.kind !== 'directory') return { evidence, answers };
+    const signs = await signsOfLife(inquirer)(evidence)();
+    return { evidence, answers: { ...answers, [name]: { ...own, signs } } };
+  };
+
 /**
  * What the policy of the settings learns of one bundle. All bundles of its namespace are read, as their files say who else
  * needs its shim; nobody else's shim or record is asked for.
@@ -220,8 +268,11 @@ export const surveyOne =
       TE.chainTaskK((bundles) =>
         pipe(
           O.fromNullable(bundles.find(({ id }) => id === name.id)),
-          O.traverse(T.ApplicativePar)(
-            surveyBundle(makeInquirer(capabilities, settings, namespaces, probing, bundles), []),
+          O.traverse(T.ApplicativePar)((bundle) =>
+            pipe(
+              surveyBundle(makeInquirer(capabilities, settings, namespaces, probing, bundles), [])(bundle),
+              T.chain(withEverySign(makeInquirer(capabilities, settings, namespaces, probing, bundles))),
+            ),
           ),
         ),
       ),
@@ -378,22 +429,32 @@ const takeAsMany = <A>(queue: Iterator<A>, items: ReadonlyArray<unknown>): Reado
     return next.done === true ? [] : [next.value];
   });
 
+/** What was decided on everything, the bundles that were found, and the pods among them. */
+export interface PreparedHost {
+  readonly namespaces: ReadonlyArray<PreparedNamespace>;
+  readonly found: ReadonlyArray<BundleEvidence>;
+  readonly pods: Pods;
+}
+
 /** Decides on every bundle, within a mandate; those that wait for a shim do not hold up the others. */
 export const prepare =
   (capabilities: Capabilities, settings: Settings, mandate: Mandate) =>
-  ({ state, namespaces }: Roots): TE.TaskEither<RecoveryError, ReadonlyArray<PreparedNamespace>> =>
+  ({ state, namespaces }: Roots): TE.TaskEither<RecoveryError, PreparedHost> =>
   async () => {
     const snapshot = await look(capabilities, settings, state)();
     if (E.isLeft(snapshot)) return snapshot;
     const found = snapshot.right.flatMap(({ bundles }) => bundles);
-    const inquirer = makeInquirer(capabilities, settings, namespaces, 'asked-with-log', found);
+    const pods = makePods(capabilities, settings, namespaces, found);
+    const inquirer = makeInquirer(capabilities, settings, namespaces, 'asked-with-log', found, pods);
     const prepared = await forEachAsked(capabilities, settings, prepareBundle(inquirer, mandate))(found)();
     const queue = prepared.values();
-    return E.right(
-      mandate.withMissing(
+    return E.right({
+      namespaces: mandate.withMissing(
         snapshot.right.map(({ name, error, bundles }) => ({ name, error, bundles: takeAsMany(queue, bundles) })),
       ),
-    );
+      found,
+      pods,
+    });
   };
 
 /** So few that the brake of a policy does not mind them. */

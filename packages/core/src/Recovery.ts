@@ -34,12 +34,15 @@ import {
   type Roots,
 } from './Preparation.js';
 import { release } from './Inquiry.js';
+import { socketOf } from './observe/Pods.js';
+import { shimAddress } from './ShimAddress.js';
 import { refuseReplaced } from './Removal.js';
 import { makeRegistry, type Registry } from './Registry.js';
 import {
   type BundleReport,
   inOneLine,
   makeReport,
+  outcomeOf,
   type NamespaceReport,
   type Report,
   reportBundle,
@@ -176,10 +179,18 @@ const makeRecords = (): Records => {
 };
 
 /** Whose working directory must stay: of what is held, and of what could not be finished and waits for another run. */
-const isHeld = (bundles: ReadonlyArray<Prepared>, records: Records): ((name: B.ByteString) => boolean) => {
+const isHeld = (
+  { registry, settings }: Executor,
+  { plannedAt }: Mandate,
+  bundles: ReadonlyArray<Prepared>,
+  records: Records,
+): ((name: B.ByteString) => boolean) => {
+  const spares = !settings.allowKilling || plannedAt !== undefined;
   const held = bundles.filter(
     ({ plan: { verdict, evidence } }) =>
-      verdict._tag === 'Hold' || records.of(evidence).some(({ outcome }) => outcome === 'left'),
+      verdict._tag === 'Hold' ||
+      records.of(evidence).some(({ outcome }) => outcome === 'left') ||
+      (spares && verdict._tag === 'Adopt' && registry.get(evidence)() === undefined),
   );
   const names = new Set(held.map(({ plan }) => plan.evidence.id));
   return (name) => names.has(name);
@@ -219,6 +230,61 @@ const carryOutAll =
     ]);
   };
 
+/** How long a shim that was told to end may take to do so, in milliseconds, before it counts as one that goes on. */
+const endingMs = 250;
+
+/** Where a bundle's shim was asked. */
+const shimOf = (policy: Policy, { evidence }: BundlePlan): string | undefined => {
+  const socket = socketOf(policy, evidence);
+  return socket === undefined ? undefined : JSON.stringify([evidence.namespace, socket]);
+};
+
+/**
+ * A shim that was told to end for the sake of one bundle may be the shim of others, which were taken back meanwhile. Those are
+ * asked again: where the shim has gone, the end of the connection means what it means to the policy, and is not hidden.
+ */
+const noticeEnded =
+  (executor: Executor, records: Records) =>
+  (bundles: ReadonlyArray<Prepared>): Task<void> =>
+  async () => {
+    const { registry, settings } = executor;
+    const toldToEnd = new Set(
+      bundles
+        .filter(({ plan }) =>
+          records.of(plan.evidence).some(({ step, outcome }) => step === 'call-shutdown' && outcome === 'done'),
+        )
+        .map(({ plan }) => shimOf(settings.policy, plan)),
+    );
+    for (const { plan } of bundles) {
+      const instance = registry.get(plan.evidence)();
+      if (instance === undefined || settings.staysAttached || !toldToEnd.has(shimOf(settings.policy, plan))) continue;
+      if (await hasEnded(executor, plan)()) await carryOutDisconnect(executor)(instance, records.of(plan.evidence))();
+    }
+  };
+
+/** Whether the shim of a bundle does not answer any more, or hangs up soon. */
+const hasEnded =
+  ({ capabilities, settings }: Executor, { evidence }: BundlePlan): Task<boolean> =>
+  async () => {
+    const { namespace, id, contents } = evidence;
+    const address = contents?._tag === 'Listed' ? shimAddress(settings.policy)(contents) : undefined;
+    if (address?._tag !== 'Target') return false;
+    const timeoutMs = settings.timeouts.loadMs;
+    const dialled = await capabilities.shimConnector.dial({ namespace, target: address.target, timeoutMs })();
+    if (E.isLeft(dialled)) return dialled.left._tag === 'DialFailed';
+    const connected = await dialled.right.connect({ id, timeoutMs })();
+    const ended = E.isLeft(connected)
+      ? connected.left._tag === 'Closed'
+      : await Promise.race([
+          dialled.right.disconnected().then(() => true),
+          capabilities.clock
+            .sleep(endingMs)()
+            .then(() => false),
+        ]);
+    await dialled.right.close();
+    return ended;
+  };
+
 /** The names that still stand in a namespace's state directory, where the policy keeps what belongs to them (H20). */
 const standing = ({ capabilities, settings, namespaces }: Executor, namespace: B.ByteString) =>
   settings.policy.keepsWorkOfWhatStays
@@ -251,7 +317,7 @@ const sweepWorkDirectories = (
   records: Records,
 ): TE.TaskEither<string, ReadonlyArray<WorkDirectoryOutcome>> => {
   const { capabilities, registry, settings } = executor;
-  const held = isHeld(bundles, records);
+  const held = isHeld(executor, mandate, bundles, records);
   if (error !== null) return TE.left(error);
   if (capabilities.interrupted()) return TE.left('interrupted: working directories are left as they are');
   return pipe(
@@ -288,11 +354,15 @@ const finishNamespace =
     for (const { plan: bundle, explanation } of bundles) {
       const others = capabilities.clock.breathe();
       if (others !== undefined) await others;
+      const done = {
+        registered: registry.get(bundle.evidence)() !== undefined,
+        steps: [...records.of(bundle.evidence)],
+      };
       reports.push(
         reportBundle(executor.settings.policy)(bundle, {
           ...(explanation === undefined ? {} : { explanation }),
-          registered: registry.get(bundle.evidence)() !== undefined,
-          steps: [...records.of(bundle.evidence)],
+          ...done,
+          outcome: outcomeOf(bundle.verdict, done),
         }),
       );
     }
@@ -322,7 +392,8 @@ export const recover =
       return prepared;
     }
 
-    const bundles = prepared.right.flatMap((namespace) => namespace.bundles);
+    const { found, pods } = prepared.right;
+    const bundles = prepared.right.namespaces.flatMap((namespace) => namespace.bundles);
     const allowed = refuseTooMuch(
       settings.policy,
       bundles.map(({ plan: { verdict } }) => verdict),
@@ -349,12 +420,16 @@ export const recover =
       inTurn: atMost(settings.bounds.binaries),
       registry,
       mountTable: viewMountTable(capabilities),
+      found,
+      pods,
       watch: supervisor.watch,
     };
     await carryOutAll(executor, records)(bundles)();
     await supervisor.settled();
+    await noticeEnded(executor, records)(bundles)();
+    await supervisor.settled();
     const namespaces: Array<NamespaceReport> = [];
-    for (const namespace of prepared.right)
+    for (const namespace of prepared.right.namespaces)
       namespaces.push(await finishNamespace(executor, records, mandate, roots.right)(namespace)());
     await roots.right.namespaces.closeIdle();
 

@@ -13,6 +13,7 @@ import { type Policy, PolicyName } from './Policy.js';
 import { nameOf, type Step, successPath } from './Step.js';
 import { showTimestamp } from './TaskExit.js';
 import { adviceOn } from './Advice.js';
+import { lifeOf, livesOf } from './decide/Life.js';
 import { Reason, type Verdict, type VerdictTag } from './Verdict.js';
 import { WorkDirectoryReason } from './WorkDirectory.js';
 
@@ -39,6 +40,25 @@ export const VerdictName = t.keyof(
 );
 export type VerdictName = t.TypeOf<typeof VerdictName>;
 
+/**
+ * What became of a bundle, whatever was decided:
+ * - `adopted`: its task is registered, and the connection to its shim had not ended when the run let go of it or finished.
+ * - `removed`: it is gone.
+ * - `held`: it is as it was, and its task is not registered.
+ * - `failed`: something was done to it, and it is not finished.
+ * - `left`: the run ended, or lacked something, before it was done.
+ * - `ignored`: it is not a bundle, or not there any more.
+ */
+export const BundleOutcome = t.keyof(
+  { adopted: null, removed: null, held: null, failed: null, left: null, ignored: null },
+  'BundleOutcome',
+);
+export type BundleOutcome = t.TypeOf<typeof BundleOutcome>;
+
+/** What lives of a bundle: processes, where they are known, and what was seen. */
+export const ReportedLife = t.readonly(t.type({ pids: t.readonlyArray(t.number), says: t.string }), 'ReportedLife');
+export type ReportedLife = t.TypeOf<typeof ReportedLife>;
+
 export const BundleReport = t.readonly(
   t.intersection([
     t.type({
@@ -50,6 +70,12 @@ export const BundleReport = t.readonly(
       steps: t.readonlyArray(StepReport),
     }),
     t.partial({
+      /** Of a recovery: what became of it. */
+      outcome: BundleOutcome,
+      /** Of what is, or would be, destroyed though it lives, and of what is held for that. */
+      alive: ReportedLife,
+      /** Of a plan: what will keep a step from being done, as far as that can be seen before. */
+      foreseen: t.readonlyArray(t.string),
       /** Of a task that ended: what its owner can still collect. `exitedAt` is ISO 8601. */
       exitStatus: t.number,
       exitedAt: t.string,
@@ -84,16 +110,24 @@ export const NamespaceReport = t.readonly(
 export type NamespaceReport = t.TypeOf<typeof NamespaceReport>;
 
 export const Summary = t.readonly(
-  t.type({
-    adopt: t.number,
-    reap: t.number,
-    cleanUp: t.number,
-    discard: t.number,
-    hold: t.number,
-    ignore: t.number,
-    failedSteps: t.number,
-    workDirsRemoved: t.number,
-  }),
+  t.intersection([
+    t.type({
+      adopt: t.number,
+      reap: t.number,
+      cleanUp: t.number,
+      discard: t.number,
+      hold: t.number,
+      ignore: t.number,
+      failedSteps: t.number,
+      workDirsRemoved: t.number,
+    }),
+    t.partial({
+      /** How many bundles are, or would be, destroyed though their shim or container lives. */
+      aliveDestroyed: t.number,
+      /** Of a recovery: how many bundles came out as what. */
+      outcomes: t.readonly(t.record(BundleOutcome, t.number)),
+    }),
+  ]),
   'Summary',
 );
 export type Summary = t.TypeOf<typeof Summary>;
@@ -155,15 +189,20 @@ const targetOf = (step: Step): { readonly target?: string } => {
   }
 };
 
-const detailsOf = (
-  { name: policy }: Policy,
-  { evidence: { answers, namespace }, verdict }: BundlePlan,
-): Partial<BundleReport> => {
+const detailsOf = ({ name: policy }: Policy, { evidence, verdict }: BundlePlan): Partial<BundleReport> => {
+  const { answers, namespace, id } = evidence;
   const { state } = answers;
   const exit = state?._tag === 'Right' && state.right.status === 'stopped' ? state.right.exit : undefined;
   const pids = belongingPids(answers);
-  const advice = adviceOn(verdict.reason, { policy, namespace: B.show(namespace) });
+  const advice = adviceOn(verdict.reason, {
+    policy,
+    namespace: B.show(namespace),
+    id: B.show(id),
+    pids,
+  });
+  const life = verdict.reason === 'would-kill' ? livesOf(evidence) : lifeOf(evidence)(verdict);
   return {
+    ...(life === undefined ? {} : { alive: { pids: life.pids, says: inOneLine(life.says) } }),
     ...(exit === undefined ? {} : { exitStatus: exit.exitStatus, exitedAt: showTimestamp(exit.exitedAt) }),
     ...(pids.length === 0 ? {} : { pids }),
     ...(advice === undefined ? {} : { advice }),
@@ -202,6 +241,8 @@ export const reportBundle =
       ...done
     }: {
       readonly registered: boolean;
+      readonly outcome?: BundleOutcome;
+      readonly foreseen?: ReadonlyArray<string>;
       readonly steps: ReadonlyArray<StepReport>;
       /** Where the evidence alone does not tell why. */
       readonly explanation?: string;
@@ -238,11 +279,37 @@ export const reportPlannedNamespace =
     })),
   });
 
+/** What became of a bundle, from its verdict, its steps, and whether its task is registered. */
+export const outcomeOf = (
+  { _tag }: Verdict,
+  { registered, steps }: { readonly registered: boolean; readonly steps: ReadonlyArray<StepReport> },
+): BundleOutcome => {
+  if (steps.some(({ step, outcome }) => outcome === 'done' && (step === 'remove-bundle' || step === 'remove-leftover')))
+    return 'removed';
+  if (registered) return 'adopted';
+  if (_tag === 'Ignore') return 'ignored';
+  if (steps.some(({ outcome }) => outcome === 'left')) return 'left';
+  if (_tag === 'Hold') return 'held';
+  return _tag === 'Adopt' && !steps.some(({ step }) => step === 'run-binary' || step === 'remove-rootfs')
+    ? 'held'
+    : 'failed';
+};
+
+const noOutcomes = { adopted: 0, removed: 0, held: 0, failed: 0, left: 0, ignored: 0 };
+
 const summarize = (namespaces: ReadonlyArray<NamespaceReport>): Summary => {
   const summary = { adopt: 0, reap: 0, cleanUp: 0, discard: 0, hold: 0, ignore: 0, failedSteps: 0, workDirsRemoved: 0 };
+  const outcomes = { ...noOutcomes };
+  let aliveDestroyed = 0;
+  let isDone = false;
   for (const { bundles, workDirs } of namespaces) {
-    for (const { verdict, steps } of bundles) {
+    for (const { verdict, steps, outcome: became, alive } of bundles) {
       summary[verdict]++;
+      if (alive !== undefined && isDestroyed(verdict, became)) aliveDestroyed++;
+      if (became !== undefined) {
+        outcomes[became]++;
+        isDone = true;
+      }
       for (const { outcome } of steps) if (outcome === 'failed') summary.failedSteps++;
     }
     for (const { removed, error } of workDirs) {
@@ -250,8 +317,14 @@ const summarize = (namespaces: ReadonlyArray<NamespaceReport>): Summary => {
       if (error !== undefined) summary.failedSteps++;
     }
   }
-  return summary;
+  return { ...summary, aliveDestroyed, ...(isDone ? { outcomes } : {}) };
 };
+
+/** Whether a bundle is destroyed, or would be: what was only begun counts, as it cannot be taken back. */
+const isDestroyed = (verdict: VerdictName, outcome: BundleOutcome | undefined): boolean =>
+  outcome === undefined
+    ? verdict === 'reap' || verdict === 'cleanUp' || verdict === 'discard' || verdict === 'adopt'
+    : outcome === 'removed' || outcome === 'failed';
 
 /** The whole document. */
 export const makeReport = (

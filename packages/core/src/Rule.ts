@@ -46,7 +46,6 @@ export const ruleOf: Readonly<Record<Reason, Rule>> = {
   'processes-unknown': rule(null, 'death needs every source, and one could not tell'),
   'not-a-bundle': rule(null, 'a directory that may be no bundle is left as it is'),
   'would-kill': rule(null, 'this run does not destroy what lives: it is left as it is'),
-  'adoption-failed': rule(null, 'a plan that says adopt never destroys: it is left as it is'),
   'leftover-in-use': rule(null, 'what processes belong to is no leftover'),
   'out-of-resources': rule(null, 'what this process lacks says nothing of the bundle: it is left as it is'),
   'not-probed': rule(null, 'without an answer it is left as it is'),

@@ -12,23 +12,31 @@ import { Plan } from './Plan.js';
 import { choicesOf, type Policy, PolicyChoices, PolicyName, policies, withChoices } from './Policy.js';
 import type { Settings } from './Settings.js';
 
-const schema = 'shim-recovery/plan@1';
+/**
+ * The second version says more: that what lives may be destroyed, or which orphans alone may be ended. A plan that says
+ * neither is written in the first, and one of the first does not allow killing.
+ */
+const schemas = { first: 'shim-recovery/plan@1', second: 'shim-recovery/plan@2' } as const;
 
 /** A policy, and what the run chose of it. */
 const ChosenPolicy = t.intersection([t.readonly(t.type({ name: PolicyName })), PolicyChoices], 'ChosenPolicy');
 
 export const SavedPlan = t.readonly(
-  t.type({
-    schema: t.literal(schema),
-    madeAt: Time,
-    policy: ChosenPolicy,
-    /** The namespaces that were asked for; empty means all. */
-    namespaces: t.readonlyArray(B.ByteString),
-    /** What else decides, by the names and in the words of whoever made the plan: the store, say. */
-    options: t.readonly(t.record(t.string, t.string)),
-    /** Of each working directory that would be removed it says which one it is. */
-    plan: Plan,
-  }),
+  t.intersection([
+    t.type({
+      schema: t.union([t.literal(schemas.first), t.literal(schemas.second)]),
+      madeAt: Time,
+      policy: ChosenPolicy,
+      /** The namespaces that were asked for; empty means all. */
+      namespaces: t.readonlyArray(B.ByteString),
+      /** What else decides, by the names and in the words of whoever made the plan: the store, say. */
+      options: t.readonly(t.record(t.string, t.string)),
+      /** Of each working directory that would be removed it says which one it is. */
+      plan: Plan,
+    }),
+    /** Whether what lives may be destroyed. Absent: no. */
+    t.partial({ allowKilling: t.boolean }),
+  ]),
   'SavedPlan',
 );
 export type SavedPlan = t.TypeOf<typeof SavedPlan>;
@@ -54,7 +62,7 @@ export const showSavedPlanError = (error: SavedPlanError): string => {
     case 'NotPlan':
       return `it is no saved plan: ${error.reason}; plan --out FILE makes one`;
     case 'OtherVersion':
-      return `it is written as ${error.schema}, and this version reads ${schema} only; carry it out with the version that made it, or ${again}`;
+      return `it is written as ${error.schema}, and this version reads ${schemas.first} and ${schemas.second}; carry it out with the version that made it, or ${again}`;
     case 'CutOff':
       return `its end is missing; ${again}`;
     case 'Changed':
@@ -66,13 +74,14 @@ export const showSavedPlanError = (error: SavedPlanError): string => {
 
 /** The plan with all that is needed to decide in the same way again. */
 export const savedPlanOf =
-  ({ policy, namespaces }: Settings, madeAtMs: number, options: SavedPlan['options']) =>
+  ({ policy, namespaces, allowKilling }: Settings, madeAtMs: number, options: SavedPlan['options']) =>
   (plan: Plan): SavedPlan => ({
-    schema,
+    schema: allowKilling || policy.reapedOrphans.length > 0 ? schemas.second : schemas.first,
     madeAt: new Date(madeAtMs).toISOString(),
     policy: { name: policy.name, ...choicesOf(policy) },
     namespaces,
     options,
+    ...(allowKilling ? { allowKilling } : {}),
     plan,
   });
 
@@ -120,7 +129,7 @@ export const parseSavedPlan = (text: string): E.Either<SavedPlanError, SavedPlan
   pipe(
     schemaOf(text),
     E.chain((named): E.Either<SavedPlanError, SavedPlan> => {
-      if (named !== schema) return E.left({ _tag: 'OtherVersion', schema: named });
+      if (named !== schemas.first && named !== schemas.second) return E.left({ _tag: 'OtherVersion', schema: named });
       const length = text.length - endOf('').length;
       const [content, end] = [text.slice(0, length), text.slice(length)];
       if (!/^,"checksum":"crc32:[0-9a-f]{8}"\}\n$/.test(end))

@@ -44,6 +44,11 @@ export interface Settings {
   readonly timeouts: Timeouts;
   readonly bounds: Bounds;
   /**
+   * Whether a policy may destroy what lives, as its daemon would. Where it may not, a bundle that would be destroyed though
+   * its shim or its container is known to live is held, and one that is adopted is never destroyed because a step failed.
+   */
+  readonly allowKilling: boolean;
+  /**
    * Whether connections and logs of shims that are taken back are kept, so that their end is acted upon. Whoever does not stay
    * to see it lets go of each as soon as it has answered, and needs neither descriptors nor memory for all at once.
    */
@@ -56,12 +61,13 @@ export const defaultTimeouts: Timeouts = { loadMs: 5_000, cleanUpMs: 5_000, shut
 /** Bounds that suit a machine of two cores. */
 export const defaultBounds: Bounds = { waiting: 16_384, busy: 32, binaries: 2, files: 32 };
 
-/** Settings with the reference's policy, time-outs and bounds. */
+/** Settings with the reference's policy, time-outs and bounds: as its daemon, they allow killing. */
 export const settingsFor = (about: Pick<Settings, 'state' | 'root' | 'programSearch'>): Settings => ({
   ...about,
   policy: containerd17,
   namespaces: [],
   timeouts: defaultTimeouts,
   bounds: defaultBounds,
+  allowKilling: true,
   staysAttached: true,
 });

@@ -83,6 +83,18 @@ export const followedBy =
     };
   };
 
+/**
+ * The same steps for a bundle that must not be destroyed: where one fails, what was opened is closed, and nothing more is
+ * done. A step whose failure changes nothing goes on changing nothing.
+ */
+export const stopAtFailure = (tree: StepTree): StepTree => {
+  if (tree._tag === 'End') return tree;
+  const next = stopAtFailure(tree.onSuccess);
+  return tree.onSuccess === tree.onFailure ? attempt(tree.step, next) : perform(tree.step, next, letShimBe);
+};
+
+const letShimBe: StepTree = attempt({ _tag: 'CloseConnection' }, attempt({ _tag: 'CloseLogPipe' }, failed));
+
 /** The steps that are taken when nothing fails, in order. */
 export const successPath = (tree: StepTree): ReadonlyArray<Step> => {
   const steps: Array<Step> = [];

@@ -41,7 +41,6 @@ const reasons = {
   'leftover-in-use': 'Hold',
   'not-a-bundle': 'Hold',
   'would-kill': 'Hold',
-  'adoption-failed': 'Hold',
   'out-of-resources': 'Hold',
   'not-probed': 'Hold',
   'not-recorded': 'Hold',

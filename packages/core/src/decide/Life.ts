@@ -25,6 +25,12 @@ const answerOf = ({ connection, pids }: BundleEvidence['answers']): Life | undef
   return { pids: running.length > 0 ? running : [connection.answer.shimPid], says: 'its shim answers' };
 };
 
+/** All that is known to live of a bundle, whatever becomes of it; `undefined` where nothing is. */
+export const livesOf = ({ answers }: BundleEvidence): Life | undefined => {
+  const living = [...livingContainer(answers.signs ?? []), ...livingShim(answers.signs ?? [])];
+  return joined(answerOf(answers), living);
+};
+
 /**
  * What lives of a bundle that this verdict destroys; `undefined` where nothing that is known lives, or nothing is destroyed.
  * A shim that is reaped because it has no task does not count, but a pod that shares it does.
@@ -37,7 +43,12 @@ export const lifeOf =
     const isExpected = expectsLivingShim(verdict);
     const living = [...livingContainer(signs), ...(isExpected ? podSigns(signs) : livingShim(signs))];
     const told = isExpected ? undefined : answerOf(answers);
-    if (living.length === 0) return told;
-    const pids = [...new Set([...(told?.pids ?? []), ...pidsOf(living)])].sort((one, other) => one - other);
-    return { pids, says: [...(told === undefined ? [] : [told.says]), showSigns(living)].join('; ') };
+    return joined(told, living);
   };
+
+/** What the shim told, and what other sources saw. */
+const joined = (told: Life | undefined, living: Signs): Life | undefined => {
+  if (living.length === 0) return told;
+  const pids = [...new Set([...(told?.pids ?? []), ...pidsOf(living)])].sort((one, other) => one - other);
+  return { pids, says: [...(told === undefined ? [] : [told.says]), showSigns(living)].join('; ') };
+};

@@ -52,8 +52,8 @@ export const treeBeside = (state: B.ByteString): B.ByteString | undefined => {
   const at = state.lastIndexOf('/');
   const [task, sandboxes] = Layout.trees;
   const name = state.slice(at + 1);
-  const other = name === task ? sandboxes : name === sandboxes ? task : undefined;
-  return other === undefined ? undefined : Layout.below(B.slice(state, 0, at), B.fromText(other));
+  if (name !== task && name !== sandboxes) return undefined;
+  return Layout.below(B.slice(state, 0, at), B.fromText(name === task ? sandboxes : task));
 };
 
 interface OtherTree {
