@@ -9,10 +9,15 @@ export interface AboutHint {
   readonly id: string;
   /** The processes of the bundle that are known. */
   readonly pids: ReadonlyArray<number>;
+  /** Whether this program's own view was too narrow to tell. */
+  readonly isViewLimited: boolean;
 }
 
 /** A sentence with the command that would act on it; undefined for what is not held. */
-export const adviceOn = (reason: Reason, { policy, namespace, id, pids }: AboutHint): string | undefined => {
+export const adviceOn = (
+  reason: Reason,
+  { policy, namespace, id, pids, isViewLimited }: AboutHint,
+): string | undefined => {
   const again = `run shim-recovery recover --policy ${policy} again`;
   const look = pids.length === 0 ? '' : ` (ps -fp ${pids.join(',')})`;
   switch (reason) {
@@ -30,7 +35,9 @@ export const adviceOn = (reason: Reason, { policy, namespace, id, pids }: AboutH
     case 'leftover-in-use':
       return `look at these processes${look}; when they have ended, ${again}`;
     case 'processes-unknown':
-      return `${again} as root in the host's own pid and mount namespaces, where nothing is hidden; shim-recovery explain ${namespace}/${id} shows what each source says`;
+      return isViewLimited
+        ? `${again} with CAP_SYS_PTRACE, in the pid and mount namespaces of the shims, where every process can be seen`
+        : `see what each source says: shim-recovery explain --policy ${policy} ${namespace}/${id}`;
     case 'bundle-unreadable':
     case 'address-unknown':
       return `look at the file, and mend or remove it; then ${again}`;

@@ -13,6 +13,8 @@ import { type BundlePlan, type NamespacePlan, stepsOf, workDirectoriesRemovedBy 
 import { type Policy, PolicyName } from './Policy.js';
 import { answerAmong, type Deliberation, deliberate } from './Deliberation.js';
 import { BundleReport, inOneLine, reportPlannedBundle } from './Report.js';
+import { livesOf } from './decide/Life.js';
+import { ruleOf } from './Rule.js';
 import { pathsWithOneFailure, successPath } from './Step.js';
 import { planOf, type Survey, type SurveyedNamespace } from './Survey.js';
 import { isDestructive, type Reason, type Verdict } from './Verdict.js';
@@ -63,7 +65,7 @@ export const BundleDifference = t.readonly(
     namespace: t.string,
     id: t.string,
     difference: Difference,
-    /** Whether its shim answered, to whichever policy asked it. */
+    /** Whether its shim or its container lives: by the shim's answer, or by any other source. */
     alive: t.boolean,
     parts: t.readonlyArray(DifferingPart),
     first: BundleReport,
@@ -121,10 +123,6 @@ interface Pair<A> {
 const undecidedReasons: ReadonlyArray<Reason> = ['not-probed', 'not-recorded', 'interrupted'];
 
 const isUndecided = ({ reason }: Verdict): boolean => undecidedReasons.includes(reason);
-
-/** Whether there was somebody to answer, with whatever. */
-const isAlive = ({ connection }: Answers): boolean =>
-  connection?._tag === 'Connected' || (connection?._tag === 'ConnectFailed' && connection.error._tag === 'Answered');
 
 /** What shows of a policy on a bundle, part by part; equal texts mean the same. */
 interface Outcome {
@@ -202,14 +200,18 @@ const choicesBehind = (
   };
 };
 
+/** What both do by a choice. Where it is about what counts as death, the rule that settled this bundle says it exactly. */
 const sayBoth =
-  ({ first, second }: Pair<Policy>) =>
+  ({ first, second }: Pair<Policy>, verdicts: Pair<Verdict>) =>
   (choice: Choice): string =>
-    `${first.name} ${sayChoice(choice)(first)}; ${second.name} ${sayChoice(choice)(second)}`;
+    choice === 'death'
+      ? `${first.name}: ${ruleOf[verdicts.first.reason].text}; ${second.name}: ${ruleOf[verdicts.second.reason].text}`
+      : `${first.name} ${sayChoice(choice)(first)}; ${second.name} ${sayChoice(choice)(second)}`;
 
 /** The parts below the verdict, each with what is to be blamed for it beyond what is blamed already. */
 const partsOf = (
   policies: Pair<Policy>,
+  verdicts: Pair<Verdict>,
   differing: ReadonlyArray<Exclude<keyof Outcome, 'verdict'>>,
   behind: (part: keyof Outcome) => ReadonlyArray<Choice>,
 ): ReadonlyArray<DifferingPart> => {
@@ -218,7 +220,7 @@ const partsOf = (
     const choices = behind(difference).filter((choice) => !blamed.has(choice));
     if (choices.length === 0) return [];
     for (const choice of choices) blamed.add(choice);
-    return [{ difference, choices, why: choices.map(sayBoth(policies)) }];
+    return [{ difference, choices, why: choices.map(sayBoth(policies, verdicts)) }];
   });
 };
 
@@ -240,7 +242,7 @@ const compareBundle =
     const { first, second } = plans;
     const outcomes = { first: outcomeOf(policies.first)(first), second: outcomeOf(policies.second)(second) };
     const differing = parts.filter((part) => outcomes.first[part] !== outcomes.second[part]);
-    const alive = Object.values(answers).some(isAlive);
+    const alive = Object.values(answers).some((given) => livesOf({ ...first.evidence, answers: given }) !== undefined);
     const difference = kindOf({ first: first.verdict, second: second.verdict }, alive, differing);
     if (difference === undefined) return undefined;
     const reports = {
@@ -252,19 +254,21 @@ const compareBundle =
       const { explanation } = isUndecided(first.verdict) ? reports.first : reports.second;
       return { ...about, parts: [{ difference, choices: [], why: [explanation] }], ...reports };
     }
+    const verdicts = { first: first.verdict, second: second.verdict };
     const behind = choicesBehind(policies, plans, outcomes);
     if (!differing.includes('verdict'))
       return {
         ...about,
         parts: partsOf(
           policies,
+          verdicts,
           lesserParts.filter((part) => differing.includes(part)),
           behind,
         ),
         ...reports,
       };
     const choices = behind('verdict');
-    return { ...about, parts: [{ difference, choices, why: choices.map(sayBoth(policies)) }], ...reports };
+    return { ...about, parts: [{ difference, choices, why: choices.map(sayBoth(policies, verdicts)) }], ...reports };
   };
 
 /** What becomes of each entry below a namespace's root directory. */
@@ -299,7 +303,8 @@ const compareWorkDirectories = (
 };
 
 const bySeverity = (first: BundleDifference, second: BundleDifference): number =>
-  allDifferences.indexOf(first.difference) - allDifferences.indexOf(second.difference);
+  allDifferences.indexOf(first.difference) - allDifferences.indexOf(second.difference) ||
+  Number(second.alive) - Number(first.alive);
 
 const countDifferences = (bundles: ReadonlyArray<BundleDifference>): Comparison['summary']['differences'] => {
   const counts: Record<Difference, number> = { ...noDifferences };

@@ -19,6 +19,7 @@ import { showRuntimeError } from './RuntimeName.js';
 import { shimAddress } from './ShimAddress.js';
 import { isTaskNotFound, type ShimError, showShimError } from './ShimConnector.js';
 import { showStoreError } from './Stores.js';
+import { processesAmong } from './TaskExit.js';
 import type { Verdict } from './Verdict.js';
 
 /** Step 6: the recorded path of the shim's binary; an unreadable one counts as empty. */
@@ -239,7 +240,8 @@ const exhaustionOf = ({ contents, answers: { connection, pids } }: BundleEvidenc
 
 const count = (number: number, one: string, many: string): string => `${number} ${number === 1 ? one : many}`;
 
-const pidsOf = (answers: Answers): ReadonlyArray<number> => (answers.pids?._tag === 'Right' ? answers.pids.right : []);
+const pidsOf = (answers: Answers): ReadonlyArray<number> =>
+  answers.pids?._tag === 'Right' ? processesAmong(answers.pids.right) : [];
 
 /** What a task has: its processes; or, where it has none yet or lists none, what its shim says of it. */
 const taskHas = (answers: Answers): string => {

@@ -81,6 +81,10 @@ export const ConnectionAnswer = t.union(
 );
 export type ConnectionAnswer = t.TypeOf<typeof ConnectionAnswer>;
 
+/** What will keep a step from being done. `says` is a sentence's middle. */
+export const Obstacle = t.readonly(t.type({ step: t.string, says: t.string }), 'Obstacle');
+export type Obstacle = t.TypeOf<typeof Obstacle>;
+
 /** The answers, each absent until its question was asked. */
 export const Answers = t.readonly(
   t.partial({
@@ -92,6 +96,8 @@ export const Answers = t.readonly(
     state: eitherOf(ShimError, TaskState),
     /** What each source says of whether its shim and its container live. */
     signs: Signs,
+    /** What was foreseen to go wrong with its steps; no decision asks for it. */
+    obstacles: t.readonlyArray(Obstacle),
     /** The other bundles of the namespace that share its shim; one of another tree with its tree and namespace. */
     sharers: t.readonlyArray(B.ByteString),
   }),
@@ -135,6 +141,10 @@ export const withAnswers =
 /** All processes that belong to the bundle, or may, as far as they were looked for. */
 export const belongingPids = ({ signs = [] }: Answers): ReadonlyArray<number> =>
   pidsOf(signs.filter(({ state }) => state !== 'dead'));
+
+/** Whether what this process may see was too little to tell whether it lives. */
+export const isViewLimited = ({ signs = [] }: Answers): boolean =>
+  signs.some(({ source, state }) => source === 'own-view' && state === 'unknown');
 
 /** The text of the bundle's `work` symlink, where it could be read. */
 export const workOf = (evidence: BundleEvidence): B.ByteString | undefined =>

@@ -8,7 +8,7 @@ import * as B from './ByteString.js';
 import type { Capabilities } from './Capabilities.js';
 import type { atMost } from './Concurrency.js';
 import { explain } from './Decision.js';
-import { belongingPids, type BundleEvidence } from './Evidence.js';
+import { belongingPids, isViewLimited, type BundleEvidence } from './Evidence.js';
 import type { Pods } from './observe/Pods.js';
 import { livingContainer, livingShim, pidsOf, showSigns } from './decide/Signs.js';
 import { signsOfLife } from './observe/SignsOfLife.js';
@@ -35,7 +35,7 @@ import type { Settings } from './Settings.js';
 import { showBinaryError } from './ShimBinary.js';
 import { isTaskNotFound, type ShimError, showShimError } from './ShimConnector.js';
 import { type Step, type StepTree, successPath } from './Step.js';
-import { type TaskExitInfo, timestampFromMs } from './TaskExit.js';
+import { isPid, type TaskExitInfo, timestampFromMs } from './TaskExit.js';
 import type { ShimEnding } from './Trace.js';
 import type { Remove as WorkRemoval } from './WorkDirectory.js';
 import { type MountTableView, refuseMounted, unmountAll, unmountBelow, unmountInside } from './Unmounting.js';
@@ -178,7 +178,7 @@ const runBinary =
       return E.left({ why: showBinaryError(error), isOurs });
     }
     subject.exit = exit.right;
-    return E.right(`pid ${exit.right.pid}, exit status ${exit.right.exitStatus}`);
+    return E.right(`${isPid(exit.right.pid) ? `task ${exit.right.pid}, ` : ''}exit status ${exit.right.exitStatus}`);
   };
 
 /** For what acts on paths: nothing, unless the bundle is still the one that was looked at, or gone. */
@@ -505,6 +505,7 @@ const endingOf =
       namespace: B.show(evidence.namespace),
       id: B.show(evidence.id),
       pids,
+      isViewLimited: false,
     });
     const asking = makeInquirer(capabilities, settings, namespaces, 'asked-with-log', executor.found, executor.pods);
     if (policy.disconnect === 'death') {
@@ -526,7 +527,10 @@ const endingOf =
     open.session = undefined;
     if (_tag === 'CleanUp') return { ending: { _tag: 'Dead' }, evidence: settled.evidence };
     const explanation = inOneLine(explain(policy)(settled.evidence)(settled.verdict));
-    const advice = adviceOn(reason, aboutHint(belongingPids(settled.evidence.answers)));
+    const advice = adviceOn(reason, {
+      ...aboutHint(belongingPids(settled.evidence.answers)),
+      isViewLimited: isViewLimited(settled.evidence.answers),
+    });
     return { ending: { _tag: 'Unsure', explanation, advice }, evidence: settled.evidence };
   };
 

@@ -29,6 +29,7 @@ import { showRuntimeError } from './RuntimeName.js';
 import { shimAddress } from './ShimAddress.js';
 import { showShimError } from './ShimConnector.js';
 import { isSameTree, type StepTree } from './Step.js';
+import { processesAmong } from './TaskExit.js';
 import { type ContainerRecord, type Lookup, showStoreError } from './Stores.js';
 import { because, Reason } from './Verdict.js';
 
@@ -244,7 +245,8 @@ const showConnection = (connection: ConnectionAnswer): string => {
 
 const showPids = (pids: NonNullable<Answers['pids']>): string => {
   if (E.isLeft(pids)) return showShimError(pids.left);
-  return pids.right.length === 0 ? 'none' : pids.right.join(', ');
+  const listed = processesAmong(pids.right);
+  return listed.length === 0 ? 'none' : listed.join(', ');
 };
 
 /** What an answer says, and by which reasons it may settle the bundle; nothing where there is no answer. */

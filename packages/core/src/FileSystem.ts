@@ -99,6 +99,11 @@ export interface FileSystem {
    * not touched (`EEXIST`).
    */
   readonly createFile: (at: Location, content: B.ByteString) => TaskEither<FileError, void>;
+  /**
+   * Whether a small file could be made in an open directory now. Left, with the errno that making one would give (`ENOSPC`,
+   * `EROFS`, …), where it could not. Makes nothing.
+   */
+  readonly writable: (directory: Directory) => TaskEither<FileError, void>;
   /** `rename(2)`, which silently replaces a file or an empty directory; see `Removal` for what the reference does. */
   readonly rename: (from: Location, to: Location) => TaskEither<FileError, void>;
   /** The same, but nothing is replaced: `EEXIST` where anything stands there, in one step where the file system can. */

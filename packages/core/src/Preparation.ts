@@ -28,6 +28,7 @@ import { explain } from './Decision.js';
 import type { Allowed, Mandate } from './Mandate.js';
 import { makeBudget, settleWithPatience } from './Patience.js';
 import { type BundlePlan, stepsOf } from './Plan.js';
+import { foresee } from './observe/Foresight.js';
 import { makePods, type Pods } from './observe/Pods.js';
 import { signsOfLife } from './observe/SignsOfLife.js';
 import { makeProcessesSince } from './observe/ProcessTable.js';
@@ -110,19 +111,23 @@ const tellSettled = (
 };
 
 /**
- * The same, with what every source says of its life: of what is to be destroyed an operator is told whether it lives, under
- * every policy. What the policy decided is not changed by it.
+ * The same, with what every source says of its life, and what will go wrong with its steps: of what is to be destroyed an
+ * operator is told whether it lives, under every policy. What the policy decided is not changed by it.
  */
 const withLife =
   (inquirer: Inquirer, { asked }: Pick<OpenShim, 'asked'>) =>
   (settled: Settled): T.Task<Settled> =>
   async () => {
     const { evidence, verdict } = settled;
-    if (!isDestructive(verdict) || evidence.answers.signs !== undefined || inquirer.capabilities.interrupted())
-      return settled;
+    const { capabilities, settings } = inquirer;
+    if (verdict._tag === 'Ignore' || verdict._tag === 'Hold' || capabilities.interrupted()) return settled;
+    const obstacles = await foresee(inquirer)(evidence, stepsOf(settings.policy)(evidence)(verdict))();
+    const foreseen = obstacles.length === 0 ? {} : { obstacles };
+    if (!isDestructive(verdict) || evidence.answers.signs !== undefined)
+      return obstacles.length === 0 ? settled : { evidence: withAnswers(foreseen)(evidence), verdict };
     const signs = asked?.get('Signs')?.answers.signs ?? (await signsOfLife(inquirer)(evidence)());
     asked?.set('Signs', { answers: { signs }, session: undefined });
-    return { evidence: withAnswers({ signs })(evidence), verdict };
+    return { evidence: withAnswers({ signs, ...foreseen })(evidence), verdict };
   };
 
 /**
@@ -474,6 +479,10 @@ export const refuseTooMuch = (
     : E.right(undefined);
 };
 
+/** The smallest share, in hundredths, that lets this many be destroyed. */
+const passingShare = ({ destroyed, bundles }: Extract<RecoveryError, { readonly _tag: 'TooMuchDestroyed' }>): string =>
+  String(Math.min(1, Math.ceil((destroyed / bundles) * 100) / 100));
+
 /** A sentence for people. */
 export const showRecoveryError = (error: RecoveryError): string => {
   switch (error._tag) {
@@ -482,6 +491,6 @@ export const showRecoveryError = (error: RecoveryError): string => {
     case 'RootUnreadable':
       return `the root directory cannot be used: ${showFileError(error.error)}`;
     case 'TooMuchDestroyed':
-      return `${error.destroyed} of ${error.bundles} bundles would be destroyed, more than a share of ${error.mayDestroy}: nothing was done; look at the plan, and if that is right, allow it with --may-destroy`;
+      return `${error.destroyed} of ${error.bundles} bundles would be destroyed, more than a share of ${error.mayDestroy}; nothing was done. Look at the plan, and if it is right, allow it with --may-destroy ${passingShare(error)}`;
   }
 };

@@ -7,7 +7,7 @@
 import * as t from 'io-ts';
 import * as B from './ByteString.js';
 import { explain } from './Decision.js';
-import { belongingPids } from './Evidence.js';
+import { belongingPids, isViewLimited } from './Evidence.js';
 import type { BundlePlan, NamespacePlan, Plan } from './Plan.js';
 import { type Policy, PolicyName } from './Policy.js';
 import { nameOf, type Step, successPath } from './Step.js';
@@ -199,9 +199,11 @@ const detailsOf = ({ name: policy }: Policy, { evidence, verdict }: BundlePlan):
     namespace: B.show(namespace),
     id: B.show(id),
     pids,
+    isViewLimited: isViewLimited(answers),
   });
   const life = verdict.reason === 'would-kill' ? livesOf(evidence) : lifeOf(evidence)(verdict);
   return {
+    ...(answers.obstacles === undefined ? {} : { foreseen: answers.obstacles.map(({ says }) => inOneLine(says)) }),
     ...(life === undefined ? {} : { alive: { pids: life.pids, says: inOneLine(life.says) } }),
     ...(exit === undefined ? {} : { exitStatus: exit.exitStatus, exitedAt: showTimestamp(exit.exitedAt) }),
     ...(pids.length === 0 ? {} : { pids }),
@@ -242,7 +244,6 @@ export const reportBundle =
     }: {
       readonly registered: boolean;
       readonly outcome?: BundleOutcome;
-      readonly foreseen?: ReadonlyArray<string>;
       readonly steps: ReadonlyArray<StepReport>;
       /** Where the evidence alone does not tell why. */
       readonly explanation?: string;

@@ -30,7 +30,9 @@ const isSame = (planned: FileStatus | null, now: FileStatus | null): boolean =>
   planned === null || now === null ? planned === now : isSameFile(planned, now);
 
 const decisionChanges = (planned: BundlePlan, now: BundlePlan): ReadonlyArray<Change> =>
-  planned.verdict.reason === now.verdict.reason ? [] : [{ _tag: 'DecidedOtherwise', planned, now }];
+  planned.verdict.reason === now.verdict.reason || (planned.verdict._tag === 'Adopt' && now.verdict._tag === 'Adopt')
+    ? []
+    : [{ _tag: 'DecidedOtherwise', planned, now }];
 
 const answerOf = ({ evidence: { answers } }: BundlePlan): ConnectAnswer | undefined =>
   answers.connection?._tag === 'Connected' ? answers.connection.answer : undefined;
@@ -51,7 +53,7 @@ const withoutMigration = (tree: StepTree): StepTree => {
 };
 
 const stepChanges = (planned: BundlePlan, now: BundlePlan): ReadonlyArray<Change> =>
-  planned.verdict.reason !== now.verdict.reason ||
+  decisionChanges(planned, now).length > 0 ||
   isSameTree(planned.steps, now.steps) ||
   isSameTree(withoutMigration(planned.steps), now.steps)
     ? []
@@ -119,6 +121,8 @@ export const showChange =
       case 'Replaced':
         return 'another directory stands there';
       case 'DecidedOtherwise':
+        if (change.planned.verdict._tag === change.now.verdict._tag)
+          return `it would still be ${verdictWords[verdictNameOf(change.now.verdict)]}, but for another reason: planned was ${explain(policy)(change.planned.evidence)(change.planned.verdict)}; now ${explain(policy)(change.now.evidence)(change.now.verdict)}`;
         return `planned was ${showVerdict(policy)(change.planned)}; now it would be ${showVerdict(policy)(change.now)}`;
       case 'OtherShim':
         return `another shim answers, or for another task: planned was ${showAnswer(change.planned)}, now it is ${showAnswer(change.now)}`;

@@ -26,3 +26,12 @@ export const showTimestamp = ({ seconds }: Timestamp): string => {
   const date = new Date(Number(seconds) * 1_000);
   return Number.isNaN(date.getTime()) ? seconds : date.toISOString().replace('.000Z', 'Z');
 };
+
+/** What a shim writes for a process that it does not know: minus one, as an unsigned number. */
+const unknownPid = 0xffff_ffff;
+
+/** Whether a number that a shim gave is that of a process. */
+export const isPid = (pid: number): boolean => pid > 0 && pid < unknownPid;
+
+/** The numbers of processes that a shim gave, each once. */
+export const processesAmong = (pids: ReadonlyArray<number>): ReadonlyArray<number> => [...new Set(pids.filter(isPid))];

@@ -359,6 +359,18 @@ const renaming =
     return callOn('rename', from, (source, old) => rename(source, old, directory, name));
   };
 
+/** The errno that making a small file here would give; undefined where one can be made, or where that cannot be told. */
+const whyNotWritable = (path: string): string | undefined => {
+  try {
+    fs.accessSync(path, fs.constants.W_OK);
+    const { bfree, files, ffree } = fs.statfsSync(path);
+    return bfree === 0 || (files > 0 && ffree === 0) ? 'ENOSPC' : undefined;
+  } catch (error) {
+    const code = errnoIn(error);
+    return ['EROFS', 'EACCES', 'EPERM', 'ENOSPC', 'EDQUOT'].includes(code) ? code : undefined;
+  }
+};
+
 export const linuxFileSystem: FileSystem = {
   openPath: (path) => async () => {
     const descriptor = path.includes('\0') ? E.left('EINVAL') : openAt(AT_FDCWD, kernelName(path), directoryFlags);
@@ -393,6 +405,12 @@ export const linuxFileSystem: FileSystem = {
   status: onEntry('stat', (directory, name) => asStatus(lstatAt(directory, name))),
   resolvedStatus: onEntry('stat', (directory, name) => asStatus(statAt(directory, name))),
   createFile,
+  writable: (directory) => async () => {
+    const descriptor = descriptorOf(directory);
+    if (E.isLeft(descriptor)) return descriptor;
+    const code = whyNotWritable(`/proc/self/fd/${descriptor.right}`);
+    return code === undefined ? E.right(undefined) : E.left(systemError('write in', directory.path, code));
+  },
   rename: renaming(renameAt),
   renameNoReplace: renaming(renameAtNoReplace),
   unlink: removing(unlinkAt, unlinkHolding),

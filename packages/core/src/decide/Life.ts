@@ -1,6 +1,7 @@
 /** Whether something that a verdict destroys is alive, and which processes: what an operator is told before it is done. */
 import * as E from 'fp-ts/lib/Either.js';
 import type { BundleEvidence } from '../Evidence.js';
+import { processesAmong } from '../TaskExit.js';
 import { isDestructive, type Verdict } from '../Verdict.js';
 import { livingContainer, livingShim, pidsOf, showSigns, type Signs } from './Signs.js';
 
@@ -21,8 +22,9 @@ const answerOf = ({ connection, pids }: BundleEvidence['answers']): Life | undef
   if (connection?._tag === 'ConnectFailed' && connection.error._tag === 'Answered')
     return { pids: [], says: 'its shim answers, with an error' };
   if (connection?._tag !== 'Connected') return undefined;
-  const running = pids !== undefined && E.isRight(pids) ? pids.right : [];
-  return { pids: running.length > 0 ? running : [connection.answer.shimPid], says: 'its shim answers' };
+  const running = pids !== undefined && E.isRight(pids) ? processesAmong(pids.right) : [];
+  const known = running.length > 0 ? running : processesAmong([connection.answer.shimPid]);
+  return { pids: known, says: 'its shim answers' };
 };
 
 /** All that is known to live of a bundle, whatever becomes of it; `undefined` where nothing is. */
@@ -38,6 +40,9 @@ export const livesOf = ({ answers }: BundleEvidence): Life | undefined => {
 export const lifeOf =
   ({ answers }: BundleEvidence) =>
   (verdict: Verdict): Life | undefined => {
+    // A daemon that cannot write what it must gives the shim up that it was about to take back.
+    if (verdict._tag === 'Adopt')
+      return answers.obstacles?.some(({ step }) => step === 'write-bootstrap') === true ? answerOf(answers) : undefined;
     if (!isDestructive(verdict)) return undefined;
     const { signs = [] } = answers;
     const isExpected = expectsLivingShim(verdict);

@@ -22,7 +22,7 @@ Options:
   -h, --help      this text; after a command, its own
   -V, --version   the version
 
-Exit codes: 0 done, 1 could not run, 2 bad usage, 3 see plan, recover, compare and replay.
+Exit codes: 0 done, 1 could not run, 2 bad usage, 3 see plan, recover, compare and replay, 4 see plan and recover.
 `;
 
 const whereOptions = `Where:
@@ -36,8 +36,8 @@ const whereOptions = `Where:
   --namespace NS          only this namespace; may be given several times
 `;
 
-const policyOption = `  --policy NAME           containerd-1.6, containerd-1.7 (default), containerd-2.1 or careful: whose decisions to take,
-                          or ours, which destroys nothing that may be alive
+const policyOption = `  --policy NAME           whose decisions to take: containerd-1.6, containerd-1.7, containerd-2.1, or careful (default),
+                          which destroys nothing that may be alive
 `;
 
 const howOptions = `  --concurrency N         how many bundles may wait for an answer at once (default 16384); as many as there are file
@@ -60,15 +60,18 @@ Output:
 const recordOption = `  --record FILE           also write down what is learnt, line by line, for replay; FILE must not exist yet
 `;
 
-const orphansOption = `  --orphans WHAT          with careful: hold (default) or reap containers that run without their shim
+const orphansOption = `  --orphans WHAT          with careful: hold (default) or reap containers that run without their shim;
+                          reap=NAMESPACE/ID, which may be given several times, reaps only these
 `;
 
-const recordedOrphansOption = `  --orphans WHAT          with careful: hold or reap containers that run without their shim (default: as the recorded
-                          run did; hold under another policy)
+const recordedOrphansOption = `  --orphans WHAT          with careful: hold, reap or reap=NAMESPACE/ID (several times): what becomes of containers that
+                          run without their shim (default: as the recorded run did; hold under another policy)
 `;
 
 const carefulOptions = `${orphansOption}  --may-destroy SHARE     do nothing when more than this share of the bundles would be destroyed, and more than four
                           (default 0.5 for careful, 1 for the others)
+  --allow-killing         also destroy what is known to live, as the policy's daemon would; otherwise recover holds it.
+                          A plan that is saved with it allows it, too
 `;
 
 const hostOptions = `${whereOptions}
@@ -87,7 +90,7 @@ ${hostOptions}  --out FILE              also save the plan, for recover --plan F
   --no-probe              do not ask shims; what depends on their answer is held
   -h, --help              this text
 
-Exit codes: 0 done, 1 could not run, 2 bad usage, 3 see --detailed-exitcode.
+Exit codes: 0 done, 1 could not run, 2 bad usage, 3 see --detailed-exitcode, 4 something that lives would be destroyed.
 `;
 
 const recover = `shim-recovery recover: take shims back, reap, clean up and remove, as the policy decides.
@@ -112,6 +115,7 @@ ${hostOptions}  --plan FILE             do only what plan --out saved there. Wit
   -h, --help              this text
 
 Exit codes: 0 all steps done, 1 could not run, 2 bad usage, 3 a step failed or something was held,
+4 something that lives was held as --allow-killing was not given, or was destroyed as it was,
 129, 130 or 143 interrupted (a watch that is told to end is done, not interrupted).
 `;
 
@@ -129,7 +133,7 @@ ${recordedOrphansOption}  --namespace NS          only this namespace; may be gi
   --detailed-exitcode     exit with 3 when something would be destroyed or held, or the recording ends early
   -h, --help              this text
 
-Exit codes: 0 done, 1 could not run, 2 bad usage, 3 see --detailed-exitcode.
+Exit codes: 0 done, 1 could not run, 2 bad usage, 3 see --detailed-exitcode, 4 something that lives would be destroyed.
 `;
 
 const compare = `shim-recovery compare: say what two policies would do differently, bundle by bundle, and which choice of theirs
@@ -145,7 +149,7 @@ Usage: shim-recovery compare --policy NAME --policy NAME [options]
 
 ${whereOptions}
 How:
-  --policy NAME           what to compare; once, with containerd-1.7 (the default of all commands), or twice
+  --policy NAME           what to compare; once, with containerd-1.7, or twice
 ${orphansOption}${howOptions}  --detailed-exitcode     exit with 3 when something fares differently, or cannot be told to fare the same
   --no-probe              do not ask shims; what depends on their answer is not known
   -h, --help              this text

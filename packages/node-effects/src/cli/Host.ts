@@ -81,15 +81,19 @@ export const settingsOf = (options: HostOptions): Settings => {
   return {
     ...settings,
     policy: options.policy,
+    allowKilling: options.allowKilling,
     namespaces: options.namespaces.map(B.fromText),
     timeouts: options.timeouts,
   };
 };
 
 /** A daemon is root. What it may reach, this process may not: one line that says so, or undefined. */
-export const lackOfRoot = (): string | undefined => {
+export const lackOfRoot = ({ policy }: Pick<HostOptions, 'policy'>): string | undefined => {
   const user = process.geteuid?.() ?? 0;
-  return user === 0 ? undefined : `user ${user} is not root: a shim that this user may not reach counts as dead`;
+  if (user === 0) return undefined;
+  return policy.death === 'every-source'
+    ? `not root (uid ${user}): what you may not see is held`
+    : `not root (uid ${user}): shims that you may not connect to will look dead`;
 };
 
 /** The capabilities that the options come to, or why this machine cannot give them. */

@@ -32,6 +32,8 @@ export interface HostOptions {
   readonly root: string;
   readonly store: StoreChoice;
   readonly policy: Policy;
+  /** Whether what lives may be destroyed, as the policy's daemon would. */
+  readonly allowKilling: boolean;
   readonly namespaces: ReadonlyArray<string>;
   readonly waiting: number;
   readonly timeouts: Timeouts;
@@ -126,7 +128,8 @@ const hostOptions = {
   root: { type: 'string' },
   store: { type: 'string' },
   policy: { type: 'string' },
-  orphans: { type: 'string' },
+  orphans: { type: 'string', multiple: true },
+  'allow-killing': { type: 'boolean' },
   'may-destroy': { type: 'string' },
   namespace: { type: 'string', multiple: true },
   concurrency: { type: 'string' },
@@ -147,6 +150,7 @@ const hostOptions = {
 const {
   record: _record,
   'may-destroy': _mayDestroy,
+  'allow-killing': _allowKilling,
   'detailed-exitcode': detailedExitCode,
   ...askingOptions
 } = hostOptions;
@@ -157,7 +161,7 @@ const optionsOf = {
   replay: {
     help: { type: 'boolean', short: 'h' },
     policy: { type: 'string' },
-    orphans: { type: 'string' },
+    orphans: { type: 'string', multiple: true },
     namespace: { type: 'string', multiple: true },
     json: { type: 'boolean' },
     'detailed-exitcode': { type: 'boolean' },
@@ -319,7 +323,11 @@ const parseConcurrency = (text: string | undefined): E.Either<UsageError, number
     : usage(`--concurrency ${text} is not a number from 1 to ${maxConcurrency}`);
 };
 
-const defaultPolicy = 'containerd-1.7';
+/** Without a word on it, nothing that may be alive is destroyed. */
+const defaultPolicy = 'careful';
+
+/** What one policy alone is compared with. */
+const comparedWith = 'containerd-1.7';
 const policyNames = `it takes ${Object.keys(policies).join(', ')}`;
 
 const parsePolicyName = (text: string): E.Either<UsageError, PolicyName> =>
@@ -333,14 +341,30 @@ const parsePolicy = (text: string | undefined): E.Either<UsageError, Policy> =>
 
 /** What becomes of a container that runs without its shim: a question only to policies that look for it. */
 const parseOrphans = (values: Values, asked: ReadonlyArray<Policy>): E.Either<UsageError, PolicyChoices> => {
-  const text = textOf(values, 'orphans');
-  if (text === undefined) return E.right({});
+  const given = values['orphans'];
+  const texts = t.array(t.string).is(given) ? given : [];
+  const [first] = texts;
+  if (first === undefined) return E.right({});
   if (!asked.some(looksForOrphans))
     return usage(
       `--orphans says nothing to ${asked.map(({ name }) => name).join(' and ')}; it is for --policy careful`,
     );
-  if (text !== 'hold' && text !== 'reap') return usage(`--orphans takes hold or reap, not ${text}`);
-  return E.right({ orphans: text === 'reap' ? 'reaped' : 'held' });
+  const other = texts.find((text) => text !== 'hold' && text !== 'reap' && namedOrphan(text) === undefined);
+  if (other !== undefined) return usage(`--orphans takes hold, reap or reap=NAMESPACE/ID, not ${other}`);
+  const isReaping = first !== 'hold';
+  if (texts.some((text) => (text !== 'hold') !== isReaping))
+    return usage('--orphans hold and --orphans reap contradict each other; leave one of them out');
+  const reapedOrphans = texts.flatMap((text) => namedOrphan(text) ?? []);
+  return E.right({
+    orphans: isReaping ? 'reaped' : 'held',
+    ...(reapedOrphans.length === 0 ? {} : { reapedOrphans }),
+  });
+};
+
+/** The bundle that `reap=NAMESPACE/ID` names. */
+const namedOrphan = (text: string): string | undefined => {
+  const [, namespace = '', id] = /^reap=([^/]+)\/([^/]+)$/s.exec(text) ?? [];
+  return id !== undefined && isValidNamespace(B.fromText(namespace)) ? `${namespace}/${id}` : undefined;
 };
 
 /** A recording's own policy is not known before it is read; one that is named is checked at once. */
@@ -425,6 +449,7 @@ export const parseHost = (
     E.bind('publishBinary', () => parsePath(values, 'publish-binary', '/usr/bin/containerd')),
     E.map((parsed) => ({
       ...parsed,
+      allowKilling: isSet(values, 'allow-killing'),
       isDebug: isSet(values, 'debug'),
       isJson: isSet(values, 'json'),
       isDetailedExitCode: isSet(values, 'detailed-exitcode'),
@@ -574,9 +599,9 @@ const parseRecordingPath = (file: string): E.Either<UsageError, string> => {
 const parsePolicies = (values: Values): E.Either<UsageError, ComparedPolicies> => {
   const given = values['policy'];
   const names = t.array(t.string).is(given) ? given : [];
-  const [first, second] = names.length === 1 ? [defaultPolicy, ...names] : names;
+  const [first, second] = names.length === 1 ? [comparedWith, ...names] : names;
   if (first === undefined || second === undefined)
-    return usage(`compare needs --policy once, to compare with ${defaultPolicy}, or twice; ${policyNames}`);
+    return usage(`compare needs --policy once, to compare with ${comparedWith}, or twice; ${policyNames}`);
   if (names.length > 2) return usage('compare takes two policies; run it once for each pair');
   if (first === second)
     return usage(`${first} would be compared with itself; name another policy with --policy; ${policyNames}`);

@@ -56,11 +56,37 @@ const stepLines = (style: Style, steps: ReadonlyArray<StepReport>): ReadonlyArra
   ];
 };
 
+/** `alive: pid 4711, 4712`, and what was seen. */
+const aliveLine = ({ alive }: BundleReport): ReadonlyArray<string> => {
+  if (alive === undefined) return [];
+  const pids = alive.pids.length === 0 ? '' : ` pid ${alive.pids.join(', ')}`;
+  return [`alive:${pids} (${alive.says})`];
+};
+
+/** What became of a bundle, where that is not what its verdict says. */
+const outcomeLine = ({ verdict, outcome, steps }: BundleReport): ReadonlyArray<string> => {
+  if (verdict !== 'adopt' || outcome === undefined || outcome === 'adopted' || outcome === 'left') return [];
+  const isUnregistered = steps.some(({ step, outcome: became }) => step === 'register' && became === 'done');
+  const why = isUnregistered ? 'its shim hung up' : 'a step failed';
+  return [`not adopted: ${why}, and the bundle is ${outcome === 'removed' ? 'gone' : 'still there'}`];
+};
+
 const bundleLines = (style: Style, width: number, bundle: BundleReport): ReadonlyArray<string> => [
   `  ${bundle.id.padEnd(width)}  ${verdictStyle(style, bundle.verdict)(verdictWords[bundle.verdict].padEnd(8))}  ${bundle.explanation}`,
-  ...[...(bundle.advice === undefined ? [] : [bundle.advice]), ...stepLines(style, bundle.steps)].map(
-    (line) => `  ${' '.repeat(width)}            ${line}`,
-  ),
+  ...[
+    ...[...aliveLine(bundle), ...outcomeLine(bundle), ...(bundle.foreseen ?? [])].map(style.bad),
+    ...(bundle.advice === undefined ? [] : [bundle.advice]),
+    ...stepLines(style, bundle.steps),
+  ].map((line) => `  ${' '.repeat(width)}            ${line}`),
+];
+
+/** Whether a bundle is, or would be, destroyed though it lives: the first thing to know of a host. */
+const losesLife = ({ alive, verdict, outcome }: BundleReport): boolean =>
+  alive !== undefined && (outcome === undefined ? verdict !== 'hold' : outcome === 'removed' || outcome === 'failed');
+
+const firstWhatLives = <A>(losesSome: (item: A) => boolean, items: ReadonlyArray<A>): ReadonlyArray<A> => [
+  ...items.filter(losesSome),
+  ...items.filter((item) => !losesSome(item)),
 ];
 
 const workDirLines = (style: Style, command: Report['command'], namespace: NamespaceReport): ReadonlyArray<string> => {
@@ -87,7 +113,7 @@ const namespaceLines = (
   return [
     style.strong(`namespace ${namespace.name}`),
     ...(namespace.error === null ? [] : [style.bad(`  ${namespace.error}`)]),
-    ...namespace.bundles.flatMap((bundle) => bundleLines(style, width, bundle)),
+    ...firstWhatLives(losesLife, namespace.bundles).flatMap((bundle) => bundleLines(style, width, bundle)),
     ...workDirLines(style, command, namespace),
     '',
   ];
@@ -96,7 +122,8 @@ const namespaceLines = (
 const plural = (count: number, one: string, many: string): string => `${count} ${count === 1 ? one : many}`;
 
 /** Whether all that its verdict comes to was done: a bundle whose last step failed, or was never taken, is still there. */
-const isFinished = ({ steps }: BundleReport): boolean => {
+const isFinished = ({ steps, outcome }: BundleReport): boolean => {
+  if (outcome !== undefined) return outcome !== 'failed' && outcome !== 'left';
   const last = steps.at(-1)?.outcome;
   return last !== 'failed' && !steps.some(({ outcome }) => outcome === 'left');
 };
@@ -106,7 +133,8 @@ const doneCounts = ({ summary, namespaces }: Report): ReadonlyArray<readonly [nu
   const finished: Record<VerdictName, number> = { adopt: 0, reap: 0, cleanUp: 0, discard: 0, hold: 0, ignore: 0 };
   let unfinished = 0;
   for (const bundle of namespaces.flatMap(({ bundles }) => bundles))
-    if (isFinished(bundle)) finished[bundle.verdict]++;
+    if (bundle.verdict === 'adopt' && bundle.outcome !== undefined && bundle.outcome !== 'adopted') unfinished++;
+    else if (isFinished(bundle)) finished[bundle.verdict]++;
     else unfinished++;
   return [
     [finished.adopt, 'adopted', 'adopted'],
@@ -135,8 +163,13 @@ const summaryLine = (report: Report): string => {
           [summary.workDirsRemoved, 'working directory to remove', 'working directories to remove'],
         ]
       : doneCounts(report);
+  const living: readonly [number, string, string] = [
+    summary.aliveDestroyed ?? 0,
+    command === 'recover' ? 'of them alive when it was destroyed' : 'of them ALIVE',
+    command === 'recover' ? 'of them alive when they were destroyed' : 'of them ALIVE',
+  ];
   const unseen = namespaces.filter(({ error }) => error !== null).length;
-  const words = [...counts, [unseen, 'namespace with an error', 'namespaces with errors'] as const]
+  const words = [...counts, living, [unseen, 'namespace with an error', 'namespaces with errors'] as const]
     .filter(([count]) => count > 0)
     .map(([count, one, many]) => plural(count, one, many));
   const what = words.length === 0 ? 'nothing to do' : words.join(', ');
@@ -145,12 +178,26 @@ const summaryLine = (report: Report): string => {
   return `${command}: ${what}${plan}, ${when}${interrupted ? '; interrupted' : ''}`;
 };
 
+const headings: Readonly<Record<Report['command'], string>> = {
+  plan: 'Dry run',
+  recover: 'Recovery',
+  replay: 'Replay',
+};
+
+const headLines = (style: Style, { command, policy, state }: Report): ReadonlyArray<string> => [
+  style.strong(`${headings[command]} as ${policy} of ${state}`),
+  '',
+];
+
 /** The whole report, ending with a summary of one line. */
 export const renderReport =
   (style: Style) =>
   (report: Report): string =>
     [
-      ...report.namespaces.flatMap((namespace) => namespaceLines(style, report.command, namespace)),
+      ...headLines(style, report),
+      ...firstWhatLives(({ bundles }) => bundles.some(losesLife), report.namespaces).flatMap((namespace) =>
+        namespaceLines(style, report.command, namespace),
+      ),
       style.strong(summaryLine(report)),
       '',
     ].join('\n');

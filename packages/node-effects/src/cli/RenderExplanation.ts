@@ -1,5 +1,11 @@
 /** An explanation as people read it: one line for each question, then the steps. */
-import type { ExplainedPath, ExplainedStep, Explanation, ExplanationRow } from '@shim-recovery/core/Explanation';
+import type {
+  ExplainedPath,
+  ExplainedSource,
+  ExplainedStep,
+  Explanation,
+  ExplanationRow,
+} from '@shim-recovery/core/Explanation';
 import { verdictWords } from '@shim-recovery/core/Report';
 import { showStep, type Style, verdictStyle } from './Render.js';
 
@@ -8,6 +14,15 @@ const rowLine =
   ({ question, answer, rule }: ExplanationRow): string => {
     const step = rule.step === null ? '' : `step ${rule.step}: `;
     return `  ${question} ${style.strong(answer)} ${style.faint(`→ ${step}${rule.text}`)}`;
+  };
+
+const sourceWidth = 16;
+
+const sourceLine =
+  (style: Style) =>
+  ({ source, state, says }: ExplainedSource): string => {
+    const marks = { alive: style.good, dead: style.faint, unknown: style.strong };
+    return `  ${source.padEnd(sourceWidth)}  ${marks[state](state.padEnd(7))}  ${says}`;
   };
 
 const pathText = ({ steps, succeeds }: ExplainedPath): string =>
@@ -28,10 +43,13 @@ const stepLines =
 export const renderExplanation =
   (style: Style) =>
   (explanation: Explanation): string => {
-    const { namespace, id, policy, rows, verdict, reason, path } = explanation;
+    const { namespace, id, policy, rows, verdict, reason, path, sources } = explanation;
     return [
       style.strong(`${namespace}/${id}, as ${policy} decides`),
       ...rows.map(rowLine(style)),
+      ...(sources.length === 0
+        ? []
+        : ['', style.strong('what each source says of its life'), ...sources.map(sourceLine(style))]),
       '',
       `${verdictStyle(style, verdict)(verdictWords[verdict])} (${reason}): ${explanation.explanation}`,
       ...(path.steps.length === 0 ? ['  nothing is done'] : path.steps.flatMap(stepLines(style))),

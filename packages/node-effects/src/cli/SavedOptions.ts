@@ -52,6 +52,6 @@ export const hostOfPlan =
         'publish-binary': publishBinary,
         ...(debug === undefined ? {} : { debug: true }),
       }),
-      E.map((host) => ({ ...host, ...own, policy: policyOf(saved) })),
+      E.map((host) => ({ ...host, ...own, policy: policyOf(saved), allowKilling: saved.allowKilling === true })),
     );
   };

@@ -6,6 +6,7 @@ import { identify, type Planned, plan } from '@shim-recovery/core/Recovery';
 import { changesSomething, type Report } from '@shim-recovery/core/Report';
 import { headOf } from '@shim-recovery/core/Recording';
 import { savedPlanOf } from '@shim-recovery/core/SavedPlan';
+import type { Settings } from '@shim-recovery/core/Settings';
 import * as E from 'fp-ts/lib/Either.js';
 import { pipe } from 'fp-ts/lib/function.js';
 import * as TE from 'fp-ts/lib/TaskEither.js';
@@ -71,6 +72,20 @@ const save = async (
   )();
 };
 
+/** What the exit code of a plan says: first whether something that lives would be destroyed. */
+export const plannedOutcome = (options: Pick<HostOptions, 'isDetailedExitCode'>, report: Report): number => {
+  if ((report.summary.aliveDestroyed ?? 0) > 0) return exitCode.aliveDestroyed;
+  return options.isDetailedExitCode && changesSomething(report) ? exitCode.somethingElse : exitCode.done;
+};
+
+/** Says that recover would refuse to do this, as it would destroy too large a share. */
+const sayBrake = (settings: Settings, terminal: Terminal, { plan: { namespaces } }: Planned): void => {
+  const verdicts = namespaces.flatMap(({ bundles }) => bundles.map(({ verdict }) => verdict));
+  const braked = refuseTooMuch(settings.policy, verdicts);
+  if (E.isLeft(braked))
+    terminal.say(`shim-recovery: recover would refuse this plan: ${showRecoveryError(braked.left)}`);
+};
+
 /** Runs the command; the exit code. */
 export const runPlan = async (
   options: HostOptions,
@@ -105,15 +120,16 @@ export const runPlan = async (
     const { report } = planned.right;
     terminal.clearProgress();
     recording.right.end(report)();
-    const lack = lackOfRoot();
+    const lack = lackOfRoot(options);
     if (lack !== undefined) terminal.say(`shim-recovery: ${lack}`);
     sayMissingNamespaces(options, terminal, report);
+    sayBrake(settings, terminal, planned.right);
     const saved =
       outPath === undefined ? E.right(undefined) : await save(options, outPath, capabilities.right, planned.right);
     if (E.isLeft(saved)) terminal.say(`shim-recovery: ${saved.left}`);
     await terminal.print(formatReport(options, terminal, report));
     if (E.isLeft(saved)) return interruption.exitCode() ?? exitCode.couldNotRun;
-    const outcome = options.isDetailedExitCode && changesSomething(report) ? exitCode.somethingElse : exitCode.done;
+    const outcome = plannedOutcome(options, report);
     return interruption.exitCode() ?? withRecording(recording.right, outcome);
   } finally {
     if (E.isRight(recording)) recording.right.close();

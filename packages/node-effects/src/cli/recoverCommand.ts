@@ -27,11 +27,9 @@ export interface RecoverOptions {
 }
 
 /** Why it must not be done here and now, unless it is forced. */
-const objection = async (
-  { store, state, address }: HostOptions,
-  source: RecoverSource['_tag'],
-): Promise<string | undefined> => {
-  const lack = lackOfRoot();
+const objection = async (options: HostOptions, source: RecoverSource['_tag']): Promise<string | undefined> => {
+  const { store, state, address } = options;
+  const lack = lackOfRoot(options);
   if (lack !== undefined) return `${lack}; run it as root, or insist with --force`;
   if (store._tag === 'None') {
     const named = source === 'Host' ? 'name a store with --store' : 'make a plan with a store';
@@ -41,7 +39,7 @@ const objection = async (
   const sockets = new Set([address, daemonSocketOf(state), ...(store._tag === 'Containerd' ? [store.socketPath] : [])]);
   for (const socket of sockets)
     if (await isServed(socket)())
-      return `a daemon serves ${socket}, or nobody can tell that none does; its shims are its own: stop it first, look with plan instead, or insist with --force`;
+      return `a daemon serves ${socket}, or whether one does cannot be told; its shims are its own: stop it first, look with plan instead, or insist with --force`;
   return undefined;
 };
 
@@ -62,6 +60,8 @@ const isNotPlanned = ({ reason }: WorkDirectoryReport): boolean => reason === 'n
 
 const outcomeOf = (options: HostOptions, report: Report): number => {
   const { summary, namespaces } = report;
+  const isHeldAlive = namespaces.some(({ bundles }) => bundles.some(({ reason }) => reason === 'would-kill'));
+  if ((summary.aliveDestroyed ?? 0) > 0 || isHeldAlive) return exitCode.aliveDestroyed;
   const isIncomplete =
     summary.failedSteps + summary.hold > 0 ||
     namespaces.some(({ error, workDirs }) => error !== null || workDirs.some(isNotPlanned)) ||

@@ -1,12 +1,11 @@
 /** `shim-recovery replay`: what a policy would do on a host that was recorded. Reads that one file, and nothing else. */
 import * as B from '@shim-recovery/core/ByteString';
 import { replay, showReplayError } from '@shim-recovery/core/Replay';
-import { changesSomething } from '@shim-recovery/core/Report';
 import * as E from 'fp-ts/lib/Either.js';
 import { pipe } from 'fp-ts/lib/function.js';
 import { exitCode } from './ExitCode.js';
 import type { ReplayOptions } from './Options.js';
-import { formatReport, refuse, sayMissingNamespaces } from './planCommand.js';
+import { formatReport, plannedOutcome, refuse, sayMissingNamespaces } from './planCommand.js';
 import { readRecording, sayIncomplete } from './RecordedHost.js';
 import type { Terminal } from './Terminal.js';
 
@@ -29,7 +28,6 @@ export const runReplay = async (options: ReplayOptions, terminal: Terminal): Pro
   sayIncomplete(path, terminal, recording);
   sayMissingNamespaces({ namespaces: options.namespaces, state: path }, terminal, report);
   await terminal.print(formatReport(options, terminal, report));
-  return isDetailedExitCode && (changesSomething(report) || !recording.isComplete)
-    ? exitCode.somethingElse
-    : exitCode.done;
+  const outcome = plannedOutcome(options, report);
+  return outcome === exitCode.done && isDetailedExitCode && !recording.isComplete ? exitCode.somethingElse : outcome;
 };
