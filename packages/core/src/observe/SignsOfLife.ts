@@ -26,7 +26,7 @@ import {
 import { shimAddress } from '../ShimAddress.js';
 import { type ContainerFiles, groupsOf, readContainerFiles } from './ContainerFiles.js';
 import { nameOf, type Neighbour, type Pods } from './Pods.js';
-import type { ProcessesSeen, ShimProcess } from './ProcessTable.js';
+import { type ProcessesSeen, shimCommandOf, type ShimProcess } from './ProcessTable.js';
 
 /** What all bundles of a run share. */
 export interface SignNeeds {
@@ -114,7 +114,8 @@ const ownView = (about: About): Sign => {
   const own = valueOf(view.namespaces);
   const shims = table.shims.filter((shim) => isOfTree(about, shim));
   const inOther = (which: 'pid' | 'mount'): ReadonlyArray<ProcessInfo> =>
-    shims.flatMap(({ process }) => {
+    shims.flatMap(({ process, command }) => {
+      if (which === 'mount' && makesOwnMounts.test(command.program)) return [];
       const theirs = valueOf(process.namespaces);
       return own !== undefined && theirs !== undefined && theirs[which] !== own[which] ? [process] : [];
     });
@@ -143,6 +144,9 @@ const ownView = (about: About): Sign => {
     );
   return sign('own-view', 'dead', 'this program sees every process of its pid namespace');
 };
+
+/** Shims of these runtimes give themselves a mount namespace, wherever their daemon is (docs/runtimes.md). */
+const makesOwnMounts = /kata|wasm|spin|slight|lunatic|nerdbox/;
 
 /** Whether a shim works in a bundle of the tree, or is named after one. */
 const isOfTree = ({ bundleAt, needs: { exists } }: About, { process, command }: ShimProcess): boolean => {
@@ -200,6 +204,9 @@ const looksLikeShim = ({ commandLine }: ProcessInfo, program: string): boolean =
   return name === program || /shim/.test(name) || commandLine.some((word) => /^--?namespace(?:=|$)/.test(word));
 };
 
+/** A shim's program that a daemon runs, and not the shim itself. */
+const isAtWork = ({ commandLine }: ProcessInfo): boolean => shimCommandOf(commandLine)?.isAction === true;
+
 /** The name of the program that started the shim, as far as the bundle or its container's record tells. */
 const shimProgramOf = ({ contents, answers }: BundleEvidence): string => {
   if (answers.program?._tag === 'Right') return lastPart(answers.program.right);
@@ -219,7 +226,7 @@ const shimsOf = (
   const inside = identity === null ? [] : table.workingIn(identity).filter(({ pid }) => pid !== view.pid);
   const certain = new Set([
     ...names.flatMap((id) => table.shimsNaming(namespace, id)),
-    ...inside.filter((process) => looksLikeShim(process, program)),
+    ...inside.filter((process) => !isAtWork(process) && looksLikeShim(process, program)),
   ]);
   const mayBeOf = ({ process, command }: ShimProcess): boolean => {
     if (program !== '' && command.program !== program) return false;
@@ -228,7 +235,8 @@ const shimsOf = (
     return other === undefined || other.identity === identity;
   };
   const nameless = table.namelessShims(namespace).flatMap((shim) => (mayBeOf(shim) ? [shim.process] : []));
-  const possible = [...inside, ...nameless].filter((process) => !certain.has(process));
+  const others = names.flatMap((id) => table.othersNaming(namespace, id));
+  const possible = [...inside, ...nameless, ...others].filter((process) => !certain.has(process));
   return { certain: [...certain], possible: [...new Set(possible)] };
 };
 
@@ -241,7 +249,7 @@ const shimProcessSign = (about: About): Sign => {
   const [first] = possible;
   if (first !== undefined) {
     const pids = pidsOf(possible);
-    return sign('shim-process', 'unknown', `${showPids(pids)}${programOf(first)} may be its shim`, pids);
+    return sign('shim-process', 'unknown', `${showPids(pids)}${programOf(first)} may belong to it`, pids);
   }
   return sign('shim-process', 'dead', 'no process is its shim');
 };
