@@ -229,8 +229,7 @@ describe('decide', () => {
       Sandbox: 'sandbox',
       Pids: 'pids',
       State: 'state',
-      Boot: 'bootedMs',
-      Processes: 'processes',
+      Signs: 'signs',
       Sharers: 'sharers',
     } as const;
     fc.assert(

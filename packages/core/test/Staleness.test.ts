@@ -185,7 +185,7 @@ describe('a change is', () => {
         careful,
         found({}, { ...orphan, signs: [sign('control-group', 'dead', 'no process is in its control group')] }),
       ),
-      /^planned was hold, as the shim is dead, but its container still runs .*; now it would be clean up, as/,
+      /^planned was hold, as the shim is dead, but its container still runs: .*; now it would be clean up, as/,
     ],
   ])('%s', (_, planned, now, sentence) => {
     for (const { verdict } of [planned, now]) expect(verdict.reason).not.toBe('interrupted');
