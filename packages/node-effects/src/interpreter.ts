@@ -16,7 +16,7 @@ import { linuxFileSystem } from './FileSystem.js';
 import { type LogSink, makeLogPipes } from './LogPipes.js';
 import { linuxMounts } from './Mounts.js';
 import { mostDescriptors } from './Native.js';
-import { linuxProcesses } from './Processes.js';
+import { linuxProcesses } from './linux/LinuxProcesses.js';
 import { linuxProgramFiles } from './ProgramFiles.js';
 import { makeShimBinary } from './ShimBinary.js';
 import { makeShimConnector } from './ShimConnector.js';

@@ -25,7 +25,7 @@ import { linuxFileSystem } from '../../src/FileSystem.js';
 import { linuxCapabilities } from '../../src/interpreter.js';
 import { openJsonStore } from '../../src/JsonStore.js';
 import { linuxMounts } from '../../src/Mounts.js';
-import { linuxProcesses } from '../../src/Processes.js';
+import { linuxProcesses } from '../../src/linux/LinuxProcesses.js';
 import { decode, encode } from '../../src/protobuf/Message.js';
 import { type ScriptedShim, startScriptedShim } from '../../src/ScriptedShim.js';
 import { makeShimConnector } from '../../src/ShimConnector.js';
