@@ -95,6 +95,8 @@ export interface ProcessTable {
   readonly rootedIn: (directory: DirectoryKey) => ReadonlyArray<ProcessInfo>;
   /** Processes whose root may not be looked at. */
   readonly hiddenRoots: ReadonlyArray<ProcessInfo>;
+  /** Processes whose root is some directory of this device, and which one the kernel does not say (inode 0). */
+  readonly rootedSomewhereOn: (device: string) => ReadonlyArray<ProcessInfo>;
   /** The processes in exactly this control group, or below it. */
   readonly inGroup: (isGroup: (path: B.ByteString) => boolean, hint: B.ByteString) => ReadonlyArray<ProcessInfo>;
   /**
@@ -232,8 +234,10 @@ export const processTable = (processes: ReadonlyArray<ProcessInfo>): ProcessTabl
     othersNaming: (namespace, id) => othersByName.get(bundleKey(namespace, id)),
     namelessShims: (namespace) => nameless.get(namespace) ?? [],
     workingIn: (directory) => byDirectory.get(keyOf(directory)),
+    rootedSomewhereOn: (device) => byRoot.get(keyOf({ device, inode: '0' })),
     rootedIn: (directory) => byRoot.get(keyOf(directory)),
-    hiddenRoots: processes.filter(({ rootDirectory }) => rootDirectory._tag === 'Hidden'),
+    // The first process of a machine often hides its root, and is in no container.
+    hiddenRoots: processes.filter(({ pid, rootDirectory }) => pid !== 1 && rootDirectory._tag === 'Hidden'),
     inGroup: (isGroup, hint) => {
       const found: Array<ProcessInfo> = [];
       for (const path of candidates(hint)) if (isGroup(path)) found.push(...members.get(path));

@@ -172,7 +172,9 @@ const longNameBytes = 32;
 const isNamed =
   (socket: SocketName) =>
   ({ name }: Listener): boolean => {
-    if (socket._tag === 'Abstract') return name._tag === 'Abstract' && name.name === socket.name;
+    // Some programs bind the whole of an address, filled up with NULs, which the kernel prints as `@`.
+    if (socket._tag === 'Abstract')
+      return name._tag === 'Abstract' && name.name.replace(/@+$/, '') === socket.name.replace(/[@\0]+$/, '');
     if (name._tag !== 'Path') return false;
     const last = lastPart(socket.path);
     return name.path === socket.path || (last.length >= longNameBytes && lastPart(name.path) === last);
@@ -405,6 +407,9 @@ const rootFileSystemSign = ({ evidence, seen: { table, view }, rootfs }: About):
   if (pids.length > 0)
     return sign(source, 'alive', `${showPids(pids)} ${pids.length === 1 ? 'has' : 'have'} its rootfs for root`, pids);
   const isMounted = evidence.identity !== null && evidence.identity.device !== key.device;
+  const somewhere = isMounted ? pidsOf(table.rootedSomewhereOn(key.device)) : [];
+  if (somewhere.length > 0)
+    return sign(source, 'unknown', `${showPids(somewhere)} may have its rootfs for root`, somewhere);
   return isMounted && table.hiddenRoots.length > 0
     ? sign(source, 'unknown', 'its rootfs is mounted, and the roots of some processes may not be looked at')
     : sign(source, 'dead', 'no process has its rootfs for root');

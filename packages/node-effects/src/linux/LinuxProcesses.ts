@@ -20,7 +20,7 @@ import {
   unreadable,
   withProcess,
 } from './ProcessDirectory.js';
-import { directoryAt, groupsOf, namespacesAt, wordsOf } from './ProcessFacts.js';
+import { directoryAt, groupsOf, isLikeShim, namespacesAt, otherDirectoriesOf, wordsOf } from './ProcessFacts.js';
 import { listenersIn } from './UnixSocketTable.js';
 
 /** The kernel counts what it tells of processes in hundredths of a second, on every machine that Linux runs on. */
@@ -114,15 +114,19 @@ const lookAtLiving =
     // The kernel says that its own processes stand in a directory, which is of no use to them.
     const directoryOf = (name: string) =>
       leader.isKernelThread ? seen(undefined) : directoryAt(directory, `${through}${name}`);
+    const words = wordsOf(commandLine.right);
+    const currentDirectory = directoryOf('cwd');
+    const otherDirectories = isLikeShim(words) ? otherDirectoriesOf(directory, currentDirectory) : [];
     const process: ProcessInfo = {
       pid,
       startedMs: bootedMs + (leader.startedTicks * 1_000) / ticksPerSecond,
       startedTicks: leader.startedTicks,
-      commandLine: wordsOf(commandLine.right),
+      commandLine: words,
       cgroups: groupsOf(cgroup.right),
-      currentDirectory: directoryOf('cwd'),
+      currentDirectory,
       rootDirectory: directoryOf('root'),
       namespaces: namespacesAt(directory, through),
+      ...(otherDirectories.length === 0 ? {} : { otherDirectories }),
     };
     return E.right({ process, isWhole: leader.isKernelThread || isWhole(process) });
   };
