@@ -1,6 +1,7 @@
 /**
  * What says whether a bundle's shim and container live: one sign from each source. A source that could not look says
- * `unknown`, never `dead`. Something counts as dead only if every source says so.
+ * `unknown`, never `dead`. Something counts as dead only if every source that has
+ * something to say says so.
  */
 import * as t from 'io-ts';
 
@@ -29,7 +30,12 @@ export const SignSource = t.keyof(
 );
 export type SignSource = t.TypeOf<typeof SignSource>;
 
-export const SignState = t.keyof({ alive: null, dead: null, unknown: null }, 'SignState');
+/**
+ * - `alive`, `dead`: what the source saw.
+ * - `unknown`: it could not look, or could not tell.
+ * - `none`: it has nothing to say of this bundle, which has no such file, say; and nothing keeps it from looking.
+ */
+export const SignState = t.keyof({ alive: null, dead: null, unknown: null, none: null }, 'SignState');
 export type SignState = t.TypeOf<typeof SignState>;
 
 /** What one source says of one bundle. `says` is a sentence's middle: what was seen, or why nothing could be seen. */

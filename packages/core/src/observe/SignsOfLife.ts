@@ -142,7 +142,7 @@ const ownView = (about: About): Sign => {
       'unknown',
       'this program is in a mount namespace of its own: what is mounted for containers cannot be seen',
     );
-  return sign('own-view', 'dead', 'this program sees every process of its pid namespace');
+  return sign('own-view', 'none', 'this program sees every process of its pid namespace');
 };
 
 /** Shims of these runtimes give themselves a mount namespace, wherever their daemon is (docs/runtimes.md). */
@@ -182,7 +182,7 @@ const isNamed =
 
 const listenerSign = async ({ evidence, seen, needs }: About): Promise<Sign> => {
   const sockets = socketsOf(evidence);
-  if (sockets.length === 0) return sign('listener', 'dead', 'its files name no socket to look for');
+  if (sockets.length === 0) return sign('listener', 'none', 'its files name no socket to look for');
   const listeners = await seen.listeners();
   if (E.isLeft(listeners)) return sign('listener', 'unknown', showProcessesError(listeners.left));
   const found = listeners.right.filter((listener) => sockets.some((socket) => isNamed(socket)(listener)));
@@ -195,7 +195,7 @@ const listenerSign = async ({ evidence, seen, needs }: About): Promise<Sign> => 
     if (E.isRight(holders)) pids.push(...holders.right);
   }
   const who = pids.length === 0 ? 'a process' : showPids([...new Set(pids)]);
-  return sign('listener', 'alive', `${who} listens at ${shown}, whose name leads there no more`, [...new Set(pids)]);
+  return sign('listener', 'alive', `${who} listens at ${shown}`, [...new Set(pids)]);
 };
 
 /** A process without any word is not a person's shell: what it was called is gone. */
@@ -298,7 +298,7 @@ const podSign = async (about: About): Promise<Sign> => {
   if (isUnknown) return sign('pod', 'unknown', 'whether the shim of its pod listens is not known');
   if (problem !== undefined) return sign('pod', 'unknown', problem);
   return members.length === 0
-    ? sign('pod', 'dead', 'no other bundle shares its shim')
+    ? sign('pod', 'none', 'no other bundle shares its shim')
     : sign(
         'pod',
         'dead',
@@ -326,7 +326,7 @@ const rootfsOf = async (
 };
 
 const initPidSign = ({ files: { initPid, runtimeRecord }, seen: { table, view }, rootfs }: About): Sign => {
-  if (initPid._tag === 'Absent') return sign('init-pid', 'dead', 'it has no init.pid');
+  if (initPid._tag === 'Absent') return sign('init-pid', 'none', 'it has no init.pid');
   if (initPid._tag === 'Unknown') return sign('init-pid', 'unknown', initPid.why);
   const { pid, writtenMs } = initPid.value;
   const process = table.byPid(pid);
@@ -383,7 +383,7 @@ const controlGroupSign = async ({
 
 const runtimeStateSign = ({ files: { runtimeRecord }, seen: { table } }: About): Sign => {
   const source: SignSource = 'runtime-state';
-  if (runtimeRecord._tag === 'Absent') return sign(source, 'dead', 'its runtime has no record of it');
+  if (runtimeRecord._tag === 'Absent') return sign(source, 'none', 'its runtime has no record of it');
   if (runtimeRecord._tag === 'Unknown') return sign(source, 'unknown', runtimeRecord.why);
   const { pid, startedTicks, path } = runtimeRecord.value;
   const process = pid > 0 ? table.byPid(pid) : undefined;
@@ -399,7 +399,7 @@ const rootFileSystemSign = ({ evidence, seen: { table, view }, rootfs }: About):
   const source: SignSource = 'root-file-system';
   if (E.isLeft(rootfs)) return sign(source, 'unknown', rootfs.left);
   const { right: key } = rootfs;
-  if (key === undefined) return sign(source, 'dead', 'it has no rootfs');
+  if (key === undefined) return sign(source, 'none', 'it has no rootfs');
   const ours = valueOf(view.rootDirectory);
   if (ours !== undefined && isSameDirectory(key, ours))
     return sign(source, 'unknown', "its rootfs is this machine's own root, in which every process lives");

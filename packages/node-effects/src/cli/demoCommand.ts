@@ -114,6 +114,7 @@ const optionsFor = ({ base, state, root }: Places): HostOptions => ({
   root,
   store: { _tag: 'Json', path: path.join(base, 'store.json') },
   policy: containerd17,
+  allowKilling: true,
   namespaces: [],
   waiting: defaultBounds.waiting,
   timeouts: { ...defaultTimeouts, loadMs: loadTimeoutMs },
