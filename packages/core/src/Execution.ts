@@ -10,7 +10,7 @@ import type { atMost } from './Concurrency.js';
 import { explain } from './Decision.js';
 import { belongingPids, isViewLimited, type BundleEvidence } from './Evidence.js';
 import type { Pods } from './observe/Pods.js';
-import { livingContainer, livingShim, pidsOf, showSigns } from './decide/Signs.js';
+import { livingContainer, livingShim, pidsOf, showLiving } from './decide/Signs.js';
 import { signsOfLife } from './observe/SignsOfLife.js';
 import type { EventError, TaskEvent } from './EventSink.js';
 import {
@@ -512,7 +512,7 @@ const endingOf =
       const signs = settings.allowKilling ? [] : await signsOfLife(asking)(evidence)();
       const living = [...livingShim(signs), ...livingContainer(signs)];
       if (living.length === 0) return { ending: { _tag: 'Dead' }, evidence };
-      const explanation = `its shim hung up, and ${policy.name} would clean up after it; but it is alive: ${showSigns(living)}`;
+      const explanation = `its shim hung up, and ${policy.name} would clean up after it; but it is alive: ${showLiving(living)}`;
       const advice = adviceOn('would-kill', aboutHint(pidsOf(living)));
       return { ending: { _tag: 'Unsure', explanation, advice }, evidence };
     }

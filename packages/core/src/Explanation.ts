@@ -275,8 +275,8 @@ const showRecord = ({ runtimeName }: ContainerRecord): string =>
 
 /** What the sources say together: first what lives, then what is not known. */
 const showLife = (signs: Signs): string => {
-  const living = [...livingShim(signs), ...livingContainer(signs)];
-  if (living.length > 0) return `it lives: ${showSigns(living)}`;
+  const living = showLiving(signs);
+  if (living !== '') return `it lives: ${living}`;
   const open = unknownSigns(signs);
   return open.length > 0 ? `not known: ${showSigns(open)}` : 'every source says that it is dead';
 };

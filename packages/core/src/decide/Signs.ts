@@ -81,5 +81,37 @@ export const unknownContainer = inState('unknown', ['own-view', ...containerSour
 export const pidsOf = (signs: Signs): ReadonlyArray<number> =>
   [...new Set(signs.flatMap(({ pids = [] }) => pids))].sort((one, other) => one - other);
 
+const sourceWords: Readonly<Record<SignSource, string>> = {
+  'own-view': 'own view',
+  listener: 'listening socket',
+  'shim-process': 'shim process',
+  pod: 'pod',
+  'init-pid': 'init.pid',
+  'control-group': 'control group',
+  'runtime-state': "runtime's record",
+  'root-file-system': 'root file system',
+};
+
+/** `process 7` or `processes 7, 8`, and so many more. */
+export const showPids = (pids: ReadonlyArray<number>): string => {
+  const shown = pids.slice(0, 5).join(', ');
+  const more = pids.length > 5 ? ` and ${pids.length - 5} more` : '';
+  return `${pids.length === 1 ? 'process' : 'processes'} ${shown}${more}`;
+};
+
+/** What of a container lives, and by which sources: `process 7 (init.pid, control group)`. */
+export const showContainer = (signs: Signs): string => {
+  const living = livingContainer(signs);
+  const sources = [...new Set(living.map(({ source }) => sourceWords[source]))].join(', ');
+  return `${showPids(pidsOf(living))} (${sources})`;
+};
+
+/** What lives of a bundle: its shim, by what was seen first, and its container. */
+export const showLiving = (signs: Signs): string => {
+  const [shim] = livingShim(signs);
+  const container = livingContainer(signs).length === 0 ? [] : [`its container runs: ${showContainer(signs)}`];
+  return [...(shim === undefined ? [] : [shim.says]), ...container].join('; ');
+};
+
 /** What some signs say, for the middle of a sentence. */
 export const showSigns = (signs: Signs): string => [...new Set(signs.map(({ says }) => says))].join('; ');

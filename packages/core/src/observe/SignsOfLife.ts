@@ -9,7 +9,7 @@ import { withBundle, type Namespaces } from '../BundleDirectory.js';
 import * as B from '../ByteString.js';
 import { showSocket, type ShimTarget, type SocketName } from '../Bootstrap.js';
 import type { Capabilities } from '../Capabilities.js';
-import { type Sign, type Signs, sign, type SignSource } from '../decide/Signs.js';
+import { type Sign, type Signs, showPids, sign, type SignSource } from '../decide/Signs.js';
 import type { BundleEvidence } from '../Evidence.js';
 import { isHidden } from '../Identifier.js';
 import * as Layout from '../Layout.js';
@@ -93,13 +93,6 @@ const namesOf = ({ exists }: SignNeeds, { namespace, id }: BundleEvidence): Read
 
 const pidsOf = (processes: Iterable<ProcessInfo>): ReadonlyArray<number> =>
   [...new Set(Array.from(processes, ({ pid }) => pid))].sort((one, other) => one - other);
-
-/** `process 7` or `processes 7, 8`, and so many more. */
-const showPids = (pids: ReadonlyArray<number>): string => {
-  const shown = pids.slice(0, 5).join(', ');
-  const more = pids.length > 5 ? ` and ${pids.length - 5} more` : '';
-  return `${pids.length === 1 ? 'process' : 'processes'} ${shown}${more}`;
-};
 
 const programOf = ({ commandLine: [first] }: ProcessInfo): string =>
   first === undefined ? '' : ` (${B.show(B.slice(first, first.lastIndexOf('/') + 1))})`;

@@ -262,7 +262,7 @@ export const layOnLinux =
     const { stores, close } = right(openMetadataStore(laid.store, { locking: 'shared' }));
     const before = laid.list();
     const { processes, end } =
-      policy.death === 'two-signs'
+      policy.death === 'every-source'
         ? await startProcesses(world, laid)
         : { processes: linuxProcesses, end: async () => undefined };
     return {
