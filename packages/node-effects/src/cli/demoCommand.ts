@@ -146,13 +146,15 @@ const perform = async (places: Places, terminal: Terminal, isInterrupted: () => 
       recordPath: undefined,
       outPath: undefined,
     });
-    if (planned !== exitCode.done || isInterrupted()) return planned;
+    if ((planned !== exitCode.done && planned !== exitCode.aliveDestroyed) || isInterrupted()) return planned;
     await terminal.print('\nNow doing it:\n\n');
-    return await runRecover({ _tag: 'Host', host: optionsFor(places) }, terminal, {
+    const recovered = await runRecover({ _tag: 'Host', host: optionsFor(places) }, terminal, {
       isWatching: false,
       isForced: false,
       recordPath: undefined,
     });
+    // That a container is lost is what there is to show.
+    return recovered === exitCode.aliveDestroyed ? exitCode.done : recovered;
   } finally {
     for (const shim of shims) await shim.stop();
   }
