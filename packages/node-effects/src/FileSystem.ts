@@ -354,6 +354,17 @@ const createFile =
     return E.left(systemError('write', pathOf(at), written.left));
   };
 
+/** What `fstat(2)` tells of an open directory. */
+const onDirectory =
+  <A>(tell: (status: Statx) => A) =>
+  (directory: Directory): TaskEither<FileError, A> =>
+  async () => {
+    const descriptor = descriptorOf(directory);
+    if (E.isLeft(descriptor)) return descriptor;
+    const status = fstat(descriptor.right);
+    return E.isLeft(status) ? E.left(systemError('stat', directory.path, status.left)) : E.right(tell(status.right));
+  };
+
 const renaming =
   (rename: typeof renameAt): FileSystem['rename'] =>
   (from, to) =>
@@ -397,12 +408,8 @@ export const linuxFileSystem: FileSystem = {
   },
   list,
   readSmallFile,
-  identify: (directory) => async () => {
-    const descriptor = descriptorOf(directory);
-    if (E.isLeft(descriptor)) return descriptor;
-    const status = asStatus(fstat(descriptor.right));
-    return E.isLeft(status) ? E.left(systemError('stat', directory.path, status.left)) : status;
-  },
+  identify: onDirectory(statusOf),
+  owner: onDirectory(({ uid }) => uid),
   readLink: onEntry('read', (directory, name) => {
     const text = readLinkAt(directory, name);
     return E.isLeft(text) ? text : E.right(B.fromLatin1(text.right));

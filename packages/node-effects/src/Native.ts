@@ -96,6 +96,8 @@ export interface Statx {
   /** With the type of the file. */
   readonly mode: number;
   readonly links: number;
+  /** Of the owner, as this process' user namespace numbers it. */
+  readonly uid: number;
   readonly sizeBytes: number;
   /** In the one number that `stat(2)` gives. */
   readonly device: string;
@@ -111,6 +113,7 @@ const AT_EMPTY_PATH = 0x1000;
 const field = {
   mode: 7,
   links: 4,
+  uid: 5,
   inode: 8,
   size: 10,
   born: 20,
@@ -165,6 +168,7 @@ const statx = (directory: number, name: KernelName, flags: number): E.Either<str
   return E.right({
     mode: wordAt(field.mode) & 0xffff,
     links: wordAt(field.links),
+    uid: wordAt(field.uid),
     sizeBytes: wordAt(field.size) + wordAt(field.size + 1) * 2 ** 32,
     device: deviceAt(),
     inode: longAt(field.inode),

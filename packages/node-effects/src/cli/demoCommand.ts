@@ -121,6 +121,8 @@ const optionsFor = ({ base, state, root }: Places): HostOptions => ({
   address: path.join(base, 'containerd.sock'),
   ttrpcAddress: path.join(base, 'containerd.sock.ttrpc'),
   publishBinary: path.join(base, 'containerd'),
+  programPath: undefined,
+  said: { store: true, address: true, ttrpcAddress: true },
   isDebug: false,
   isJson: false,
   isDetailedExitCode: false,

@@ -59,6 +59,7 @@ export const openMountArea = async (): Promise<MountArea> => {
     },
     list: async () => listReal(base),
     canMount: isRoot,
+    ...(isRoot ? { giveTo: async (there, uid) => fs.chownSync(there, uid, uid) } : {}),
     release,
     dispose: async () => {
       await release();

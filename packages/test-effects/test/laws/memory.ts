@@ -1,5 +1,6 @@
 /** The interpreter in memory, as the laws want it. */
 import * as B from '@shim-recovery/core/ByteString';
+import * as Entry from '../../src/Entry.js';
 import { makeStores } from '../../src/Stores.js';
 import { make } from '../../src/LaidWorld.js';
 import type { FileArea } from '../../src/laws/FileSystemLaws.js';
@@ -20,6 +21,7 @@ const fileAreaOf = ({ fileSystem, tree }: Machine): FileArea => {
     make: async (making) => make(tree)(making),
     list: async () => listTree(tree, B.fromText(base)),
     canMount: true,
+    giveTo: async (path, uid) => Entry.giveTo(makeDirectories(tree, B.fromText(path)), uid),
     dispose: nothing,
   };
 };
