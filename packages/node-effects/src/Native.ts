@@ -427,6 +427,21 @@ export const waitEpoll = (epoll: number): ReadonlyArray<number> => {
   return Array.from({ length: count }, (_, index) => epollTold[index * epollEventWords + epollDataWord] ?? 0);
 };
 
+/** `struct pollfd`: the descriptor, then what is waited for and what came, in two bytes each. */
+const polled = new Int32Array(2);
+const POLLPRI = 0x2;
+
+/**
+ * Whether something urgent came at a descriptor since this was last asked; undefined where that cannot be told. Does not wait.
+ * A file of the kernel's own says so of itself when what it tells has changed.
+ */
+export const hasUrgent = (descriptor: number): boolean | undefined => {
+  polled[0] = descriptor;
+  polled[1] = POLLPRI;
+  const count = native().poll(polled, 1, 0);
+  return count < 0 ? undefined : count > 0;
+};
+
 const pipeEnds = new Int32Array(2);
 const F_SETFL = 4;
 
