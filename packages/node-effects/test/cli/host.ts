@@ -160,10 +160,21 @@ const fingerprintOf = (at: Buffer): ReadonlyArray<string> => {
   return [line, ...names.flatMap((name) => fingerprintOf(Buffer.concat([at, Buffer.from('/'), name])))];
 };
 
+/** Where the two directories of a host are, below its base. */
+export interface Places {
+  readonly state: string;
+  readonly root: string;
+}
+
+/** Directories of no daemon's naming. */
+const ownNames: Places = { state: 'state', root: 'root' };
+
 /** An empty host. */
-export const makeHost = (): Host => {
+export const makeHost = (places: Places = ownNames): Host => {
   const base = fs.mkdtempSync(path.join(os.tmpdir(), 'sr-'));
-  const [state, root, store, binary] = ['state', 'root', 'store.json', 'shim'].map((name) => path.join(base, name));
+  const [state, root, store, binary] = [places.state, places.root, 'store.json', 'shim'].map((name) =>
+    path.join(base, name),
+  );
   if (state === undefined || root === undefined || store === undefined || binary === undefined) throw new Error();
   const shims = new Map<string, ScriptedShim>();
   for (const directory of [state, root])
@@ -230,8 +241,8 @@ export const makeHost = (): Host => {
 };
 
 /** Lays out a host, uses it, and takes it away again. */
-export const withHost = async <A>(use: (host: Host) => Promise<A>): Promise<A> => {
-  const host = makeHost();
+export const withHost = async <A>(use: (host: Host) => Promise<A>, places?: Places): Promise<A> => {
+  const host = makeHost(places);
   try {
     return await use(host);
   } finally {
