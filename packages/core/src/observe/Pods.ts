@@ -13,7 +13,7 @@ import * as Layout from '../Layout.js';
 import { type Policy, careful } from '../Policy.js';
 import { shimAddress } from '../ShimAddress.js';
 import { readSnapshot } from '../Snapshot.js';
-import { readConfig } from './ContainerFiles.js';
+import { type ContainerConfig, readConfig, type Said } from './ContainerFiles.js';
 
 /** A bundle of the tree that is recovered, or of the one beside it. `tree` is undefined for the former. */
 export interface Neighbour {
@@ -32,6 +32,8 @@ export interface Pods {
   readonly atSocketOf: (policy: Policy, evidence: BundleEvidence) => ReadonlyArray<Neighbour>;
   /** All other bundles of its pod. Reads `config.json` of every bundle of the namespace, once. */
   readonly membersOf: (evidence: BundleEvidence) => Task<ReadonlyArray<Neighbour>>;
+  /** What `config.json` of a bundle of the tree that is recovered says, where it was read for its pod. */
+  readonly configOf: (evidence: BundleEvidence) => Task<Said<ContainerConfig> | undefined>;
   /** The bundles of the tree beside this one. */
   readonly beside: Task<ReadonlyArray<BundleEvidence>>;
   /** Why the tree beside this one could not be looked at, for the middle of a sentence; `undefined` where it was, or is missing. */
@@ -114,6 +116,7 @@ interface FoundPods {
   readonly sockets: Groups;
   /** The sandbox that a bundle names as its own. */
   readonly sandboxOf: ReadonlyMap<BundleEvidence, B.ByteString>;
+  readonly configs: ReadonlyMap<string, Said<ContainerConfig>>;
   readonly beside: ReadonlyArray<BundleEvidence>;
   /** Why the tree beside could not be looked at. */
   readonly problem: string | undefined;
@@ -154,6 +157,7 @@ export const makePods = (
     const neighbours = [...own, ...other.bundles.map((evidence): Neighbour => ({ tree: treeName, evidence }))];
     const groups = new Groups();
     const sandboxOf = new Map<BundleEvidence, B.ByteString>();
+    const configs = new Map<string, Said<ContainerConfig>>();
     for (const neighbour of neighbours) {
       const turn = capabilities.clock.breathe();
       if (turn !== undefined) await turn;
@@ -163,6 +167,7 @@ export const makePods = (
       if (contents?._tag !== 'Listed') continue;
       const open = neighbour.tree === undefined ? namespaces : other.namespaces;
       const config = open === undefined ? undefined : await readConfig(capabilities.fileSystem, open)(evidence)();
+      if (config !== undefined && neighbour.tree === undefined) configs.set(podKey(namespace, id), config);
       const annotated = config?._tag === 'Says' ? config.value.sandboxId : undefined;
       const sandboxes = new Set([textIn(contents.sandbox), annotated].filter((one) => one !== undefined));
       for (const sandbox of sandboxes) {
@@ -175,6 +180,7 @@ export const makePods = (
       groups,
       sockets: groupBySocket(careful, neighbours),
       sandboxOf,
+      configs,
       beside: other.bundles,
       problem: other.problem,
     };
@@ -202,6 +208,10 @@ export const makePods = (
       ]);
       return [...members].filter((neighbour) => !isSame(neighbour, evidence));
     },
+    configOf:
+      ({ namespace, id }) =>
+      async () =>
+        (await found()).configs.get(podKey(namespace, id)),
     beside: async () => (await found()).beside,
     unread: async () => (await found()).problem,
   };
