@@ -103,6 +103,11 @@ const runtimeRootOf = (text: B.ByteString): Said<string> =>
 
 const RuncState = t.type({ init_process_pid: t.number });
 const RuncStart = t.partial({ init_process_start: t.number });
+/** Of youki and other programs that are made of its library: without a process before there is one. */
+const YoukiState = t.type({ ociVersion: t.string, pid: t.union([t.number, t.null, t.undefined]) });
+/** `state.json` has two forms. A process 0 is none. */
+const OciState = t.union([t.intersection([RuncState, RuncStart]), YoukiState]);
+const RunscState = t.type({ sandbox: t.type({ pid: t.number }) });
 const CrunStatus = t.type({ pid: t.number });
 const CrunStart = t.partial({ 'process-start-time': t.number });
 
@@ -166,6 +171,24 @@ const readRecord =
     return fileSaid(read, decode);
   };
 
+/** What gVisor's runsc recorded, as the program of another shim: a file beside the directories, named after the sandbox, too. */
+const runscRecordOf =
+  (
+    files: FileSystem,
+    directory: B.ByteString,
+    id: B.ByteString,
+    names: ReadonlySet<B.ByteString>,
+  ): Task<Said<RuntimeRecord>> =>
+  async () => {
+    const name = [...names].find((one) => one.startsWith(`${id}_sandbox:`) && one.endsWith('.state'));
+    if (name === undefined) return absent;
+    return readRecord(files, directory)(name, (text) =>
+      andThen(decoded(B.show(name), RunscState)(text), ({ sandbox }) =>
+        says({ path: Layout.below(directory, name), pid: sandbox.pid, startedTicks: 0 }),
+      ),
+    )();
+  };
+
 /** What runc, or crun, recorded of the container: each keeps it in another file of the same directory. */
 const runtimeRecordOf =
   (
@@ -177,14 +200,17 @@ const runtimeRecordOf =
   async () => {
     const recorded = await records(root, namespace)();
     if (E.isLeft(recorded)) return unknown(showFileError(recorded.left));
-    if (!recorded.right.has(id)) return absent;
+    if (!recorded.right.has(id))
+      return runscRecordOf(files, Layout.below(B.fromText(root), namespace), id, recorded.right)();
     const directory = Layout.below(B.fromText(root), namespace, id);
     const read = readRecord(files, directory);
     const record = (name: string, pid: number, startedTicks: number): Said<RuntimeRecord> =>
       says({ path: Layout.below(directory, B.fromText(name)), pid, startedTicks });
     const runc = await read('state.json', (text) =>
-      andThen(decoded('state.json', t.intersection([RuncState, RuncStart]))(text), (state) =>
-        record('state.json', state.init_process_pid, state.init_process_start ?? 0),
+      andThen(decoded('state.json', OciState)(text), (state) =>
+        'init_process_pid' in state
+          ? record('state.json', state.init_process_pid, state.init_process_start ?? 0)
+          : record('state.json', state.pid ?? 0, 0),
       ),
     )();
     if (runc._tag !== 'Absent') return runc;
