@@ -1,13 +1,15 @@
-/** One recovery in a process that is warm: `node inProcess.js STATE ROOT STORE BUNDLES`; prints what it cost as JSON. */
+/** One recovery in a process that is warm: `node inProcess.js STATE ROOT STORE BUNDLES POLICY`; prints what it cost as JSON. */
 import * as fs from 'node:fs';
 import { monitorEventLoopDelay, performance } from 'node:perf_hooks';
 import { linuxCapabilities, linuxSettings, daemonProgramSearch } from '@shim-recovery/node-effects/interpreter';
 import { openJsonStore } from '@shim-recovery/node-effects/JsonStore';
 import * as B from '@shim-recovery/core/ByteString';
+import { policies, PolicyName } from '@shim-recovery/core/Policy';
 import * as Recovery from '@shim-recovery/core/Recovery';
 import * as E from 'fp-ts/lib/Either.js';
 
-const [state = '', root = '', store = '', bundles = '0'] = process.argv.slice(2);
+const [state = '', root = '', store = '', bundles = '0', named = ''] = process.argv.slice(2);
+const policy = PolicyName.is(named) ? policies[named] : policies['containerd-1.7'];
 
 const opened = openJsonStore(store);
 if (E.isLeft(opened)) throw new Error(opened.left);
@@ -27,6 +29,7 @@ const mostDescriptors = Number(/^Max open files\s+(\d+)/m.exec(fs.readFileSync('
 
 const settings = {
   ...linuxSettings({ state, root, programSearch: daemonProgramSearch(publishBinary) }),
+  policy: { ...policy, mayDestroy: 1 },
   // As a daemon does, unless there are not enough for a connection and a log of each.
   staysAttached: 2 * Number(bundles) + 500 < mostDescriptors,
 };

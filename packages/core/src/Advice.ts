@@ -39,8 +39,9 @@ export const adviceOn = (
         ? `${again} with CAP_SYS_PTRACE, in the pid and mount namespaces of the shims, where every process can be seen`
         : `see what each source says: shim-recovery explain --policy ${policy} ${namespace}/${id}`;
     case 'bundle-unreadable':
+      return `look at the bundle; when its files can be read, ${again}`;
     case 'address-unknown':
-      return `look at the file, and mend or remove it; then ${again}`;
+      return `a daemon that can dial this address may take the shim back; or see that the shim has ended, and remove the bundle by hand`;
     case 'not-a-bundle':
       return 'check --state; a directory that is not a bundle is yours to remove';
     case 'would-kill':

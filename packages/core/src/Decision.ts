@@ -12,7 +12,7 @@ import type { Answers, BundleEvidence, Reading } from './Evidence.js';
 import { type FileError, isExhaustionCode, showFileError } from './FileSystem.js';
 import { ask, askShim, type Decision, isExhaustion, type Listed, settle, settleUnlessExhausted } from './Question.js';
 import { decideCarefully } from './decide/CarefulDecision.js';
-import { livingContainer, livingShim, showSigns, unknownSigns } from './decide/Signs.js';
+import { livingShim, showContainer, showLiving, showSigns, unknownSigns } from './decide/Signs.js';
 import { isHidden } from './Identifier.js';
 import type { Policy } from './Policy.js';
 import { showRuntimeError } from './RuntimeName.js';
@@ -197,7 +197,7 @@ export const explain =
       case 'shim-unreachable':
         return answers.signs === undefined
           ? connectionProblem(answers.connection)
-          : `${unansweredProblem(policy, listed, answers)}, but the shim lives: ${showSigns(livingShim(answers.signs))}`;
+          : `${unansweredProblem(policy, listed, answers)}, but the shim lives: ${showLiving(livingShim(answers.signs))}`;
       case 'shim-shared':
         return `the shim has no task for it, but other bundles share the shim: ${(answers.sharers ?? []).map(Bytes.show).join(', ')}`;
       case 'no-container':
@@ -209,7 +209,7 @@ export const explain =
       case 'not-a-bundle':
         return `nothing shows that it is a bundle: it holds ${(listed?.foreign ?? []).map(Bytes.show).join(', ')}, which no bundle has`;
       case 'would-kill':
-        return `it would be destroyed, but it lives: ${answers.signs === undefined ? 'its shim answers' : showSigns([...livingContainer(answers.signs), ...livingShim(answers.signs)])}`;
+        return `it would be destroyed, but it lives: ${answers.signs === undefined ? 'its shim answers' : showLiving(answers.signs)}`;
       case 'not-recorded':
         return 'the recording does not tell what this policy would ask';
       case 'plan-stale':
@@ -260,13 +260,13 @@ const shimProblem = (answer: Answers['pids'] | Answers['state']): string =>
 
 const exitStatusOf = ({ state }: Answers): number => (state?._tag === 'Right' ? state.right.exit.exitStatus : 0);
 
-const livingOf = ({ signs = [] }: Answers): string => showSigns(livingContainer(signs));
+const livingOf = ({ signs = [] }: Answers): string => showContainer(signs);
 
 /** What of its life is not known; and what is, where some source saw it alive. */
 const unknownLife = ({ signs = [] }: Answers): string => {
-  const living = [...livingShim(signs), ...livingContainer(signs)];
+  const living = showLiving(signs);
   const open = unknownSigns(signs);
-  const known = living.length === 0 ? '' : `${showSigns(living)}; `;
+  const known = living === '' ? '' : `${living}; `;
   return `${known}whether it lives cannot be told: ${open.length === 0 ? 'no source was asked' : showSigns(open)}`;
 };
 

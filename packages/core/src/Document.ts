@@ -25,7 +25,9 @@ export const Schema = t.type({ schema: t.string });
 
 /** Whether the next key of a path names a member of this type, which a person does not care about. */
 const isChoice = (type: t.Decoder<unknown, unknown> | undefined): boolean =>
-  type instanceof t.UnionType || type instanceof t.IntersectionType;
+  type instanceof t.ReadonlyType
+    ? isChoice(type.type)
+    : type instanceof t.UnionType || type instanceof t.IntersectionType;
 
 const longestValue = 60;
 

@@ -140,7 +140,7 @@ export const withAnswers =
 
 /** All processes that belong to the bundle, or may, as far as they were looked for. */
 export const belongingPids = ({ signs = [] }: Answers): ReadonlyArray<number> =>
-  pidsOf(signs.filter(({ state }) => state !== 'dead'));
+  pidsOf(signs.filter(({ state }) => state === 'alive' || state === 'unknown'));
 
 /** Whether what this process may see was too little to tell whether it lives. */
 export const isViewLimited = ({ signs = [] }: Answers): boolean =>

@@ -10,7 +10,7 @@ import type { atMost } from './Concurrency.js';
 import { explain } from './Decision.js';
 import { belongingPids, isViewLimited, type BundleEvidence } from './Evidence.js';
 import type { Pods } from './observe/Pods.js';
-import { livingContainer, livingShim, pidsOf, showSigns } from './decide/Signs.js';
+import { livingContainer, livingShim, pidsOf, showLiving } from './decide/Signs.js';
 import { signsOfLife } from './observe/SignsOfLife.js';
 import type { EventError, TaskEvent } from './EventSink.js';
 import {
@@ -22,7 +22,7 @@ import {
   showFileError,
   systemError,
 } from './FileSystem.js';
-import { nothingOpen, type OpenShim, openLogPipe, release } from './Inquiry.js';
+import { identityAfter, nothingOpen, type OpenShim, openLogPipe, release } from './Inquiry.js';
 import { settleWithPatience } from './Patience.js';
 import { makeInquirer } from './Preparation.js';
 import * as Layout from './Layout.js';
@@ -60,7 +60,8 @@ export interface Executor {
 
 /** One bundle while its steps are taken. */
 interface Subject {
-  readonly evidence: BundleEvidence;
+  /** Replaced where something that was made in the bundle gave its directory another identity. */
+  evidence: BundleEvidence;
   readonly open: OpenShim;
   instance: Instance | undefined;
   exit: TaskExitInfo | undefined;
@@ -147,13 +148,30 @@ const register =
 const goesAtOnce = ({ settings }: Executor, { evidence }: Subject): boolean =>
   evidence.contents?._tag === 'Empty' && settings.policy.unmounts !== 'bundle';
 
+/**
+ * Uses a bundle's open directory. What is made in it may give it another identity, on an overlay: it is the same directory as
+ * long as it is open, and is known by that from then on.
+ */
+const inBundle =
+  (executor: Executor, subject: Subject) =>
+  <L, A>(use: (bundle: Directory) => TE.TaskEither<L, A>): TE.TaskEither<L | FileError, A> => {
+    const { fileSystem } = executor.capabilities;
+    return withBundle(fileSystem, executor.namespaces)(subject.evidence, (bundle) => async () => {
+      const used = await use(bundle)();
+      const identity = await identityAfter(fileSystem, subject.evidence, bundle)();
+      if (identity !== undefined) subject.evidence = { ...subject.evidence, identity };
+      return used;
+    });
+  };
+
 const removeRootfs =
-  (executor: Executor, { evidence }: Subject): Outcome =>
+  (executor: Executor, subject: Subject): Outcome =>
   async () => {
     const { fileSystem } = executor.capabilities;
-    const removed = await withBundle(fileSystem, executor.namespaces)(evidence, (directory) =>
-      Removal.remove(fileSystem)({ directory, name: Layout.entry.rootfs }),
-    )();
+    const removed = await inBundle(
+      executor,
+      subject,
+    )((directory) => Removal.remove(fileSystem)({ directory, name: Layout.entry.rootfs }))();
     return toldOfFile(unlessAbsent(removed)); // D3
   };
 
@@ -162,7 +180,10 @@ const runBinary =
   (step: Extract<Step, { readonly _tag: 'RunBinary' }>): Outcome =>
   async () => {
     const { evidence } = subject;
-    const exit = await withBundle(executor.capabilities.fileSystem, executor.namespaces)(evidence, (bundle) =>
+    const exit = await inBundle(
+      executor,
+      subject,
+    )((bundle) =>
       executor.capabilities.shimBinary.delete({
         program: step.program,
         namespace: evidence.namespace,
@@ -348,11 +369,14 @@ const removeWorkDirectory =
 
 /** Made beside its name and moved there, so that nobody ever finds a part of it; a leftover of an earlier try goes. */
 const writeBootstrap =
-  (executor: Executor, { evidence }: Subject) =>
+  (executor: Executor, subject: Subject) =>
   (content: B.ByteString): Outcome =>
   async () => {
     const { fileSystem } = executor.capabilities;
-    const written = await withBundle(fileSystem, executor.namespaces)(evidence, (directory) => async () => {
+    const written = await inBundle(
+      executor,
+      subject,
+    )((directory) => async () => {
       const aside = { directory, name: Layout.entry.newBootstrap };
       const cleared = unlessAbsent(await fileSystem.unlink(aside)());
       if (E.isLeft(cleared)) return cleared;
@@ -385,7 +409,11 @@ const take =
       case 'WriteBootstrap':
         return writeBootstrap(executor, subject)(step.content);
       case 'OpenLogPipe':
-        return async () => toldOfFile(await openLogPipe(executor)(evidence, open)());
+        return async () => {
+          const opened = await openLogPipe(executor)(evidence, open)();
+          if (open.identity !== undefined) subject.evidence = { ...subject.evidence, identity: open.identity };
+          return toldOfFile(opened);
+        };
       case 'Register':
         return register(executor, subject);
       case 'CallDelete':
@@ -481,11 +509,13 @@ export const carryOut =
     readonly records: Array<StepReport>;
   }): Task<void> =>
   async () => {
-    const { evidence, open } = bundle;
+    const { open } = bundle;
+    const evidence = open.identity === undefined ? bundle.evidence : { ...bundle.evidence, identity: open.identity };
     const subject: Subject = { evidence, open, instance: undefined, exit: undefined };
     await walk(executor, subject, { mayStop: true })(bundle.steps, bundle.records)();
     if (open.session === undefined) await open.logPipe?.close();
-    else executor.watch(subject.instance ?? { evidence, session: open.session, logPipe: open.logPipe });
+    else
+      executor.watch(subject.instance ?? { evidence: subject.evidence, session: open.session, logPipe: open.logPipe });
   };
 
 /** A shim that hangs up again and again is asked so often at the most, in milliseconds. */
@@ -512,7 +542,7 @@ const endingOf =
       const signs = settings.allowKilling ? [] : await signsOfLife(asking)(evidence)();
       const living = [...livingShim(signs), ...livingContainer(signs)];
       if (living.length === 0) return { ending: { _tag: 'Dead' }, evidence };
-      const explanation = `its shim hung up, and ${policy.name} would clean up after it; but it is alive: ${showSigns(living)}`;
+      const explanation = `its shim hung up, and ${policy.name} would clean up after it; but it is alive: ${showLiving(living)}`;
       const advice = adviceOn('would-kill', aboutHint(pidsOf(living)));
       return { ending: { _tag: 'Unsure', explanation, advice }, evidence };
     }

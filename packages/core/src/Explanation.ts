@@ -7,15 +7,7 @@ import * as t from 'io-ts';
 import * as B from './ByteString.js';
 import { showBootstrapError, showSocket } from './Bootstrap.js';
 import { explain, readingProblem } from './Decision.js';
-import {
-  livingContainer,
-  livingShim,
-  showSigns,
-  type Signs,
-  SignSource,
-  SignState,
-  unknownSigns,
-} from './decide/Signs.js';
+import { showLiving, showSigns, type Signs, SignSource, SignState, unknownSigns } from './decide/Signs.js';
 import { isExhaustion, type Question } from './Question.js';
 import type { Answers, BundleContents, BundleEvidence, ConnectionAnswer, LogState } from './Evidence.js';
 import { type FileError, showFileError } from './FileSystem.js';
@@ -275,8 +267,8 @@ const showRecord = ({ runtimeName }: ContainerRecord): string =>
 
 /** What the sources say together: first what lives, then what is not known. */
 const showLife = (signs: Signs): string => {
-  const living = [...livingShim(signs), ...livingContainer(signs)];
-  if (living.length > 0) return `it lives: ${showSigns(living)}`;
+  const living = showLiving(signs);
+  if (living !== '') return `it lives: ${living}`;
   const open = unknownSigns(signs);
   return open.length > 0 ? `not known: ${showSigns(open)}` : 'every source says that it is dead';
 };

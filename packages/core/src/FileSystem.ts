@@ -90,6 +90,8 @@ export interface FileSystem {
   readonly readLink: (at: Location) => TaskEither<FileError, B.ByteString>;
   /** What an open directory itself is, whatever stands under its name by now (`fstat`). */
   readonly identify: (directory: Directory) => TaskEither<FileError, FileStatus>;
+  /** The uid that an open directory belongs to, as this process sees it in its user namespace. */
+  readonly owner: (directory: Directory) => TaskEither<FileError, number>;
   /** What the name itself is (`lstat`). */
   readonly status: (at: Location) => TaskEither<FileError, FileStatus>;
   /** What the name leads to, following symlinks (`stat`). Looks only; nothing is opened. */

@@ -10,7 +10,7 @@ import type { ProcessesSince } from './observe/ProcessTable.js';
 import { type SignNeeds, signsOfLife } from './observe/SignsOfLife.js';
 import type { Question } from './Question.js';
 import { type Answers, type BundleEvidence, type ConnectionAnswer, withAnswers } from './Evidence.js';
-import type { FileError } from './FileSystem.js';
+import { type Directory, type FileError, type FileStatus, type FileSystem, isSameFile } from './FileSystem.js';
 import { isHidden } from './Identifier.js';
 import type { LogPipe } from './LogPipes.js';
 import type { makeResolver } from './RuntimeName.js';
@@ -24,11 +24,21 @@ import type * as TE from 'fp-ts/lib/TaskEither.js';
 export interface OpenShim {
   session: ShimSession | undefined;
   logPipe: LogPipe | undefined;
+  /**
+   * What the bundle's directory became when we made something in it: on an overlay the kernel then copies it up, and it has
+   * another inode. Undefined where it is still the one that was looked at.
+   */
+  identity: FileStatus | undefined;
   /** Where several policies ask, what was asked so far by any of them: it is not asked twice, nor a shim dialled twice. */
   readonly asked: Map<string, { readonly answers: Answers; readonly session: ShimSession | undefined }> | undefined;
 }
 
-export const nothingOpen = (): OpenShim => ({ session: undefined, logPipe: undefined, asked: undefined });
+export const nothingOpen = (): OpenShim => ({
+  session: undefined,
+  logPipe: undefined,
+  identity: undefined,
+  asked: undefined,
+});
 
 /** For a bundle that several policies ask about. */
 export const nothingAsked = (): OpenShim => ({ ...nothingOpen(), asked: new Map() });
@@ -130,15 +140,33 @@ export interface Settled {
   readonly verdict: Verdict;
 }
 
+/** What an open bundle is by now; undefined where it is what it was, or cannot be told. */
+export const identityAfter =
+  (
+    files: FileSystem,
+    { identity }: Pick<BundleEvidence, 'identity'>,
+    bundle: Directory,
+  ): T.Task<FileStatus | undefined> =>
+  async () => {
+    const now = await files.identify(bundle)();
+    return E.isRight(now) && identity !== null && !isSameFile(identity, now.right) ? now.right : undefined;
+  };
+
 /** Opens a bundle's log pipe, unless it is open already. */
 export const openLogPipe =
-  ({ capabilities, namespaces }: Pick<Inquirer, 'capabilities' | 'namespaces'>) =>
+  ({ capabilities, namespaces, settings }: Pick<Inquirer, 'capabilities' | 'namespaces' | 'settings'>) =>
   (evidence: BundleEvidence, open: OpenShim): TE.TaskEither<FileError, void> =>
   async () => {
     if (open.logPipe !== undefined) return E.right(undefined);
-    const opened = await withBundle(capabilities.fileSystem, namespaces)(evidence, (bundle) =>
-      capabilities.logPipes.open({ bundle, namespace: evidence.namespace, id: evidence.id }),
-    )();
+    const { fileSystem, logPipes } = capabilities;
+    const { namespace, id } = evidence;
+    const followsLinks = settings.policy.logOpened !== 'optional';
+    const known = open.identity === undefined ? evidence : { ...evidence, identity: open.identity };
+    const opened = await withBundle(fileSystem, namespaces)(known, (bundle) => async () => {
+      const log = await logPipes.open({ bundle, namespace, id, followsLinks })();
+      open.identity = (await identityAfter(fileSystem, known, bundle)()) ?? open.identity;
+      return log;
+    })();
     if (E.isLeft(opened)) return opened;
     open.logPipe = opened.right;
     return E.right(undefined);

@@ -1,4 +1,5 @@
 /** Where things stand below the two root directories (SPEC 1). */
+import * as t from 'io-ts';
 import * as B from './ByteString.js';
 
 /** The entries of a bundle that a decision or a step is about. */
@@ -43,8 +44,27 @@ const bundleNames: ReadonlySet<string> = new Set([
 export const isBundleName = (name: B.ByteString): boolean =>
   bundleNames.has(name) || /^[0-9]+$/.test(name) || /^[A-Za-z0-9._-]+\.pid$/.test(name);
 
-/** The trees in which the daemons of 2.x keep bundles, by the last part of their path. */
-export const trees = ['io.containerd.runtime.v2.task', 'io.containerd.sandbox.controller.v1.shim'] as const;
+/**
+ * The plugins of a daemon that keep bundles, by the names of their directories: in each of the daemon's two directories
+ * there is one for every plugin. The sandbox controller is of containerd 2.x.
+ */
+export const plugin = {
+  tasks: B.fromText('io.containerd.runtime.v2.task'),
+  sandboxes: B.fromText('io.containerd.sandbox.controller.v1.shim'),
+} as const;
+
+/** Whether it is the name of a plugin of the daemon, of any kind. */
+export const isPluginName = (name: B.ByteString): boolean => name.startsWith('io.containerd.');
+
+/**
+ * What the operator named by `--state` or `--root`:
+ *
+ * - `daemon`: the daemon's own directory, as in its configuration. The plugin's directory in it is looked at.
+ * - `plugin`: the directory of a plugin that keeps bundles, by its usual name.
+ * - `as-given`: neither, by its name and by what is in it. It is looked at as it is.
+ */
+export const DirectoryMeaning = t.keyof({ daemon: null, plugin: null, 'as-given': null }, 'DirectoryMeaning');
+export type DirectoryMeaning = t.TypeOf<typeof DirectoryMeaning>;
 
 /** The largest `address` or `shim-binary-path` that is read: far above any real one, far below what could hurt. */
 export const maxSmallFileBytes = 64 * 1024;
@@ -54,6 +74,12 @@ const slash = B.fromText('/');
 /** Names below a path. */
 export const below = (path: B.ByteString, ...names: ReadonlyArray<B.ByteString>): B.ByteString =>
   B.fromLatin1(names.reduce<string>((parent, name) => (parent.endsWith('/') ? parent : `${parent}/`) + name, path));
+
+/** The directory that an absolute, clean path is in, and the path's last name in it. `/` is in itself, without a name. */
+export const parentOf = (path: B.ByteString): { readonly directory: B.ByteString; readonly name: B.ByteString } => {
+  const at = path.lastIndexOf('/');
+  return { directory: at <= 0 ? slash : B.slice(path, 0, at), name: B.slice(path, at + 1) };
+};
 
 /** Cleans a path without looking at the disk: no doubled slashes, no `.`, no `..` after a name, as Go's `path.Clean`. */
 export const clean = (path: B.ByteString): B.ByteString => {

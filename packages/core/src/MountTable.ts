@@ -1,10 +1,15 @@
 /** The kernel's mount table, read as the reference reads it: every line counts, one odd line spoils all (SPEC 7.3, H39). */
 import * as E from 'fp-ts/lib/Either.js';
 import * as B from './ByteString.js';
+import { below } from './Layout.js';
 import type { MountError } from './Mounts.js';
 
 /** One mounted file system. */
 export interface Mount {
+  /** `major:minor` of the file system. */
+  readonly device: B.ByteString;
+  /** The directory of that file system which is mounted: not its top where a part of it is mounted (`mount --bind`). */
+  readonly root: B.ByteString;
   readonly mountPoint: B.ByteString;
   readonly fsType: B.ByteString;
 }
@@ -43,13 +48,14 @@ const parseLine = (line: B.ByteString): Mount | string => {
   if (fields.length < minFields) return 'a line has too few fields';
   const separator = separatorOf(fields);
   if (separator < 0) return 'a line has no separator';
-  if (fields[2]?.split(':').length !== 2) return 'a line has no device number';
+  const device = fields[2];
+  if (device?.split(':').length !== 2) return 'a line has no device number';
   const [root, mountPoint, fsType, source] = [fields[3], fields[4], fields[separator + 1], fields[separator + 2]].map(
     (field) => (field === undefined ? undefined : unescape(field)),
   );
   if (root === undefined || mountPoint === undefined || fsType === undefined || source === undefined)
     return 'a line has a malformed escape';
-  return { mountPoint, fsType };
+  return { device, root, mountPoint, fsType };
 };
 
 /** How many lines are read in one go: those of most machines. */
@@ -88,7 +94,7 @@ interface MountPoint {
 /** All of them, each place once, in byte-wise order: what stands below a path stands together. */
 export type MountPoints = ReadonlyArray<MountPoint>;
 
-export const mountPointsOf = (mounts: ReadonlyArray<Mount>): MountPoints =>
+export const mountPointsOf = (mounts: ReadonlyArray<Pick<Mount, 'mountPoint'>>): MountPoints =>
   [...new Set(mounts.map(({ mountPoint }) => mountPoint))]
     .map((path, rank): MountPoint => ({ path, rank }))
     .sort((first, second) => B.Ord.compare(first.path, second.path));
@@ -121,3 +127,32 @@ export const mountPointsBelow =
       .sort((first, second) => second.path.length - first.path.length || first.rank - second.rank)
       .map((point) => point.path);
   };
+
+/** A directory by the file system that it is on and its path there: the same, whatever path leads to it. */
+export interface Place {
+  readonly device: B.ByteString;
+  readonly path: B.ByteString;
+}
+
+/** The rest of a path below a directory, without the slash between them; undefined where it is not at or below it. */
+const restBelow = (directory: B.ByteString, path: B.ByteString): B.ByteString | undefined => {
+  if (path === directory) return B.empty;
+  const prefix = directory.endsWith('/') ? directory : `${directory}/`;
+  return path.startsWith(prefix) ? B.slice(path, prefix.length) : undefined;
+};
+
+/** Where an absolute path without symlinks leads: what was mounted last at or above it hides what was mounted before. */
+export const placeOf =
+  (mounts: ReadonlyArray<Mount>) =>
+  (path: B.ByteString): Place | undefined => {
+    const mount = mounts.findLast(({ mountPoint }) => restBelow(mountPoint, path) !== undefined);
+    const rest = mount === undefined ? undefined : restBelow(mount.mountPoint, path);
+    if (mount === undefined || rest === undefined) return undefined;
+    return { device: mount.device, path: rest === '' ? mount.root : below(mount.root, rest) };
+  };
+
+/** Whether a place is another one, or lies below it. */
+export const isAtOrBelow =
+  (outer: Place) =>
+  (inner: Place): boolean =>
+    inner.device === outer.device && restBelow(outer.path, inner.path) !== undefined;

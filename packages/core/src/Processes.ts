@@ -51,13 +51,19 @@ export interface ProcessInfo {
   readonly startedMs: number;
   /** Clock ticks since the kernel was started: no setting of a clock changes it. */
   readonly startedTicks: number;
+  /** Every word, also an empty one: a flag's value may be empty. */
   readonly commandLine: ReadonlyArray<B.ByteString>;
   /** The paths of its control groups, one for each hierarchy. */
   readonly cgroups: ReadonlyArray<B.ByteString>;
-  /** `undefined` where it has none: a process of the kernel's own. */
+  /** `undefined` where it has none: a process of the kernel's own. Of its first thread. */
   readonly currentDirectory: Look<DirectoryKey | undefined>;
   readonly rootDirectory: Look<DirectoryKey | undefined>;
   readonly namespaces: Look<ProcessNamespaces>;
+  /**
+   * The current directories of its other threads, where they are others. A shim written in Go may leave its first thread in
+   * another directory for ever, after it mounted something there.
+   */
+  readonly otherDirectories?: ReadonlyArray<DirectoryKey>;
 }
 
 /** A unix socket that a process listens on, whether or not its name is still in the file system. */

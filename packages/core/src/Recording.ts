@@ -11,6 +11,7 @@ import * as t from 'io-ts';
 import * as B from './ByteString.js';
 import { asciiJson, parseJson, Schema, showErrors, showValue, Time } from './Document.js';
 import { choicesOf, type Policy, PolicyChoices } from './Policy.js';
+import { Understanding } from './Report.js';
 import type { Settings } from './Settings.js';
 import { type Survey, SurveyedBundle, SurveyedNamespace, type WorkListing } from './Survey.js';
 import type { Trace, TraceEvent } from './Trace.js';
@@ -38,6 +39,7 @@ const Head = t.intersection(
     ),
     /** What the run chose of its policy. The first recordings do not say it: then it is what that policy has. */
     t.readonly(t.partial({ choices: PolicyChoices })),
+    Understanding,
   ],
   'Head',
 );
@@ -114,6 +116,7 @@ export const headOf = (
   { policy, state, root, namespaces }: Settings,
   others: ReadonlyArray<Policy>,
   startedMs: number,
+  understanding: Understanding = {},
 ): Head => ({
   _tag: 'Head',
   schema,
@@ -125,6 +128,7 @@ export const headOf = (
   root,
   startedAt: new Date(startedMs).toISOString(),
   namespaces,
+  ...understanding,
 });
 
 /** Follows a run and writes down what it learns. */

@@ -168,11 +168,12 @@ interface Records {
 }
 
 const makeRecords = (): Records => {
-  const records = new Map<BundleEvidence, Array<StepReport>>();
+  const records = new Map<string, Array<StepReport>>();
   return {
-    of: (evidence) => {
-      const list = records.get(evidence) ?? [];
-      records.set(evidence, list);
+    of: ({ namespace, id }) => {
+      const key = `${namespace}/${id}`;
+      const list = records.get(key) ?? [];
+      records.set(key, list);
       return list;
     },
   };

@@ -63,8 +63,11 @@ export const replay =
       E.map((chosen) => {
         const survey = surveyOf(recording);
         const plan = planOf(chosen)(survey);
+        const { understood, programPath } = recording.head;
         const about = {
           ...plan,
+          ...(understood === undefined ? {} : { understood }),
+          ...(programPath === undefined ? {} : { programPath }),
           command: 'replay' as const,
           startedAt: recording.head.startedAt,
           durationMs: O.isSome(recording.end) ? recording.end.value.durationMs : 0,

@@ -8,6 +8,7 @@ import * as t from 'io-ts';
 import * as B from './ByteString.js';
 import { explain } from './Decision.js';
 import { belongingPids, isViewLimited } from './Evidence.js';
+import { DirectoryMeaning } from './Layout.js';
 import type { BundlePlan, NamespacePlan, Plan } from './Plan.js';
 import { type Policy, PolicyName } from './Policy.js';
 import { nameOf, type Step, successPath } from './Step.js';
@@ -132,6 +133,18 @@ export const Summary = t.readonly(
 );
 export type Summary = t.TypeOf<typeof Summary>;
 
+/** How a run understood where to look. The first reports and recordings do not say it. */
+export const Understanding = t.partial(
+  {
+    /** What each of the two directories that were named was taken for. */
+    understood: t.readonly(t.type({ state: DirectoryMeaning, root: DirectoryMeaning })),
+    /** Along which PATH programs of shims are looked for, and where that value is from. */
+    programPath: t.readonly(t.type({ path: t.string, from: t.string })),
+  },
+  'Understanding',
+);
+export type Understanding = Readonly<t.TypeOf<typeof Understanding>>;
+
 export const Report = t.readonly(
   t.intersection([
     t.type({
@@ -150,6 +163,7 @@ export const Report = t.readonly(
       /** When the saved plan was made that was carried out. */
       plannedAt: t.string,
     }),
+    Understanding,
   ]),
   'Report',
 );
@@ -329,7 +343,10 @@ const isDestroyed = (verdict: VerdictName, outcome: BundleOutcome | undefined): 
 
 /** The whole document. */
 export const makeReport = (
-  about: Pick<Report, 'command' | 'startedAt' | 'durationMs' | 'interrupted' | 'plannedAt'> &
+  about: Pick<
+    Report,
+    'command' | 'startedAt' | 'durationMs' | 'interrupted' | 'plannedAt' | 'understood' | 'programPath'
+  > &
     Pick<Plan, 'policy' | 'state' | 'root'>,
   namespaces: ReadonlyArray<NamespaceReport>,
 ): Report => ({
@@ -342,6 +359,8 @@ export const makeReport = (
   durationMs: about.durationMs,
   interrupted: about.interrupted,
   ...(about.plannedAt === undefined ? {} : { plannedAt: about.plannedAt }),
+  ...(about.understood === undefined ? {} : { understood: about.understood }),
+  ...(about.programPath === undefined ? {} : { programPath: about.programPath }),
   namespaces,
   summary: summarize(namespaces),
 });

@@ -13,6 +13,8 @@ export interface ProgramSearch {
   readonly workingDirectory: B.ByteString;
   /** The value of `PATH`; an empty element means the working directory. */
   readonly path: B.ByteString;
+  /** Where that value is from, for the middle of a sentence; without it no report says along which PATH it was looked. */
+  readonly pathFrom?: string;
   /** The directory of the daemon's own executable. */
   readonly executableDirectory: B.ByteString;
 }
@@ -20,14 +22,19 @@ export interface ProgramSearch {
 /**
  * - `NoName`: neither the bundle nor the container record names a runtime.
  * - `InvalidName`: it is no name of a runtime.
- * - `NotFound`: no program of that name was found.
+ * - `NotFound`: no program of that name was found; `searched` says along which PATH.
  * - `Unusable`: an absolute path that cannot be looked at.
  */
 export const RuntimeError = t.union(
   [
     t.readonly(t.type({ _tag: t.literal('NoName') })),
     t.readonly(t.type({ _tag: t.literal('InvalidName'), name: B.ByteString })),
-    t.readonly(t.type({ _tag: t.literal('NotFound'), program: B.ByteString })),
+    t.readonly(
+      t.intersection([
+        t.type({ _tag: t.literal('NotFound'), program: B.ByteString }),
+        t.partial({ searched: t.readonly(t.type({ path: B.ByteString, from: t.string })) }),
+      ]),
+    ),
     t.readonly(t.type({ _tag: t.literal('Unusable'), error: FileError })),
   ],
   'RuntimeError',
@@ -80,7 +87,8 @@ export const makeResolver = (
     if (onPath !== undefined) return E.right(onPath);
     const beside = Layout.below(search.executableDirectory, program);
     if (await exists(beside)) return E.right(beside);
-    return E.left({ _tag: 'NotFound', program });
+    const { path, pathFrom: from } = search;
+    return E.left({ _tag: 'NotFound', program, ...(from === undefined ? {} : { searched: { path, from } }) });
   };
 
   return (runtime, names) => async () => {
@@ -106,8 +114,11 @@ export const showRuntimeError = (error: RuntimeError): string => {
     case 'InvalidName':
       return `"${B.show(error.name)}" is no name of a runtime`;
     case 'NotFound':
-      return `no program ${B.show(error.program)} was found`;
+      return `no program ${B.show(error.program)} was found${searchOf(error)}`;
     case 'Unusable':
       return `the shim's binary: ${showFileError(error.error)}`;
   }
 };
+
+const searchOf = ({ searched }: Extract<RuntimeError, { readonly _tag: 'NotFound' }>): string =>
+  searched === undefined ? '' : `: it is not in PATH ${B.show(searched.path)} (from ${searched.from})`;

@@ -11,8 +11,9 @@ import { answered } from '../src/ShimConnector.js';
 import { allReasons, type Reason } from '../src/Verdict.js';
 import { anyEvidence, anyPolicy, bundle, fileError, running } from './evidence.js';
 
-/** They have rows of their own (`TwoSigns.test.ts`). */
-const reasonsOfTwoSigns: ReadonlyArray<Reason> = [
+/** They have rows of their own (`decide/CarefulDecision.test.ts`), and `older-than-boot` is only in old documents. */
+const reasonsOfCareful: ReadonlyArray<Reason> = [
+  'not-a-bundle',
   'task-exited',
   'pids-unanswered',
   'older-than-boot',
@@ -212,7 +213,8 @@ describe('decide, row by row (SPEC 4)', () => {
       'not-planned',
       'gone',
       'interrupted',
-      ...reasonsOfTwoSigns,
+      'would-kill',
+      ...reasonsOfCareful,
     ];
     expect(allReasons.filter((reason) => !reached.has(reason) && !others.includes(reason))).toEqual([]);
   });
@@ -227,8 +229,7 @@ describe('decide', () => {
       Sandbox: 'sandbox',
       Pids: 'pids',
       State: 'state',
-      Boot: 'bootedMs',
-      Processes: 'processes',
+      Signs: 'signs',
       Sharers: 'sharers',
     } as const;
     fc.assert(

@@ -44,7 +44,7 @@ describe('an explanation', () => {
   it('does not say of what is hidden what it holds: nobody looked into it', () => {
     const hidden = { ...bundle({}, {}), id: B.fromText('.web') };
     const questions = explainBundle(careful)(hidden).rows.map(({ question }) => question);
-    expect(questions).toEqual(['what stands there?', 'is it hidden?', 'which processes belong to it?']);
+    expect(questions).toEqual(['what stands there?', 'is it hidden?', 'what do the other sources say of its life?']);
   });
 
   it('asks nothing twice', () => {
@@ -127,7 +127,7 @@ describe('the way to a verdict', () => {
       'of a recording that ends',
       containerd17,
       bundle({}, { program: E.right(B.fromText('/opt/bin/containerd-shim-runc-v2')) }),
-      [...started, address, log, 'does the shim answer at /run/containerd/s/1? nobody was asked (null)'],
+      [...started, address, log, 'does the shim answer at /run/containerd/s/1? it was not asked (null)'],
     ],
   ])('%s', (_, policy, evidence, expected) => {
     expect(questions(explainBundle(policy)(evidence))).toEqual(expected);

@@ -3,7 +3,7 @@ import { flow, pipe } from 'fp-ts/lib/function.js';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import * as B from '../src/ByteString.js';
-import { mountPointsBelow, mountPointsOf, parse } from '../src/MountTable.js';
+import { isAtOrBelow, mountPointsBelow, mountPointsOf, parse, placeOf } from '../src/MountTable.js';
 
 const escape = (path: string): string =>
   path.replace(/[ \t\n\\]/g, (character) => `\\${character.charCodeAt(0).toString(8).padStart(3, '0')}`);
@@ -84,5 +84,54 @@ describe('mountPointsBelow', () => {
 
   it('compares the text as it stands (H13)', () => {
     expect(below('/b//rootfs', '/b/rootfs')).toEqual([]);
+  });
+});
+
+describe('placeOf', () => {
+  const table = (...mounts: ReadonlyArray<readonly [device: string, root: string, point: string]>) =>
+    mounts.map(([device, root, mountPoint]) => ({
+      device: B.fromText(device),
+      root: B.fromText(root),
+      mountPoint: B.fromText(mountPoint),
+      fsType: B.fromText('ext4'),
+    }));
+  const host = table(
+    ['8:1', '/', '/'],
+    ['0:20', '/', '/run'],
+    ['8:1', '/srv/tasks', '/mnt'],
+    ['0:20', '/a', '/mnt/inner'],
+  );
+
+  it.each([
+    ['/', '8:1', '/'],
+    ['/srv/tasks/default', '8:1', '/srv/tasks/default'],
+    ['/mnt', '8:1', '/srv/tasks'],
+    ['/mnt/default', '8:1', '/srv/tasks/default'],
+    ['/mnt/inner/x', '0:20', '/a/x'],
+    ['/run/x', '0:20', '/x'],
+    ['/running', '8:1', '/running'],
+  ])('finds %s on %s at %s', (path, device, place) => {
+    expect(placeOf(host)(B.fromText(path))).toEqual({ device, path: place });
+  });
+
+  it('takes what was mounted last for what is there, also further up', () => {
+    const over = [...host, ...table(['9:1', '/', '/mnt'])];
+    expect(placeOf(over)(B.fromText('/mnt/inner/x'))).toEqual({ device: '9:1', path: '/inner/x' });
+    expect(placeOf([])(B.fromText('/'))).toBeUndefined();
+  });
+
+  it('tells what lies in what by these places', () => {
+    const within = (outer: string, inner: string): boolean => {
+      const [one, other] = [outer, inner].map((path) => placeOf(host)(B.fromText(path)));
+      return one !== undefined && other !== undefined && isAtOrBelow(one)(other);
+    };
+    expect(within('/srv', '/mnt')).toBe(true);
+    expect(within('/srv/tasks', '/mnt')).toBe(true);
+    expect(within('/mnt', '/srv/tasks/default')).toBe(true);
+    expect(within('/', '/srv')).toBe(true);
+    expect(within('/mnt', '/srv')).toBe(false);
+    expect(within('/srv/task', '/mnt')).toBe(false);
+    expect(within('/run/a', '/mnt/inner')).toBe(true);
+    expect(within('/run', '/srv')).toBe(false);
   });
 });

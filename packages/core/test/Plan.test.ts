@@ -35,6 +35,8 @@ const heldReasons = {
   'orphan-workload': '',
   'processes-unknown': '',
   'leftover-in-use': '',
+  'not-a-bundle': '',
+  'would-kill': '',
 };
 
 describe('the steps of a verdict, when nothing fails', () => {

@@ -5,7 +5,7 @@ import * as B from '../src/ByteString.js';
 import { systemError } from '../src/FileSystem.js';
 import type { Policy } from '../src/Policy.js';
 import type { ProgramFile, ProgramFiles } from '../src/ProgramFiles.js';
-import { makeResolver, type ProgramSearch } from '../src/RuntimeName.js';
+import { makeResolver, type ProgramSearch, showRuntimeError } from '../src/RuntimeName.js';
 
 const program = { isDirectory: false, executable: true };
 const plainFile = { isDirectory: false, executable: false };
@@ -88,6 +88,19 @@ describe('makeResolver (SPEC 5)', () => {
     expect(await resolve('x.a.b', without(`/cwd/${name}`), where)).toBe(`/three/${name}`);
     expect(await resolve('x.a.b', without(`/cwd/${name}`, `/three/${name}`), where)).toBe(`/daemon/${name}`);
     expect(await resolve('x.a.b', {}, where)).toBe('NotFound');
+  });
+
+  it('says along which PATH it looked, where it was told where that is from', async () => {
+    const told = { ...search({ path: '/one:/two' }), pathFrom: 'containerd.service' };
+    const found = await makeResolver(disk({}), told)(B.fromText('x.a.b'), 'checked')();
+    expect(found).toEqual(
+      E.left({ _tag: 'NotFound', program: name, searched: { path: '/one:/two', from: 'containerd.service' } }),
+    );
+    expect(E.isLeft(found) ? showRuntimeError(found.left) : '').toBe(
+      `no program ${name} was found: it is not in PATH /one:/two (from containerd.service)`,
+    );
+    const untold = await makeResolver(disk({}), search())(B.fromText('x.a.b'), 'checked')();
+    expect(untold).toEqual(E.left({ _tag: 'NotFound', program: name }));
   });
 
   it('takes an empty element of PATH, and a relative one, from the working directory', async () => {

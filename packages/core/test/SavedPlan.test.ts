@@ -119,7 +119,7 @@ describe('what is refused', () => {
       }
   });
 
-  const newer = written.replace('plan@1', 'plan@2');
+  const newer = written.replace('plan@2', 'plan@3');
   test.each<readonly [string, string, RegExp]>([
     ['nothing', '', /^it is no saved plan: it is empty; plan --out FILE makes one$/],
     ['text', 'hello\n', /^it is no saved plan: it is no JSON/],
@@ -128,12 +128,12 @@ describe('what is refused', () => {
     [
       'a newer schema',
       newer,
-      /^it is written as shim-recovery\/plan@2, and this version reads shim-recovery\/plan@1 only; /,
+      /^it is written as shim-recovery\/plan@3, and this version reads shim-recovery\/plan@1 and shim-recovery\/plan@2; /,
     ],
     [
       'a newer schema that was cut off',
       newer.slice(0, 50),
-      /plan@2, and this version reads .* the version that made it/,
+      /plan@3, and this version reads .* the version that made it/,
     ],
     [
       'a plan that was edited',

@@ -4,6 +4,7 @@ import { describe, expect, it, test } from 'vitest';
 import * as B from '../src/ByteString.js';
 import { decide } from '../src/Decision.js';
 import { type Answers, type BundleEvidence, withAnswers } from '../src/Evidence.js';
+import { sign } from '../src/decide/Signs.js';
 import type { FileStatus } from '../src/FileSystem.js';
 import { type BundlePlan, stepsOf } from '../src/Plan.js';
 import { careful, containerd17, containerd21, type Policy } from '../src/Policy.js';
@@ -34,11 +35,10 @@ const dead: Answers = {
   ...running,
   connection: { _tag: 'DialFailed', error: { _tag: 'DialFailed', code: 'ECONNREFUSED', message: 'nobody' } },
 };
-/** To careful, which wants to know of processes, too. */
+/** To careful, which asks every source, too. */
 const orphan: Answers = {
   ...dead,
-  bootedMs: { _tag: 'Right', right: 0 },
-  processes: { _tag: 'Right', right: { shims: [], workload: [8] } },
+  signs: [sign('control-group', 'alive', 'process 8 is in its control group', [8])],
 };
 const pids = (...right: ReadonlyArray<number>): Answers => ({ ...running, pids: { _tag: 'Right', right } });
 const answering = (answer: {
@@ -125,7 +125,7 @@ describe('a change is', () => {
       'the same verdict for another reason',
       planOf(containerd17, found({}, dead)),
       planOf(containerd17, found({ address: { _tag: 'Absent' } })),
-      /^planned was clean up, as the shim cannot.*; now it would be clean up, as there is no address/,
+      /^it would still be clean up, but for another reason: planned was the shim cannot.*; now there is no address/,
     ],
     [
       'another shim',
@@ -181,8 +181,11 @@ describe('a change is', () => {
     [
       'a bundle that was held, and would not be any more',
       planOf(careful, found({}, orphan)),
-      planOf(careful, found({}, { ...orphan, processes: { _tag: 'Right', right: { shims: [], workload: [] } } })),
-      /^planned was hold, as the shim is dead, but its container still runs .*; now it would be clean up, as/,
+      planOf(
+        careful,
+        found({}, { ...orphan, signs: [sign('control-group', 'dead', 'no process is in its control group')] }),
+      ),
+      /^planned was hold, as the shim is dead, but its container still runs: .*; now it would be clean up, as/,
     ],
   ])('%s', (_, planned, now, sentence) => {
     for (const { verdict } of [planned, now]) expect(verdict.reason).not.toBe('interrupted');

@@ -2,6 +2,7 @@ import * as fc from 'fast-check';
 import * as B from '../src/ByteString.js';
 import type { Answers, BundleContents, BundleEvidence, ConnectionAnswer, LogState, Reading } from '../src/Evidence.js';
 import { type FileError, type FileKind, systemError } from '../src/FileSystem.js';
+import { allSignSources, type Sign, sign, type SignSource, type SignState } from '../src/decide/Signs.js';
 import { policies, type Policy } from '../src/Policy.js';
 import { answered, type ShimError } from '../src/ShimConnector.js';
 
@@ -15,6 +16,8 @@ export const listed: Extract<BundleContents, { readonly _tag: 'Listed' }> = {
   bootstrap: { _tag: 'Absent' },
   log: { _tag: 'Usable', kind: 'fifo' },
   work: { _tag: 'Read', content: text('/root/default/web') },
+  sandbox: { _tag: 'Absent' },
+  foreign: [],
 };
 
 /** The answers of a shim whose task runs. */
@@ -42,6 +45,12 @@ export const bundle = (
 export const anyPolicy = (): fc.Arbitrary<Policy> => fc.constantFrom(...Object.values(policies));
 
 export const fileError: FileError = systemError('read', text('/state/default/web/x'), 'EIO');
+
+/** What one source may say. */
+const signFrom = (source: SignSource): fc.Arbitrary<Sign> =>
+  fc
+    .constantFrom<SignState>('dead', 'dead', 'dead', 'alive', 'unknown')
+    .map((state) => sign(source, state, `${source} says ${state}`, state === 'dead' ? [] : [9]));
 
 /** Any evidence at all, consistent or not: a decision must cope with each. Shrinks towards an unreadable bundle. */
 export const anyEvidence = (): fc.Arbitrary<BundleEvidence> => {
@@ -71,6 +80,8 @@ export const anyEvidence = (): fc.Arbitrary<BundleEvidence> => {
       bootstrap: reading,
       log,
       work: reading,
+      sandbox: reading,
+      foreign: fc.constantFrom([], [text('photos')]),
     }),
   );
   const connection: fc.Arbitrary<ConnectionAnswer> = fc.oneof(
@@ -84,7 +95,6 @@ export const anyEvidence = (): fc.Arbitrary<BundleEvidence> => {
       .map(([_tag, error]) => ({ _tag, error })),
   );
   const unknown = { _tag: 'Unknown', error: { _tag: 'StoreUnavailable', reason: 'gone' } } as const;
-  const noProcesses = { _tag: 'ProcessesUnreadable', reason: 'no /proc' } as const;
   const answers: fc.Arbitrary<Answers> = fc.record(
     {
       container: fc.constantFrom<NonNullable<Answers['container']>>(
@@ -113,16 +123,7 @@ export const anyEvidence = (): fc.Arbitrary<BundleEvidence> => {
         })),
         shimError.map((left) => ({ _tag: 'Left' as const, left })),
       ),
-      bootedMs: fc.constantFrom<NonNullable<Answers['bootedMs']>>(
-        { _tag: 'Right', right: 1_000_000 },
-        { _tag: 'Left', left: noProcesses },
-      ),
-      processes: fc.oneof(
-        fc
-          .record({ shims: fc.array(fc.nat(), { maxLength: 1 }), workload: fc.array(fc.nat(), { maxLength: 1 }) })
-          .map((right) => ({ _tag: 'Right' as const, right })),
-        fc.constant({ _tag: 'Left' as const, left: noProcesses }),
-      ),
+      signs: fc.tuple(...allSignSources.map((source) => signFrom(source))),
       sharers: fc.array(fc.constant(text('other')), { maxLength: 1 }),
     },
     { requiredKeys: [] },

@@ -47,6 +47,12 @@ const { O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_WRONLY
 /** The `f_type` of procfs. */
 const procMagic = 0x9fa0;
 
+/** Whether `/proc` is what its name says. */
+export const isProcMounted = (): boolean => {
+  const type = E.tryCatch(() => fs.statfsSync('/proc').type, errnoIn);
+  return E.isRight(type) && type.right === procMagic;
+};
+
 /** A directory that is open on a descriptor; closed for good when the descriptor is gone. */
 class OpenDirectory implements Directory {
   /** Whether it was read before: the kernel goes on from where that ended. */
@@ -89,8 +95,7 @@ export const checkMachine = (): E.Either<string, void> => {
   const problem = unavailable();
   if (problem !== undefined) return E.left(problem);
   makeThreads();
-  const type = E.tryCatch(() => fs.statfsSync('/proc').type, errnoIn);
-  return E.isRight(type) && type.right === procMagic
+  return isProcMounted()
     ? E.right(undefined)
     : E.left('/proc is not mounted; nothing is known of mounts and processes without it');
 };
@@ -349,6 +354,17 @@ const createFile =
     return E.left(systemError('write', pathOf(at), written.left));
   };
 
+/** What `fstat(2)` tells of an open directory. */
+const onDirectory =
+  <A>(tell: (status: Statx) => A) =>
+  (directory: Directory): TaskEither<FileError, A> =>
+  async () => {
+    const descriptor = descriptorOf(directory);
+    if (E.isLeft(descriptor)) return descriptor;
+    const status = fstat(descriptor.right);
+    return E.isLeft(status) ? E.left(systemError('stat', directory.path, status.left)) : E.right(tell(status.right));
+  };
+
 const renaming =
   (rename: typeof renameAt): FileSystem['rename'] =>
   (from, to) =>
@@ -392,12 +408,8 @@ export const linuxFileSystem: FileSystem = {
   },
   list,
   readSmallFile,
-  identify: (directory) => async () => {
-    const descriptor = descriptorOf(directory);
-    if (E.isLeft(descriptor)) return descriptor;
-    const status = asStatus(fstat(descriptor.right));
-    return E.isLeft(status) ? E.left(systemError('stat', directory.path, status.left)) : status;
-  },
+  identify: onDirectory(statusOf),
+  owner: onDirectory(({ uid }) => uid),
   readLink: onEntry('read', (directory, name) => {
     const text = readLinkAt(directory, name);
     return E.isLeft(text) ? text : E.right(B.fromLatin1(text.right));

@@ -19,17 +19,17 @@ export type LogSink = (log: {
   readonly bytes: Uint8Array;
 }) => unknown;
 
-const { O_NONBLOCK, O_RDWR } = fs.constants;
+const { O_NOFOLLOW, O_NONBLOCK, O_RDWR } = fs.constants;
 const fifoMode = 0o700;
 const { log } = entry;
 
 /** Takes hold of what `log` leads to; makes the FIFO when nothing is there. A dangling symlink stays one: `ENOENT`. */
-const hold = (bundle: number): E.Either<string, number> => {
-  const held = openAt(bundle, log, O_PATH);
+const hold = (bundle: number, followsLinks: boolean): E.Either<string, number> => {
+  const held = openAt(bundle, log, followsLinks ? O_PATH : O_PATH | O_NOFOLLOW);
   if (E.isRight(held) || held.left !== 'ENOENT') return held;
   const made = mkfifoAt(bundle, log, fifoMode);
   if (E.isLeft(made) && made.left !== 'EEXIST') return made;
-  return openAt(bundle, log, O_PATH);
+  return openAt(bundle, log, O_PATH | O_NOFOLLOW);
 };
 
 /** A descriptor to read and write the FIFO by; null for what is left unread. Reading and writing, it never sees an end. */
@@ -95,13 +95,13 @@ class OpenLog implements LogPipe, Waiter {
 /** Log pipes whose contents go to a sink. One that is open does not keep the process alive by itself. */
 export const makeLogPipes = (sink: LogSink): LogPipes => ({
   open:
-    ({ bundle, namespace, id }) =>
+    ({ bundle, namespace, id, followsLinks }) =>
     async () => {
       const at = { directory: bundle, name: log };
       const failed = (code: string): E.Either<FileError, never> => E.left(systemError('open', pathOf(at), code));
       const directory = descriptorOf(bundle);
       if (E.isLeft(directory)) return directory;
-      const held = hold(directory.right);
+      const held = hold(directory.right, followsLinks);
       if (E.isLeft(held)) return failed(held.left);
       const descriptor = openHeld(held.right);
       close(held.right);

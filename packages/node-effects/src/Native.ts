@@ -96,6 +96,8 @@ export interface Statx {
   /** With the type of the file. */
   readonly mode: number;
   readonly links: number;
+  /** Of the owner, as this process' user namespace numbers it. */
+  readonly uid: number;
   readonly sizeBytes: number;
   /** In the one number that `stat(2)` gives. */
   readonly device: string;
@@ -111,6 +113,7 @@ const AT_EMPTY_PATH = 0x1000;
 const field = {
   mode: 7,
   links: 4,
+  uid: 5,
   inode: 8,
   size: 10,
   born: 20,
@@ -134,7 +137,7 @@ const longAt = (index: number): string => {
 };
 
 /** As `makedev(3)` does. */
-const deviceOf = (major: number, minor: number): string =>
+export const deviceOf = (major: number, minor: number): string =>
   String(
     (BigInt(major & ~0xfff) << 32n) |
       (BigInt(minor & ~0xff) << 12n) |
@@ -165,6 +168,7 @@ const statx = (directory: number, name: KernelName, flags: number): E.Either<str
   return E.right({
     mode: wordAt(field.mode) & 0xffff,
     links: wordAt(field.links),
+    uid: wordAt(field.uid),
     sizeBytes: wordAt(field.size) + wordAt(field.size + 1) * 2 ** 32,
     device: deviceAt(),
     inode: longAt(field.inode),
@@ -181,6 +185,39 @@ export const lstatAt = (directory: number, name: KernelName): E.Either<string, S
 
 /** What is open on a descriptor (`fstat`). */
 export const fstat = (descriptor: number): E.Either<string, Statx> => statx(descriptor, '', AT_EMPTY_PATH);
+
+const AT_NO_AUTOMOUNT = 0x800;
+const AT_STATX_DONT_SYNC = 0x4000;
+const STATX_TYPE = 1;
+const STATX_INO = 0x100;
+
+/** The device and inode of a file, in decimal. */
+export interface FileIdentity {
+  readonly device: string;
+  readonly inode: string;
+}
+
+/** The inode of a `FileIdentity` that the file system refuses to tell. No file has it. */
+const untoldInode = '0';
+
+const identityAtWith = (directory: number, name: KernelName, mask: number): E.Either<string, FileIdentity> => {
+  statxWords.fill(0);
+  const result = native().statx(directory, name, AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC, mask, statxWords);
+  if (result === -1) return E.left(lastErrno());
+  const isTold = (wordAt(0) & STATX_INO) !== 0;
+  return E.right({ device: deviceAt(), inode: isTold ? longAt(field.inode) : untoldInode });
+};
+
+/**
+ * Which file a name leads to, without asking the server of a file system: one that is dead never answers, and keeps this thread.
+ * NFS, FUSE, SMB and Ceph answer from what they know already. 9p does not; it asks all the same.
+ *
+ * Another user's FUSE file system refuses root everything but its device. Then the inode is `0`, which is equal to none.
+ */
+export const identityAt = (directory: number, name: KernelName): E.Either<string, FileIdentity> => {
+  const identity = identityAtWith(directory, name, STATX_TYPE | STATX_INO);
+  return E.isLeft(identity) && identity.left === 'EACCES' ? identityAtWith(directory, name, 0) : identity;
+};
 
 /** A `struct statfs`, of which the first field says what kind of file system it is. */
 const statfsWords = new Uint32Array(64);

@@ -13,6 +13,7 @@ export { combine, eventLine, lineSink, type Listeners, makeListeners } from './E
 export { checkMachine, linuxFileSystem } from './FileSystem.js';
 export { daemonProgramSearch, type LinuxOptions, linuxCapabilities, linuxSettings } from './interpreter.js';
 export { openJsonStore, StoreFile, storesOf } from './JsonStore.js';
+export { findDaemonPath, type ProgramPath, type SoughtDaemon } from './linux/DaemonPath.js';
 export { type LogSink, makeLogPipes } from './LogPipes.js';
 export { linuxMounts } from './Mounts.js';
 export { noStore } from './NoStore.js';

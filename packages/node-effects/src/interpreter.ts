@@ -13,10 +13,11 @@ import * as E from 'fp-ts/lib/Either.js';
 import type { IO } from 'fp-ts/lib/IO.js';
 import { systemClock } from './Clock.js';
 import { linuxFileSystem } from './FileSystem.js';
+import type { ProgramPath } from './linux/DaemonPath.js';
 import { type LogSink, makeLogPipes } from './LogPipes.js';
 import { linuxMounts } from './Mounts.js';
 import { mostDescriptors } from './Native.js';
-import { linuxProcesses } from './Processes.js';
+import { linuxProcesses } from './linux/LinuxProcesses.js';
 import { linuxProgramFiles } from './ProgramFiles.js';
 import { makeShimBinary } from './ShimBinary.js';
 import { makeShimConnector } from './ShimConnector.js';
@@ -60,13 +61,20 @@ export const linuxCapabilities = (options: LinuxOptions): Capabilities => ({
   interrupted: options.interrupted ?? (() => false),
 });
 
+/** The PATH of a daemon that this process is itself. */
+const ownPath = (): ProgramPath => ({ path: process.env['PATH'] ?? '', from: 'the environment of this process' });
+
 /**
  * Where a daemon started by the system would look for shims: its working directory is `/`, its own directory that of
- * `publishBinary`, and its `PATH` taken to be ours.
+ * `publishBinary`. Its `PATH` is ours where this process is the daemon, which is the default.
  */
-export const daemonProgramSearch = (publishBinary: string): ProgramSearch => ({
+export const daemonProgramSearch = (
+  publishBinary: string,
+  { path: programPath, from }: ProgramPath = ownPath(),
+): ProgramSearch => ({
   workingDirectory: B.fromText('/'),
-  path: B.fromText(process.env['PATH'] ?? ''),
+  path: B.fromText(programPath),
+  pathFrom: from,
   executableDirectory: B.fromText(path.dirname(publishBinary)),
 });
 

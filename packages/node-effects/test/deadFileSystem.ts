@@ -17,9 +17,9 @@ export const takeAway = (behind: ChildProcess, directories: ReadonlyArray<string
 const mount = `
 import ctypes, os, struct, sys
 library = ctypes.CDLL(None, use_errno=True)
-def mount(directory):
+def mount(directory, owner=0):
     device = os.open('/dev/fuse', os.O_RDWR)
-    options = 'fd=%d,rootmode=40000,user_id=0,group_id=0' % device
+    options = 'fd=%d,rootmode=40000,user_id=%d,group_id=%d' % (device, owner, owner)
     if library.mount(b'test', os.fsencode(directory), b'fuse.test', 0, options.encode()):
         sys.exit(os.strerror(ctypes.get_errno()))
     return device
@@ -56,10 +56,10 @@ const startMounting = async (
   return child;
 };
 
-/** One with a directory in it that answers until it is stopped (`SIGSTOP`), and asked for each name anew. */
-export const mountStoppable = async (directory: string, name: string): Promise<ChildProcess> => {
+/** One with a directory in it that answers its owner until it is stopped (`SIGSTOP`), and asked for each name anew. */
+export const mountStoppable = async (directory: string, name: string, owner = 0): Promise<ChildProcess> => {
   const script = `${mount}
-device = mount(sys.argv[1])
+device = mount(sys.argv[1], int(sys.argv[3]))
 print('mounted', flush=True)
 name = os.fsencode(sys.argv[2])
 attributes = lambda node: struct.pack('<6Q10I', node, 0, 0, 0, 0, 0, 0, 0, 0, 0o40755, 2, 0, 0, 0, 4096, 0)
@@ -84,5 +84,5 @@ while True:
     else:
         error = -ENOSYS
     os.write(device, struct.pack('<IiQ', 16 + len(answer), error, unique) + answer)`;
-  return startMounting(script, [directory, name], [directory]);
+  return startMounting(script, [directory, name, String(owner)], [directory]);
 };

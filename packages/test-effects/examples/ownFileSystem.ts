@@ -91,6 +91,16 @@ export const ownFileSystem = (pathOfDirectory: PathOfDirectory): FileSystem => {
     return E.right(B.fromBytes(fs.readFileSync(descriptor)));
   };
 
+  const onDirectory =
+    <A>(tell: (status: fs.BigIntStats) => A) =>
+    (directory: Directory) =>
+    async (): Promise<Attempt<A>> => {
+      const { descriptor } = isOpen(directory) ? directory : { descriptor: undefined };
+      return descriptor === undefined
+        ? E.left(systemError('stat', directory.path, 'EBADF'))
+        : attempt('stat', directory.path, () => tell(fs.fstatSync(descriptor, { bigint: true })));
+    };
+
   const renameNow = (path: B.ByteString, source: Buffer, target: Buffer): Attempt<void> =>
     attempt('rename', path, () => fs.renameSync(source, target));
 
@@ -126,12 +136,8 @@ export const ownFileSystem = (pathOfDirectory: PathOfDirectory): FileSystem => {
               .map((entry) => ({ name: B.fromBytes(entry.name), kind: kindOf(entry) })),
           )
         : E.left(systemError('list', directory.path, 'EBADF')),
-    identify: (directory) => async () => {
-      const { descriptor } = isOpen(directory) ? directory : { descriptor: undefined };
-      return descriptor === undefined
-        ? E.left(systemError('stat', directory.path, 'EBADF'))
-        : attempt('stat', directory.path, () => statusOf(fs.fstatSync(descriptor, { bigint: true })));
-    },
+    identify: onDirectory(statusOf),
+    owner: onDirectory(({ uid }) => Number(uid)),
     readSmallFile: (at, maxBytes) => async () => {
       const opened = await on('read', (path) => fs.openSync(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK))(at)();
       if (E.isLeft(opened))

@@ -339,6 +339,12 @@ export const intercept = (capabilities: Capabilities, intervene: (effect: Effect
             fileFault('stat', directory.path),
             fileSystem.identify(directory),
           ),
+        owner: (directory: Directory) =>
+          either(
+            { capability: 'fileSystem', operation: 'stat', subject: B.show(directory.path), isMutation: false },
+            fileFault('stat', directory.path),
+            fileSystem.owner(directory),
+          ),
         readSmallFile: (at, maxBytes) =>
           onFile('read', false, (location) => fileSystem.readSmallFile(location, maxBytes))(at),
         readLink: onFile('read link', false, fileSystem.readLink),

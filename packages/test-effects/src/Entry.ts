@@ -92,6 +92,19 @@ export const makeChild = (directory: Entry, name: B.ByteString, { kind, mode, co
 export const contentOf = (entry: Entry): B.ByteString =>
   kindOf(entry) === 'symlink' ? nameOf(entry.getNode().symlink) : B.fromBytes(entry.getNode().getBuffer());
 
+/** Whom it belongs to: by default the user that this process runs as, as if that user had made it. */
+export const uidOf = (entry: Entry): number => entry.getNode().uid;
+
+/** Gives it, and all below it, to another user. */
+export const giveTo = (entry: Entry, uid: number): void => {
+  entry.getNode().chown(uid, uid);
+  if (!isDirectory(entry)) return;
+  for (const name of namesIn(entry)) {
+    const child = childOf(entry, name);
+    if (child !== undefined) giveTo(child, uid);
+  }
+};
+
 /** How many bytes a file holds. */
 export const sizeOf = (entry: Entry): number => entry.getNode().getSize();
 

@@ -222,6 +222,7 @@ export const makeFileSystem = (tree: Tree, clock: Clock): MemoryFileSystem => {
         ),
       ),
     identify: (directory) => attempt('stat', directory.path, () => pipe(entryOf(directory), E.chain(statusOf))),
+    owner: (directory) => attempt('stat', directory.path, () => pipe(entryOf(directory), E.map(Entry.uidOf))),
     readSmallFile: (at, maxBytes) => async () => {
       const found = await atEntry('read', at, tree.lookUp, E.right)();
       if (E.isLeft(found)) return found;

@@ -3,7 +3,7 @@ import * as E from 'fp-ts/lib/Either.js';
 import type { BundleEvidence } from '../Evidence.js';
 import { processesAmong } from '../TaskExit.js';
 import { isDestructive, type Verdict } from '../Verdict.js';
-import { livingContainer, livingShim, pidsOf, showSigns, type Signs } from './Signs.js';
+import { livingContainer, livingShim, pidsOf, showLiving, type Signs } from './Signs.js';
 
 /** What lives of a bundle, in words and by process. */
 export interface Life {
@@ -55,5 +55,5 @@ export const lifeOf =
 const joined = (told: Life | undefined, living: Signs): Life | undefined => {
   if (living.length === 0) return told;
   const pids = [...new Set([...(told?.pids ?? []), ...pidsOf(living)])].sort((one, other) => one - other);
-  return { pids, says: [...(told === undefined ? [] : [told.says]), showSigns(living)].join('; ') };
+  return { pids, says: [...(told === undefined ? [] : [told.says]), showLiving(living)].join('; ') };
 };

@@ -1,6 +1,7 @@
 /**
  * What says whether a bundle's shim and container live: one sign from each source. A source that could not look says
- * `unknown`, never `dead`. Something counts as dead only if every source says so.
+ * `unknown`, never `dead`. Something counts as dead only if every source that has
+ * something to say says so.
  */
 import * as t from 'io-ts';
 
@@ -29,7 +30,12 @@ export const SignSource = t.keyof(
 );
 export type SignSource = t.TypeOf<typeof SignSource>;
 
-export const SignState = t.keyof({ alive: null, dead: null, unknown: null }, 'SignState');
+/**
+ * - `alive`, `dead`: what the source saw.
+ * - `unknown`: it could not look, or could not tell.
+ * - `none`: it has nothing to say of this bundle, which has no such file, say; and nothing keeps it from looking.
+ */
+export const SignState = t.keyof({ alive: null, dead: null, unknown: null, none: null }, 'SignState');
 export type SignState = t.TypeOf<typeof SignState>;
 
 /** What one source says of one bundle. `says` is a sentence's middle: what was seen, or why nothing could be seen. */
@@ -74,6 +80,38 @@ export const unknownContainer = inState('unknown', ['own-view', ...containerSour
 /** The processes of some signs, each once, in order. */
 export const pidsOf = (signs: Signs): ReadonlyArray<number> =>
   [...new Set(signs.flatMap(({ pids = [] }) => pids))].sort((one, other) => one - other);
+
+const sourceWords: Readonly<Record<SignSource, string>> = {
+  'own-view': 'own view',
+  listener: 'listening socket',
+  'shim-process': 'shim process',
+  pod: 'pod',
+  'init-pid': 'init.pid',
+  'control-group': 'control group',
+  'runtime-state': "runtime's record",
+  'root-file-system': 'root file system',
+};
+
+/** `process 7` or `processes 7, 8`, and so many more. */
+export const showPids = (pids: ReadonlyArray<number>): string => {
+  const shown = pids.slice(0, 5).join(', ');
+  const more = pids.length > 5 ? ` and ${pids.length - 5} more` : '';
+  return `${pids.length === 1 ? 'process' : 'processes'} ${shown}${more}`;
+};
+
+/** What of a container lives, and by which sources: `process 7 (init.pid, control group)`. */
+export const showContainer = (signs: Signs): string => {
+  const living = livingContainer(signs);
+  const sources = [...new Set(living.map(({ source }) => sourceWords[source]))].join(', ');
+  return `${showPids(pidsOf(living))} (${sources})`;
+};
+
+/** What lives of a bundle: its shim, by what was seen first, and its container. */
+export const showLiving = (signs: Signs): string => {
+  const [shim] = livingShim(signs);
+  const container = livingContainer(signs).length === 0 ? [] : [`its container runs: ${showContainer(signs)}`];
+  return [...(shim === undefined ? [] : [shim.says]), ...container].join('; ');
+};
 
 /** What some signs say, for the middle of a sentence. */
 export const showSigns = (signs: Signs): string => [...new Set(signs.map(({ says }) => says))].join('; ');

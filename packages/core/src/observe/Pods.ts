@@ -50,10 +50,10 @@ const textIn = (reading: Reading | undefined): B.ByteString | undefined =>
 /** The tree of the other kind beside a state directory; `undefined` for a directory that is named otherwise. */
 export const treeBeside = (state: B.ByteString): B.ByteString | undefined => {
   const at = state.lastIndexOf('/');
-  const [task, sandboxes] = Layout.trees;
-  const name = state.slice(at + 1);
-  if (name !== task && name !== sandboxes) return undefined;
-  return Layout.below(B.slice(state, 0, at), B.fromText(name === task ? sandboxes : task));
+  const { tasks, sandboxes } = Layout.plugin;
+  const name = B.slice(state, at + 1);
+  if (name !== tasks && name !== sandboxes) return undefined;
+  return Layout.below(B.slice(state, 0, at), name === tasks ? sandboxes : tasks);
 };
 
 interface OtherTree {

@@ -20,30 +20,56 @@ export interface ShimCommand {
   readonly ids: ReadonlyArray<B.ByteString>;
   /** The text of `-bundle` and `-workdir`: a path whose last two parts are the namespace and the id. */
   readonly bundles: ReadonlyArray<B.ByteString>;
+  /** Whether it is a shim's program at work for a daemon (`start`, `delete`), and not the shim itself. */
+  readonly isAction: boolean;
 }
+
+const actions: ReadonlyArray<string> = ['start', 'delete'];
 
 const baseName = (path: B.ByteString): B.ByteString => B.slice(path, path.lastIndexOf('/') + 1);
 
-/**
- * The values of a flag, in every form that the flag parsers of shims take: `-id web`, `--id web`, `-id=web`, `--id=web`.
- */
-const valuesOf = (commandLine: ReadonlyArray<B.ByteString>, flag: string): ReadonlyArray<B.ByteString> =>
-  commandLine.flatMap((word, index) => {
-    const name = word.startsWith('--') ? word.slice(2) : word.slice(1);
-    if (!word.startsWith('-')) return [];
-    if (name.startsWith(`${flag}=`)) return [B.slice(word, word.indexOf('=') + 1)];
-    const next = commandLine[index + 1];
-    return name === flag && next !== undefined ? [next] : [];
-  });
+/** The flags of shims that take no value. All others take one. */
+const switches: ReadonlyArray<string> = ['debug', 'v', 'version', 'h', 'help', 'info', 'systemd-cgroup'];
+
+interface Flags {
+  /** The last value of each flag. */
+  readonly values: ReadonlyMap<string, B.ByteString>;
+  /** The first word that is neither a flag nor its value. */
+  readonly action: B.ByteString | undefined;
+}
+
+/** Reads flags as Go's package `flag` does, and the parsers of Rust's shims, too: `-id web`, `--id web`, `-id=web`, `--id=web`. */
+const flagsOf = (words: ReadonlyArray<B.ByteString>): Flags => {
+  const values = new Map<string, B.ByteString>();
+  let at = 0;
+  for (let word = words[at]; word !== undefined && /^--?[^-]/.test(word); word = words[at]) {
+    const name = word.replace(/^--?/, '');
+    const equals = name.indexOf('=');
+    if (equals >= 0) values.set(name.slice(0, equals), B.slice(word, word.indexOf('=') + 1));
+    else if (!switches.includes(name)) values.set(name, words[++at] ?? B.empty);
+    at++;
+  }
+  return { values, action: words[at] };
+};
 
 /** Reads the command line of a process as that of a shim; `undefined` where it names no namespace and no bundle. */
-export const shimCommandOf = (commandLine: ReadonlyArray<B.ByteString>): ShimCommand | undefined => {
-  const [program = B.empty] = commandLine;
-  const namespace = valuesOf(commandLine, 'namespace')[0];
-  const bundles = [...valuesOf(commandLine, 'bundle'), ...valuesOf(commandLine, 'workdir')];
+export const shimCommandOf = ([program = B.empty, ...words]: ReadonlyArray<B.ByteString>): ShimCommand | undefined => {
+  const { values, action } = flagsOf(words);
+  const valueOfFlag = (name: string): ReadonlyArray<B.ByteString> => {
+    const value = values.get(name);
+    return value === undefined || value === '' ? [] : [value];
+  };
+  const [namespace] = valueOfFlag('namespace');
+  const bundles = [...valueOfFlag('bundle'), ...valueOfFlag('workdir')];
   return namespace === undefined && bundles.length === 0
     ? undefined
-    : { program: baseName(program), namespace, ids: valuesOf(commandLine, 'id'), bundles };
+    : {
+        program: baseName(program),
+        namespace,
+        ids: valueOfFlag('id'),
+        bundles,
+        isAction: action !== undefined && actions.includes(action),
+      };
 };
 
 /** A process that may be a shim, with what its command line says. */
@@ -59,6 +85,8 @@ export interface ProcessTable {
   readonly byPid: (pid: number) => ProcessInfo | undefined;
   /** The shims whose command line names this bundle. */
   readonly shimsNaming: (namespace: B.ByteString, id: B.ByteString) => ReadonlyArray<ProcessInfo>;
+  /** Other processes whose command line names this bundle: a runtime at work, or the program of a shim. */
+  readonly othersNaming: (namespace: B.ByteString, id: B.ByteString) => ReadonlyArray<ProcessInfo>;
   /** The shims of a namespace whose command line names no bundle at all. */
   readonly namelessShims: (namespace: B.ByteString) => ReadonlyArray<ShimProcess>;
   /** The processes whose current directory is this one. */
@@ -67,6 +95,8 @@ export interface ProcessTable {
   readonly rootedIn: (directory: DirectoryKey) => ReadonlyArray<ProcessInfo>;
   /** Processes whose root may not be looked at. */
   readonly hiddenRoots: ReadonlyArray<ProcessInfo>;
+  /** Processes whose root is some directory of this device, and which one the kernel does not say (inode 0). */
+  readonly rootedSomewhereOn: (device: string) => ReadonlyArray<ProcessInfo>;
   /** The processes in exactly this control group, or below it. */
   readonly inGroup: (isGroup: (path: B.ByteString) => boolean, hint: B.ByteString) => ReadonlyArray<ProcessInfo>;
   /**
@@ -167,6 +197,7 @@ const sorted = (processes: Iterable<ProcessInfo>): ReadonlyArray<ProcessInfo> =>
 export const processTable = (processes: ReadonlyArray<ProcessInfo>): ProcessTable => {
   const byPid = new Map(processes.map((process) => [process.pid, process]));
   const byName = new Index<string>();
+  const othersByName = new Index<string>();
   const nameless = new Map<B.ByteString, Array<ShimProcess>>();
   const byDirectory = new Index<string>();
   const byRoot = new Index<string>();
@@ -174,6 +205,7 @@ export const processTable = (processes: ReadonlyArray<ProcessInfo>): ProcessTabl
   for (const process of processes) {
     const directory = valueOf(process.currentDirectory);
     if (directory !== undefined) byDirectory.add(keyOf(directory), process);
+    for (const other of process.otherDirectories ?? []) byDirectory.add(keyOf(other), process);
     const root = valueOf(process.rootDirectory);
     if (root !== undefined) byRoot.add(keyOf(root), process);
     const command = shimCommandOf(process.commandLine);
@@ -181,9 +213,12 @@ export const processTable = (processes: ReadonlyArray<ProcessInfo>): ProcessTabl
     const shim = { process, command };
     shims.push(shim);
     const { namespace, ids, bundles } = command;
-    for (const bundle of bundles) byName.add(lastTwo(bundle), process);
+    // A runtime names the bundle, too, but no namespace; the oldest shims name only their working directory.
+    const isShim = !command.isAction && (namespace !== undefined || /shim/.test(command.program));
+    const index = isShim ? byName : othersByName;
+    for (const bundle of bundles) index.add(lastTwo(bundle), process);
     if (namespace === undefined) continue;
-    for (const id of ids) byName.add(bundleKey(namespace, id), process);
+    for (const id of ids) index.add(bundleKey(namespace, id), process);
     if (ids.length + bundles.length === 0) {
       const there = nameless.get(namespace);
       if (there === undefined) nameless.set(namespace, [shim]);
@@ -196,10 +231,13 @@ export const processTable = (processes: ReadonlyArray<ProcessInfo>): ProcessTabl
     shims,
     byPid: (pid) => byPid.get(pid),
     shimsNaming: (namespace, id) => byName.get(bundleKey(namespace, id)),
+    othersNaming: (namespace, id) => othersByName.get(bundleKey(namespace, id)),
     namelessShims: (namespace) => nameless.get(namespace) ?? [],
     workingIn: (directory) => byDirectory.get(keyOf(directory)),
+    rootedSomewhereOn: (device) => byRoot.get(keyOf({ device, inode: '0' })),
     rootedIn: (directory) => byRoot.get(keyOf(directory)),
-    hiddenRoots: processes.filter(({ rootDirectory }) => rootDirectory._tag === 'Hidden'),
+    // The first process of a machine often hides its root, and is in no container.
+    hiddenRoots: processes.filter(({ pid, rootDirectory }) => pid !== 1 && rootDirectory._tag === 'Hidden'),
     inGroup: (isGroup, hint) => {
       const found: Array<ProcessInfo> = [];
       for (const path of candidates(hint)) if (isGroup(path)) found.push(...members.get(path));

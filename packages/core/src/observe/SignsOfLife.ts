@@ -9,7 +9,7 @@ import { withBundle, type Namespaces } from '../BundleDirectory.js';
 import * as B from '../ByteString.js';
 import { showSocket, type ShimTarget, type SocketName } from '../Bootstrap.js';
 import type { Capabilities } from '../Capabilities.js';
-import { type Sign, type Signs, sign, type SignSource } from '../decide/Signs.js';
+import { type Sign, type Signs, showPids, sign, type SignSource } from '../decide/Signs.js';
 import type { BundleEvidence } from '../Evidence.js';
 import { isHidden } from '../Identifier.js';
 import * as Layout from '../Layout.js';
@@ -26,7 +26,7 @@ import {
 import { shimAddress } from '../ShimAddress.js';
 import { type ContainerFiles, groupsOf, readContainerFiles } from './ContainerFiles.js';
 import { nameOf, type Neighbour, type Pods } from './Pods.js';
-import type { ProcessesSeen, ShimProcess } from './ProcessTable.js';
+import { type ProcessesSeen, shimCommandOf, type ShimProcess } from './ProcessTable.js';
 
 /** What all bundles of a run share. */
 export interface SignNeeds {
@@ -94,13 +94,6 @@ const namesOf = ({ exists }: SignNeeds, { namespace, id }: BundleEvidence): Read
 const pidsOf = (processes: Iterable<ProcessInfo>): ReadonlyArray<number> =>
   [...new Set(Array.from(processes, ({ pid }) => pid))].sort((one, other) => one - other);
 
-/** `process 7` or `processes 7, 8`, and so many more. */
-const showPids = (pids: ReadonlyArray<number>): string => {
-  const shown = pids.slice(0, 5).join(', ');
-  const more = pids.length > 5 ? ` and ${pids.length - 5} more` : '';
-  return `${pids.length === 1 ? 'process' : 'processes'} ${shown}${more}`;
-};
-
 const programOf = ({ commandLine: [first] }: ProcessInfo): string =>
   first === undefined ? '' : ` (${B.show(B.slice(first, first.lastIndexOf('/') + 1))})`;
 
@@ -114,7 +107,8 @@ const ownView = (about: About): Sign => {
   const own = valueOf(view.namespaces);
   const shims = table.shims.filter((shim) => isOfTree(about, shim));
   const inOther = (which: 'pid' | 'mount'): ReadonlyArray<ProcessInfo> =>
-    shims.flatMap(({ process }) => {
+    shims.flatMap(({ process, command }) => {
+      if (which === 'mount' && makesOwnMounts.test(command.program)) return [];
       const theirs = valueOf(process.namespaces);
       return own !== undefined && theirs !== undefined && theirs[which] !== own[which] ? [process] : [];
     });
@@ -141,8 +135,11 @@ const ownView = (about: About): Sign => {
       'unknown',
       'this program is in a mount namespace of its own: what is mounted for containers cannot be seen',
     );
-  return sign('own-view', 'dead', 'this program sees every process of its pid namespace');
+  return sign('own-view', 'none', 'this program sees every process of its pid namespace');
 };
+
+/** Shims of these runtimes give themselves a mount namespace, wherever their daemon is (docs/runtimes.md). */
+const makesOwnMounts = /kata|wasm|spin|slight|lunatic|nerdbox/;
 
 /** Whether a shim works in a bundle of the tree, or is named after one. */
 const isOfTree = ({ bundleAt, needs: { exists } }: About, { process, command }: ShimProcess): boolean => {
@@ -168,7 +165,9 @@ const longNameBytes = 32;
 const isNamed =
   (socket: SocketName) =>
   ({ name }: Listener): boolean => {
-    if (socket._tag === 'Abstract') return name._tag === 'Abstract' && name.name === socket.name;
+    // Some programs bind the whole of an address, filled up with NULs, which the kernel prints as `@`.
+    if (socket._tag === 'Abstract')
+      return name._tag === 'Abstract' && name.name.replace(/@+$/, '') === socket.name.replace(/[@\0]+$/, '');
     if (name._tag !== 'Path') return false;
     const last = lastPart(socket.path);
     return name.path === socket.path || (last.length >= longNameBytes && lastPart(name.path) === last);
@@ -176,7 +175,7 @@ const isNamed =
 
 const listenerSign = async ({ evidence, seen, needs }: About): Promise<Sign> => {
   const sockets = socketsOf(evidence);
-  if (sockets.length === 0) return sign('listener', 'dead', 'its files name no socket to look for');
+  if (sockets.length === 0) return sign('listener', 'none', 'its files name no socket to look for');
   const listeners = await seen.listeners();
   if (E.isLeft(listeners)) return sign('listener', 'unknown', showProcessesError(listeners.left));
   const found = listeners.right.filter((listener) => sockets.some((socket) => isNamed(socket)(listener)));
@@ -189,7 +188,7 @@ const listenerSign = async ({ evidence, seen, needs }: About): Promise<Sign> => 
     if (E.isRight(holders)) pids.push(...holders.right);
   }
   const who = pids.length === 0 ? 'a process' : showPids([...new Set(pids)]);
-  return sign('listener', 'alive', `${who} listens at ${shown}, whose name leads there no more`, [...new Set(pids)]);
+  return sign('listener', 'alive', `${who} listens at ${shown}`, [...new Set(pids)]);
 };
 
 /** A process without any word is not a person's shell: what it was called is gone. */
@@ -199,6 +198,9 @@ const looksLikeShim = ({ commandLine }: ProcessInfo, program: string): boolean =
   const name = lastPart(first);
   return name === program || /shim/.test(name) || commandLine.some((word) => /^--?namespace(?:=|$)/.test(word));
 };
+
+/** A shim's program that a daemon runs, and not the shim itself. */
+const isAtWork = ({ commandLine }: ProcessInfo): boolean => shimCommandOf(commandLine)?.isAction === true;
 
 /** The name of the program that started the shim, as far as the bundle or its container's record tells. */
 const shimProgramOf = ({ contents, answers }: BundleEvidence): string => {
@@ -219,7 +221,7 @@ const shimsOf = (
   const inside = identity === null ? [] : table.workingIn(identity).filter(({ pid }) => pid !== view.pid);
   const certain = new Set([
     ...names.flatMap((id) => table.shimsNaming(namespace, id)),
-    ...inside.filter((process) => looksLikeShim(process, program)),
+    ...inside.filter((process) => !isAtWork(process) && looksLikeShim(process, program)),
   ]);
   const mayBeOf = ({ process, command }: ShimProcess): boolean => {
     if (program !== '' && command.program !== program) return false;
@@ -228,7 +230,8 @@ const shimsOf = (
     return other === undefined || other.identity === identity;
   };
   const nameless = table.namelessShims(namespace).flatMap((shim) => (mayBeOf(shim) ? [shim.process] : []));
-  const possible = [...inside, ...nameless].filter((process) => !certain.has(process));
+  const others = names.flatMap((id) => table.othersNaming(namespace, id));
+  const possible = [...inside, ...nameless, ...others].filter((process) => !certain.has(process));
   return { certain: [...certain], possible: [...new Set(possible)] };
 };
 
@@ -241,7 +244,7 @@ const shimProcessSign = (about: About): Sign => {
   const [first] = possible;
   if (first !== undefined) {
     const pids = pidsOf(possible);
-    return sign('shim-process', 'unknown', `${showPids(pids)}${programOf(first)} may be its shim`, pids);
+    return sign('shim-process', 'unknown', `${showPids(pids)}${programOf(first)} may belong to it`, pids);
   }
   return sign('shim-process', 'dead', 'no process is its shim');
 };
@@ -288,7 +291,7 @@ const podSign = async (about: About): Promise<Sign> => {
   if (isUnknown) return sign('pod', 'unknown', 'whether the shim of its pod listens is not known');
   if (problem !== undefined) return sign('pod', 'unknown', problem);
   return members.length === 0
-    ? sign('pod', 'dead', 'no other bundle shares its shim')
+    ? sign('pod', 'none', 'no other bundle shares its shim')
     : sign(
         'pod',
         'dead',
@@ -316,7 +319,7 @@ const rootfsOf = async (
 };
 
 const initPidSign = ({ files: { initPid, runtimeRecord }, seen: { table, view }, rootfs }: About): Sign => {
-  if (initPid._tag === 'Absent') return sign('init-pid', 'dead', 'it has no init.pid');
+  if (initPid._tag === 'Absent') return sign('init-pid', 'none', 'it has no init.pid');
   if (initPid._tag === 'Unknown') return sign('init-pid', 'unknown', initPid.why);
   const { pid, writtenMs } = initPid.value;
   const process = table.byPid(pid);
@@ -373,7 +376,7 @@ const controlGroupSign = async ({
 
 const runtimeStateSign = ({ files: { runtimeRecord }, seen: { table } }: About): Sign => {
   const source: SignSource = 'runtime-state';
-  if (runtimeRecord._tag === 'Absent') return sign(source, 'dead', 'its runtime has no record of it');
+  if (runtimeRecord._tag === 'Absent') return sign(source, 'none', 'its runtime has no record of it');
   if (runtimeRecord._tag === 'Unknown') return sign(source, 'unknown', runtimeRecord.why);
   const { pid, startedTicks, path } = runtimeRecord.value;
   const process = pid > 0 ? table.byPid(pid) : undefined;
@@ -389,7 +392,7 @@ const rootFileSystemSign = ({ evidence, seen: { table, view }, rootfs }: About):
   const source: SignSource = 'root-file-system';
   if (E.isLeft(rootfs)) return sign(source, 'unknown', rootfs.left);
   const { right: key } = rootfs;
-  if (key === undefined) return sign(source, 'dead', 'it has no rootfs');
+  if (key === undefined) return sign(source, 'none', 'it has no rootfs');
   const ours = valueOf(view.rootDirectory);
   if (ours !== undefined && isSameDirectory(key, ours))
     return sign(source, 'unknown', "its rootfs is this machine's own root, in which every process lives");
@@ -397,6 +400,9 @@ const rootFileSystemSign = ({ evidence, seen: { table, view }, rootfs }: About):
   if (pids.length > 0)
     return sign(source, 'alive', `${showPids(pids)} ${pids.length === 1 ? 'has' : 'have'} its rootfs for root`, pids);
   const isMounted = evidence.identity !== null && evidence.identity.device !== key.device;
+  const somewhere = isMounted ? pidsOf(table.rootedSomewhereOn(key.device)) : [];
+  if (somewhere.length > 0)
+    return sign(source, 'unknown', `${showPids(somewhere)} may have its rootfs for root`, somewhere);
   return isMounted && table.hiddenRoots.length > 0
     ? sign(source, 'unknown', 'its rootfs is mounted, and the roots of some processes may not be looked at')
     : sign(source, 'dead', 'no process has its rootfs for root');

@@ -26,8 +26,9 @@ Exit codes: 0 done, 1 could not run, 2 bad usage, 3 see plan, recover, compare a
 `;
 
 const whereOptions = `Where:
-  --state DIR             state directory (default ${defaultState})
-  --root DIR              root directory (default ${defaultRoot})
+  --state DIR             state directory: the daemon's, as in its configuration, or that of its plugin in it
+                          (default ${defaultState})
+  --root DIR              root directory, likewise (default ${defaultRoot})
   --store STORE           where containers and sandboxes are recorded:
                             bolt:FILE          containerd's own database (default: the one beside the root directory)
                             containerd:SOCKET  the API of a daemon that runs
@@ -51,6 +52,8 @@ What shim binaries are told:
   --address SOCKET        the daemon's socket (default containerd.sock beside the state directory)
   --ttrpc-address SOCKET  its ttrpc socket (default the same with .ttrpc)
   --publish-binary FILE   the program that publishes events (default /usr/bin/containerd)
+  --path PATH             along which PATH programs of shims are looked for, and run (default: the daemon's, by its
+                          process, its shims or its systemd unit)
   --debug                 that the daemon logs at debug level
 
 Output:

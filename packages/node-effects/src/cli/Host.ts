@@ -16,6 +16,7 @@ import { daemonProgramSearch, linuxCapabilities, linuxSettings } from '../interp
 import { openJsonStore } from '../JsonStore.js';
 import type { LogSink } from '../LogPipes.js';
 import { noStore } from '../NoStore.js';
+import type { UnderstoodHost } from './HostDirectories.js';
 import type { HostOptions } from './Options.js';
 import type { Terminal } from './Terminal.js';
 
@@ -71,11 +72,11 @@ export const openStore = async (options: HostOptions, locking: Locking): Promise
 };
 
 /** The settings that the options come to. */
-export const settingsOf = (options: HostOptions): Settings => {
+export const settingsOf = (options: UnderstoodHost): Settings => {
   const settings = linuxSettings({
     state: options.state,
     root: options.root,
-    programSearch: daemonProgramSearch(options.publishBinary),
+    programSearch: daemonProgramSearch(options.publishBinary, options.programPath),
     waiting: options.waiting,
   });
   return {
@@ -98,7 +99,7 @@ export const lackOfRoot = ({ policy }: Pick<HostOptions, 'policy'>): string | un
 
 /** The capabilities that the options come to, or why this machine cannot give them. */
 export const capabilitiesOf = (
-  options: HostOptions,
+  options: UnderstoodHost,
   terminal: Terminal,
   more: {
     readonly stores: ContainerStore & SandboxStore;
@@ -116,6 +117,8 @@ export const capabilitiesOf = (
         trace: terminal.progress,
         ...rest,
         store: stores,
+        // A shim's binary looks for its own programs, such as runc, along the same PATH.
+        environment: { ...process.env, PATH: options.programPath.path },
         daemon: {
           address: B.fromText(options.address),
           ttrpcAddress: B.fromText(options.ttrpcAddress),

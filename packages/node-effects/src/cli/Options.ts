@@ -15,6 +15,7 @@ import { defaultBounds, defaultTimeouts, type Timeouts } from '@shim-recovery/co
 import * as E from 'fp-ts/lib/Either.js';
 import { pipe } from 'fp-ts/lib/function.js';
 import * as t from 'io-ts';
+import type { ProgramPath } from '../linux/DaemonPath.js';
 import { maxSocketNameBytes } from '../UnixSocket.js';
 import type { TypedBundle } from './BundleChoice.js';
 import { commandNames, type CommandName, defaultRoot, defaultState } from './Help.js';
@@ -25,6 +26,13 @@ export type StoreChoice =
   | { readonly _tag: 'Containerd'; readonly socketPath: string }
   | { readonly _tag: 'Json'; readonly path: string }
   | { readonly _tag: 'None' };
+
+/** Whether each of these was said; a default follows the directories. */
+export interface Said {
+  readonly store: boolean;
+  readonly address: boolean;
+  readonly ttrpcAddress: boolean;
+}
 
 /** What `plan` and `recover` have in common. */
 export interface HostOptions {
@@ -41,6 +49,10 @@ export interface HostOptions {
   readonly address: string;
   readonly ttrpcAddress: string;
   readonly publishBinary: string;
+  /** Along which PATH programs of shims are looked for; undefined where it was not said, as the daemon does. */
+  readonly programPath: ProgramPath | undefined;
+  /** Which of the options that follow the directories were said, so that they do not. */
+  readonly said: Said;
   readonly isDebug: boolean;
   readonly isJson: boolean;
   readonly isDetailedExitCode: boolean;
@@ -140,6 +152,7 @@ const hostOptions = {
   address: { type: 'string' },
   'ttrpc-address': { type: 'string' },
   'publish-binary': { type: 'string' },
+  path: { type: 'string' },
   debug: { type: 'boolean' },
   json: { type: 'boolean' },
   'detailed-exitcode': { type: 'boolean' },
@@ -429,6 +442,13 @@ const checkApart = ({ state, root }: Pick<HostOptions, 'state' | 'root'>): E.Eit
     ? usage(`--state ${state} and --root ${root} must be two directories, neither inside the other`)
     : E.right(undefined);
 
+const parseProgramPath = (values: Values): E.Either<UsageError, ProgramPath | undefined> => {
+  const text = textOf(values, 'path');
+  if (text === undefined) return E.right(undefined);
+  if (text === '') return usage('--path is empty; name directories, with a colon between them');
+  return text.includes('\0') ? usage('--path holds a NUL byte') : E.right({ path: text, from: '--path' });
+};
+
 /** The two kinds of default follow the directories: another state directory is another daemon's. */
 export const parseHost = (
   values: Values,
@@ -447,14 +467,36 @@ export const parseHost = (
     E.bind('address', ({ state }) => parsePath(values, 'address', daemonSocketOf(state))),
     E.bind('ttrpcAddress', ({ address }) => parsePath(values, 'ttrpc-address', `${address}.ttrpc`)),
     E.bind('publishBinary', () => parsePath(values, 'publish-binary', '/usr/bin/containerd')),
+    E.bind('programPath', () => parseProgramPath(values)),
     E.map((parsed) => ({
       ...parsed,
       allowKilling: isSet(values, 'allow-killing'),
+      said: {
+        store: values['store'] !== undefined,
+        address: values['address'] !== undefined,
+        ttrpcAddress: values['ttrpc-address'] !== undefined,
+      },
       isDebug: isSet(values, 'debug'),
       isJson: isSet(values, 'json'),
       isDetailedExitCode: isSet(values, 'detailed-exitcode'),
     })),
   );
+
+/** The same host in other directories, with the defaults that follow from them. */
+export const inDirectories =
+  ({ state, root }: Pick<HostOptions, 'state' | 'root'>) =>
+  (host: HostOptions): HostOptions => {
+    const { said } = host;
+    const address = said.address ? host.address : daemonSocketOf(state);
+    return {
+      ...host,
+      state,
+      root,
+      store: said.store ? host.store : { _tag: 'Bolt', path: databaseOf(root) },
+      address,
+      ttrpcAddress: said.ttrpcAddress ? host.ttrpcAddress : `${address}.ttrpc`,
+    };
+  };
 
 /** Where the commands write to: not where a run looks, lest it find the file itself. */
 export const checkOutside = (

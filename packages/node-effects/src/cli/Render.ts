@@ -165,8 +165,8 @@ const summaryLine = (report: Report): string => {
       : doneCounts(report);
   const living: readonly [number, string, string] = [
     summary.aliveDestroyed ?? 0,
-    command === 'recover' ? 'of them alive when it was destroyed' : 'of them ALIVE',
-    command === 'recover' ? 'of them alive when they were destroyed' : 'of them ALIVE',
+    command === 'recover' ? 'that LIVED was destroyed' : 'that LIVES would be destroyed',
+    command === 'recover' ? 'that LIVED were destroyed' : 'that LIVE would be destroyed',
   ];
   const unseen = namespaces.filter(({ error }) => error !== null).length;
   const words = [...counts, living, [unseen, 'namespace with an error', 'namespaces with errors'] as const]

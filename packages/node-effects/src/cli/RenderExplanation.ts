@@ -21,8 +21,8 @@ const sourceWidth = 16;
 const sourceLine =
   (style: Style) =>
   ({ source, state, says }: ExplainedSource): string => {
-    const marks = { alive: style.good, dead: style.faint, unknown: style.strong };
-    return `  ${source.padEnd(sourceWidth)}  ${marks[state](state.padEnd(7))}  ${says}`;
+    const marks = { alive: style.good, dead: style.faint, unknown: style.strong, none: style.faint };
+    return `  ${source.padEnd(sourceWidth)}  ${marks[state]((state === 'none' ? '-' : state).padEnd(7))}  ${says}`;
   };
 
 const pathText = ({ steps, succeeds }: ExplainedPath): string =>

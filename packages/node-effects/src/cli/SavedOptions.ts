@@ -3,6 +3,7 @@ import * as B from '@shim-recovery/core/ByteString';
 import { policyOf, type SavedPlan } from '@shim-recovery/core/SavedPlan';
 import * as E from 'fp-ts/lib/Either.js';
 import { pipe } from 'fp-ts/lib/function.js';
+import type { UnderstoodHost } from './HostDirectories.js';
 import { type HostOptions, type OwnOptions, parseHost, type StoreChoice, usage, type UsageError } from './Options.js';
 
 /** As it is typed. */
@@ -20,11 +21,13 @@ const showStore = (store: StoreChoice): string => {
 };
 
 /** What of the options a saved plan has to say, beside its directories, its policy and its namespaces. */
-export const optionsToSave = (host: HostOptions): Readonly<Record<string, string>> => ({
+export const optionsToSave = (host: UnderstoodHost): Readonly<Record<string, string>> => ({
   store: showStore(host.store),
   address: host.address,
   'ttrpc-address': host.ttrpcAddress,
   'publish-binary': host.publishBinary,
+  path: host.programPath.path,
+  'path-from': host.programPath.from,
   ...(host.isDebug ? { debug: '' } : {}),
 });
 
@@ -32,7 +35,15 @@ export const optionsToSave = (host: HostOptions): Readonly<Record<string, string
 export const hostOfPlan =
   (own: OwnOptions) =>
   (saved: SavedPlan): E.Either<UsageError, HostOptions> => {
-    const { store, address, 'ttrpc-address': ttrpcAddress, 'publish-binary': publishBinary, debug } = saved.options;
+    const {
+      store,
+      address,
+      'ttrpc-address': ttrpcAddress,
+      'publish-binary': publishBinary,
+      path,
+      debug,
+    } = saved.options;
+    const from = saved.options['path-from'] ?? 'the saved plan';
     const missing = [
       ['store', store],
       ['address', address],
@@ -52,6 +63,13 @@ export const hostOfPlan =
         'publish-binary': publishBinary,
         ...(debug === undefined ? {} : { debug: true }),
       }),
-      E.map((host) => ({ ...host, ...own, policy: policyOf(saved), allowKilling: saved.allowKilling === true })),
+      E.map((host) => ({
+        ...host,
+        ...own,
+        policy: policyOf(saved),
+        allowKilling: saved.allowKilling === true,
+        // Plans of the first version do not say it.
+        programPath: path === undefined ? undefined : { path, from },
+      })),
     );
   };

@@ -11,21 +11,22 @@ import * as E from 'fp-ts/lib/Either.js';
 import { pipe } from 'fp-ts/lib/function.js';
 import { exitCode } from './ExitCode.js';
 import { askHost } from './Asking.js';
-import type { ComparedPolicies, CompareOptions } from './Options.js';
+import { surveyOfNothing } from './HostDirectories.js';
+import type { ComparedPolicies, CompareOptions, HostOptions } from './Options.js';
 import { refuse, sayMissingNamespaces } from './planCommand.js';
 import { readRecording, sayIncomplete } from './RecordedHost.js';
 import { renderComparison } from './RenderComparison.js';
 import type { Terminal } from './Terminal.js';
 
 const print = async (
-  { isJson, isDetailedExitCode, source }: CompareOptions,
+  { isJson, isDetailedExitCode }: CompareOptions,
+  asked: Pick<HostOptions, 'namespaces' | 'state'>,
   terminal: Terminal,
   { first, second }: ComparedPolicies,
   surveyed: Survey,
   isComplete: boolean,
 ): Promise<number> => {
   const comparison: Comparison = compare(first, second)(surveyed);
-  const asked = source._tag === 'Host' ? source.host : { namespaces: source.namespaces, state: source.path };
   sayMissingNamespaces(asked, terminal, {
     namespaces: surveyed.namespaces.map(({ name }) => ({ name: B.show(name) })),
   });
@@ -74,15 +75,22 @@ export const runCompare = async (options: CompareOptions, terminal: Terminal): P
     if (E.isLeft(read)) return refuse(terminal, `the recording ${source.path} cannot be compared: ${read.left}`);
     const { recording, policies, surveyed } = read.right;
     sayIncomplete(source.path, terminal, recording);
-    return print(options, terminal, policies, surveyed, recording.isComplete);
+    const asked = { namespaces: source.namespaces, state: source.path };
+    return print(options, asked, terminal, policies, surveyed, recording.isComplete);
   }
   const chosen = (policy: Policy): Policy => withChoices(choicesFor(policy, options.choices))(policy);
   const policies = { first: chosen(options.policies.first), second: chosen(options.policies.second) };
   const { host, isProbing } = source;
-  return askHost({ ...host, policy: policies.first }, terminal, async (settings, capabilities) => {
-    const surveyed = await survey(settings, { probe: isProbing, others: [policies.second] })(capabilities)();
-    if (E.isLeft(surveyed)) return refuse(terminal, showRecoveryError(surveyed.left));
-    terminal.clearProgress();
-    return print(options, terminal, policies, surveyed.right, true);
+  return askHost({ ...host, policy: policies.first }, terminal, {
+    nothing: (asked, why) => {
+      terminal.say(`shim-recovery: ${why}`);
+      return print(options, asked, terminal, policies, surveyOfNothing(asked), true);
+    },
+    host: async (asked, settings, capabilities) => {
+      const surveyed = await survey(settings, { probe: isProbing, others: [policies.second] })(capabilities)();
+      if (E.isLeft(surveyed)) return refuse(terminal, showRecoveryError(surveyed.left));
+      terminal.clearProgress();
+      return print(options, asked, terminal, policies, surveyed.right, true);
+    },
   });
 };

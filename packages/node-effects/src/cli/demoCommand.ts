@@ -114,12 +114,15 @@ const optionsFor = ({ base, state, root }: Places): HostOptions => ({
   root,
   store: { _tag: 'Json', path: path.join(base, 'store.json') },
   policy: containerd17,
+  allowKilling: true,
   namespaces: [],
   waiting: defaultBounds.waiting,
   timeouts: { ...defaultTimeouts, loadMs: loadTimeoutMs },
   address: path.join(base, 'containerd.sock'),
   ttrpcAddress: path.join(base, 'containerd.sock.ttrpc'),
   publishBinary: path.join(base, 'containerd'),
+  programPath: undefined,
+  said: { store: true, address: true, ttrpcAddress: true },
   isDebug: false,
   isJson: false,
   isDetailedExitCode: false,
@@ -145,13 +148,15 @@ const perform = async (places: Places, terminal: Terminal, isInterrupted: () => 
       recordPath: undefined,
       outPath: undefined,
     });
-    if (planned !== exitCode.done || isInterrupted()) return planned;
+    if ((planned !== exitCode.done && planned !== exitCode.aliveDestroyed) || isInterrupted()) return planned;
     await terminal.print('\nNow doing it:\n\n');
-    return await runRecover({ _tag: 'Host', host: optionsFor(places) }, terminal, {
+    const recovered = await runRecover({ _tag: 'Host', host: optionsFor(places) }, terminal, {
       isWatching: false,
       isForced: false,
       recordPath: undefined,
     });
+    // That a container is lost is what there is to show.
+    return recovered === exitCode.aliveDestroyed ? exitCode.done : recovered;
   } finally {
     for (const shim of shims) await shim.stop();
   }

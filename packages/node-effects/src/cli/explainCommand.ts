@@ -71,20 +71,26 @@ const explainRecorded = async (
 export const runExplain = async (options: ExplainOptions, terminal: Terminal): Promise<number> => {
   const { source, bundle } = options;
   if (source._tag === 'Recording') return explainRecorded(options, terminal, source);
-  return askHost(source.host, terminal, async (settings, capabilities) => {
-    const listed = await listBundles(settings)(capabilities)();
-    if (E.isLeft(listed)) return refuse(terminal, showRecoveryError(listed.left));
-    const names = listed.right.flatMap(({ name: namespace, ids }) => ids.map((id) => ({ namespace, id })));
-    const notSeen = listed.right.flatMap(({ name, error }) =>
-      error === null ? [] : [`the namespace ${B.show(name)} could not be looked at: ${error}`],
-    );
-    const chosen = chooseBundle(names, bundle, source.host.state, notSeen);
-    if (E.isLeft(chosen)) return refuse(terminal, chosen.left);
-    const surveyed = await surveyOne(settings, { probe: source.isProbing })(chosen.right)(capabilities)();
-    if (E.isLeft(surveyed)) return refuse(terminal, showRecoveryError(surveyed.left));
-    if (O.isNone(surveyed.right))
-      return refuse(terminal, `${showBundleKey(chosen.right)} went while it was looked for`);
-    terminal.clearProgress();
-    return print(options, terminal, settings.policy, surveyed.right.value);
+  return askHost(source.host, terminal, {
+    nothing: async ({ state }, why) => {
+      const chosen = chooseBundle([], bundle, state);
+      return refuse(terminal, E.isLeft(chosen) ? chosen.left : why);
+    },
+    host: async ({ state }, settings, capabilities) => {
+      const listed = await listBundles(settings)(capabilities)();
+      if (E.isLeft(listed)) return refuse(terminal, showRecoveryError(listed.left));
+      const names = listed.right.flatMap(({ name: namespace, ids }) => ids.map((id) => ({ namespace, id })));
+      const notSeen = listed.right.flatMap(({ name, error }) =>
+        error === null ? [] : [`the namespace ${B.show(name)} could not be looked at: ${error}`],
+      );
+      const chosen = chooseBundle(names, bundle, state, notSeen);
+      if (E.isLeft(chosen)) return refuse(terminal, chosen.left);
+      const surveyed = await surveyOne(settings, { probe: source.isProbing })(chosen.right)(capabilities)();
+      if (E.isLeft(surveyed)) return refuse(terminal, showRecoveryError(surveyed.left));
+      if (O.isNone(surveyed.right))
+        return refuse(terminal, `${showBundleKey(chosen.right)} went while it was looked for`);
+      terminal.clearProgress();
+      return print(options, terminal, settings.policy, surveyed.right.value);
+    },
   });
 };

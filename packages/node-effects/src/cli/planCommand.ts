@@ -3,15 +3,23 @@ import type { Capabilities } from '@shim-recovery/core/Capabilities';
 import { policies } from '@shim-recovery/core/Policy';
 import { refuseTooMuch, showRecoveryError } from '@shim-recovery/core/Preparation';
 import { identify, type Planned, plan } from '@shim-recovery/core/Recovery';
-import { changesSomething, type Report } from '@shim-recovery/core/Report';
+import { changesSomething, makeReport, type Report } from '@shim-recovery/core/Report';
 import { headOf } from '@shim-recovery/core/Recording';
 import { savedPlanOf } from '@shim-recovery/core/SavedPlan';
 import type { Settings } from '@shim-recovery/core/Settings';
+import { planOf } from '@shim-recovery/core/Survey';
 import * as E from 'fp-ts/lib/Either.js';
 import { pipe } from 'fp-ts/lib/function.js';
 import * as TE from 'fp-ts/lib/TaskEither.js';
 import { exitCode } from './ExitCode.js';
 import { capabilitiesOf, lackOfRoot, openStore, settingsOf } from './Host.js';
+import {
+  nothingToDo,
+  surveyOfNothing,
+  understandHost,
+  understandingOf,
+  type UnderstoodHost,
+} from './HostDirectories.js';
 import { listenForInterruption, sayEnding } from './Interruption.js';
 import type { HostOptions } from './Options.js';
 import { checkPlanFile, writePlanFile } from './PlanFile.js';
@@ -55,7 +63,7 @@ export interface PlanOptions {
 
 /** Writes down what is to be carried out later. Left: why there is nothing to be written, or it could not be. */
 const save = async (
-  options: HostOptions,
+  options: UnderstoodHost,
   outPath: string,
   capabilities: Capabilities,
   { plan: planned, report }: Planned,
@@ -87,18 +95,29 @@ const sayBrake = (settings: Settings, terminal: Terminal, { plan: { namespaces }
 };
 
 /** Runs the command; the exit code. */
-export const runPlan = async (
-  options: HostOptions,
-  terminal: Terminal,
-  { isProbing, recordPath, outPath }: PlanOptions,
-): Promise<number> => {
+export const runPlan = async (typed: HostOptions, terminal: Terminal, planOptions: PlanOptions): Promise<number> => {
+  const { outPath } = planOptions;
   const writable = outPath === undefined ? E.right(undefined) : checkPlanFile(outPath);
   if (E.isLeft(writable)) return refuse(terminal, writable.left);
-  if (outPath !== undefined && options.store._tag === 'Containerd')
+  if (outPath !== undefined && typed.store._tag === 'Containerd')
     return refuse(
       terminal,
       'a plan is carried out while no daemon serves its shims, and then --store containerd:PATH tells nothing any more; stop the daemon, and make the plan with --store bolt:FILE',
     );
+  const host = await understandHost(typed, terminal);
+  if (E.isLeft(host)) return host.left;
+  const nothing = nothingToDo(host.right);
+  return nothing === undefined
+    ? planHost(host.right, terminal, planOptions)
+    : reportNothing(host.right, nothing, terminal, { command: 'plan', ...planOptions });
+};
+
+/** The same, once it is known where to look. */
+const planHost = async (
+  options: UnderstoodHost,
+  terminal: Terminal,
+  { isProbing, recordPath, outPath }: PlanOptions,
+): Promise<number> => {
   const store = await openStore(options, 'shared');
   if (E.isLeft(store)) return refuse(terminal, store.left);
   const interruption = listenForInterruption(sayEnding(terminal));
@@ -106,7 +125,11 @@ export const runPlan = async (
   // Only a recording wants to know what the other policies would ask.
   const others =
     recordPath === undefined ? [] : Object.values(policies).filter(({ name }) => name !== settings.policy.name);
-  const recording = openRecording(recordPath, headOf('plan', settings, others, Date.now()), terminal.say);
+  const recording = openRecording(
+    recordPath,
+    headOf('plan', settings, others, Date.now(), understandingOf(options)),
+    terminal.say,
+  );
   try {
     if (E.isLeft(recording)) return refuse(terminal, recording.left);
     const capabilities = capabilitiesOf(options, terminal, {
@@ -127,7 +150,7 @@ export const runPlan = async (
     const saved =
       outPath === undefined ? E.right(undefined) : await save(options, outPath, capabilities.right, planned.right);
     if (E.isLeft(saved)) terminal.say(`shim-recovery: ${saved.left}`);
-    await terminal.print(formatReport(options, terminal, report));
+    await terminal.print(formatReport(options, terminal, { ...report, ...understandingOf(options) }));
     if (E.isLeft(saved)) return interruption.exitCode() ?? exitCode.couldNotRun;
     const outcome = plannedOutcome(options, report);
     return interruption.exitCode() ?? withRecording(recording.right, outcome);
@@ -135,5 +158,50 @@ export const runPlan = async (
     if (E.isRight(recording)) recording.right.close();
     store.right.close();
     interruption.stopListening();
+  }
+};
+
+/** What was asked for on a host that has nothing to look at, beside the report. */
+export interface NothingOptions {
+  readonly command: 'plan' | 'recover';
+  readonly recordPath: string | undefined;
+  readonly outPath?: string | undefined;
+}
+
+/**
+ * Says why there is nothing to do, and reports, records and saves that, without a store, a lock or a shim; the exit code.
+ */
+export const reportNothing = async (
+  host: UnderstoodHost,
+  why: string,
+  terminal: Terminal,
+  { command, recordPath, outPath }: NothingOptions,
+): Promise<number> => {
+  const settings = settingsOf(host);
+  const startedMs = Date.now();
+  const recording = openRecording(
+    recordPath,
+    headOf(command, settings, [], startedMs, understandingOf(host)),
+    terminal.say,
+  );
+  if (E.isLeft(recording)) return refuse(terminal, recording.left);
+  try {
+    const plan = planOf(settings.policy)(surveyOfNothing(host));
+    const startedAt = new Date(startedMs).toISOString();
+    const report = makeReport(
+      { ...plan, ...understandingOf(host), command, startedAt, durationMs: 0, interrupted: false },
+      [],
+    );
+    recording.right.end(report)();
+    terminal.say(`shim-recovery: ${why}`);
+    const saved =
+      outPath === undefined
+        ? E.right(undefined)
+        : pipe(plan, savedPlanOf(settings, startedMs, optionsToSave(host)), (made) => writePlanFile(outPath, made));
+    if (E.isLeft(saved)) terminal.say(`shim-recovery: ${saved.left}`);
+    await terminal.print(formatReport(host, terminal, report));
+    return E.isLeft(saved) ? exitCode.couldNotRun : withRecording(recording.right, exitCode.done);
+  } finally {
+    recording.right.close();
   }
 };

@@ -4,17 +4,19 @@ import { showRecoveryError } from '@shim-recovery/core/Preparation';
 import { type Recovered, recover } from '@shim-recovery/core/Recovery';
 import { headOf } from '@shim-recovery/core/Recording';
 import { changesSomething, type Report, type WorkDirectoryReport } from '@shim-recovery/core/Report';
+import type { SavedPlan } from '@shim-recovery/core/SavedPlan';
 import * as E from 'fp-ts/lib/Either.js';
 import { pipe } from 'fp-ts/lib/function.js';
 import { isServed } from '../containerd/DaemonProbe.js';
 import { lineSink } from '../EventSinks.js';
 import { exitCode } from './ExitCode.js';
 import { capabilitiesOf, lackOfRoot, type OpenStore, openStore, settingsOf } from './Host.js';
+import { nothingToDo, understandHost, understandingOf, type UnderstoodHost } from './HostDirectories.js';
 import { type Interruption, listenForInterruption, sayEnding } from './Interruption.js';
 import { makeLogLines, taskName } from './LogLines.js';
 import { checkOutside, daemonSocketOf, type HostOptions, type RecoverSource } from './Options.js';
 import { readPlanFile } from './PlanFile.js';
-import { formatReport, refuse, sayMissingNamespaces, withRecording } from './planCommand.js';
+import { formatReport, refuse, reportNothing, sayMissingNamespaces, withRecording } from './planCommand.js';
 import { openRecording } from './RecordingFile.js';
 import { lockDatabase, lockState } from './StateLock.js';
 import type { Terminal } from './Terminal.js';
@@ -85,6 +87,12 @@ const watch = async (terminal: Terminal, recovered: Recovered, interruption: Int
 interface Task {
   readonly host: HostOptions;
   readonly mandate: Mandate;
+  /** The plan that is carried out, where it is one. */
+  readonly plan?: SavedPlan['plan'];
+}
+
+interface UnderstoodTask extends Task {
+  readonly host: UnderstoodHost;
 }
 
 /** Left: one line that says why the plan cannot be carried out. */
@@ -100,7 +108,7 @@ const taskOf = (source: RecoverSource, { recordPath }: RecoverOptions): E.Either
             E.mapLeft(({ message }) => message),
           ),
     ),
-    E.map(({ saved, host }) => ({ host, mandate: asPlanned(host.policy, saved) })),
+    E.map(({ saved, host }) => ({ host, mandate: asPlanned(host.policy, saved), plan: saved.plan })),
   );
 };
 
@@ -110,6 +118,13 @@ const printingEvents = (terminal: Terminal): HeldBack =>
     terminal.say(`shim-recovery: ${taskName(event)}: the event ${event._tag} could not be printed: ${reason}`),
   );
 
+/** Whether a plan of something has to be carried out, also where there is nothing any more. */
+const plansSomething = ({ namespaces }: SavedPlan['plan']): boolean => namespaces.length > 0;
+
+/** Where the directories are other ones than the plan was made in, by what is in them now. */
+const isElsewhere = ({ understood: { state, root } }: UnderstoodHost): boolean =>
+  state.meaning === 'daemon' || root.meaning === 'daemon';
+
 /** Runs the command; the exit code. */
 export const runRecover = async (
   source: RecoverSource,
@@ -118,8 +133,27 @@ export const runRecover = async (
 ): Promise<number> => {
   const task = taskOf(source, recoverOptions);
   if (E.isLeft(task)) return refuse(terminal, task.left);
-  const options = task.right.host;
-  const objected = recoverOptions.isForced ? undefined : await objection(options, source._tag);
+  const understood = await understandHost(task.right.host, terminal);
+  if (E.isLeft(understood)) return understood.left;
+  const host = understood.right;
+  const { plan } = task.right;
+  if (plan !== undefined && isElsewhere(host))
+    return refuse(terminal, 'the plan was made before its directories became those of a daemon; make a new one');
+  const nothing = nothingToDo(host);
+  return nothing === undefined || (plan !== undefined && plansSomething(plan))
+    ? recoverHost({ ...task.right, host }, terminal, source._tag, recoverOptions)
+    : reportNothing(host, nothing, terminal, { command: 'recover', recordPath: recoverOptions.recordPath });
+};
+
+/** The same, once it is known where to work. */
+const recoverHost = async (
+  task: UnderstoodTask,
+  terminal: Terminal,
+  source: RecoverSource['_tag'],
+  recoverOptions: RecoverOptions,
+): Promise<number> => {
+  const options = task.host;
+  const objected = recoverOptions.isForced ? undefined : await objection(options, source);
   if (objected !== undefined) return refuse(terminal, objected);
   const locks = [lockState(options.state), lockDatabase(options)];
   const problems = locks.flatMap((lock) => (E.isLeft(lock) ? [lock.left] : []));
@@ -128,7 +162,7 @@ export const runRecover = async (
       if (!recoverOptions.isForced) return refuse(terminal, `${problem}; or insist with --force`);
       terminal.say(`shim-recovery: going on by force, although ${problem}`);
     }
-    return await recoverLocked(task.right, terminal, recoverOptions);
+    return await recoverLocked(task, terminal, recoverOptions);
   } finally {
     for (const lock of locks) if (E.isRight(lock)) lock.right();
   }
@@ -136,7 +170,7 @@ export const runRecover = async (
 
 /** The same, once nobody else works on these directories. */
 const recoverLocked = async (
-  { host: options, mandate }: Task,
+  { host: options, mandate }: UnderstoodTask,
   terminal: Terminal,
   recoverOptions: RecoverOptions,
 ): Promise<number> => {
@@ -146,7 +180,11 @@ const recoverLocked = async (
   const logs = makeLogLines(terminal.say, terminal.said);
   const settings = { ...settingsOf(options), staysAttached: recoverOptions.isWatching };
   const events = recoverOptions.isWatching ? printingEvents(terminal) : undefined;
-  const recording = openRecording(recoverOptions.recordPath, headOf('recover', settings, [], Date.now()), terminal.say);
+  const recording = openRecording(
+    recoverOptions.recordPath,
+    headOf('recover', settings, [], Date.now(), understandingOf(options)),
+    terminal.say,
+  );
   try {
     if (E.isLeft(recording)) return refuse(terminal, recording.left);
     const progress = both(terminal.progress, recording.right.trace);
@@ -169,7 +207,7 @@ const recoverLocked = async (
     terminal.clearProgress();
     recording.right.end(report)();
     sayMissingNamespaces(options, terminal, report);
-    await terminal.print(formatReport(options, terminal, report));
+    await terminal.print(formatReport(options, terminal, { ...report, ...understandingOf(options) }));
     await events?.release();
     if (recoverOptions.isWatching && !report.interrupted) {
       await watch(terminal, recovered.right, interruption);

@@ -5,7 +5,7 @@ import * as fc from 'fast-check';
 import * as E from 'fp-ts/lib/Either.js';
 import { describe, expect, test } from 'vitest';
 import { commandNames, defaultRoot, defaultState, helpText } from '../../src/cli/Help.js';
-import { type Command, type HostOptions, optionNames, parseCommandLine } from '../../src/cli/Options.js';
+import { type Command, type HostOptions, inDirectories, optionNames, parseCommandLine } from '../../src/cli/Options.js';
 import { right } from '../temporary.js';
 
 const hostOf = (...args: ReadonlyArray<string>): HostOptions => {
@@ -45,6 +45,7 @@ const sampleValues: Readonly<Record<string, string>> = {
   T: '500ms',
   SOCKET: '/run/daemon.sock',
   FILE: '/usr/bin/daemon',
+  PATH: '/opt/bin:/usr/bin',
 };
 
 /** What some commands cannot do without. */
@@ -136,6 +137,32 @@ describe('what is not said', () => {
       ttrpcAddress: '/srv/run/containerd.sock.ttrpc',
     });
     expect(hostOf('--address', '/a.sock').ttrpcAddress).toBe('/a.sock.ttrpc');
+  });
+});
+
+test('the PATH of the daemon is that which is said, or looked for', () => {
+  expect(hostOf().programPath).toBeUndefined();
+  expect(hostOf('--path', '/opt/bin:bin').programPath).toEqual({ path: '/opt/bin:bin', from: '--path' });
+  expect(mistake('plan', '--path=')).toBe('--path is empty; name directories, with a colon between them');
+  expect(mistake('plan', '--path', '/a\0b')).toBe('--path holds a NUL byte');
+});
+
+test('what follows the directories follows them once more when they are understood, and nothing that was said', () => {
+  const directories = { state: '/run/k3s/containerd/tasks', root: '/srv/containerd/tasks' };
+  expect(inDirectories(directories)(hostOf())).toMatchObject({
+    ...directories,
+    store: { _tag: 'Bolt', path: '/srv/containerd/io.containerd.metadata.v1.bolt/meta.db' },
+    address: '/run/k3s/containerd/containerd.sock',
+    ttrpcAddress: '/run/k3s/containerd/containerd.sock.ttrpc',
+  });
+  expect(inDirectories(directories)(hostOf('--address', '/a.sock', '--store', 'none'))).toMatchObject({
+    store: { _tag: 'None' },
+    address: '/a.sock',
+    ttrpcAddress: '/a.sock.ttrpc',
+  });
+  expect(inDirectories(directories)(hostOf('--ttrpc-address', '/t.sock'))).toMatchObject({
+    address: '/run/k3s/containerd/containerd.sock',
+    ttrpcAddress: '/t.sock',
   });
 });
 
@@ -311,6 +338,7 @@ test('whatever a plan settles cannot be said again', () => {
       '--address',
       '--ttrpc-address',
       '--publish-binary',
+      '--path',
       '--debug',
     ]),
   );

@@ -100,7 +100,7 @@ describe('the native part', () => {
       // Without NODE_PATH, which tells of all libraries wherever one stands.
       return spawnSync(process.execPath, [main, ...args], { encoding: 'utf8', env: {} });
     };
-    fs.mkdirSync(path.join(base, 'state'));
+    fs.mkdirSync(path.join(base, 'state', 'default'), { recursive: true });
     fs.mkdirSync(path.join(base, 'root'));
     return { directory, run };
   };

@@ -120,7 +120,7 @@ describe('careful recovery of a host whose containerd was killed', () => {
       await until('it to be said', () => (/\/alive: [^\n]*\n/.test(said()) ? true : undefined));
       expect(said()).toMatch(
         new RegExp(
-          `/alive: the shim's connection ended; held, and watched no more: the shim is dead, but its container still runs \\(process(es)? [^)]*${of('alive').taskPid}.*--orphans reap`,
+          `/alive: the shim's connection ended; held, and watched no more: the shim is dead, but its container still runs: process(es)? [^;]*${of('alive').taskPid}.*--orphans reap`,
         ),
       );
       expect(isAlive(of('alive').taskPid)).toBe(true);

@@ -117,8 +117,7 @@ describe('careful', () => {
     }),
   );
 
-  // Skipped until the command takes `--orphans reap=NS/ID`.
-  describe.skip('with one orphan named', () => {
+  describe('with one orphan named', () => {
     it(
       'ends the orphan that was named, and no other of its pod',
       withPods(async (host) => {
@@ -142,17 +141,38 @@ describe("a daemon's policy", () => {
     withPods(async (host) => {
       const pod = await runUnreachablePod(host);
       for (const policy of ['containerd-1.6', 'containerd-1.7']) {
-        const { verdicts } = await report(host, pod, 'plan', '--policy', policy);
+        const { verdicts, code, of } = await report(host, pod, 'plan', '--policy', policy);
         const lost = 'cleanUp dial-failed';
         expect(verdicts, policy).toEqual({ pause: lost, web: lost, cache: lost });
-        // PLACE FOR `alive`: assert that each bundle's report lists its living processes, and that the exit code is 4.
+        for (const { name, process } of pod.all)
+          expect(of(name).alive?.pids, `${policy} ${name}`).toEqual(
+            expect.arrayContaining([process.pid, pod.shim.pid]),
+          );
+        expect(code, policy).toBe(4);
       }
       expect(isRunning(pod.shim)).toBe(true);
       expect(intact(pod)).toEqual(everything);
     }),
   );
 
-  it.todo('names the living processes of each bundle that it would destroy');
+  it(
+    'destroys nothing that lives unless that is allowed, and then says so',
+    withPods(async (host) => {
+      const pod = await runUnreachablePod(host);
+      const held = await report(host, pod, 'recover', '--policy', 'containerd-1.7');
+      const kept = 'hold would-kill';
+      expect(held.verdicts).toEqual({ pause: kept, web: kept, cache: kept });
+      expect(held.code).toBe(4);
+      expect(intact(pod)).toEqual(everything);
+
+      const killed = await report(host, pod, 'recover', '--policy', 'containerd-1.7', '--allow-killing');
+      const lost = 'cleanUp dial-failed';
+      expect(killed.verdicts).toEqual({ pause: lost, web: lost, cache: lost });
+      for (const name of everything) expect(killed.of(name).outcome, name).toBe('removed');
+      expect(killed.code).toBe(4);
+      expect(intact(pod)).toEqual([]);
+    }),
+  );
 
   it(
     'leaves a pod to its daemon, started again, which still runs programs in it',

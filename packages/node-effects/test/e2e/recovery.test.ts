@@ -18,6 +18,8 @@ const tree = (directory: string): ReadonlyArray<string> =>
     return [file, mode, size, mtimeMs, ino, entry.isSymbolicLink() ? fs.readlinkSync(file) : ''].join(' ');
   });
 
+const as17 = ['--policy', 'containerd-1.7'];
+
 const expected = {
   alive: 'adopt task-running',
   'both-killed': 'cleanUp dial-failed',
@@ -46,14 +48,21 @@ describe('recovery of a host whose containerd was killed', () => {
     const { code, stdout, stderr } = await shimRecovery(
       host(),
       'plan',
+      ...as17,
       '--json',
       '--detailed-exitcode',
       '--load-timeout',
       '1s',
     );
     expect(stderr).toBe('');
-    expect(verdicts(JSON.parse(stdout) as Report)).toEqual(expected);
-    expect(code).toBe(3);
+    const report = JSON.parse(stdout) as Report;
+    expect(verdicts(report)).toEqual(expected);
+    // Three of them live, by what the world shows: their processes run.
+    const alive = report.namespaces.flatMap(({ bundles }) => bundles.filter((bundle) => bundle.alive !== undefined));
+    expect(alive.map(({ id }) => id)).toEqual(['moved', 'shim-killed', 'stopped']);
+    for (const { id, alive: life } of alive) expect(life?.pids, id).toContain(of(id).taskPid);
+    expect(report.summary.aliveDestroyed).toBe(3);
+    expect(code).toBe(4);
     expect(look()).toEqual(before);
     expect(
       [...(await host().runcState())]
@@ -63,14 +72,16 @@ describe('recovery of a host whose containerd was killed', () => {
     ).toEqual(['alive', 'moved', 'shim-killed', 'stopped']);
   });
 
-  step('recover does it', async () => {
-    const { code, stdout, stderr } = await shimRecovery(host(), 'recover', '--json', '--load-timeout', '1s');
+  step('recover does it where killing is allowed', async () => {
+    const allowed = [...as17, '--allow-killing', '--json', '--load-timeout', '1s'];
+    const { code, stdout, stderr } = await shimRecovery(host(), 'recover', ...allowed);
     // The shim's binary talks about its own start, and about a container that runc does not know any more.
     expect(stderr.split('\n').filter((line) => !/^(shim-recovery: \S+ delete: time=.*)?$/.test(line))).toEqual([]);
     const report = JSON.parse(stdout) as Report;
     expect(verdicts(report)).toEqual(expected);
     expect(report.summary).toMatchObject({ adopt: 1, reap: 1, cleanUp: 3, discard: 1, failedSteps: 0 });
-    expect(code).toBe(0);
+    expect(report.summary.outcomes).toMatchObject({ adopted: 1, removed: 5 });
+    expect(code).toBe(4);
   });
 
   step('the live one is untouched', async () => {
@@ -117,7 +128,7 @@ describe('recovery of a host whose containerd was killed', () => {
   });
 
   step('recover --watch cleans up after a shim that is killed, and prints its events', () =>
-    watching(host(), [], async ({ lines, end }) => {
+    watching(host(), [...as17, '--allow-killing'], async ({ lines, end }) => {
       await until('the report', () => (lines.length > 0 ? true : undefined));
       expect(lines[0]).toMatchObject({ schema: 'shim-recovery/report@1', summary: { adopt: 1 } });
       process.kill(of('alive').shimPid, 'SIGKILL');

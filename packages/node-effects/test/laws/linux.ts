@@ -25,7 +25,7 @@ import { linuxFileSystem } from '../../src/FileSystem.js';
 import { linuxCapabilities } from '../../src/interpreter.js';
 import { openJsonStore } from '../../src/JsonStore.js';
 import { linuxMounts } from '../../src/Mounts.js';
-import { linuxProcesses } from '../../src/Processes.js';
+import { linuxProcesses } from '../../src/linux/LinuxProcesses.js';
 import { decode, encode } from '../../src/protobuf/Message.js';
 import { type ScriptedShim, startScriptedShim } from '../../src/ScriptedShim.js';
 import { makeShimConnector } from '../../src/ShimConnector.js';
@@ -59,6 +59,7 @@ export const openMountArea = async (): Promise<MountArea> => {
     },
     list: async () => listReal(base),
     canMount: isRoot,
+    ...(isRoot ? { giveTo: async (there, uid) => fs.chownSync(there, uid, uid) } : {}),
     release,
     dispose: async () => {
       await release();
@@ -262,7 +263,7 @@ export const layOnLinux =
     const { stores, close } = right(openMetadataStore(laid.store, { locking: 'shared' }));
     const before = laid.list();
     const { processes, end } =
-      policy.death === 'two-signs'
+      policy.death === 'every-source'
         ? await startProcesses(world, laid)
         : { processes: linuxProcesses, end: async () => undefined };
     return {

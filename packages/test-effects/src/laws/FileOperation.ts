@@ -23,6 +23,7 @@ export type Operation =
         | 'close'
         | 'list'
         | 'identify'
+        | 'owner'
         | 'readSmallFile'
         | 'readLink'
         | 'status'
@@ -109,6 +110,7 @@ const one: fc.Arbitrary<Operation> = fc.oneof(
         'close',
         'list',
         'identify',
+        'owner',
         'readSmallFile',
         'readLink',
         'status',

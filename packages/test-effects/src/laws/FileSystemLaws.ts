@@ -31,6 +31,8 @@ export interface FileArea extends Disposable {
   readonly list: () => Promise<Listing>;
   /** Whether mounts can be made here: otherwise nothing is tried of them. */
   readonly canMount: boolean;
+  /** Gives what stands at a path to another user. Absent where this process may not. */
+  readonly giveTo?: (path: string, uid: number) => Promise<void>;
 }
 
 type Answer = { readonly value: unknown } | { readonly code: string };
@@ -39,6 +41,9 @@ const answerOf = <A>(outcome: E.Either<FileError, A>, show: (value: A) => unknow
   E.isRight(outcome) ? { value: show(outcome.right) ?? null } : { code: codeOf(outcome.left) };
 
 const nothing = (): null => null;
+
+/** A user that no test runs as. */
+const nobody = 65_534;
 
 /** Any of the files that are small enough. */
 const maxBytes = 4;
@@ -153,6 +158,11 @@ const compare = async (area: FileArea, operations: ReadonlyArray<Operation>): Pr
           (files, side) => files.identify(handle[side]),
           ({ kind }) => kind,
           remember,
+        );
+      case 'owner':
+        return onBoth(
+          (files, side) => files.owner(handle[side]),
+          (uid) => uid,
         );
       case 'readSmallFile':
         return onBoth((files, side) => files.readSmallFile(at(side), maxBytes), B.show);
@@ -318,7 +328,7 @@ export const fileSystemLaws = (open: () => Promise<FileArea>, trials: Trials = {
     }),
 
     one('a directory that was closed is never used again', async (area) => {
-      const { openPath, close, list, status, openDirectory, createFile, writable, unlink } = area.fileSystem;
+      const { openPath, close, list, owner, status, openDirectory, createFile, writable, unlink } = area.fileSystem;
       const opened = await openPath(B.fromText(area.base))();
       if (E.isLeft(opened)) return ['the base does not open'];
       await close(opened.right)();
@@ -327,6 +337,7 @@ export const fileSystemLaws = (open: () => Promise<FileArea>, trials: Trials = {
       const other = await openPath(B.fromText(area.base))();
       const found = codes(
         await list(opened.right)(),
+        await owner(opened.right)(),
         await status(at)(),
         await openDirectory(at)(),
         await createFile(at, B.empty)(),
@@ -335,7 +346,11 @@ export const fileSystemLaws = (open: () => Promise<FileArea>, trials: Trials = {
       );
       await close(opened.right)();
       if (E.isRight(other)) await close(other.right)();
-      return expectSame('using it', found, ['EBADF', 'EBADF', 'EBADF', 'EBADF', 'EBADF', 'EBADF']);
+      return expectSame(
+        'using it',
+        found,
+        found.map(() => 'EBADF'),
+      );
     }),
 
     one('a directory in which files can be made is writable, and nothing is made to find that out', async (area) => {
@@ -463,6 +478,24 @@ export const fileSystemLaws = (open: () => Promise<FileArea>, trials: Trials = {
         return [
           ...(isSameFile(first.right, renamed.right) ? [] : ['it is not known again']),
           ...(isSameFile(first.right, successor.right) ? ['its successor is taken for it'] : []),
+        ];
+      });
+    }),
+
+    one('an open directory tells whom it belongs to, also once it was given away', async (area) => {
+      await area.make(directory(`${area.base}/d`));
+      return inBase(area, async (at) => {
+        const { openDirectory, owner, close } = area.fileSystem;
+        const opened = await openDirectory(at('d'))();
+        if (E.isLeft(opened)) return ['the directory does not open'];
+        const own = await owner(opened.right)();
+        const ofBase = await owner(at('').directory)();
+        await area.giveTo?.(`${area.base}/d`, nobody);
+        const given = await owner(opened.right)();
+        await close(opened.right)();
+        return [
+          ...expectSame('the owner of what was made', own, ofBase),
+          ...(area.giveTo === undefined ? [] : expectSame('the owner afterwards', given, E.right(nobody))),
         ];
       });
     }),

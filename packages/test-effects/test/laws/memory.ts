@@ -25,6 +25,7 @@ const fileAreaOf = ({ fileSystem, tree }: Machine): FileArea => {
     make: async (making) => make(tree)(making),
     list: async () => listTree(tree, B.fromText(base)),
     canMount: true,
+    giveTo: async (path, uid) => Entry.giveTo(makeDirectories(tree, B.fromText(path)), uid),
     dispose: nothing,
   };
 };

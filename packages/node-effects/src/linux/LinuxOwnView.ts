@@ -1,0 +1,101 @@
+/** How much of this machine's processes `/proc` shows to this one. */
+import type { OwnView, ProcessesError } from '@shim-recovery/core/Processes';
+import * as E from 'fp-ts/lib/Either.js';
+import { isProcMounted } from '../FileSystem.js';
+import { AT_FDCWD, deviceOf, identityAt, readLinkAt } from '../Native.js';
+import { directoryAt, namespacesAt } from './ProcessFacts.js';
+import { readFileAt, unreadable, withProcess } from './ProcessDirectory.js';
+
+/** `PROC_PID_INIT_INO` and `PROC_USER_INIT_INO`: the kernel's names for the namespaces that it starts with. */
+const firstPidNamespace = 'pid:[4026531836]';
+const firstUserNamespace = 'user:[4026531837]';
+
+export const readOwnView = (): E.Either<ProcessesError, OwnView> => {
+  const limitedBy = readLimit();
+  if (E.isLeft(limitedBy)) return limitedBy;
+  const pidNamespace = readLinkAt(AT_FDCWD, '/proc/self/ns/pid');
+  return E.right({
+    pid: process.pid,
+    limitedBy: limitedBy.right,
+    isFirstPidNamespace: isProcOurs() && E.isRight(pidNamespace) && pidNamespace.right === firstPidNamespace,
+    namespaces: namespacesAt(AT_FDCWD, '/proc/self/'),
+    rootDirectory: directoryAt(AT_FDCWD, '/'),
+  });
+};
+
+/** Why `/proc` may not show every process of this pid namespace; `undefined` where it does. Left: there is no `/proc`. */
+export const readLimit = (): E.Either<ProcessesError, string | undefined> => {
+  if (!isProcMounted()) return E.left(unreadable('/proc is not mounted'));
+  if (!isProcOurs()) return E.right('the /proc that is mounted here belongs to another pid namespace');
+  const status = readFileAt(AT_FDCWD, '/proc/self/status');
+  const mounts = readFileAt(AT_FDCWD, '/proc/self/mountinfo');
+  if (E.isLeft(status)) return E.left(unreadable(`cannot read /proc/self/status: ${status.left}`));
+  if (E.isLeft(mounts)) return E.left(unreadable(`cannot read /proc/self/mountinfo: ${mounts.left}`));
+  return E.right(hidingBy(mounts.right, status.right) ?? firstProcessHidden());
+};
+
+/**
+ * Whether the processes that `/proc` shows have the numbers that this process knows them by. The one of an outer pid namespace
+ * shows this process under another number; that of an inner one does not show it.
+ */
+const isProcOurs = (): boolean => {
+  const self = readLinkAt(AT_FDCWD, '/proc/self');
+  return E.isRight(self) && self.right === String(process.pid) && !isNumberedTwice();
+};
+
+/** By chance, two namespaces may have given it the same number. */
+const isNumberedTwice = (): boolean => {
+  const status = readFileAt(AT_FDCWD, '/proc/self/status');
+  return E.isRight(status) && /^NSpid:\t\d+\t/m.test(status.right);
+};
+
+/** Values of `hidepid` that hide nothing, and those that exempt no group. */
+const hidesNothing = ['0', 'off'];
+const exemptsNoGroup = ['4', 'ptraceable'];
+
+const hidingBy = (mounts: string, status: string): string | undefined => {
+  const mayTrace = isInFirstUserNamespace() && hasTraceCapability(status);
+  if (mayTrace) return undefined;
+  const options = procOptions(mounts);
+  if (options === undefined) return 'how /proc is mounted cannot be told';
+  const hidepid = /(?:^|,)hidepid=([^,]*)/.exec(options)?.[1];
+  if (hidepid === undefined || hidesNothing.includes(hidepid)) return undefined;
+  // The kernel's default: it lets the group of root see all.
+  const gid = Number(/(?:^|,)gid=(\d+)/.exec(options)?.[1] ?? 0);
+  const mounted = `/proc is mounted with hidepid=${hidepid}, and this process `;
+  if (!isInFirstUserNamespace()) return `${mounted}is in a user namespace`;
+  if (exemptsNoGroup.includes(hidepid)) return `${mounted}lacks CAP_SYS_PTRACE`;
+  return isInGroup(gid) ? undefined : `${mounted}lacks CAP_SYS_PTRACE and is not in group ${gid}`;
+};
+
+/** In another one, capabilities and numbers of groups count for its own processes only. */
+const isInFirstUserNamespace = (): boolean => {
+  const namespace = readLinkAt(AT_FDCWD, '/proc/self/ns/user');
+  // Kernels without user namespaces have no such file.
+  return E.isLeft(namespace) ? namespace.left === 'ENOENT' : namespace.right === firstUserNamespace;
+};
+
+const CAP_SYS_PTRACE = 19n;
+
+const hasTraceCapability = (status: string): boolean => {
+  const effective = /^CapEff:\t([0-9a-f]+)$/m.exec(status)?.[1];
+  return effective !== undefined && ((BigInt(`0x${effective}`) >> CAP_SYS_PTRACE) & 1n) === 1n;
+};
+
+const isInGroup = (gid: number): boolean => process.getegid?.() === gid || (process.getgroups?.() ?? []).includes(gid);
+
+/** `22 28 0:21 / /proc rw,nosuid - proc proc rw,hidepid=invisible`: the last field, of the mount that is on this device. */
+const procOptions = (mounts: string): string | undefined => {
+  const proc = identityAt(AT_FDCWD, '/proc');
+  if (E.isLeft(proc)) return undefined;
+  return mounts
+    .split('\n')
+    .map((line) => ({ device: / (\d+):(\d+) /.exec(line), options: / - proc .* (\S+)$/.exec(line)?.[1] }))
+    .find(({ device }) => device !== null && deviceOf(Number(device[1]), Number(device[2])) === proc.right.device)
+    ?.options;
+};
+
+const firstProcessHidden = (): string | undefined => {
+  const first = withProcess(1, (directory) => readFileAt(directory, 'stat'));
+  return E.isRight(first) ? undefined : `process 1 cannot be seen (${first.left})`;
+};

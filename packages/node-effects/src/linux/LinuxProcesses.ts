@@ -1,0 +1,219 @@
+/** The processes and listening sockets of this machine, as `/proc` shows them. */
+import {
+  type Listener,
+  type Processes,
+  type ProcessesError,
+  type ProcessInfo,
+  seen,
+} from '@shim-recovery/core/Processes';
+import * as E from 'fp-ts/lib/Either.js';
+import { systemClock } from '../Clock.js';
+import { AT_FDCWD, readLinkAt } from '../Native.js';
+import { readLimit, readOwnView } from './LinuxOwnView.js';
+import {
+  allProcesses,
+  findLiving,
+  hasEnded,
+  type LivingProcess,
+  namesAt,
+  readFileAt,
+  unreadable,
+  withProcess,
+} from './ProcessDirectory.js';
+import { directoryAt, groupsOf, isLikeShim, namespacesAt, otherDirectoriesOf, wordsOf } from './ProcessFacts.js';
+import { listenersIn } from './UnixSocketTable.js';
+
+/** The kernel counts what it tells of processes in hundredths of a second, on every machine that Linux runs on. */
+const ticksPerSecond = 100;
+
+/** The line `btime` of `/proc/stat`. */
+const readBootedMs = (): E.Either<ProcessesError, number> => {
+  const stat = readFileAt(AT_FDCWD, '/proc/stat');
+  if (E.isLeft(stat)) return E.left(unreadable(`cannot read /proc/stat: ${stat.left}`));
+  const seconds = /^btime (\d+)$/m.exec(stat.right)?.[1];
+  return seconds === undefined ? E.left(unreadable('/proc/stat has no btime')) : E.right(Number(seconds) * 1_000);
+};
+
+/** `isWhole`: it had everything that a process has. One that is seen while it ends has lost some of it. */
+interface Sighting {
+  readonly process: ProcessInfo;
+  readonly isWhole: boolean;
+}
+
+/**
+ * All other processes are looked at before one that was ending is looked at again. By then it has ended, or another of its
+ * threads is found; or the kernel has it wait, and it is listed with what is left of it.
+ */
+const list: Processes['list'] = async () => {
+  const bootedMs = readBootedMs();
+  if (E.isLeft(bootedMs)) return bootedMs;
+  const pids = allProcesses();
+  if (E.isLeft(pids)) return pids;
+  const first = await lookAtAll(pids.right, bootedMs.right);
+  if (E.isLeft(first)) return first;
+  const [whole, ending] = [first.right.filter(({ isWhole }) => isWhole), first.right.filter(({ isWhole }) => !isWhole)];
+  const second = await lookAtAll(
+    ending.map(({ process }) => process.pid),
+    bootedMs.right,
+  );
+  return E.isLeft(second) ? second : E.right([...whole, ...second.right].map(({ process }) => process));
+};
+
+const lookAtAll = async (
+  pids: ReadonlyArray<number>,
+  bootedMs: number,
+): Promise<E.Either<ProcessesError, ReadonlyArray<Sighting>>> => {
+  const found: Array<Sighting> = [];
+  let isLimited: boolean | undefined;
+  for (const pid of pids) {
+    const others = systemClock.breathe();
+    if (others !== undefined) await others;
+    const sighting = look(pid, bootedMs);
+    if (E.isRight(sighting)) {
+      if (sighting.right !== undefined) found.push(sighting.right);
+      continue;
+    }
+    const failed = E.left(unreadable(`cannot read /proc/${pid}: ${sighting.left}`));
+    if (!isRefusal(sighting.left)) return failed;
+    if (isLimited === undefined) {
+      const limit = readLimit();
+      if (E.isLeft(limit)) return limit;
+      isLimited = limit.right !== undefined;
+    }
+    // One that may not be seen is left out only where `view` says that there may be such.
+    if (!isLimited) return failed;
+  }
+  return E.right(found);
+};
+
+const isRefusal = (code: string): boolean => code === 'EACCES' || code === 'EPERM';
+
+/** `undefined` where it is dead, or ends before it is looked at. */
+const look = (pid: number, bootedMs: number): E.Either<string, Sighting | undefined> =>
+  unlessEnded(
+    undefined,
+    withProcess(pid, (directory) => {
+      const living = findLiving(directory);
+      return E.isLeft(living) || living.right === undefined
+        ? E.map(() => undefined)(living)
+        : lookAtLiving({ pid, bootedMs, directory })(living.right);
+    }),
+  );
+
+/** `ended` where a process ended before it was looked at, or meanwhile. */
+const unlessEnded = <A>(ended: A, outcome: E.Either<string, A>): E.Either<string, A> =>
+  E.isLeft(outcome) && hasEnded(outcome.left) ? E.right(ended) : outcome;
+
+const lookAtLiving =
+  ({ pid, bootedMs, directory }: { readonly pid: number; readonly bootedMs: number; readonly directory: number }) =>
+  ({ leader, through }: LivingProcess): E.Either<string, Sighting> => {
+    const commandLine = unlessEnded('', readFileAt(directory, `${through}cmdline`));
+    if (E.isLeft(commandLine)) return commandLine;
+    const cgroup = unlessEnded('', readFileAt(directory, `${through}cgroup`));
+    if (E.isLeft(cgroup)) return cgroup;
+    // The kernel says that its own processes stand in a directory, which is of no use to them.
+    const directoryOf = (name: string) =>
+      leader.isKernelThread ? seen(undefined) : directoryAt(directory, `${through}${name}`);
+    const words = wordsOf(commandLine.right);
+    const currentDirectory = directoryOf('cwd');
+    const otherDirectories = isLikeShim(words) ? otherDirectoriesOf(directory, currentDirectory) : [];
+    const process: ProcessInfo = {
+      pid,
+      startedMs: bootedMs + (leader.startedTicks * 1_000) / ticksPerSecond,
+      startedTicks: leader.startedTicks,
+      commandLine: words,
+      cgroups: groupsOf(cgroup.right),
+      currentDirectory,
+      rootDirectory: directoryOf('root'),
+      namespaces: namespacesAt(directory, through),
+      ...(otherDirectories.length === 0 ? {} : { otherDirectories }),
+    };
+    return E.right({ process, isWhole: leader.isKernelThread || isWhole(process) });
+  };
+
+const isWhole = ({ commandLine, currentDirectory, rootDirectory, namespaces }: ProcessInfo): boolean =>
+  commandLine.length > 0 &&
+  [currentDirectory, rootDirectory].every((look) => look._tag === 'Hidden' || look.value !== undefined) &&
+  (namespaces._tag === 'Seen' || !hasEnded(namespaces.code));
+
+/** A socket table is of one network namespace. Where that cannot be told, it is read, and what is known already is left out. */
+const listeners: Processes['listeners'] = (alsoOf) => async () => {
+  const own = readListeners(AT_FDCWD, '/proc/self/');
+  if (E.isLeft(own)) return E.left(unreadable(`cannot read /proc/self/net/unix: ${own.left}`));
+  const found = new Map(own.right.map((listener) => [keyOf(listener), listener]));
+  const ownNamespace = readLinkAt(AT_FDCWD, '/proc/self/ns/net');
+  const wereRead = new Set(E.isRight(ownNamespace) ? [ownNamespace.right] : []);
+  for (const pid of alsoOf) {
+    const others = systemClock.breathe();
+    if (others !== undefined) await others;
+    const theirs = readListenersOf(pid, wereRead);
+    if (E.isLeft(theirs)) return E.left(unreadable(`cannot read /proc/${pid}/net/unix: ${theirs.left}`));
+    for (const listener of theirs.right) found.set(keyOf(listener), listener);
+  }
+  return E.right([...found.values()]);
+};
+
+const keyOf = ({ inode, name }: Listener): string => `${inode} ${name._tag} ${'path' in name ? name.path : name.name}`;
+
+const readListeners = (directory: number, through: string): E.Either<string, ReadonlyArray<Listener>> => {
+  const table = readFileAt(directory, `${through}net/unix`);
+  if (E.isLeft(table)) return table;
+  const found = listenersIn(table.right);
+  return found === undefined ? E.left('it has a form that this program does not know') : E.right(found);
+};
+
+/** None where the namespace was read before, and where the process has ended. Notes the namespace. */
+const readListenersOf = (pid: number, wereRead: Set<string>): E.Either<string, ReadonlyArray<Listener>> =>
+  unlessEnded(
+    [],
+    withProcess(pid, (directory) => {
+      const living = findLiving(directory);
+      if (E.isLeft(living)) return living;
+      if (living.right === undefined) return E.right([]);
+      const { through } = living.right;
+      const namespace = readLinkAt(directory, `${through}ns/net`);
+      if (E.isRight(namespace) && wereRead.has(namespace.right)) return E.right([]);
+      const found = readListeners(directory, through);
+      if (E.isRight(found) && E.isRight(namespace)) wereRead.add(namespace.right);
+      // The namespace ended with its last process.
+      return E.isLeft(found) && found.left === 'ENXIO' ? E.right([]) : found;
+    }),
+  );
+
+const holders: Processes['holders'] = (inode) => async () => {
+  const pids = allProcesses();
+  if (E.isLeft(pids)) return pids;
+  const found: Array<number> = [];
+  for (const pid of pids.right) {
+    const others = systemClock.breathe();
+    if (others !== undefined) await others;
+    const holds = withProcess(pid, (directory) => E.right(holdsSocket(directory, `socket:[${inode}]`)));
+    if (E.isRight(holds) && holds.right) found.push(pid);
+  }
+  return E.right(found);
+};
+
+/** No where it cannot be seen. A first thread that has ended has no open files; the others may. */
+const holdsSocket = (directory: number, socket: string): boolean => {
+  const own = namesAt(directory, 'fd');
+  if (E.isLeft(own)) return false;
+  if (own.right.length > 0) return own.right.some((name) => isLinkTo(directory, `fd/${name}`, socket));
+  const living = findLiving(directory);
+  if (E.isLeft(living) || living.right === undefined || living.right.through === '') return false;
+  const files = `${living.right.through}fd`;
+  const names = namesAt(directory, files);
+  return E.isRight(names) && names.right.some((name) => isLinkTo(directory, `${files}/${name}`, socket));
+};
+
+const isLinkTo = (directory: number, name: string, target: string): boolean => {
+  const link = readLinkAt(directory, name);
+  return E.isRight(link) && link.right === target;
+};
+
+export const linuxProcesses: Processes = {
+  list,
+  bootedMs: async () => readBootedMs(),
+  listeners,
+  holders,
+  view: async () => readOwnView(),
+};
