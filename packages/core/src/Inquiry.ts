@@ -4,6 +4,7 @@ import type { IO } from 'fp-ts/lib/IO.js';
 import type * as T from 'fp-ts/lib/Task.js';
 import * as B from './ByteString.js';
 import { decide } from './Decision.js';
+import { livingContainer } from './decide/Signs.js';
 import type { Policy } from './Policy.js';
 import { nameOf } from './observe/Pods.js';
 import type { ProcessesSince } from './observe/ProcessTable.js';
@@ -123,6 +124,8 @@ export interface Inquirer extends SignNeeds {
   readonly processesSince: ProcessesSince;
   /** What is left of the time in which a store that cannot answer is asked again, in milliseconds. */
   readonly storeBudgetMs: IO<number>;
+  /** The bundle of this id, where there is one. */
+  readonly find: (key: Pick<BundleEvidence, 'namespace' | 'id'>) => BundleEvidence | undefined;
   /** The other bundles of the namespace whose shim listens at the same place, and those that do not say where. */
   readonly sharersOf: (
     policy: Policy,
@@ -235,9 +238,10 @@ const connect =
  * may share any shim of its namespace; and the one of a bundle that runs without one and does not say where its shim listens.
  */
 const findSharers =
-  ({ settings, sharersOf, processes, pods }: Inquirer) =>
+  (inquirer: Inquirer) =>
   (evidence: BundleEvidence): T.Task<ReadonlyArray<B.ByteString>> =>
   async () => {
+    const { settings, sharersOf, processes, pods, find } = inquirer;
     const { sure, addressless, elsewhere } = sharersOf(settings.policy, evidence);
     const members = await pods.membersOf(evidence)();
     const problem = await pods.unread();
@@ -245,25 +249,30 @@ const findSharers =
     const { namespace } = evidence;
     const isKnown = E.isRight(all);
     const hasShim = (id: B.ByteString): boolean => isKnown && all.right.table.shimsNaming(namespace, id).length > 0;
-    const runs = (id: B.ByteString): boolean => isKnown && all.right.table.inGroupOf(id, new Set()).certain.length > 0;
-    // A leftover in which nothing runs goes whether it has a shim or not, and needs none.
-    const isLeaving = (id: B.ByteString): boolean => isKnown && isHidden(id) && !runs(id);
-    const others = isKnown
-      ? [
-          ...(hasShim(evidence.id)
-            ? []
-            : [...addressless, ...elsewhere()].filter((id) => hasShim(id) && !isLeaving(id))),
-          ...addressless.filter((id) => !hasShim(id) && runs(id)),
-        ]
-      : addressless;
-    return [
-      ...new Set([
-        ...sure,
-        ...members.filter((member) => member.tree !== undefined || !isLeaving(member.evidence.id)).map(nameOf),
-        ...others,
-        ...(problem === undefined ? [] : [B.fromText(problem)]),
-      ]),
-    ];
+    const stays = async (id: B.ByteString): Promise<boolean> => !(await isLeaving(inquirer)(find({ namespace, id }))());
+    const runs = async (id: B.ByteString): Promise<boolean> => {
+      const bundle = find({ namespace, id });
+      return bundle !== undefined && livingContainer(await signsOfLife(inquirer)(bundle)()).length > 0;
+    };
+    const found = new Set<B.ByteString>();
+    const ofOtherTree = members.filter(({ tree }) => tree !== undefined).map(nameOf);
+    const own = members.flatMap((member) => (member.tree === undefined ? [member.evidence.id] : []));
+    for (const id of new Set([...sure, ...own])) if (await stays(id)) found.add(id);
+    if (!hasShim(evidence.id))
+      for (const id of [...addressless, ...elsewhere()]) if (hasShim(id) && (await stays(id))) found.add(id);
+    for (const id of addressless) if (!isKnown || (!hasShim(id) && (await runs(id)))) found.add(id);
+    return [...found, ...ofOtherTree, ...(problem === undefined ? [] : [B.fromText(problem)])];
+  };
+
+/** Whether it is a leftover that goes in this run, whether it has a shim or not: it needs none. */
+const isLeaving =
+  (inquirer: Inquirer) =>
+  (bundle: BundleEvidence | undefined): T.Task<boolean> =>
+  async () => {
+    if (bundle === undefined || !isHidden(bundle.id)) return false;
+    const signs = await signsOfLife(inquirer)(bundle)();
+    const decision = decide(inquirer.settings.policy)(withAnswers({ signs })(bundle));
+    return decision._tag === 'Settle' && decision.verdict.reason === 'leftover';
   };
 
 const answer =

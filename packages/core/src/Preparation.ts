@@ -368,7 +368,9 @@ export const makeInquirer = (
   pods: Pods = makePods(capabilities, settings, namespaces, bundles),
 ): Inquirer => {
   const processesSince = makeProcessesSince(capabilities.processes, capabilities.clock);
-  let standing: ReadonlySet<string> | undefined;
+  let byKey: ReadonlyMap<string, BundleEvidence> | undefined;
+  const find = (key: BundleKey): BundleEvidence | undefined =>
+    (byKey ??= new Map(bundles.map((bundle) => [textOf(bundle), bundle]))).get(textOf(key));
   let byDirectory: ReturnType<Inquirer['bundleAt']> | undefined;
   return {
     capabilities,
@@ -378,7 +380,8 @@ export const makeInquirer = (
     probing,
     processes: processesSince(Number.NEGATIVE_INFINITY),
     processesSince,
-    exists: (key) => (standing ??= new Set(bundles.map(textOf))).has(textOf(key)),
+    exists: (key) => find(key) !== undefined,
+    find,
     pods,
     bundleAt: () => (byDirectory ??= bundlesByDirectory(bundles, pods)),
     runtimeRecords: makeRuntimeRecords(capabilities.fileSystem),

@@ -7,6 +7,7 @@ import * as B from './ByteString.js';
 import {
   codeOf,
   type Directory,
+  type DirectoryEntry,
   type FileError,
   type FileStatus,
   type FileSystem,
@@ -16,6 +17,7 @@ import {
   pathOf,
   systemError,
 } from './FileSystem.js';
+import { isBundleName } from './Layout.js';
 
 const done: E.Either<FileError, void> = E.right(undefined);
 
@@ -59,7 +61,10 @@ export const remove =
     return E.isLeft(removed) && codeOf(removed.left) === 'ENOTDIR' ? files.unlink(at)() : removed;
   };
 
-/** Everything in an open directory; goes on after an error, and returns the first. */
+/**
+ * Everything in an open directory; goes on after an error, and returns the first. Within one mount, what no bundle has goes
+ * first: what a crash leaves of a bundle still looks like one, so that the next run removes it.
+ */
 const removeEntries = async (
   files: FileSystem,
   device: string | undefined,
@@ -68,7 +73,7 @@ const removeEntries = async (
   const entries = await files.list(directory)();
   if (E.isLeft(entries)) return entries;
   let outcome = done;
-  for (const { name, kind } of entries.right) {
+  for (const { name, kind } of device === undefined ? entries.right : foreignFirst(entries.right)) {
     const at: Location = { directory, name };
     const removed = await (kind === 'directory' ? removeDirectoryTree(files, device) : removeOther(files, device))(
       at,
@@ -77,6 +82,11 @@ const removeEntries = async (
   }
   return outcome;
 };
+
+const foreignFirst = (entries: ReadonlyArray<DirectoryEntry>): ReadonlyArray<DirectoryEntry> => [
+  ...entries.filter(({ name }) => !isBundleName(name)),
+  ...entries.filter(({ name }) => isBundleName(name)),
+];
 
 /** What seemed to be no directory. It may have become one meanwhile. */
 const removeOther =

@@ -162,6 +162,16 @@ export const ownFileSystem = (pathOfDirectory: PathOfDirectory): FileSystem => {
       fs.closeSync(opened.right);
       return written;
     },
+    writable: (directory) => async () => {
+      if (!isOpen(directory)) return E.left(systemError('write in', directory.path, 'EBADF'));
+      const path = pathOfDirectory(directory);
+      const writable = attempt('write in', directory.path, () => {
+        fs.accessSync(path, fs.constants.W_OK);
+        return fs.statfsSync(path).bavail > 0;
+      });
+      if (E.isLeft(writable)) return writable;
+      return writable.right ? E.right(undefined) : E.left(systemError('write in', directory.path, 'ENOSPC'));
+    },
     rename: renaming(renameNow),
     // Node has no call for it in one step.
     renameNoReplace: renaming((path, source, target) =>

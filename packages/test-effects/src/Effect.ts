@@ -266,6 +266,13 @@ export const intercept = (capabilities: Capabilities, intervene: (effect: Effect
   const { fileSystem, mounts, processes, programFiles, shimConnector, shimBinary, containerStore, sandboxStore } =
     capabilities;
 
+  const aboutProcesses = <A>(
+    operation: string,
+    subject: string,
+    run: TaskEither<ProcessesError, A>,
+  ): TaskEither<ProcessesError, A> =>
+    either({ capability: 'processes', operation, subject, isMutation: false }, processesFault, run);
+
   const storeCall = <A>(
     capability: 'containerStore' | 'sandboxStore',
     key: RecordKey,
@@ -344,6 +351,12 @@ export const intercept = (capabilities: Capabilities, intervene: (effect: Effect
         status: onFile('stat', false, fileSystem.status),
         resolvedStatus: onFile('stat', false, fileSystem.resolvedStatus),
         createFile: (at, content) => onFile('create', true, (location) => fileSystem.createFile(location, content))(at),
+        writable: (directory) =>
+          either(
+            { capability: 'fileSystem', operation: 'writable', subject: B.show(directory.path), isMutation: false },
+            fileFault('create', directory.path),
+            fileSystem.writable(directory),
+          ),
         rename: (from, to) => onFile('rename', true, (location) => fileSystem.rename(location, to))(from),
         renameNoReplace: (from, to) =>
           onFile('rename', true, (location) => fileSystem.renameNoReplace(location, to))(from),
@@ -371,16 +384,11 @@ export const intercept = (capabilities: Capabilities, intervene: (effect: Effect
           ),
       },
       processes: {
-        list: either(
-          { capability: 'processes', operation: 'list', subject: '', isMutation: false },
-          processesFault,
-          async () => processes.list(),
-        ),
-        bootedMs: either(
-          { capability: 'processes', operation: 'boot time', subject: '', isMutation: false },
-          processesFault,
-          async () => processes.bootedMs(),
-        ),
+        list: aboutProcesses('list', '', async () => processes.list()),
+        bootedMs: aboutProcesses('boot time', '', async () => processes.bootedMs()),
+        listeners: (alsoOf) => aboutProcesses('listeners', '', async () => processes.listeners(alsoOf)()),
+        holders: (inode) => aboutProcesses('holders', inode, async () => processes.holders(inode)()),
+        view: aboutProcesses('view', '', async () => processes.view()),
       },
       programFiles: {
         look: (path) =>

@@ -11,6 +11,7 @@ import {
   pathOf,
   systemError,
 } from '@shim-recovery/core/FileSystem';
+import type { DirectoryKey } from '@shim-recovery/core/Processes';
 import * as E from 'fp-ts/lib/Either.js';
 import { pipe } from 'fp-ts/lib/function.js';
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
@@ -21,6 +22,8 @@ import type { ErrorCode, Tree } from './Tree.js';
 export interface MemoryFileSystem extends FileSystem {
   /** The entry that an open directory stands for; undefined once it was closed. */
   readonly entryOf: (directory: Directory) => Entry.Entry | undefined;
+  /** Which file system and inode an entry is. */
+  readonly keyOf: (entry: Entry.Entry) => DirectoryKey;
   /** How many directories are open: none should be, when a run has ended. */
   readonly openDirectories: () => number;
   /** All that stands at or below an entry now was made at this time, in milliseconds since the epoch. */
@@ -183,13 +186,13 @@ export const makeFileSystem = (tree: Tree, clock: Clock): MemoryFileSystem => {
         ),
       );
 
+  const keyOf = (entry: Entry.Entry): DirectoryKey => ({
+    device: String(tree.mounts().find(({ root }) => Entry.sameFileSystem(root, entry))?.id ?? 0),
+    inode: String(entry.ino),
+  });
+
   const statusOf = (entry: Entry.Entry): Attempt<FileStatus> =>
-    E.right({
-      kind: Entry.kindOf(entry),
-      device: String(tree.mounts().find(({ root }) => Entry.sameFileSystem(root, entry))?.id ?? 0),
-      inode: String(entry.ino),
-      bornNs: bornNs(entry),
-    });
+    E.right({ kind: Entry.kindOf(entry), ...keyOf(entry), bornNs: bornNs(entry) });
 
   return {
     openPath: (path) =>
@@ -247,11 +250,19 @@ export const makeFileSystem = (tree: Tree, clock: Clock): MemoryFileSystem => {
           }),
         ),
       ),
+    writable: (directory) =>
+      attempt('create', directory.path, () =>
+        pipe(
+          entryOf(directory),
+          E.chain((entry): Attempt<void> => (Entry.isAttached(entry) ? E.right(undefined) : E.left('ENOENT'))),
+        ),
+      ),
     rename: renaming({ replaces: true }),
     renameNoReplace: renaming({ replaces: false }),
     unlink: (at) => atEntry('unlink', at, tree.lookUpBelowMounts, unlinkEntry(tree)),
     removeDirectory: (at) => atEntry('rmdir', at, tree.lookUpBelowMounts, removeDirectoryEntry(tree)),
     entryOf: (directory) => handles.get(directory),
+    keyOf,
     backdate,
     openDirectories: () => handles.size,
   };

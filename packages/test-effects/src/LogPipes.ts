@@ -19,7 +19,7 @@ const fifoMode = 0o700;
 export const makeLogPipes = (tree: Tree, files: MemoryFileSystem): MemoryLogPipes => {
   const opened = new Set<{ readonly name: string }>();
 
-  const openIn = (bundle: Entry.Entry): E.Either<ErrorCode, void> => {
+  const openIn = (bundle: Entry.Entry, followLast: boolean): E.Either<ErrorCode, void> => {
     const log = tree.lookUp(bundle, Layout.entry.log);
     if (E.isLeft(log) && log.left === 'ENOENT') {
       // A directory that was removed meanwhile takes no new entries.
@@ -28,7 +28,7 @@ export const makeLogPipes = (tree: Tree, files: MemoryFileSystem): MemoryLogPipe
       return E.right(undefined);
     }
     return pipe(
-      tree.walk(Layout.entry.log, { from: bundle }),
+      tree.walk(Layout.entry.log, { from: bundle, followLast }),
       E.chain((entry): E.Either<ErrorCode, void> => {
         switch (Entry.kindOf(entry)) {
           case 'directory':
@@ -47,12 +47,12 @@ export const makeLogPipes = (tree: Tree, files: MemoryFileSystem): MemoryLogPipe
 
   return {
     open:
-      ({ bundle, namespace, id }) =>
+      ({ bundle, namespace, id, followsLinks }) =>
       async () =>
         pipe(
           files.entryOf(bundle),
           E.fromNullable<ErrorCode>('EBADF'),
-          E.chain(openIn),
+          E.chain((entry) => openIn(entry, followsLinks)),
           E.bimap(
             (code) => systemError('open', pathOf({ directory: bundle, name: Layout.entry.log }), code),
             () => {

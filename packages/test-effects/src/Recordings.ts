@@ -91,14 +91,33 @@ export const toWorld = ({ cases }: Pick<RecordedWorld, 'cases'>): World => ({
   entries: cases.map(({ given }) => toStart(given)),
 });
 
+/** The words for what shows of a shim and a container from outside, which no recording has. */
+const wordsOfEvidence = [
+  'processes',
+  'extras',
+  'tree',
+  'userOwned',
+  'shimArgs',
+  'shimCwd',
+  'shimNamespace',
+  'socket',
+  'cgroup',
+  'containerRoot',
+  'mainThreadEnded',
+  'runtimeState',
+  'runtimeRoot',
+] as const satisfies ReadonlyArray<keyof Start>;
+
 /** What an entry has that no recorded one can have. */
-const newWords = ({ bundle, shim, processes, extras }: Start): ReadonlyArray<string> => [
-  ...(typeof bundle === 'object' && /-(?:busy|stacked)$/.test(bundle.rootfs) ? [`rootfs ${bundle.rootfs}`] : []),
-  ...(shim !== undefined && 'of' in shim ? ['a shared shim'] : []),
-  ...(ShimScript.is(shim) && !isSteady(shim) ? ['a shim that changes'] : []),
-  ...(processes === undefined ? [] : ['processes']),
-  ...(extras === undefined ? [] : ['extras']),
-];
+const newWords = (start: Start): ReadonlyArray<string> => {
+  const { bundle, shim } = start;
+  return [
+    ...(typeof bundle === 'object' && /-(?:busy|stacked)$/.test(bundle.rootfs) ? [`rootfs ${bundle.rootfs}`] : []),
+    ...(shim !== undefined && 'of' in shim ? ['a shared shim'] : []),
+    ...(ShimScript.is(shim) && !isSteady(shim) ? ['a shim that changes'] : []),
+    ...wordsOfEvidence.filter((word) => start[word] !== undefined),
+  ];
+};
 
 /** The way back: each entry in the words of the recordings, or which of its words they do not have. */
 export const toRecordedStarts =

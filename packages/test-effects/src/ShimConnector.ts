@@ -8,6 +8,7 @@ import {
   type ShimSession,
   type TaskCall,
 } from '@shim-recovery/core/ShimConnector';
+import type { Listener as ListeningSocket } from '@shim-recovery/core/Processes';
 import * as E from 'fp-ts/lib/Either.js';
 import { pipe } from 'fp-ts/lib/function.js';
 import * as TE from 'fp-ts/lib/TaskEither.js';
@@ -15,6 +16,7 @@ import type { VirtualClock } from './Clock.js';
 import * as Entry from './Entry.js';
 import { callName, type ShimCall } from './Outcome.js';
 import type { Tree } from './Tree.js';
+import { type EntryKey, sameKey } from './World.js';
 import { type LateReply, type PlainReply, type Reply, replyAt, type ShimScript, stateAt } from './Shim.js';
 
 export interface ScriptedShimConnector extends ShimConnector {
@@ -22,7 +24,7 @@ export interface ScriptedShimConnector extends ShimConnector {
    * Starts a shim behind a socket. A socket in the file system must stand there, too: the kernel finds it by its path.
    * Any bundle may have it: a call says whose task it is about.
    */
-  readonly listen: (socket: SocketName, script: ShimScript) => void;
+  readonly listen: (socket: SocketName, script: ShimScript, about?: ShimTasks) => void;
   /** Every call that a shim received, in order. */
   readonly calls: () => ReadonlyArray<ShimCall>;
   /** How many connections are open. */
@@ -31,8 +33,16 @@ export interface ScriptedShimConnector extends ShimConnector {
   readonly hangUp: () => void;
   /** The sockets behind which a shim still listens. */
   readonly listening: () => ReadonlyArray<SocketName>;
+  readonly isListening: (socket: SocketName) => boolean;
+  /** The same sockets, as the kernel's table has them, whether or not their names still lead to them. */
+  readonly listeners: () => ReadonlyArray<ListeningSocket>;
   /** The shim of this socket dies: all its connections end, and nobody listens any more. */
   readonly kill: (socket: SocketName) => void;
+}
+
+/** Of which tasks a shim has none, though it answers: for those it says so, whatever its script says. */
+export interface ShimTasks {
+  readonly without?: ReadonlyArray<EntryKey>;
 }
 
 const maxSocketPathBytes = 107;
@@ -40,6 +50,8 @@ const maxSocketPathBytes = 107;
 /** A shim that listens, with its open connections, and how often each call came. */
 interface Listener {
   readonly socket: SocketName;
+  readonly inode: string;
+  readonly without: ReadonlyArray<EntryKey>;
   readonly script: ShimScript;
   readonly connections: Set<Connection>;
   readonly turns: Map<string, number>;
@@ -52,12 +64,18 @@ interface Connection {
 const dialFailed = (code: string, message: string): E.Either<ShimError, never> =>
   E.left({ _tag: 'DialFailed', code, message });
 
+/** What a shim says of a task that it does not have, where anything is asked of the task itself. */
+const noSuchTask: LateReply<never> = { afterMs: 0, reply: { error: 5 } };
+
+const taskMethods = ['Pids', 'State', 'Delete'];
+
 const endsShim = (reply: PlainReply<unknown>): boolean =>
   reply === 'die' || (typeof reply === 'object' && 'ok' in reply && reply.exit === true);
 
 export const makeShimConnector = (tree: Tree, clock: VirtualClock): ScriptedShimConnector => {
   const calls: Array<ShimCall> = [];
   const listeners = new Map<string, Listener>();
+  let lastInode = 1_000_000;
 
   const keyOf = (socket: SocketName): string => (socket._tag === 'Path' ? socket.path : `@${socket.name}`);
 
@@ -74,7 +92,7 @@ export const makeShimConnector = (tree: Tree, clock: VirtualClock): ScriptedShim
   };
 
   const connect = (listener: Listener, service: string, namespace: B.ByteString): ShimSession => {
-    const { socket, script, connections, turns } = listener;
+    const { socket, script, connections, turns, without } = listener;
     let isOpen = true;
     let tell = (): void => undefined;
     const disconnected = new Promise<void>((resolve) => {
@@ -111,7 +129,8 @@ export const makeShimConnector = (tree: Tree, clock: VirtualClock): ScriptedShim
         calls.push({ namespace, id, call: callName(service, method) });
         const turn = turns.get(method) ?? 0;
         turns.set(method, turn + 1);
-        const late: LateReply<A> = replyTo(turn);
+        const isUnknown = taskMethods.includes(method) && without.some((one) => sameKey(one, { namespace, id }));
+        const late: LateReply<A> = isUnknown ? noSuchTask : replyTo(turn);
         const ending = await wait(late.reply === 'hang' ? Infinity : late.afterMs, timeoutMs);
         if (ending !== undefined) {
           // It goes on with what it began, though nobody waits for it any more.
@@ -174,8 +193,9 @@ export const makeShimConnector = (tree: Tree, clock: VirtualClock): ScriptedShim
           return dialFailed(listener.left, `cannot connect to ${B.show(B.fromText(keyOf(target.socket)))}`);
         return E.right(connect(listener.right, target.service, namespace));
       },
-    listen: (socket, script) => {
-      const listener: Listener = { socket, script, connections: new Set(), turns: new Map() };
+    listen: (socket, script, { without = [] } = {}) => {
+      const inode = String(++lastInode);
+      const listener: Listener = { socket, inode, without, script, connections: new Set(), turns: new Map() };
       listeners.set(keyOf(socket), listener);
       if (script.diesAfterMs !== undefined) killAfter(socket, listener, script.diesAfterMs);
     },
@@ -185,6 +205,11 @@ export const makeShimConnector = (tree: Tree, clock: VirtualClock): ScriptedShim
     },
     listening: () =>
       [...listeners.values()].filter(({ script }) => script.mode === 'serve').map(({ socket }) => socket),
+    isListening: (socket) => listeners.get(keyOf(socket))?.script.mode === 'serve',
+    listeners: () =>
+      [...listeners.values()].flatMap(({ socket, inode, script }) =>
+        script.mode === 'serve' ? [{ name: socket, inode }] : [],
+      ),
     openConnections: () => [...listeners.values()].reduce((sum, { connections }) => sum + connections.size, 0),
     kill,
   };

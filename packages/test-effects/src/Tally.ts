@@ -85,9 +85,11 @@ const isReachable = (policy: Policy, reason: Reason): boolean => {
     case 'not-probed':
     case 'not-recorded':
     case 'plan-stale':
+    case 'older-than-boot':
     case 'not-planned':
     case 'gone':
     case 'orphan-reaped': // that is asked for by people
+    case 'would-kill': // the simulated settings allow it, as a daemon's
       return false;
     case 'hidden':
     case 'unreadable':
@@ -96,7 +98,6 @@ const isReachable = (policy: Policy, reason: Reason): boolean => {
     case 'log-unusable':
     case 'connect-failed':
       return death === 'one-sign';
-    case 'older-than-boot':
     case 'task-exited':
     case 'pids-unanswered':
     case 'leftover':
@@ -111,7 +112,8 @@ const isReachable = (policy: Policy, reason: Reason): boolean => {
     case 'task-disputed':
     case 'orphan-workload':
     case 'processes-unknown':
-      return death === 'two-signs';
+    case 'not-a-bundle':
+      return death === 'every-source';
     case 'shim-answers':
       return !reapsLeakedShims;
     case 'task-running':

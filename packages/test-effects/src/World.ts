@@ -19,7 +19,9 @@ import { isSteady, listedProcesses, running, ShimScript } from './Shim.js';
 
 /**
  * A bundle that is a directory with something in it. The texts may hold placeholders: `$SOCK` for the entry's socket,
- * `$BIN` for the directory of shim programs, `$BASE` for the world's directory.
+ * `$BIN` for the directory of shim programs, `$BASE` for the world's directory; `$INIT` for the number of the first process
+ * of the entry's container, `$OTHER` for that of a process that has nothing to do with any of them, `$GROUP` for the
+ * container's `linux.cgroupsPath`.
  */
 export const BundleStart = t.exact(
   t.type({
@@ -43,7 +45,14 @@ export const BundleStart = t.exact(
 export type BundleStart = t.TypeOf<typeof BundleStart>;
 
 /** A shim that another entry of the same namespace has: one process, one socket, several bundles. */
-export const SharedShim = t.exact(t.type({ of: t.string }), 'SharedShim');
+export const SharedShim = t.exact(
+  t.intersection([
+    t.type({ of: t.string }),
+    /** The shim has no task of this id, whatever its script says of its own: the container was never created, or deleted. */
+    t.partial({ noTask: t.literal(true) }),
+  ]),
+  'SharedShim',
+);
 export type SharedShim = t.TypeOf<typeof SharedShim>;
 
 /** One entry of a starting world: everything that has to do with one id in one namespace. */
@@ -59,6 +68,37 @@ export const Start = t.exact(
       shim: t.union([ShimScript, SharedShim]),
       /** How many processes of the task really run. When absent: as many as the shim lists. */
       processes: t.number,
+      /** Its bundle is in the sandbox controller's tree, beside the one that is recovered. */
+      tree: t.literal('sandbox-controller'),
+      /** A user's own directory, which looks like a bundle at most by chance. */
+      userOwned: t.literal(true),
+      /**
+       * What the command line of its shim says, beside the namespace. Absent: `-namespace NS -id ID`. `no-id`: nothing.
+       * `equals`: `--namespace=NS --id=ID`. `bundle`: `-bundle PATH`.
+       */
+      shimArgs: t.keyof({ 'no-id': null, equals: null, bundle: null }),
+      /** The current directory of its shim: the entry's bundle. Absent: `/`. */
+      shimCwd: t.literal('bundle'),
+      /** The namespace in which its shim is by itself. */
+      shimNamespace: t.keyof({ pid: null, mount: null, network: null }),
+      /** `lost`: its shim listens, and the name of its socket is gone. `abstract`: the socket's name is in no file system. */
+      socket: t.keyof({ lost: null, abstract: null }),
+      /**
+       * The control group of its container. Absent: `/NS/ID`. `kubepods`, `docker`: further down. `scope`: one of systemd's.
+       * `colons`: systemd's form, taken for a path. `named`: a name of its own, without the id. `none`: none of its own.
+       */
+      cgroup: t.keyof({ kubepods: null, docker: null, scope: null, colons: null, named: null, none: null }),
+      /** The root of its container's processes. Absent: what is mounted on `rootfs`, else a file system of their own. */
+      containerRoot: t.keyof({ rootfs: null, host: null }),
+      /** The main thread of its container's first process has ended, and another thread goes on. */
+      mainThreadEnded: t.literal(true),
+      /**
+       * What its OCI runtime recorded: the first process, with the moment of its start; with the moment of another one's;
+       * with none; NUL bytes only. `crun`: the first, as crun records it.
+       */
+      runtimeState: t.keyof({ right: null, 'other-start': null, 'no-start': null, lost: null, crun: null }),
+      /** Where the runtime records that: below `$BASE/run/runc`, as `options.json` says. Absent: where runc does. */
+      runtimeRoot: t.literal('own'),
       workdir: t.union([t.literal(true), t.literal('deep')]),
       workfile: t.literal(true),
       worklink: t.literal(true),
@@ -79,6 +119,13 @@ export const World = t.exact(
     t.partial({
       /** The machine was started anew after all this was made: nothing of it runs, and nothing is mounted. */
       rebooted: t.literal(true),
+      /** The clock was set, by years, after all this was made and started. */
+      clock: t.keyof({ 'set-forward': null, 'set-back': null }),
+      /**
+       * What keeps the program from seeing everything: `/proc` hides all other processes; or what is theirs alone, as their
+       * directories; the program is in a pid or mount namespace of its own.
+       */
+      view: t.keyof({ hidepid: null, 'no-ptrace': null, 'own-pid-namespace': null, 'own-mount-namespace': null }),
     }),
   ]),
   'World',
@@ -129,8 +176,9 @@ export const keyOf = ({ ns, id }: Pick<Start, 'ns' | 'id'>): EntryKey => ({
 export const sameKey = (first: EntryKey, second: EntryKey): boolean =>
   first.namespace === second.namespace && first.id === second.id;
 
-/** `namespace/id`, for messages and maps. */
-export const keyText = ({ ns, id }: Pick<Start, 'ns' | 'id'>): string => `${ns}/${id}`;
+/** `namespace/id`, for messages and maps; with the tree, where it is not the one that is recovered. */
+export const keyText = ({ ns, id, tree }: Pick<Start, 'ns' | 'id' | 'tree'>): string =>
+  tree === undefined ? `${ns}/${id}` : `${tree}: ${ns}/${id}`;
 
 /** The entry whose shim this one has: itself, mostly. Undefined when it has none. */
 export const shimOwner =
@@ -158,13 +206,17 @@ export const hasSteadyShim =
     return script === undefined || isSteady(script);
   };
 
+/** Whether its shim may have a task of this id: the one of a sandbox in the controller's tree has none. */
+export const hasTask = ({ shim, tree }: Start): boolean =>
+  tree === undefined && !(shim !== undefined && 'of' in shim && shim.noTask === true);
+
 /** How many processes of the entry's task really run. */
 export const processesOf =
   (all: World) =>
   (start: Start): number => {
     if (all.rebooted === true) return 0;
     const script = scriptOf(all)(start);
-    return start.processes ?? (script === undefined ? 0 : listedProcesses(script));
+    return start.processes ?? (script === undefined || !hasTask(start) ? 0 : listedProcesses(script));
   };
 
 const problemsOf = (all: World): ReadonlyArray<string> => {
@@ -210,12 +262,21 @@ const showBundle = (bundle: Start['bundle']): ReadonlyArray<string> => {
 
 const showShim = (shim: Start['shim']): ReadonlyArray<string> => {
   if (shim === undefined) return [];
-  return ['of' in shim ? `shim of ${shim.of}` : `running shim${inBraces(differences(running, shim))}`];
+  return [
+    'of' in shim
+      ? `shim of ${shim.of}${shim.noTask === true ? ', which has no such task' : ''}`
+      : `running shim${inBraces(differences(running, shim))}`,
+  ];
 };
 
 const showStart = ({ ns, id, bundle, shim, ...others }: Start): string =>
   `${ns}/${id}: ${[...showBundle(bundle), ...showShim(shim), ...differences({}, others)].join(', ')}`;
 
 /** One line an entry: what it has, and what is unusual about it. */
-export const showWorld = ({ entries, rebooted }: World): string =>
-  [...entries.map(showStart), ...(rebooted === true ? ['the machine was started anew since'] : [])].join('\n');
+export const showWorld = ({ entries, rebooted, clock, view }: World): string =>
+  [
+    ...entries.map(showStart),
+    ...(rebooted === true ? ['the machine was started anew since'] : []),
+    ...(clock === undefined ? [] : [`the clock was ${clock.replace('-', ' ')} since`]),
+    ...(view === undefined ? [] : [`what the program sees is limited: ${view}`]),
+  ].join('\n');

@@ -5,6 +5,7 @@
 import * as B from '@shim-recovery/core/ByteString';
 import { directory, fifo, file, folderWithFile, busyTmpfs, type Making, symlink, tmpfs } from './Making.js';
 import { type BundleStart, keyText, shimOwner, type Start, type World } from './World.js';
+import { controlGroupOf, type FirstProcess, runtimeRecordOf } from './worlds/Container.js';
 
 /** Where a world stands. Paths are absolute and clean; `socketOf` is short enough for a socket's name. */
 export interface Places {
@@ -12,44 +13,75 @@ export interface Places {
   /** Must be named `bin`: some texts go through `$BIN/../bin`. */
   readonly programs: string;
   readonly socketOf: (start: Start) => string;
+  /** The first process of an entry's container: a number that is not in use where none runs. */
+  readonly firstProcessOf: (start: Start) => FirstProcess;
+  /** A process that has nothing to do with any entry, and began after all of them. */
+  readonly otherPid: number;
 }
+
+/** In memory, a container's processes have numbers one after the other from here on, a hundred for each entry. */
+const firstContainerPid = 2_000;
+const pidsOfEach = 100;
+
+/** In memory, containers were started twenty minutes after the kernel. */
+const containerStartedTicks = 120_000;
 
 /** The usual places below a base directory: `state`, `root`, `outside`, `bin`, and `s` for the sockets. */
 export const placesBelow =
   (base: string) =>
   (world: World): Places => {
     const sockets = new Map(world.entries.map((start, index) => [keyText(start), `${base}/s/${index}`]));
+    const indexes = new Map(world.entries.map((start, index) => [keyText(start), index]));
     return {
       base,
       programs: `${base}/bin`,
       socketOf: (start) => sockets.get(keyText(shimOwner(world)(start) ?? start)) ?? `${base}/s/none`,
+      firstProcessOf: (start) => ({
+        pid: firstContainerPid + pidsOfEach * (indexes.get(keyText(start)) ?? world.entries.length),
+        startedTicks: containerStartedTicks,
+      }),
+      otherPid: 998,
     };
   };
 
 const taskDirectory = 'io.containerd.runtime.v2.task';
+const sandboxDirectory = 'io.containerd.sandbox.controller.v1.shim';
 
 /** The two root directories that the program is run on. */
 export const stateDirectory = ({ base }: Places): string => `${base}/state/${taskDirectory}`;
 export const rootDirectory = ({ base }: Places): string => `${base}/root/${taskDirectory}`;
 
+const treeOf = ({ tree }: Pick<Start, 'tree'>): string => (tree === undefined ? taskDirectory : sandboxDirectory);
+
 /** Where a case's bundle and its working directory stand. */
-export const bundlePath = (places: Places, { ns, id }: Start): string => `${stateDirectory(places)}/${ns}/${id}`;
-export const workPath = (places: Places, { ns, id }: Start): string => `${rootDirectory(places)}/${ns}/${id}`;
+export const bundlePath = ({ base }: Places, start: Pick<Start, 'ns' | 'id' | 'tree'>): string =>
+  `${base}/state/${treeOf(start)}/${start.ns}/${start.id}`;
+export const workPath = ({ base }: Places, start: Pick<Start, 'ns' | 'id' | 'tree'>): string =>
+  `${base}/root/${treeOf(start)}/${start.ns}/${start.id}`;
 export const elsewherePath = ({ base }: Places, { id }: Start): string => `${base}/outside/elsewhere-${id}`;
 export const volumePath = ({ base }: Places, { id }: Start): string => `${base}/outside/volume-${id}`;
 
 /** The same names with a dot before them: where leftovers of interrupted removals stand. */
-export const hiddenBundlePath = (places: Places, { ns, id }: Start): string => `${stateDirectory(places)}/${ns}/.${id}`;
-export const hiddenWorkPath = (places: Places, { ns, id }: Start): string => `${rootDirectory(places)}/${ns}/.${id}`;
+export const hiddenBundlePath = (places: Places, start: Start): string =>
+  bundlePath(places, { ...start, id: `.${start.id}` });
+export const hiddenWorkPath = (places: Places, start: Start): string =>
+  workPath(places, { ...start, id: `.${start.id}` });
 
-/** Puts the real paths in the place of `$SOCK`, `$BIN` and `$BASE`. */
+/** Where the OCI runtime keeps its record of an entry's container. */
+export const runtimeStatePath = ({ base }: Places, { ns, id, runtimeRoot }: Start): string =>
+  `${runtimeRoot === undefined ? '/run/containerd/runc' : `${base}/run/runc`}/${ns}/${id}`;
+
+/** Puts what is meant in the place of each placeholder. */
 export const resolvePlaceholders =
   (places: Places, start: Start) =>
   (text: string): string =>
     text
       .replaceAll('$SOCK', places.socketOf(start))
       .replaceAll('$BIN', places.programs)
-      .replaceAll('$BASE', places.base);
+      .replaceAll('$BASE', places.base)
+      .replaceAll('$INIT', String(places.firstProcessOf(start).pid))
+      .replaceAll('$OTHER', String(places.otherPid))
+      .replaceAll('$GROUP', controlGroupOf(start).cgroupsPath);
 
 /** The reverse, for telling an outcome: the longest path first, since they lie below each other. */
 export const insertPlaceholders =
@@ -163,11 +195,25 @@ const makeTwins = (places: Places, start: Start): ReadonlyArray<Making> => [
   ...(start.hiddenWorkTwin === true ? folderWithFile(hiddenWorkPath(places, start), 'leftover') : []),
 ];
 
+/** What the OCI runtime recorded, and where the bundle says that it did. */
+const makeRuntimeState = (places: Places, start: Start): ReadonlyArray<Making> => {
+  const record = runtimeRecordOf(start, places.firstProcessOf(start));
+  if (record === undefined) return [];
+  const path = runtimeStatePath(places, start);
+  const options = JSON.stringify({ root: `${places.base}/run/runc` });
+  const saysWhere = start.runtimeRoot === 'own' && typeof start.bundle === 'object';
+  return [
+    file(`${path}/${record.name}`, record.text),
+    ...(saysWhere ? [file(`${bundlePath(places, start)}/options.json`, options)] : []),
+  ];
+};
+
 /** Everything that one entry adds to its world, but for its shim and its records in the stores. */
 export const makingsOf =
   (places: Places) =>
   (start: Start): ReadonlyArray<Making> => [
     ...makeBundle(places, start),
+    ...makeRuntimeState(places, start),
     ...makeWorkPath(places, start),
     ...makeTwins(places, start),
     ...(start.extras ?? []).map((making) => atPlace(places, start, making)),

@@ -20,7 +20,7 @@ export * as Making from './Making.js';
 export * as Mounts from './Mounts.js';
 export * as Moves from './Moves.js';
 export * as Outcome from './Outcome.js';
-export * as Processes from './Processes.js';
+export * as MemoryProcesses from './memory/MemoryProcesses.js';
 export * as ProgramFiles from './ProgramFiles.js';
 export * as Properties from './Properties.js';
 export * as Recordings from './Recordings.js';

@@ -6,13 +6,14 @@ import { listTree, makeDirectories, makeEntry, makeMachine } from '../src/Machin
 
 const text = B.fromText;
 
-const opening = async (log: Entry.NewEntry | undefined) => {
+const opening = async (log: Entry.NewEntry | undefined, followsLinks = true) => {
   const { tree, capabilities, logPipes } = makeMachine();
   makeDirectories(tree, text('/b'));
   if (log !== undefined) makeEntry(tree, text('/b/log'), log);
   const bundle = await capabilities.fileSystem.openPath(text('/b'))();
   if (E.isLeft(bundle)) throw new Error('the bundle does not open');
-  const opened = await capabilities.logPipes.open({ bundle: bundle.right, namespace: text('main'), id: text('web') })();
+  const about = { bundle: bundle.right, namespace: text('main'), id: text('web'), followsLinks };
+  const opened = await capabilities.logPipes.open(about)();
   return { opened, tree, logPipes };
 };
 
@@ -42,5 +43,11 @@ describe('log pipes in memory', () => {
     });
     expect(E.isLeft(opened) && opened.left._tag === 'SystemError' ? opened.left.code : undefined).toBe(code);
     expect(logPipes.openNow()).toHaveLength(code === undefined ? 1 : 0);
+  });
+
+  it('are held where a symlink leads nowhere, if links are not followed', async () => {
+    const { opened, logPipes } = await opening({ kind: 'symlink', mode: 0o700, content: text('/nowhere') }, false);
+    expect(E.isRight(opened)).toBe(true);
+    expect(logPipes.openNow()).toEqual(['main/web']);
   });
 });

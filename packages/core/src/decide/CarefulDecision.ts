@@ -37,7 +37,7 @@ const decideHidden = (policy: Policy, evidence: BundleEvidence): Decision => {
   if (!policy.sweepsLeftovers) return settle('hidden');
   if (contents === null) return settle('not-recorded');
   if (contents._tag === 'Unreadable') return settleUnlessExhausted('bundle-unreadable', contents.error);
-  if (contents._tag === 'Listed' && !isBundle(evidence, contents)) return settle('not-a-bundle');
+  if (contents._tag === 'Listed' && !isBundle(policy)(evidence, contents)) return settle('not-a-bundle');
   const { signs } = answers;
   if (signs === undefined) return ask({ _tag: 'Signs' });
   // Only what runs can say otherwise, not a shim without a task.
@@ -162,17 +162,25 @@ const decideDeath =
     if (unknownSigns(signs).length > 0) return settle('processes-unknown');
     if (sign === 'empty') return settle('empty');
     const { contents } = evidence;
-    if (owner !== 'program' && contents?._tag === 'Listed' && !isBundle(evidence, contents))
-      return settle('not-a-bundle');
+    if (contents?._tag === 'Listed' && !isBundle(policy)(evidence, contents)) return settle('not-a-bundle');
     if (owner === 'no-container') return settle('container-not-found');
     return settle(owner === 'no-program' ? 'shim-binary-not-found' : sign);
   };
 
 /**
  * Whether a directory was certainly a bundle: it holds nothing that no bundle has, or what only a bundle has. A directory of
- * a user's own is never discarded only because no container of its name is recorded.
+ * a user's own is never removed because no container, or one, of its name is recorded. What an interrupted removal left of
+ * a bundle counts as one, as the entries that no bundle has go first.
  */
-const isBundle = ({ namespace, id }: BundleEvidence, { foreign, shimBinaryPath, work }: Listed): boolean =>
-  foreign?.length === 0 ||
-  (shimBinaryPath._tag === 'Read' && shimBinaryPath.content.startsWith('/')) ||
-  (work._tag === 'Read' && work.content.endsWith(`/${namespace}/${id}`));
+export const isBundle =
+  (policy: Policy) =>
+  ({ namespace, id }: BundleEvidence, contents: Listed): boolean => {
+    const { foreign, shimBinaryPath, work } = contents;
+    const name = id.replace(/^\.+/, '');
+    return (
+      foreign?.length === 0 ||
+      (shimBinaryPath._tag === 'Read' && shimBinaryPath.content !== '') ||
+      (work._tag === 'Read' && work.content.endsWith(`/${namespace}/${name}`)) ||
+      shimAddress(policy)(contents)._tag === 'Target'
+    );
+  };

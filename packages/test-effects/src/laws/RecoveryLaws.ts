@@ -133,7 +133,7 @@ const recordedLaw = (lay: (world: World) => Promise<RecoveryArea>, daemon: Daemo
 
 /** What is asked of shims before anything is decided. */
 const askedBy = ({ death }: Policy): RegExp =>
-  death === 'two-signs' ? /\/(?:Connect|Pids|State)$/ : /\/(?:Connect|Pids)$/;
+  death === 'every-source' ? /\/(?:Connect|Pids|State)$/ : /\/(?:Connect|Pids)$/;
 
 /**
  * The laws of recovery, given how to lay a world: with the settings of a policy, and the daemon that it follows, where it

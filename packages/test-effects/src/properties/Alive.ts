@@ -43,6 +43,8 @@ const hazardOf = (reason: Reason): Hazard | undefined => {
     case 'task-disputed':
     case 'orphan-workload':
     case 'processes-unknown':
+    case 'not-a-bundle':
+    case 'would-kill':
     case 'leftover-in-use':
     case 'not-a-directory':
     case 'hidden':

@@ -1,11 +1,15 @@
 /** The interpreter in memory, as the laws want it. */
 import * as B from '@shim-recovery/core/ByteString';
+import type { SocketName } from '@shim-recovery/core/Bootstrap';
+import * as E from 'fp-ts/lib/Either.js';
 import * as Entry from '../../src/Entry.js';
+import type { MemoryProcess } from '../../src/memory/MemoryProcesses.js';
+import { running } from '../../src/Shim.js';
 import { makeStores } from '../../src/Stores.js';
 import { make } from '../../src/LaidWorld.js';
 import type { FileArea } from '../../src/laws/FileSystemLaws.js';
 import type { MountArea } from '../../src/laws/MountLaws.js';
-import type { ProcessesArea } from '../../src/laws/ProcessesLaws.js';
+import type { MadeDirectory, ProcessesArea, StartedProcess } from '../../src/laws/ProcessesLaws.js';
 import type { ShimArea } from '../../src/laws/ShimConnectorLaws.js';
 import type { Records, StoreArea } from '../../src/laws/StoreLaws.js';
 import { listTree, type Machine, makeDirectories, makeEntry, makeMachine } from '../../src/Machine.js';
@@ -51,22 +55,51 @@ export const openStores = async ({ containers, sandboxes }: Records): Promise<St
 };
 
 export const openProcessesArea = async (): Promise<ProcessesArea> => {
-  const { processes, clock } = makeMachine();
-  /** Gives how to end it. */
-  const started = (start: (isRunning: () => boolean) => void) => {
-    let isRunning = true;
-    start(() => isRunning);
-    return {
-      end: async () => {
-        isRunning = false;
-      },
-    };
+  const { processes, clock, tree, fileSystem, shims } = makeMachine();
+  let made = 0;
+  const words = (...all: ReadonlyArray<string>): ReadonlyArray<B.ByteString> => all.map(B.fromText);
+  const asStarted = ({ pid, end }: MemoryProcess): StartedProcess => ({ pid, end: async () => end() });
+  const entryAt = (path: string) => {
+    const found = tree.walk(B.fromText(path));
+    if (E.isLeft(found)) throw new Error(`${path}: ${found.left}`);
+    return found.right;
   };
+  const inside = (directory: MadeDirectory | undefined) =>
+    directory === undefined ? {} : { currentDirectory: entryAt(directory.path) };
   return {
     processes,
     clock,
-    startShim: async (key) => started((isRunning) => processes.putShim(key, isRunning)),
-    startInContainer: async (key) => started((isRunning) => processes.put(key, () => (isRunning() ? 1 : 0))),
+    startShim: async ({ namespace, id }, { directory, withoutId = false } = {}) => {
+      const named = withoutId ? [] : [B.fromText('-id'), id];
+      const commandLine = [...words('shim', '-namespace'), namespace, ...named];
+      return asStarted(processes.start({ commandLine, ...inside(directory) }));
+    },
+    startInContainer: async ({ namespace, id }) =>
+      asStarted(processes.start({ cgroups: [B.concat(B.fromText('/'), namespace, B.fromText('/'), id)] })),
+    startListener: async (kind) => {
+      const path = B.fromText(`/s/${made++}`);
+      const name: SocketName = kind === 'Path' ? { _tag: 'Path', path } : { _tag: 'Abstract', name: path };
+      if (kind === 'Path') makeEntry(tree, path, { kind: 'socket', mode: 0o600 });
+      shims.listen(name, running);
+      const process = processes.start({ listensAt: name });
+      return {
+        pid: process.pid,
+        name,
+        removeName: async () => tree.remove(entryAt(B.toText(path))),
+        end: async () => shims.kill(name),
+      };
+    },
+    startThreads: async (directory) => {
+      const process = processes.start({ ...inside(directory), commandLine: words('threads'), threads: 2 });
+      return { ...asStarted(process), endMainThread: async () => process.endMainThread() };
+    },
+    makeDirectory: async () => {
+      const path = `/d/${made++}`;
+      const entry = makeDirectories(tree, B.fromText(path));
+      const move = async (): Promise<void> =>
+        Entry.move(entry, makeDirectories(tree, B.fromText('/d')), B.fromText(`${made++}`));
+      return { path, ...fileSystem.keyOf(entry), move };
+    },
     dispose: nothing,
   };
 };
