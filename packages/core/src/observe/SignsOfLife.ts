@@ -231,7 +231,7 @@ const shimsOf = (
     ...inside.filter((process) => !isAtWork(process) && looksLikeShim(process, program)),
   ]);
   const mayBeOf = ({ process, command }: ShimProcess): boolean => {
-    if (program !== '' && command.program !== program) return false;
+    if (program !== '' && command.program !== program && !command.isRunByOther) return false;
     const directory = valueOf(process.currentDirectory);
     const other = directory === undefined ? undefined : bundleAt(directory);
     return other === undefined || other.identity === identity;
