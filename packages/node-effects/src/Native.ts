@@ -107,6 +107,8 @@ export interface Statx {
 }
 
 const AT_SYMLINK_NOFOLLOW = 0x100;
+const AT_NO_AUTOMOUNT = 0x800;
+const AT_STATX_DONT_SYNC = 0x4000;
 const AT_EMPTY_PATH = 0x1000;
 
 /** The fields of `struct statx`, which is the same on every machine, in numbers of 32 bits. */
@@ -179,15 +181,16 @@ const statx = (directory: number, name: KernelName, flags: number): E.Either<str
 /** What a name leads to (`stat`). */
 export const statAt = (directory: number, name: KernelName): E.Either<string, Statx> => statx(directory, name, 0);
 
-/** What the name itself is (`lstat`). */
+/**
+ * What the name itself is (`lstat`), without asking the server of what is mounted there: one that is dead never answers, and
+ * keeps this thread. Kind, device, inode and birth never change. The size and the links of a server's file may be old.
+ */
 export const lstatAt = (directory: number, name: KernelName): E.Either<string, Statx> =>
-  statx(directory, name, AT_SYMLINK_NOFOLLOW);
+  statx(directory, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC);
 
 /** What is open on a descriptor (`fstat`). */
 export const fstat = (descriptor: number): E.Either<string, Statx> => statx(descriptor, '', AT_EMPTY_PATH);
 
-const AT_NO_AUTOMOUNT = 0x800;
-const AT_STATX_DONT_SYNC = 0x4000;
 const STATX_TYPE = 1;
 const STATX_INO = 0x100;
 

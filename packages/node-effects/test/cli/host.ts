@@ -116,8 +116,10 @@ export interface Host {
   readonly base: string;
   readonly state: string;
   readonly root: string;
-  /** `--state`, `--root`, `--store` and the time-outs for this host. */
+  /** `--state`, `--root`, `--store` and the time-outs for this host. Without more, the command decides as `careful`. */
   readonly args: ReadonlyArray<string>;
+  /** The same, and that containerd 1.7 decides. */
+  readonly as17: ReadonlyArray<string>;
   readonly bundlePath: (id: string, namespace?: string) => string;
   /** Lays out a bundle of namespace `default` with its working directory, and starts its shim. */
   readonly addBundle: (id: string, bundle?: Bundle) => Promise<void>;
@@ -191,13 +193,15 @@ export const makeHost = (places: Places = ownNames): Host => {
       fs.writeFileSync(inBundle(name), content);
   };
 
+  const args = ['--state', state, '--root', root, '--store', `json:${store}`, '--load-timeout', '2s'];
   const host: Host = {
     base,
     state,
     root,
     store,
     binary,
-    args: ['--state', state, '--root', root, '--store', `json:${store}`, '--load-timeout', '2s'],
+    args,
+    as17: [...args, '--policy', 'containerd-1.7'],
     bundlePath: (id, namespace = 'default') => path.join(state, namespace, id),
     addRawBundle,
     addBundle: async (id, { files, shim } = {}) => {
