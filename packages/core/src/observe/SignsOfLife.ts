@@ -275,7 +275,7 @@ const answersAt = async (
 const podSign = async (about: About): Promise<Sign> => {
   const { evidence, needs } = about;
   const members = await needs.pods.membersOf(evidence)();
-  const problem = await needs.pods.unread();
+  const problem = await needs.pods.unknownMembers(evidence)();
   const owner = (neighbour: Neighbour): string => `the shim of its pod, that of ${B.show(nameOf(neighbour))}`;
   for (const member of members) {
     const pids = pidsOf(shimsOf(about, member.evidence, [member.evidence.id]).certain);
