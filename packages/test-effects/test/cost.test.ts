@@ -20,13 +20,15 @@ const kinds: ReadonlyArray<readonly [string, Omit<Start, 'ns' | 'id'>]> = [
   ['a stale working directory', { workdir: true }],
 ];
 
-/** Of 1.7; `open`, `list` and the like are the file system's. */
+/** Of 1.7; `open`, `list` and the like are the file system's. What is destroyed is looked at for signs of life first. */
 const expected: Readonly<Record<string, Counts>> = {
-  'an empty bundle': { open: 1, stat: 3, list: 1, rmdir: 1 },
+  'an empty bundle': { open: 3, stat: 3, list: 2, rmdir: 1, 'mounts.resolve': 1 },
   'a bundle without a container': {
-    open: 5,
-    stat: 6,
-    list: 3,
+    open: 10,
+    stat: 11,
+    list: 4,
+    read: 4,
+    'mounts.resolve': 1,
     'read link': 1,
     rename: 2,
     unlink: 4,
@@ -34,9 +36,11 @@ const expected: Readonly<Record<string, Counts>> = {
     'containerStore.look up': 1,
   },
   'the same with a mounted rootfs': {
-    open: 5,
-    stat: 9,
-    list: 3,
+    open: 10,
+    stat: 14,
+    list: 4,
+    read: 4,
+    'mounts.resolve': 1,
     'read link': 1,
     rename: 2,
     unlink: 4,
@@ -46,7 +50,7 @@ const expected: Readonly<Record<string, Counts>> = {
   },
   'a live shim': {
     open: 2,
-    stat: 2,
+    stat: 3,
     list: 1,
     read: 2,
     'read link': 1,
@@ -59,10 +63,11 @@ const expected: Readonly<Record<string, Counts>> = {
   },
   'a stale working directory': { open: 1, list: 1, unlink: 1, rmdir: 2 },
   'a dead shim': {
-    open: 7,
-    stat: 8,
-    list: 3,
-    read: 2,
+    open: 12,
+    stat: 15,
+    list: 4,
+    read: 6,
+    'mounts.resolve': 1,
     'read link': 1,
     rename: 2,
     unlink: 5,

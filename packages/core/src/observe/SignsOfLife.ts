@@ -231,7 +231,7 @@ const shimsOf = (
     ...inside.filter((process) => !isAtWork(process) && looksLikeShim(process, program)),
   ]);
   const mayBeOf = ({ process, command }: ShimProcess): boolean => {
-    if (program !== '' && command.program !== program) return false;
+    if (program !== '' && command.program !== program && !command.isRunByOther) return false;
     const directory = valueOf(process.currentDirectory);
     const other = directory === undefined ? undefined : bundleAt(directory);
     return other === undefined || other.identity === identity;
@@ -275,7 +275,7 @@ const answersAt = async (
 const podSign = async (about: About): Promise<Sign> => {
   const { evidence, needs } = about;
   const members = await needs.pods.membersOf(evidence)();
-  const problem = await needs.pods.unread();
+  const problem = await needs.pods.unknownMembers(evidence)();
   const owner = (neighbour: Neighbour): string => `the shim of its pod, that of ${B.show(nameOf(neighbour))}`;
   for (const member of members) {
     const pids = pidsOf(shimsOf(about, member.evidence, [member.evidence.id]).certain);

@@ -151,7 +151,8 @@ const listed = (directory: string): ReadonlyArray<string> =>
     .map((name) => name.toString('latin1'))
     .sort();
 
-const fingerprintOf = (at: Buffer): ReadonlyArray<string> => {
+/** Everything at and below a path with all that would tell of a change. */
+export const fingerprintOf = (at: Buffer): ReadonlyArray<string> => {
   const status = fs.lstatSync(at, { bigint: true });
   const content = status.isSymbolicLink() ? fs.readlinkSync(at) : '';
   const bytes = status.isFile() && status.size < 1_000_000n ? fs.readFileSync(at, 'latin1') : '';

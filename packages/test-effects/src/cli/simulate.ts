@@ -2,7 +2,7 @@
  * `pnpm simulate`: random worlds with faults and crashes, as many as asked for, and every property. A violation that is
  * not the policy's known way is shrunk, printed, and can be seen again with one command.
  */
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 import { Worker } from 'node:worker_threads';
@@ -11,12 +11,19 @@ import * as E from 'fp-ts/lib/Either.js';
 import { pipe } from 'fp-ts/lib/function.js';
 import { type Failure, run as runCampaign, showFailure, type Wanted } from '../Campaign.js';
 import { type Case, decodeCase, examine, showCase } from '../Case.js';
+import {
+  type Counterexample,
+  counterexamplesFile,
+  loadCounterexamples,
+  mend,
+  printCounterexamples,
+} from '../Counterexamples.js';
 import { Hazard } from '../Hazards.js';
 import { allProperties, showFound } from '../Properties.js';
 import * as Tally from '../Tally.js';
 import type { Portion } from './simulateWorker.js';
 
-const usage = `Usage: pnpm simulate [--runs N] [--seed S] [--policy P] [--jobs J] [--path P] [--find N/H] [--case FILE]
+const usage = `Usage: pnpm simulate [--runs N] [--seed S] [--policy P] [--jobs J] [--path P] [--find N/H] [--case FILE] [--mend]
 
   --runs N     how many worlds (default 10000)
   --seed S     which worlds: the same seed gives the same ones (default: the time)
@@ -25,6 +32,7 @@ const usage = `Usage: pnpm simulate [--runs N] [--seed S] [--policy P] [--jobs J
   --path P     only the world that a violation was shrunk to, as printed with it
   --find N/H   look for the smallest case in which property N is violated by the known hazard H, as 9/H1
   --case FILE  one case, as printed with a violation: says what becomes of it
+  --mend       finds the calls of the smallest cases again, where a recovery makes others by now, and writes them down
 
 Ends with 1 when a violation, or what was looked for, was found; with 2 when the options make no sense,
 and with 130 when it was interrupted; what was met until then is printed.
@@ -44,6 +52,7 @@ interface Options {
 
 type Command =
   | { readonly _tag: 'Help' }
+  | { readonly _tag: 'Mend' }
   | { readonly _tag: 'Case'; readonly file: string; readonly policy: PolicyName }
   | ({ readonly _tag: 'Run' } & Options);
 
@@ -82,6 +91,7 @@ const parseOptions = (args: ReadonlyArray<string>): E.Either<string, Command> =>
             policy: { type: 'string' },
             find: { type: 'string' },
             case: { type: 'string' },
+            mend: { type: 'boolean' },
             help: { type: 'boolean', short: 'h' },
           },
         }).values,
@@ -89,6 +99,7 @@ const parseOptions = (args: ReadonlyArray<string>): E.Either<string, Command> =>
     ),
     E.chain((values): E.Either<string, Command> => {
       if (values.help === true) return E.right({ _tag: 'Help' });
+      if (values.mend === true) return E.right({ _tag: 'Mend' });
       const policy = values.policy ?? 'containerd-1.7';
       if (!PolicyName.is(policy)) return E.left(`there is no policy ${JSON.stringify(policy)}`);
       if (values.case !== undefined) return E.right({ _tag: 'Case', file: values.case, policy });
@@ -206,6 +217,29 @@ const showOne = async (file: string, policy: PolicyName): Promise<number> => {
   return found.length === 0 ? 0 : 1;
 };
 
+/** Writes down what could be found again, and says what could not. */
+const mendAll = async (): Promise<number> => {
+  const loaded = loadCounterexamples();
+  if (E.isLeft(loaded)) {
+    process.stderr.write(`${loaded.left}\n`);
+    return 2;
+  }
+  const mended: Array<Counterexample> = [];
+  let lost = 0;
+  for (const one of loaded.right) {
+    const found = await mend(one);
+    if (found === undefined) {
+      lost += 1;
+      const what = `${one.property}/${one.hazard}`;
+      process.stdout.write(`not found again: ${what}, pnpm simulate --policy ${one.policy} --find ${what}\n`);
+    }
+    mended.push(found ?? one);
+  }
+  writeFileSync(counterexamplesFile, printCounterexamples(mended));
+  process.stdout.write(`${mended.length - lost} of ${mended.length} are shown\n`);
+  return lost === 0 ? 0 : 1;
+};
+
 const main = async (): Promise<number> => {
   const command = parseOptions(process.argv.slice(2));
   if (E.isLeft(command)) {
@@ -216,6 +250,8 @@ const main = async (): Promise<number> => {
     case 'Help':
       process.stdout.write(usage);
       return 0;
+    case 'Mend':
+      return mendAll();
     case 'Case':
       return showOne(command.right.file, command.right.policy);
     case 'Run':
