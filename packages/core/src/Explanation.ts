@@ -7,7 +7,15 @@ import * as t from 'io-ts';
 import * as B from './ByteString.js';
 import { showBootstrapError, showSocket } from './Bootstrap.js';
 import { explain, readingProblem } from './Decision.js';
-import { allSignSources, showLiving, showSigns, type Signs, SignSource, SignState, unknownSigns } from './decide/Signs.js';
+import {
+  allSignSources,
+  showLiving,
+  showSigns,
+  type Signs,
+  SignSource,
+  SignState,
+  unknownSigns,
+} from './decide/Signs.js';
 import { isExhaustion, type Question } from './Question.js';
 import type { Answers, BundleContents, BundleEvidence, ConnectionAnswer, LogState } from './Evidence.js';
 import { type FileError, showFileError } from './FileSystem.js';

@@ -183,8 +183,7 @@ export const mayReapOrphan = (
   { orphans, reapedOrphans }: Pick<Policy, 'orphans' | 'reapedOrphans'>,
   { namespace, id }: { readonly namespace: B.ByteString; readonly id: B.ByteString },
 ): boolean =>
-  orphans === 'reaped' &&
-  (reapedOrphans.length === 0 || reapedOrphans.includes(`${B.show(namespace)}/${B.show(id)}`));
+  orphans === 'reaped' && (reapedOrphans.length === 0 || reapedOrphans.includes(`${B.show(namespace)}/${B.show(id)}`));
 
 /** Every policy, by its name. */
 export const policies: Readonly<Record<PolicyName, Policy>> = {
