@@ -23,11 +23,11 @@ export const parseJson = (text: string): O.Option<unknown> => O.tryCatch((): unk
 /** Whatever names the schema that it is written in. */
 export const Schema = t.type({ schema: t.string });
 
+const isReadonly = (type: unknown): type is t.ReadonlyType<t.Mixed> => type instanceof t.ReadonlyType;
+
 /** Whether the next key of a path names a member of this type, which a person does not care about. */
 const isChoice = (type: t.Decoder<unknown, unknown> | undefined): boolean =>
-  type instanceof t.ReadonlyType
-    ? isChoice(type.type)
-    : type instanceof t.UnionType || type instanceof t.IntersectionType;
+  isReadonly(type) ? isChoice(type.type) : type instanceof t.UnionType || type instanceof t.IntersectionType;
 
 const longestValue = 60;
 

@@ -7,7 +7,7 @@ import * as t from 'io-ts';
 import * as B from './ByteString.js';
 import { showBootstrapError, showSocket } from './Bootstrap.js';
 import { explain, readingProblem } from './Decision.js';
-import { showLiving, showSigns, type Signs, SignSource, SignState, unknownSigns } from './decide/Signs.js';
+import { allSignSources, showLiving, showSigns, type Signs, SignSource, SignState, unknownSigns } from './decide/Signs.js';
 import { isExhaustion, type Question } from './Question.js';
 import type { Answers, BundleContents, BundleEvidence, ConnectionAnswer, LogState } from './Evidence.js';
 import { type FileError, showFileError } from './FileSystem.js';
@@ -76,7 +76,7 @@ export const Explanation = t.readonly(
     verdict: VerdictName,
     reason: Reason,
     explanation: t.string,
-    /** What each source says of its life; empty in what was made of a recording that does not tell. */
+    /** What each source says of its life, or that it was not recorded; empty where there is nothing to ask about. */
     sources: t.readonlyArray(ExplainedSource),
     path: ExplainedPath,
   }),
@@ -389,11 +389,19 @@ const shimSource = (connection: ConnectionAnswer | undefined): ReadonlyArray<Exp
   }
 };
 
+/** A recording has what decisions and warnings needed: the sources were not asked about what is taken back, say. */
+const unrecordedSources: ReadonlyArray<ExplainedSource> = allSignSources.map((source) => ({
+  source,
+  state: 'unknown',
+  says: 'it was not recorded',
+}));
+
 /** Every source with its answer, whether or not the decision asked for it. */
-const sourcesOf = ({ connection, signs = [] }: Answers): ReadonlyArray<ExplainedSource> => [
-  ...(connection === undefined && signs.length === 0 ? [] : shimSource(connection)),
-  ...signs.map(({ source, state, says }) => ({ source, state, says: inOneLine(says) })),
-];
+const sourcesOf = ({ connection, signs }: Answers): ReadonlyArray<ExplainedSource> => {
+  if (connection === undefined && signs === undefined) return [];
+  const others = signs?.map(({ source, state, says }) => ({ source, state, says: inOneLine(says) }));
+  return [...shimSource(connection), ...(others ?? unrecordedSources)];
+};
 
 /** The way through a policy's decisions, from what a policy learnt of a bundle. */
 export const explainBundle =

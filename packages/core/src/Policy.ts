@@ -36,7 +36,7 @@ export interface Policy {
   readonly death: 'one-sign' | 'every-source';
   /** A container that runs though its shim is dead, where death needs every source: held, or ended by the shim's program. */
   readonly orphans: 'held' | 'reaped';
-  /** The bundles to which `orphans: 'reaped'` is limited, each as `NAMESPACE/ID`; empty means all. */
+  /** The bundles to which `orphans: 'reaped'` is limited, each as reports show it: `NAMESPACE/ID`; empty means all. */
   readonly reapedOrphans: ReadonlyArray<string>;
   /** What the end of the connection to a shim that was taken back means: its death (H26), or that it is asked again. */
   readonly disconnect: 'death' | 'asked-again';
@@ -150,7 +150,7 @@ export const careful: Policy = {
 export const PolicyChoices = t.readonly(
   t.partial({
     orphans: t.keyof({ held: null, reaped: null }),
-    /** Absent: not limited. */
+    /** Absent: not limited, where `orphans` is said. */
     reapedOrphans: t.readonlyArray(t.string),
     mayDestroy: t.refinement(t.number, (share) => share >= 0 && share <= 1, 'share from 0 to 1'),
   }),
@@ -165,13 +165,13 @@ export const choicesOf = ({ orphans, reapedOrphans, mayDestroy }: Policy): Polic
   mayDestroy,
 });
 
-/** A policy with the values that were chosen. */
+/** A policy with the values that were chosen. What becomes of orphans is chosen as a whole, with those it is limited to. */
 export const withChoices =
   ({ orphans, reapedOrphans, mayDestroy }: PolicyChoices) =>
   (policy: Policy): Policy => ({
     ...policy,
     orphans: orphans ?? policy.orphans,
-    reapedOrphans: reapedOrphans ?? policy.reapedOrphans,
+    reapedOrphans: reapedOrphans ?? (orphans === undefined ? policy.reapedOrphans : []),
     mayDestroy: mayDestroy ?? policy.mayDestroy,
   });
 
@@ -184,7 +184,7 @@ export const mayReapOrphan = (
   { namespace, id }: { readonly namespace: B.ByteString; readonly id: B.ByteString },
 ): boolean =>
   orphans === 'reaped' &&
-  (reapedOrphans.length === 0 || reapedOrphans.includes(`${B.toText(namespace)}/${B.toText(id)}`));
+  (reapedOrphans.length === 0 || reapedOrphans.includes(`${B.show(namespace)}/${B.show(id)}`));
 
 /** Every policy, by its name. */
 export const policies: Readonly<Record<PolicyName, Policy>> = {

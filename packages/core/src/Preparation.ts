@@ -28,6 +28,7 @@ import { explain } from './Decision.js';
 import type { Allowed, Mandate } from './Mandate.js';
 import { makeBudget, settleWithPatience } from './Patience.js';
 import { type BundlePlan, stepsOf } from './Plan.js';
+import { makeRuntimeRecords } from './observe/ContainerFiles.js';
 import { foresee } from './observe/Foresight.js';
 import { makePods, type Pods } from './observe/Pods.js';
 import { signsOfLife } from './observe/SignsOfLife.js';
@@ -330,6 +331,29 @@ const look = (
     ),
   );
 
+/** The bundles of both trees, by device and inode. */
+const bundlesByDirectory = async (
+  bundles: ReadonlyArray<BundleEvidence>,
+  pods: Pods,
+): Promise<(directory: DirectoryKey) => BundleEvidence | undefined> => {
+  const known = new Map<string, BundleEvidence>();
+  for (const bundle of [...bundles, ...(await pods.beside())])
+    if (bundle.identity !== null) known.set(directoryKey(bundle.identity), bundle);
+  return (directory) => known.get(directoryKey(directory));
+};
+
+/** Listed once. Where they cannot be, none is known, and no process is taken for that of another namespace. */
+const namesBut = (namespaces: Namespaces): Inquirer['namespacesBut'] => {
+  let all: Promise<E.Either<FileError, ReadonlyArray<B.ByteString>>> | undefined;
+  const known = new Map<B.ByteString, ReadonlySet<string>>();
+  return (name) => async () => {
+    const names = await (all ??= namespaces.names());
+    const others = known.get(name) ?? new Set(E.isRight(names) ? names.right.filter((other) => other !== name) : []);
+    known.set(name, others);
+    return others;
+  };
+};
+
 const directoryKey = ({ device, inode }: DirectoryKey): string => `${device}:${inode}`;
 
 const textOf = ({ namespace, id }: BundleKey): string => `${namespace}/${id}`;
@@ -347,7 +371,7 @@ export const makeInquirer = (
   let byKey: ReadonlyMap<string, BundleEvidence> | undefined;
   const find = (key: BundleKey): BundleEvidence | undefined =>
     (byKey ??= new Map(bundles.map((bundle) => [textOf(bundle), bundle]))).get(textOf(key));
-  let byDirectory: ReadonlyMap<string, BundleEvidence> | undefined;
+  let byDirectory: ReturnType<Inquirer['bundleAt']> | undefined;
   return {
     capabilities,
     settings,
@@ -359,15 +383,9 @@ export const makeInquirer = (
     exists: (key) => find(key) !== undefined,
     find,
     pods,
-    bundleAt: async () => {
-      byDirectory ??= new Map(
-        [...bundles, ...(await pods.beside())].flatMap((bundle) =>
-          bundle.identity === null ? [] : [[directoryKey(bundle.identity), bundle] as const],
-        ),
-      );
-      const known = byDirectory;
-      return (directory) => known.get(directoryKey(directory));
-    },
+    bundleAt: () => (byDirectory ??= bundlesByDirectory(bundles, pods)),
+    runtimeRecords: makeRuntimeRecords(capabilities.fileSystem),
+    namespacesBut: namesBut(namespaces),
     timeoutMs: settings.timeouts.loadMs,
     sharersOf: sharersAmong(bundles),
     storeBudgetMs: makeBudget(capabilities.clock, settings.timeouts.storeMs),

@@ -73,8 +73,23 @@ export const readMounts =
     return E.right(found);
   };
 
-const readPoints = (needs: Needs): TE.TaskEither<MountError, MountTable.MountPoints> =>
-  pipe(readMounts(needs), TE.map(MountTable.mountPointsOf));
+/** What the last text of an interpreter's table came to: while nothing is mounted, it gives the same text again. */
+const parsed = new WeakMap<Mounts, { readonly table: B.ByteString; readonly points: MountTable.MountPoints }>();
+
+const readPoints =
+  (needs: Needs): TE.TaskEither<MountError, MountTable.MountPoints> =>
+  async () => {
+    const { mounts, clock } = needs;
+    const table = await mounts.read();
+    if (E.isLeft(table)) return table;
+    const known = parsed.get(mounts);
+    if (known?.table === table.right) return E.right(known.points);
+    const read = await readMounts({ mounts: { read: async () => table }, clock })();
+    if (E.isLeft(read)) return read;
+    const points = MountTable.mountPointsOf(read.right);
+    parsed.set(mounts, { table: table.right, points });
+    return E.right(points);
+  };
 
 /**
  * The mount table as read once for a phase; what is unmounted is taken out, so that many bundles cost one reading.

@@ -7,6 +7,7 @@ export * as Clock from './Clock.js';
 export * as Comparison from './Comparison.js';
 export * as Decision from './Decision.js';
 export * as Deliberation from './Deliberation.js';
+export * as Directories from './observe/Directories.js';
 export * as EventSink from './EventSink.js';
 export * as Evidence from './Evidence.js';
 export * as Explanation from './Explanation.js';

@@ -37,6 +37,7 @@ export interface Functions {
   readonly epoll_ctl: (epoll: number, operation: number, descriptor: number, event: Uint32Array) => number;
   readonly epoll_wait: (epoll: number, into: Uint32Array, size: number, timeoutMs: number) => number;
   readonly pipe2: (into: Int32Array, flags: number) => number;
+  readonly poll: (descriptors: Int32Array, count: number, timeoutMs: number) => number;
   readonly posix_spawn: (
     pid: Int32Array,
     file: string,
@@ -115,6 +116,7 @@ const signatures: Readonly<Record<keyof Functions | Threaded, readonly [string, 
   epoll_ctl: ['int', ['int', 'int', 'int', 'void *']],
   epoll_wait: ['int', ['int', 'void *', 'int', 'int']],
   pipe2: ['int', ['void *', 'int']],
+  poll: ['int', ['void *', 'ulong', 'int']],
   posix_spawn: ['int', ['void *', 'const char *', 'void *', 'void *', 'const char **', 'const char **']],
   posix_spawn_file_actions_init: ['int', ['void *']],
   posix_spawn_file_actions_destroy: ['int', ['void *']],
@@ -168,6 +170,7 @@ const functionsBy = (make: <K extends keyof Functions>(name: K) => Functions[K])
   epoll_ctl: make('epoll_ctl'),
   epoll_wait: make('epoll_wait'),
   pipe2: make('pipe2'),
+  poll: make('poll'),
   posix_spawn: make('posix_spawn'),
   posix_spawn_file_actions_init: make('posix_spawn_file_actions_init'),
   posix_spawn_file_actions_destroy: make('posix_spawn_file_actions_destroy'),

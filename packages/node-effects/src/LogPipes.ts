@@ -25,11 +25,12 @@ const { log } = entry;
 
 /** Takes hold of what `log` leads to; makes the FIFO when nothing is there. A dangling symlink stays one: `ENOENT`. */
 const hold = (bundle: number, followsLinks: boolean): E.Either<string, number> => {
-  const held = openAt(bundle, log, followsLinks ? O_PATH : O_PATH | O_NOFOLLOW);
+  const flags = followsLinks ? O_PATH : O_PATH | O_NOFOLLOW;
+  const held = openAt(bundle, log, flags);
   if (E.isRight(held) || held.left !== 'ENOENT') return held;
   const made = mkfifoAt(bundle, log, fifoMode);
   if (E.isLeft(made) && made.left !== 'EEXIST') return made;
-  return openAt(bundle, log, O_PATH | O_NOFOLLOW);
+  return openAt(bundle, log, flags);
 };
 
 /** A descriptor to read and write the FIFO by; null for what is left unread. Reading and writing, it never sees an end. */

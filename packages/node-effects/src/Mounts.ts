@@ -11,12 +11,12 @@ import { answeredWithin } from './Deadline.js';
 import { errnoIn } from './Errno.js';
 import { kernelName } from './FileSystem.js';
 import { allFreed, heldNow } from './Freeing.js';
+import { readMountTable } from './linux/MountTableFile.js';
 import { makeMountedTypes, type Mounted } from './MountedTypes.js';
 import { holdParent, isDirectoryAt, isPlainIn } from './MountPoint.js';
 import { close, type KernelName, UMOUNT_NOFOLLOW, umount2, unavailable } from './Native.js';
 
 const mountTable = '/proc/self/mountinfo';
-const maxTableBytes = 64 * 1024 * 1024;
 const fuseMagic = 0x65735546;
 const helperTimeoutMs = 5_000;
 const helperDyingMs = 1_000;
@@ -39,17 +39,10 @@ const tooLate: E.Either<string, void> = E.left(timedOut);
 const bytesOf = (path: B.ByteString): Buffer => Buffer.from(B.toBytes(path));
 
 const read: TaskEither<MountError, B.ByteString> = async () =>
-  E.tryCatch(
-    () => {
-      const table = fs.readFileSync(mountTable);
-      if (table.length > maxTableBytes) throw new RangeError(`it is larger than ${maxTableBytes} bytes`);
-      return B.fromBytes(table);
-    },
-    (error) => ({
-      _tag: 'TableUnreadable',
-      reason: `${mountTable}: ${error instanceof RangeError ? error.message : errnoIn(error)}`,
-    }),
-  );
+  E.tryCatch(readMountTable, (error) => ({
+    _tag: 'TableUnreadable',
+    reason: `${mountTable}: ${error instanceof RangeError ? error.message : errnoIn(error)}`,
+  }));
 
 /** How many unmounts are under way at once, each with a descriptor. */
 const maxUnmounts = 32;

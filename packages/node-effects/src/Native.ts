@@ -107,6 +107,8 @@ export interface Statx {
 }
 
 const AT_SYMLINK_NOFOLLOW = 0x100;
+const AT_NO_AUTOMOUNT = 0x800;
+const AT_STATX_DONT_SYNC = 0x4000;
 const AT_EMPTY_PATH = 0x1000;
 
 /** The fields of `struct statx`, which is the same on every machine, in numbers of 32 bits. */
@@ -179,15 +181,16 @@ const statx = (directory: number, name: KernelName, flags: number): E.Either<str
 /** What a name leads to (`stat`). */
 export const statAt = (directory: number, name: KernelName): E.Either<string, Statx> => statx(directory, name, 0);
 
-/** What the name itself is (`lstat`). */
+/**
+ * What the name itself is (`lstat`), without asking the server of what is mounted there: one that is dead never answers, and
+ * keeps this thread. Kind, device, inode and birth never change. The size and the links of a server's file may be old.
+ */
 export const lstatAt = (directory: number, name: KernelName): E.Either<string, Statx> =>
-  statx(directory, name, AT_SYMLINK_NOFOLLOW);
+  statx(directory, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC);
 
 /** What is open on a descriptor (`fstat`). */
 export const fstat = (descriptor: number): E.Either<string, Statx> => statx(descriptor, '', AT_EMPTY_PATH);
 
-const AT_NO_AUTOMOUNT = 0x800;
-const AT_STATX_DONT_SYNC = 0x4000;
 const STATX_TYPE = 1;
 const STATX_INO = 0x100;
 
@@ -425,6 +428,21 @@ const epollTold = new Uint32Array(epollEventsAtOnce * epollEventWords);
 export const waitEpoll = (epoll: number): ReadonlyArray<number> => {
   const count = native().epoll_wait(epoll, epollTold, epollEventsAtOnce, 0);
   return Array.from({ length: count }, (_, index) => epollTold[index * epollEventWords + epollDataWord] ?? 0);
+};
+
+/** `struct pollfd`: the descriptor, then what is waited for and what came, in two bytes each. */
+const polled = new Int32Array(2);
+const POLLPRI = 0x2;
+
+/**
+ * Whether something urgent came at a descriptor since this was last asked; undefined where that cannot be told. Does not wait.
+ * A file of the kernel's own says so of itself when what it tells has changed.
+ */
+export const hasUrgent = (descriptor: number): boolean | undefined => {
+  polled[0] = descriptor;
+  polled[1] = POLLPRI;
+  const count = native().poll(polled, 1, 0);
+  return count < 0 ? undefined : count > 0;
 };
 
 const pipeEnds = new Int32Array(2);

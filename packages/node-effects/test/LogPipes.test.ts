@@ -24,8 +24,10 @@ const fresh = (): string => {
 const written = new Map<string, string>();
 const pipes = makeLogPipes(({ id, bytes }) => written.set(id, (written.get(id) ?? '') + Buffer.from(bytes).toString()));
 
-const open = (bundle: string, id = 'web'): Promise<E.Either<FileError, LogPipe>> =>
-  withOpen(bundle, (directory) => pipes.open({ bundle: directory, namespace: B.fromText('ns'), id: B.fromText(id) })());
+const open = (bundle: string, id = 'web', followsLinks = true): Promise<E.Either<FileError, LogPipe>> =>
+  withOpen(bundle, (directory) =>
+    pipes.open({ bundle: directory, namespace: B.fromText('ns'), id: B.fromText(id), followsLinks })(),
+  );
 
 const opened = async (prepare: (log: string) => void): Promise<string> => {
   const bundle = fresh();
@@ -83,6 +85,17 @@ describe('log pipes (SPEC 8.3)', () => {
     await pipe.close();
   });
 
+  it('are not reached through a link where links are not to be followed: another program loses nothing', async () => {
+    const bundle = fresh();
+    const elsewhere = path.join(fresh(), 'fifo');
+    right(mkfifo(Buffer.from(elsewhere), 0o700));
+    fs.symlinkSync(elsewhere, path.join(bundle, 'log'));
+    const pipe = right(await open(bundle, 'other', false));
+    expect(descriptorsOf(elsewhere)).toBe(0);
+    await pipe.close();
+    expect(written.has('other')).toBe(false);
+  });
+
   it('put no file into the log, wherever a link leads: it is not even opened', async () => {
     const bundle = fresh();
     const secret = path.join(fresh(), 'secret');
@@ -103,7 +116,12 @@ describe('log pipes (SPEC 8.3)', () => {
         const collecting = makeLogPipes(({ bytes }) => received.push(Buffer.from(bytes)));
         const pipe = right(
           await withOpen(bundle, (directory) =>
-            collecting.open({ bundle: directory, namespace: B.fromText('ns'), id: B.fromText('web') })(),
+            collecting.open({
+              bundle: directory,
+              namespace: B.fromText('ns'),
+              id: B.fromText('web'),
+              followsLinks: true,
+            })(),
           ),
         );
         for (const bytes of sent) fs.writeFileSync(path.join(bundle, 'log'), bytes);
@@ -130,7 +148,7 @@ describe('log pipes (SPEC 8.3)', () => {
       });
       const pipe = right(
         await withOpen(bundle, (directory) =>
-          slow.open({ bundle: directory, namespace: B.fromText('ns'), id: B.fromText('web') })(),
+          slow.open({ bundle: directory, namespace: B.fromText('ns'), id: B.fromText('web'), followsLinks: true })(),
         ),
       );
       const log = path.join(bundle, 'log');
@@ -190,7 +208,7 @@ describe('log pipes (SPEC 8.3)', () => {
     });
     const pipe = right(
       await withOpen(bundle, (directory) =>
-        flooded.open({ bundle: directory, namespace: B.fromText('ns'), id: B.fromText('web') })(),
+        flooded.open({ bundle: directory, namespace: B.fromText('ns'), id: B.fromText('web'), followsLinks: true })(),
       ),
     );
     const writer = spawn('sh', ['-c', 'exec cat /dev/zero > log'], { cwd: bundle, stdio: 'ignore' });

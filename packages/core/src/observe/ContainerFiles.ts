@@ -10,8 +10,17 @@ import { type Namespaces, withBundle, withDirectory } from '../BundleDirectory.j
 import * as B from '../ByteString.js';
 import { parseJson } from '../Document.js';
 import type { BundleEvidence } from '../Evidence.js';
-import { bornMsOf, type Directory, type FileError, type FileSystem, isAbsent, showFileError } from '../FileSystem.js';
+import {
+  bornMsOf,
+  type Directory,
+  type FileError,
+  type FileStatus,
+  type FileSystem,
+  isAbsent,
+  showFileError,
+} from '../FileSystem.js';
 import * as Layout from '../Layout.js';
+import type { DirectoryKey } from '../Processes.js';
 
 /** What a file says; `Absent` where there is none. `Unknown`: why what it said is not known, for the middle of a sentence. */
 export type Said<A> =
@@ -94,6 +103,11 @@ const runtimeRootOf = (text: B.ByteString): Said<string> =>
 
 const RuncState = t.type({ init_process_pid: t.number });
 const RuncStart = t.partial({ init_process_start: t.number });
+/** Of youki and other programs that are made of its library: without a process before there is one. */
+const YoukiState = t.type({ ociVersion: t.string, pid: t.union([t.number, t.null, t.undefined]) });
+/** `state.json` has two forms. A process 0 is none. */
+const OciState = t.union([t.intersection([RuncState, RuncStart]), YoukiState]);
+const RunscState = t.type({ sandbox: t.type({ pid: t.number }) });
 const CrunStatus = t.type({ pid: t.number });
 const CrunStart = t.partial({ 'process-start-time': t.number });
 
@@ -101,6 +115,8 @@ const CrunStart = t.partial({ 'process-start-time': t.number });
 export interface ContainerFiles {
   readonly config: Said<ContainerConfig>;
   readonly initPid: Said<InitPid>;
+  /** Which directory the container has for its root, as far as it can be seen. */
+  readonly rootfs: Said<DirectoryKey>;
   readonly runtimeRecord: Said<RuntimeRecord>;
 }
 
@@ -119,6 +135,31 @@ const initPidOf =
     return says({ pid: said.value, writtenMs: writtenMs ?? Number.POSITIVE_INFINITY });
   };
 
+/**
+ * Of which containers runtimes keep records, by root and namespace: listed once a run, as most bundles have none. Left: why
+ * that cannot be told.
+ */
+export type RuntimeRecords = (
+  root: string,
+  namespace: B.ByteString,
+) => Task<E.Either<FileError, ReadonlySet<B.ByteString>>>;
+
+/** Lists each directory of records when it is first asked for. */
+export const makeRuntimeRecords = (files: FileSystem): RuntimeRecords => {
+  const known = new Map<string, Promise<E.Either<FileError, ReadonlySet<B.ByteString>>>>();
+  const list = async (path: B.ByteString): Promise<E.Either<FileError, ReadonlySet<B.ByteString>>> => {
+    const entries = await withDirectory(files)(files.openPath(path), files.list)();
+    if (E.isRight(entries)) return E.right(new Set(entries.right.map(({ name }) => name)));
+    return isAbsent(entries.left) ? E.right(new Set()) : entries;
+  };
+  return (root, namespace) => () => {
+    const path = Layout.below(B.fromText(root), namespace);
+    const listed = known.get(path) ?? list(path);
+    known.set(path, listed);
+    return listed;
+  };
+};
+
 /** Reads one record of a runtime below its directory for the container. */
 const readRecord =
   (files: FileSystem, directory: B.ByteString) =>
@@ -130,17 +171,46 @@ const readRecord =
     return fileSaid(read, decode);
   };
 
+/** What gVisor's runsc recorded, as the program of another shim: a file beside the directories, named after the sandbox, too. */
+const runscRecordOf =
+  (
+    files: FileSystem,
+    directory: B.ByteString,
+    id: B.ByteString,
+    names: ReadonlySet<B.ByteString>,
+  ): Task<Said<RuntimeRecord>> =>
+  async () => {
+    const name = [...names].find((one) => one.startsWith(`${id}_sandbox:`) && one.endsWith('.state'));
+    if (name === undefined) return absent;
+    return readRecord(files, directory)(name, (text) =>
+      andThen(decoded(B.show(name), RunscState)(text), ({ sandbox }) =>
+        says({ path: Layout.below(directory, name), pid: sandbox.pid, startedTicks: 0 }),
+      ),
+    )();
+  };
+
 /** What runc, or crun, recorded of the container: each keeps it in another file of the same directory. */
 const runtimeRecordOf =
-  (files: FileSystem, root: string, { namespace, id }: BundleEvidence): Task<Said<RuntimeRecord>> =>
+  (
+    files: FileSystem,
+    records: RuntimeRecords,
+    root: string,
+    { namespace, id }: BundleEvidence,
+  ): Task<Said<RuntimeRecord>> =>
   async () => {
+    const recorded = await records(root, namespace)();
+    if (E.isLeft(recorded)) return unknown(showFileError(recorded.left));
+    if (!recorded.right.has(id))
+      return runscRecordOf(files, Layout.below(B.fromText(root), namespace), id, recorded.right)();
     const directory = Layout.below(B.fromText(root), namespace, id);
     const read = readRecord(files, directory);
     const record = (name: string, pid: number, startedTicks: number): Said<RuntimeRecord> =>
       says({ path: Layout.below(directory, B.fromText(name)), pid, startedTicks });
     const runc = await read('state.json', (text) =>
-      andThen(decoded('state.json', t.intersection([RuncState, RuncStart]))(text), (state) =>
-        record('state.json', state.init_process_pid, state.init_process_start ?? 0),
+      andThen(decoded('state.json', OciState)(text), (state) =>
+        'init_process_pid' in state
+          ? record('state.json', state.init_process_pid, state.init_process_start ?? 0)
+          : record('state.json', state.pid ?? 0, 0),
       ),
     )();
     if (runc._tag !== 'Absent') return runc;
@@ -151,7 +221,12 @@ const runtimeRecordOf =
     )();
   };
 
-const nothing: ContainerFiles = { config: absent, initPid: absent, runtimeRecord: absent };
+const nothing: ContainerFiles = { config: absent, initPid: absent, rootfs: absent, runtimeRecord: absent };
+
+const rootfsSaid = (status: E.Either<FileError, FileStatus>): Said<DirectoryKey> => {
+  if (E.isRight(status)) return status.right.kind === 'directory' ? says(status.right) : absent;
+  return isAbsent(status.left) ? absent : unknown('its rootfs cannot be looked at');
+};
 
 /** What `config.json` of a bundle says. */
 export const readConfig =
@@ -166,32 +241,32 @@ export const readConfig =
 
 /** Reads what the files of a bundle say of its container. */
 export const readContainerFiles =
-  (files: FileSystem, namespaces: Namespaces) =>
-  (evidence: BundleEvidence): Task<ContainerFiles> =>
+  (files: FileSystem, namespaces: Namespaces, records: RuntimeRecords) =>
+  (evidence: BundleEvidence, knownConfig: Said<ContainerConfig> | undefined): Task<ContainerFiles> =>
   async () => {
     if (evidence.contents?._tag === 'Empty') {
-      const runtimeRecord = await runtimeRecordOf(files, defaultRuntimeRoot, evidence)();
+      const runtimeRecord = await runtimeRecordOf(files, records, defaultRuntimeRoot, evidence)();
       return { ...nothing, runtimeRecord };
     }
     const read = await withBundle(files, namespaces)(evidence, (directory) => async () => {
-      const config = fileSaid(
-        await files.readSmallFile({ directory, name: Layout.entry.config }, maxRecordBytes)(),
-        configOf,
-      );
+      const config =
+        knownConfig ??
+        fileSaid(await files.readSmallFile({ directory, name: Layout.entry.config }, maxRecordBytes)(), configOf);
+      const rootfs = rootfsSaid(await files.status({ directory, name: Layout.entry.rootfs })());
       const initPid = await initPidOf(files, directory)();
       const options = await files.readSmallFile({ directory, name: Layout.entry.options }, Layout.maxSmallFileBytes)();
-      return E.right({ config, initPid, root: fileSaid(options, runtimeRootOf) });
+      return E.right({ config, initPid, rootfs, root: fileSaid(options, runtimeRootOf) });
     })();
     if (E.isLeft(read)) {
       const lost = isAbsent(read.left) ? absent : unknown(showFileError(read.left));
-      return { config: lost, initPid: lost, runtimeRecord: lost };
+      return { config: lost, initPid: lost, rootfs: lost, runtimeRecord: lost };
     }
-    const { config, initPid, root } = read.right;
+    const { config, initPid, rootfs, root } = read.right;
     const runtimeRecord =
       root._tag === 'Unknown'
         ? root
-        : await runtimeRecordOf(files, root._tag === 'Says' ? root.value : defaultRuntimeRoot, evidence)();
-    return { config, initPid, runtimeRecord };
+        : await runtimeRecordOf(files, records, root._tag === 'Says' ? root.value : defaultRuntimeRoot, evidence)();
+    return { config, initPid, rootfs, runtimeRecord };
   };
 
 /** Which control groups a `linux.cgroupsPath` means, in either of its forms. */

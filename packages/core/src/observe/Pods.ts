@@ -9,11 +9,12 @@ import * as B from '../ByteString.js';
 import type { SocketName } from '../Bootstrap.js';
 import type { Capabilities } from '../Capabilities.js';
 import type { BundleEvidence, Reading } from '../Evidence.js';
+import { showFileError } from '../FileSystem.js';
 import * as Layout from '../Layout.js';
 import { type Policy, careful } from '../Policy.js';
 import { shimAddress } from '../ShimAddress.js';
 import { readSnapshot } from '../Snapshot.js';
-import { readConfig } from './ContainerFiles.js';
+import { type ContainerConfig, readConfig, type Said } from './ContainerFiles.js';
 
 /** A bundle of the tree that is recovered, or of the one beside it. `tree` is undefined for the former. */
 export interface Neighbour {
@@ -32,10 +33,15 @@ export interface Pods {
   readonly atSocketOf: (policy: Policy, evidence: BundleEvidence) => ReadonlyArray<Neighbour>;
   /** All other bundles of its pod. Reads `config.json` of every bundle of the namespace, once. */
   readonly membersOf: (evidence: BundleEvidence) => Task<ReadonlyArray<Neighbour>>;
+  /** What `config.json` of a bundle of the tree that is recovered says, where it was read for its pod. */
+  readonly configOf: (evidence: BundleEvidence) => Task<Said<ContainerConfig> | undefined>;
   /** The bundles of the tree beside this one. */
   readonly beside: Task<ReadonlyArray<BundleEvidence>>;
-  /** Why the tree beside this one could not be looked at, for the middle of a sentence; `undefined` where it was, or is missing. */
-  readonly unread: Task<string | undefined>;
+  /**
+   * Why not every member of its pod is known, for the middle of a sentence: the tree beside could not be looked at, or what
+   * its file `sandbox` said is lost. `undefined` where all are.
+   */
+  readonly unknownMembers: (evidence: BundleEvidence) => Task<string | undefined>;
 }
 
 /** Where the shim of a bundle listens, as far as its files say it in a form that shims write. */
@@ -44,8 +50,20 @@ export const socketOf = (policy: Policy, { contents }: BundleEvidence): SocketNa
   return address?._tag === 'Target' ? address.target.socket : undefined;
 };
 
-const textIn = (reading: Reading | undefined): B.ByteString | undefined =>
-  reading?._tag === 'Read' && reading.content !== '' ? reading.content : undefined;
+/** No daemon writes control characters or a slash into an id, and a file that lost its content may hold them, or nothing. */
+const isId = (text: B.ByteString): boolean => /^[^\x00-\x1f\x7f/]+$/.test(text);
+
+const sandboxIn = (reading: Reading | undefined): B.ByteString | undefined =>
+  reading?._tag === 'Read' && isId(reading.content) ? reading.content : undefined;
+
+/** What keeps us from knowing which sandbox a bundle names. */
+const lostSandbox = ({ contents }: BundleEvidence): string | undefined => {
+  const reading = contents?._tag === 'Listed' ? contents.sandbox : undefined;
+  if (reading?._tag === 'Failed') return showFileError(reading.error);
+  return reading?._tag === 'Read' && !isId(reading.content)
+    ? 'its file sandbox holds no id: which pod it belongs to is not known'
+    : undefined;
+};
 
 /** The tree of the other kind beside a state directory; `undefined` for a directory that is named otherwise. */
 export const treeBeside = (state: B.ByteString): B.ByteString | undefined => {
@@ -114,6 +132,7 @@ interface FoundPods {
   readonly sockets: Groups;
   /** The sandbox that a bundle names as its own. */
   readonly sandboxOf: ReadonlyMap<BundleEvidence, B.ByteString>;
+  readonly configs: ReadonlyMap<string, Said<ContainerConfig>>;
   readonly beside: ReadonlyArray<BundleEvidence>;
   /** Why the tree beside could not be looked at. */
   readonly problem: string | undefined;
@@ -154,6 +173,7 @@ export const makePods = (
     const neighbours = [...own, ...other.bundles.map((evidence): Neighbour => ({ tree: treeName, evidence }))];
     const groups = new Groups();
     const sandboxOf = new Map<BundleEvidence, B.ByteString>();
+    const configs = new Map<string, Said<ContainerConfig>>();
     for (const neighbour of neighbours) {
       const turn = capabilities.clock.breathe();
       if (turn !== undefined) await turn;
@@ -163,8 +183,9 @@ export const makePods = (
       if (contents?._tag !== 'Listed') continue;
       const open = neighbour.tree === undefined ? namespaces : other.namespaces;
       const config = open === undefined ? undefined : await readConfig(capabilities.fileSystem, open)(evidence)();
+      if (config !== undefined && neighbour.tree === undefined) configs.set(podKey(namespace, id), config);
       const annotated = config?._tag === 'Says' ? config.value.sandboxId : undefined;
-      const sandboxes = new Set([textIn(contents.sandbox), annotated].filter((one) => one !== undefined));
+      const sandboxes = new Set([sandboxIn(contents.sandbox), annotated].filter((one) => one !== undefined));
       for (const sandbox of sandboxes) {
         sandboxOf.set(evidence, sandbox);
         if (sandbox !== id) groups.add(podKey(namespace, sandbox), neighbour);
@@ -175,6 +196,7 @@ export const makePods = (
       groups,
       sockets: groupBySocket(careful, neighbours),
       sandboxOf,
+      configs,
       beside: other.bundles,
       problem: other.problem,
     };
@@ -202,7 +224,11 @@ export const makePods = (
       ]);
       return [...members].filter((neighbour) => !isSame(neighbour, evidence));
     },
+    configOf:
+      ({ namespace, id }) =>
+      async () =>
+        (await found()).configs.get(podKey(namespace, id)),
     beside: async () => (await found()).beside,
-    unread: async () => (await found()).problem,
+    unknownMembers: (evidence) => async () => (await found()).problem ?? lostSandbox(evidence),
   };
 };

@@ -15,7 +15,10 @@ import {
 
 /** What a shim's command line says of whose shim it is. `undefined` where it says nothing. */
 export interface ShimCommand {
+  /** The base name of its first word. */
   readonly program: B.ByteString;
+  /** Whether more words come before its flags, so that another program may be the shim that this one runs. */
+  readonly isRunByOther: boolean;
   readonly namespace: B.ByteString | undefined;
   readonly ids: ReadonlyArray<B.ByteString>;
   /** The text of `-bundle` and `-workdir`: a path whose last two parts are the namespace and the id. */
@@ -52,9 +55,18 @@ const flagsOf = (words: ReadonlyArray<B.ByteString>): Flags => {
   return { values, action: words[at] };
 };
 
-/** Reads the command line of a process as that of a shim; `undefined` where it names no namespace and no bundle. */
-export const shimCommandOf = ([program = B.empty, ...words]: ReadonlyArray<B.ByteString>): ShimCommand | undefined => {
-  const { values, action } = flagsOf(words);
+/** A flag that shims have, and most other programs have not. */
+const shimFlag = /^--?(?:namespace|id|bundle|workdir|address|publish-binary|containerd-binary|socket)(?:=|$)/;
+
+/**
+ * Reads the command line of a process as that of a shim; `undefined` where it names no namespace and no bundle. What comes
+ * before the first flag of a shim is its program, which an interpreter or a loader may run.
+ */
+export const shimCommandOf = (commandLine: ReadonlyArray<B.ByteString>): ShimCommand | undefined => {
+  const first = commandLine.findIndex((word) => shimFlag.test(word));
+  if (first < 1) return undefined;
+  const { values, action } = flagsOf(commandLine.slice(first));
+  const programs = commandLine.slice(0, first);
   const valueOfFlag = (name: string): ReadonlyArray<B.ByteString> => {
     const value = values.get(name);
     return value === undefined || value === '' ? [] : [value];
@@ -64,7 +76,8 @@ export const shimCommandOf = ([program = B.empty, ...words]: ReadonlyArray<B.Byt
   return namespace === undefined && bundles.length === 0
     ? undefined
     : {
-        program: baseName(program),
+        program: baseName(programs[0] ?? B.empty),
+        isRunByOther: programs.length > 1,
         namespace,
         ids: valueOfFlag('id'),
         bundles,

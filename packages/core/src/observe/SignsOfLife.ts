@@ -5,14 +5,13 @@
 import * as E from 'fp-ts/lib/Either.js';
 import type { Task } from 'fp-ts/lib/Task.js';
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
-import { withBundle, type Namespaces } from '../BundleDirectory.js';
+import type { Namespaces } from '../BundleDirectory.js';
 import * as B from '../ByteString.js';
 import { showSocket, type ShimTarget, type SocketName } from '../Bootstrap.js';
 import type { Capabilities } from '../Capabilities.js';
 import { type Sign, type Signs, showPids, sign, type SignSource } from '../decide/Signs.js';
 import type { BundleEvidence } from '../Evidence.js';
 import { isHidden } from '../Identifier.js';
-import * as Layout from '../Layout.js';
 import { careful } from '../Policy.js';
 import {
   type DirectoryKey,
@@ -24,7 +23,7 @@ import {
   valueOf,
 } from '../Processes.js';
 import { shimAddress } from '../ShimAddress.js';
-import { type ContainerFiles, groupsOf, readContainerFiles } from './ContainerFiles.js';
+import { type ContainerFiles, groupsOf, readContainerFiles, type RuntimeRecords } from './ContainerFiles.js';
 import { nameOf, type Neighbour, type Pods } from './Pods.js';
 import { type ProcessesSeen, shimCommandOf, type ShimProcess } from './ProcessTable.js';
 
@@ -38,6 +37,9 @@ export interface SignNeeds {
   readonly bundleAt: Task<BundleAt>;
   /** Whether there is a bundle of this id. */
   readonly exists: (key: Pick<BundleEvidence, 'namespace' | 'id'>) => boolean;
+  readonly runtimeRecords: RuntimeRecords;
+  /** The names of all namespaces that have a directory, but for one. */
+  readonly namespacesBut: (name: B.ByteString) => Task<ReadonlySet<string>>;
   /** How long a shim of the same pod is dialled, in milliseconds. */
   readonly timeoutMs: number;
 }
@@ -51,14 +53,19 @@ export const signsOfLife =
   async () => {
     const seen = await needs.processes();
     if (E.isLeft(seen)) return [sign('own-view', 'unknown', showProcessesError(seen.left))];
-    const files = await readContainerFiles(needs.capabilities.fileSystem, needs.namespaces)(evidence)();
+    const { capabilities, namespaces, runtimeRecords, pods } = needs;
+    const files = await readContainerFiles(
+      capabilities.fileSystem,
+      namespaces,
+      runtimeRecords,
+    )(evidence, await pods.configOf(evidence)())();
     const about: About = {
       needs,
       evidence,
       files,
       seen: seen.right,
       bundleAt: await needs.bundleAt(),
-      rootfs: await rootfsOf(needs, evidence),
+      otherNamespaces: await needs.namespacesBut(evidence.namespace)(),
       names: namesOf(needs, evidence),
     };
     return [
@@ -67,7 +74,7 @@ export const signsOfLife =
       shimProcessSign(about),
       await podSign(about),
       initPidSign(about),
-      await controlGroupSign(about),
+      controlGroupSign(about),
       runtimeStateSign(about),
       rootFileSystemSign(about),
     ];
@@ -80,8 +87,8 @@ interface About {
   readonly files: ContainerFiles;
   readonly seen: ProcessesSeen;
   readonly bundleAt: BundleAt;
-  /** The container's root directory, as the bundle has it; Left: why it cannot be looked at. */
-  readonly rootfs: E.Either<string, DirectoryKey | undefined>;
+  /** The names of the other namespaces. */
+  readonly otherNamespaces: ReadonlySet<string>;
   /** The ids by which the bundle's processes may be known: a leftover's former one, too, unless another bundle has it now. */
   readonly names: ReadonlyArray<B.ByteString>;
 }
@@ -224,7 +231,7 @@ const shimsOf = (
     ...inside.filter((process) => !isAtWork(process) && looksLikeShim(process, program)),
   ]);
   const mayBeOf = ({ process, command }: ShimProcess): boolean => {
-    if (program !== '' && command.program !== program) return false;
+    if (program !== '' && command.program !== program && !command.isRunByOther) return false;
     const directory = valueOf(process.currentDirectory);
     const other = directory === undefined ? undefined : bundleAt(directory);
     return other === undefined || other.identity === identity;
@@ -268,7 +275,7 @@ const answersAt = async (
 const podSign = async (about: About): Promise<Sign> => {
   const { evidence, needs } = about;
   const members = await needs.pods.membersOf(evidence)();
-  const problem = await needs.pods.unread();
+  const problem = await needs.pods.unknownMembers(evidence)();
   const owner = (neighbour: Neighbour): string => `the shim of its pod, that of ${B.show(nameOf(neighbour))}`;
   for (const member of members) {
     const pids = pidsOf(shimsOf(about, member.evidence, [member.evidence.id]).certain);
@@ -302,23 +309,7 @@ const podSign = async (about: About): Promise<Sign> => {
 /** A process that began later than its pid was written, by more than clocks go wrong, has probably only got the number. */
 const clockSlackMs = 60_000;
 
-/** Which directory the container has for its root, as far as it can be seen. */
-const rootfsOf = async (
-  needs: SignNeeds,
-  evidence: BundleEvidence,
-): Promise<E.Either<string, DirectoryKey | undefined>> => {
-  if (evidence.contents?._tag !== 'Listed') return E.right(undefined);
-  const { fileSystem } = needs.capabilities;
-  const status = await withBundle(fileSystem, needs.namespaces)(evidence, (directory) =>
-    fileSystem.status({ directory, name: Layout.entry.rootfs }),
-  )();
-  if (E.isRight(status)) return E.right(status.right.kind === 'directory' ? status.right : undefined);
-  return status.left._tag === 'SystemError' && status.left.code === 'ENOENT'
-    ? E.right(undefined)
-    : E.left('its rootfs cannot be looked at');
-};
-
-const initPidSign = ({ files: { initPid, runtimeRecord }, seen: { table, view }, rootfs }: About): Sign => {
+const initPidSign = ({ files: { initPid, runtimeRecord, rootfs }, seen: { table, view } }: About): Sign => {
   if (initPid._tag === 'Absent') return sign('init-pid', 'none', 'it has no init.pid');
   if (initPid._tag === 'Unknown') return sign('init-pid', 'unknown', initPid.why);
   const { pid, writtenMs } = initPid.value;
@@ -336,7 +327,7 @@ const initPidSign = ({ files: { initPid, runtimeRecord }, seen: { table, view },
   const [root, ours] = [valueOf(process.rootDirectory), valueOf(view.rootDirectory)];
   const isOurs = root !== undefined && ours !== undefined && isSameDirectory(root, ours);
   const isOursRootfs =
-    E.isLeft(rootfs) || (rootfs.right !== undefined && ours !== undefined && isSameDirectory(rootfs.right, ours));
+    rootfs._tag === 'Unknown' || (rootfs._tag === 'Says' && ours !== undefined && isSameDirectory(rootfs.value, ours));
   return isOurs && !isOursRootfs
     ? sign('init-pid', 'dead', `process ${pid} began later than init.pid was written, and is in no container`)
     : sign(
@@ -347,18 +338,10 @@ const initPidSign = ({ files: { initPid, runtimeRecord }, seen: { table, view },
       );
 };
 
-const controlGroupSign = async ({
-  evidence,
-  files: { config },
-  seen: { table },
-  names,
-  needs,
-}: About): Promise<Sign> => {
+const controlGroupSign = ({ files: { config }, seen: { table }, names, otherNamespaces }: About): Sign => {
   const group = config._tag === 'Says' ? config.value.cgroupsPath : undefined;
   const exact = group === undefined ? [] : table.inGroup(groupsOf(group), group);
-  const all = await needs.namespaces.names();
-  const others = new Set<string>(E.isRight(all) ? all.right.filter((name) => name !== evidence.namespace) : []);
-  const byName = names.map((id) => table.inGroupOf(id, others));
+  const byName = names.map((id) => table.inGroupOf(id, otherNamespaces));
   const certain = pidsOf([...exact, ...byName.flatMap((found) => found.certain)]);
   if (certain.length > 0)
     return sign(
@@ -388,11 +371,11 @@ const runtimeStateSign = ({ files: { runtimeRecord }, seen: { table } }: About):
     : sign(source, 'dead', `process ${pid} began at another time than ${B.show(path)} says`);
 };
 
-const rootFileSystemSign = ({ evidence, seen: { table, view }, rootfs }: About): Sign => {
+const rootFileSystemSign = ({ evidence, seen: { table, view }, files: { rootfs } }: About): Sign => {
   const source: SignSource = 'root-file-system';
-  if (E.isLeft(rootfs)) return sign(source, 'unknown', rootfs.left);
-  const { right: key } = rootfs;
-  if (key === undefined) return sign(source, 'none', 'it has no rootfs');
+  if (rootfs._tag === 'Unknown') return sign(source, 'unknown', rootfs.why);
+  if (rootfs._tag === 'Absent') return sign(source, 'none', 'it has no rootfs');
+  const key = rootfs.value;
   const ours = valueOf(view.rootDirectory);
   if (ours !== undefined && isSameDirectory(key, ours))
     return sign(source, 'unknown', "its rootfs is this machine's own root, in which every process lives");

@@ -146,7 +146,7 @@ const planHost = async (
     const lack = lackOfRoot(options);
     if (lack !== undefined) terminal.say(`shim-recovery: ${lack}`);
     sayMissingNamespaces(options, terminal, report);
-    sayBrake(settings, terminal, planned.right);
+    if (outPath === undefined) sayBrake(settings, terminal, planned.right);
     const saved =
       outPath === undefined ? E.right(undefined) : await save(options, outPath, capabilities.right, planned.right);
     if (E.isLeft(saved)) terminal.say(`shim-recovery: ${saved.left}`);

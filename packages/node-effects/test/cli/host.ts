@@ -116,8 +116,10 @@ export interface Host {
   readonly base: string;
   readonly state: string;
   readonly root: string;
-  /** `--state`, `--root`, `--store` and the time-outs for this host. */
+  /** `--state`, `--root`, `--store` and the time-outs for this host. Without more, the command decides as `careful`. */
   readonly args: ReadonlyArray<string>;
+  /** The same, and that containerd 1.7 decides. */
+  readonly as17: ReadonlyArray<string>;
   readonly bundlePath: (id: string, namespace?: string) => string;
   /** Lays out a bundle of namespace `default` with its working directory, and starts its shim. */
   readonly addBundle: (id: string, bundle?: Bundle) => Promise<void>;
@@ -149,7 +151,8 @@ const listed = (directory: string): ReadonlyArray<string> =>
     .map((name) => name.toString('latin1'))
     .sort();
 
-const fingerprintOf = (at: Buffer): ReadonlyArray<string> => {
+/** Everything at and below a path with all that would tell of a change. */
+export const fingerprintOf = (at: Buffer): ReadonlyArray<string> => {
   const status = fs.lstatSync(at, { bigint: true });
   const content = status.isSymbolicLink() ? fs.readlinkSync(at) : '';
   const bytes = status.isFile() && status.size < 1_000_000n ? fs.readFileSync(at, 'latin1') : '';
@@ -160,10 +163,21 @@ const fingerprintOf = (at: Buffer): ReadonlyArray<string> => {
   return [line, ...names.flatMap((name) => fingerprintOf(Buffer.concat([at, Buffer.from('/'), name])))];
 };
 
+/** Where the two directories of a host are, below its base. */
+export interface Places {
+  readonly state: string;
+  readonly root: string;
+}
+
+/** Directories of no daemon's naming. */
+const ownNames: Places = { state: 'state', root: 'root' };
+
 /** An empty host. */
-export const makeHost = (): Host => {
+export const makeHost = (places: Places = ownNames): Host => {
   const base = fs.mkdtempSync(path.join(os.tmpdir(), 'sr-'));
-  const [state, root, store, binary] = ['state', 'root', 'store.json', 'shim'].map((name) => path.join(base, name));
+  const [state, root, store, binary] = [places.state, places.root, 'store.json', 'shim'].map((name) =>
+    path.join(base, name),
+  );
   if (state === undefined || root === undefined || store === undefined || binary === undefined) throw new Error();
   const shims = new Map<string, ScriptedShim>();
   for (const directory of [state, root])
@@ -180,13 +194,15 @@ export const makeHost = (): Host => {
       fs.writeFileSync(inBundle(name), content);
   };
 
+  const args = ['--state', state, '--root', root, '--store', `json:${store}`, '--load-timeout', '2s'];
   const host: Host = {
     base,
     state,
     root,
     store,
     binary,
-    args: ['--state', state, '--root', root, '--store', `json:${store}`, '--load-timeout', '2s'],
+    args,
+    as17: [...args, '--policy', 'containerd-1.7'],
     bundlePath: (id, namespace = 'default') => path.join(state, namespace, id),
     addRawBundle,
     addBundle: async (id, { files, shim } = {}) => {
@@ -230,8 +246,8 @@ export const makeHost = (): Host => {
 };
 
 /** Lays out a host, uses it, and takes it away again. */
-export const withHost = async <A>(use: (host: Host) => Promise<A>): Promise<A> => {
-  const host = makeHost();
+export const withHost = async <A>(use: (host: Host) => Promise<A>, places?: Places): Promise<A> => {
+  const host = makeHost(places);
   try {
     return await use(host);
   } finally {

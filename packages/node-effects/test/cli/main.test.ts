@@ -211,14 +211,22 @@ describe.concurrent('what cannot be run', { timeout: testTimeoutMs }, () => {
     });
   });
 
-  test('whoever is not root is told what that means, and destroys nothing by it', async (context) => {
-    if (!isRoot) context.skip('only root may run the command as somebody else');
+  test.each([
+    ['careful', 'what you may not see is held'],
+    ['containerd-1.7', 'shims that you may not connect to will look dead'],
+  ])('a user who is not root is told what that means under %s, and destroys nothing by it', async (...about) => {
+    const [policy, meaning] = about;
+    if (!isRoot) return;
     await withHost(async (host) => {
       await host.addBundle('web', { shim: running });
       execFileSync('chown', ['--recursive', '65534:65534', host.base]);
-      expectRefusal(await run(['recover', ...host.args], { uid: 65_534 }), 1, /user 65534 is not root: .*--force/);
-      const planned = await run(['plan', ...host.args], { uid: 65_534 });
-      expect(planned).toMatchObject({ code: 0, stderr: expect.stringContaining('user 65534 is not root') });
+      const args = ['--policy', policy, ...host.args];
+      const refused = new RegExp(`: not root \\(uid 65534\\): ${meaning}; run it as root, or insist with --force$`, 'm');
+      expectRefusal(await run(['recover', ...args], { uid: 65_534 }), 1, refused);
+      expect(await run(['plan', ...args], { uid: 65_534 })).toMatchObject({
+        code: 0,
+        stderr: `shim-recovery: not root (uid 65534): ${meaning}\n`,
+      });
       expect(host.bundles()).toEqual(['web']);
     });
   });
@@ -282,10 +290,13 @@ describe.concurrent('its output', { timeout: testTimeoutMs }, () => {
   test('into a pipe that nobody reads ends without a complaint', async () => {
     await withHost(async (host) => {
       await layMany(host);
-      const closed = await runInShell('{ "$@"; echo "exit $?" >&2; } | true', ['plan', ...host.args]);
+      const closed = await runInShell('{ "$@"; echo "exit $?" >&2; } | true', ['plan', ...host.as17]);
       expect(closed.stderr).toBe('exit 0\n');
-      const first = await runInShell('{ "$@"; echo "exit $?" >&2; } | head -1', ['plan', ...host.args]);
-      expect(first).toMatchObject({ stdout: 'namespace default\n', stderr: 'exit 0\n' });
+      const first = await runInShell('{ "$@"; echo "exit $?" >&2; } | head -1', ['plan', ...host.as17]);
+      expect(first).toMatchObject({
+        stdout: `Dry run as containerd-1.7 of ${host.state}\n`,
+        stderr: 'exit 0\n',
+      });
     });
   });
 
@@ -338,8 +349,13 @@ describe.concurrent('its output', { timeout: testTimeoutMs }, () => {
 });
 
 describe.concurrent('plan', { timeout: testTimeoutMs }, () => {
-  test('leaves everything byte for byte as it was, and says what recover then does', async () => {
+  test.each([
+    ['containerd-1.7', 'ignore', 'hidden'],
+    ['careful', 'discard', 'leftover'],
+  ] as const)('leaves everything byte for byte as it was, and says what recover then does (%s)', async (...about) => {
+    const [policy, ...fateOfLeftover] = about;
     await withHost(async (host) => {
+      const args = ['--policy', policy, '--may-destroy', '1', ...host.args];
       await host.addBundle('alive', { shim: running });
       await host.addBundle('leaked', { shim: { ...running, pids: { ok: { pids: [] } } } });
       await host.addBundle('dead', { shim: dead });
@@ -350,20 +366,20 @@ describe.concurrent('plan', { timeout: testTimeoutMs }, () => {
       fs.mkdirSync(path.join(host.state, 'default', '.leftover'));
       fs.writeFileSync(path.join(host.state, 'default', 'file'), 'x');
       const before = host.fingerprint();
-      const planned = await run(['plan', '--json', '--detailed-exitcode', ...host.args]);
+      const planned = await run(['plan', '--json', '--detailed-exitcode', ...args]);
       expect(planned).toMatchObject({ code: 3, stderr: '' });
       expect(host.fingerprint()).toEqual(before);
-      await run(['plan', '--no-probe', ...host.args]);
+      await run(['plan', '--no-probe', ...args]);
       expect(host.fingerprint()).toEqual(before);
 
-      const recovered = await run(['recover', '--json', ...host.args]);
+      const recovered = await run(['recover', '--json', ...args]);
       expect(recovered).toMatchObject({ code: 0, stderr: '' });
       const verdicts = (ended: Run) =>
         reportOf(ended).namespaces.flatMap(({ bundles }) =>
           bundles.map(({ id, verdict, reason }) => [id, verdict, reason]),
         );
       expect(verdicts(planned)).toEqual([
-        ['.leftover', 'ignore', 'hidden'],
+        ['.leftover', ...fateOfLeftover],
         ['alive', 'adopt', 'task-running'],
         ['dead', 'cleanUp', 'dial-failed'],
         ['file', 'ignore', 'not-a-directory'],
@@ -372,12 +388,12 @@ describe.concurrent('plan', { timeout: testTimeoutMs }, () => {
         ['unknown', 'discard', 'container-not-found'],
       ]);
       expect(verdicts(recovered)).toEqual(verdicts(planned));
-      expect(host.bundles()).toEqual(['.leftover', 'alive', 'file']);
+      expect(host.bundles()).toEqual([...(policy === 'careful' ? [] : ['.leftover']), 'alive', 'file']);
       expect(host.workDirectories()).toEqual(['alive']);
 
       // Now there is nothing left to do, which both say.
-      expect((await run(['plan', '--detailed-exitcode', ...host.args])).code).toBe(0);
-      const again = await run(['recover', '--json', '--detailed-exitcode', ...host.args]);
+      expect((await run(['plan', '--detailed-exitcode', ...args])).code).toBe(0);
+      const again = await run(['recover', '--json', '--detailed-exitcode', ...args]);
       expect(again.code).toBe(0);
       expect(reportOf(again).summary).toMatchObject({ adopt: 1, cleanUp: 0, reap: 0, discard: 0, failedSteps: 0 });
     });

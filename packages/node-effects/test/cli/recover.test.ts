@@ -7,7 +7,20 @@ import type { BundleReport, Report } from '@shim-recovery/core/Report';
 import { describe, expect, test } from 'vitest';
 import { writeMetadata } from '../bolt/writer.js';
 import { eventually } from '../temporary.js';
-import { dead, goodBinary, type Host, makeHost, reportOf, run, running, runInShell, start, withHost } from './host.js';
+import type { ShimScript } from '../../src/ScriptedShim.js';
+import {
+  dead,
+  goodBinary,
+  type Host,
+  makeHost,
+  reportOf,
+  type Run,
+  run,
+  running,
+  runInShell,
+  start,
+  withHost,
+} from './host.js';
 
 /** Generous: other tests run at the same time. */
 const timeout = 30_000;
@@ -102,12 +115,12 @@ describe.concurrent('odd things where a small file belongs', { timeout }, () => 
     }
   };
 
-  test('keep nobody waiting, are named as the reason, and are removed', async () => {
+  test('keep nobody waiting, are named as the reason, and are removed by containerd 1.7', async () => {
     await withHost(async (host) => {
       await lay(host);
       const before = host.fingerprint();
       const startedMs = performance.now();
-      const planned = await run(['plan', '--json', ...host.args]);
+      const planned = await run(['plan', '--json', ...host.as17]);
       expect(performance.now() - startedMs).toBeLessThan(10_000);
       expect(planned).toMatchObject({ code: 0, stderr: '' });
       expect(host.fingerprint()).toEqual(before);
@@ -124,11 +137,28 @@ describe.concurrent('odd things where a small file belongs', { timeout }, () => 
           explanation: expect.stringMatching(reason),
         });
       }
-      const recovered = await run(['recover', '--json', ...host.args]);
+      const recovered = await run(['recover', '--json', ...host.as17]);
       expect(reportOf(recovered).summary).toMatchObject({ failedSteps: 0, cleanUp: 8, discard: 4 });
       expect(recovered.code).toBe(0);
       expect(host.bundles()).toEqual([]);
       expect(fs.statSync('/dev/zero').isCharacterDevice()).toBe(true);
+    });
+  });
+
+  test('hold their bundles without a policy, as what they said is lost', async () => {
+    await withHost(async (host) => {
+      await lay(host);
+      const before = host.fingerprint();
+      const recovered = await run(['recover', '--json', ...host.args]);
+      expect(recovered).toMatchObject({ code: 3, stderr: '' });
+      for (const [kind, , explanation] of kinds) {
+        const named = { verdict: 'hold', explanation: expect.stringMatching(explanation) };
+        const report = reportOf(recovered);
+        expect(bundleOf(report, `address-${kind}`)).toMatchObject({ ...named, reason: 'address-unknown' });
+        expect(bundleOf(report, `path-${kind}`)).toMatchObject({ ...named, reason: 'bundle-unreadable' });
+        expect(bundleOf(report, `forgotten-${kind}`)).toMatchObject({ ...named, reason: 'bundle-unreadable' });
+      }
+      expect(host.fingerprint()).toEqual(before);
     });
   });
 });
@@ -188,7 +218,7 @@ describe.concurrent('interrupted by a signal', { timeout }, () => {
         const started = await layHanging(host, ids);
         const database = path.join(host.base, 'meta.db');
         fs.writeFileSync(database, writeMetadata({ containers: [], sandboxes: [] }));
-        const args = [...host.args, '--store', `bolt:${database}`];
+        const args = [...host.args, '--may-destroy', '1', '--store', `bolt:${database}`];
         const recovering = start(['recover', '--json', '--cleanup-timeout', '2s', ...args]);
         await eventually('a shim binary to run', () => started().length > 0);
         // Meanwhile a daemon would wait for its database.
@@ -357,20 +387,72 @@ describe.concurrent('demo', { timeout }, () => {
 
 // Not beside the others: laying so many keeps this process from seeing what theirs do.
 describe('with few file descriptors', { timeout }, () => {
-  test.each([128, 256])('nobody is held who could have been waited for: %i', async (descriptors) => {
-    await withHost(async (host) => {
-      const count = 200;
-      await host.addBundle('b0', { shim: { ...running, connect: 'hang' } });
+  const count = 200;
+  const ids = Array.from({ length: count }, (_, index) => `b${index}`);
+
+  /** The command with these options, on bundles that all name the socket of one shim. */
+  const recoverAtOneShim = async (
+    descriptors: number,
+    shim: ShimScript,
+    options: (host: Host) => ReadonlyArray<string>,
+    check: (recovered: Run, host: Host) => void,
+  ): Promise<void> =>
+    withHost(async (host) => {
+      const [first = '', ...others] = ids;
+      await host.addBundle(first, { shim });
       const files = {
         'shim-binary-path': host.binary,
-        address: fs.readFileSync(path.join(host.bundlePath('b0'), 'address'), 'utf8'),
+        address: fs.readFileSync(path.join(host.bundlePath(first), 'address'), 'utf8'),
       };
-      for (let index = 1; index < count; index++) await host.addBundle(`b${index}`, { files });
-      const args = ['recover', '--json', ...host.args, '--load-timeout', '300ms'];
-      const recovered = await runInShell(`ulimit -n ${descriptors}; exec "$@"`, args);
-      expect(reportOf(recovered).summary).toMatchObject({ cleanUp: count, hold: 0, failedSteps: 0 });
-      expect(recovered).toMatchObject({ code: 0, stderr: '' });
-      expect(host.bundles()).toEqual([]);
+      for (const id of others) await host.addBundle(id, { files });
+      const args = ['recover', '--json', ...options(host), '--load-timeout', '300ms'];
+      check(await runInShell(`ulimit -n ${descriptors}; exec "$@"`, args), host);
     });
+
+  test.each([128, 256])('no bundle is held that could have been waited for: %i', async (descriptors) => {
+    await recoverAtOneShim(
+      descriptors,
+      { ...running, connect: 'hang' },
+      ({ as17 }) => [...as17, '--allow-killing'],
+      (recovered, host) => {
+        expect(reportOf(recovered).summary).toMatchObject({
+          cleanUp: count,
+          hold: 0,
+          failedSteps: 0,
+          aliveDestroyed: count,
+        });
+        expect(recovered).toMatchObject({ code: 4, stderr: '' });
+        expect(host.bundles()).toEqual([]);
+      },
+    );
+  });
+
+  test.each([128, 256])('without a policy, every shim that hangs was waited for: %i', async (descriptors) => {
+    await recoverAtOneShim(
+      descriptors,
+      { ...running, connect: 'hang' },
+      ({ args }) => args,
+      (recovered, host) => {
+        const { namespaces } = reportOf(recovered);
+        expect(new Set(namespaces.flatMap(({ bundles }) => bundles.map(({ reason }) => reason)))).toEqual(
+          new Set(['shim-unresponsive']),
+        );
+        expect(recovered).toMatchObject({ code: 3, stderr: '' });
+        expect(host.bundles()).toHaveLength(count);
+      },
+    );
+  });
+
+  test.each([128, 256])('without a policy, every source was asked of each that is dead: %i', async (descriptors) => {
+    await recoverAtOneShim(
+      descriptors,
+      dead,
+      ({ args }) => [...args, '--may-destroy', '1'],
+      (recovered, host) => {
+        expect(reportOf(recovered).summary).toMatchObject({ cleanUp: count, hold: 0, failedSteps: 0 });
+        expect(recovered).toMatchObject({ code: 0, stderr: '' });
+        expect(host.bundles()).toEqual([]);
+      },
+    );
   });
 });

@@ -50,7 +50,7 @@ const pids = (): ReadonlyArray<number> =>
     .filter(hasLivingThread);
 
 /** The main thread may have ended before the others. */
-const hasLivingThread = (pid: number): boolean => {
+export const hasLivingThread = (pid: number): boolean => {
   try {
     return fs.readdirSync(`/proc/${pid}/task`).map(Number).some(isAlive);
   } catch {

@@ -31,7 +31,13 @@ import { type ScriptedShim, startScriptedShim } from '../../src/ScriptedShim.js'
 import { makeShimConnector } from '../../src/ShimConnector.js';
 import { writeMetadata } from '../bolt/writer.js';
 import { answers, failsWith, grpcServer, stream, unary } from '../containerd/grpcServer.js';
-import { type RealProcess, startContainerProcess, startShimProcess } from '../realProcesses.js';
+import {
+  type RealProcess,
+  startContainerProcess,
+  startListener,
+  startShimProcess,
+  startThreads,
+} from '../realProcesses.js';
 import { listReal, makeReal, unmountBelow } from '../realTree.js';
 import { hurriedClock, layRealWorld, realSettings, type RealWorld } from '../recordings/layRealWorld.js';
 import { isRoot, right } from '../temporary.js';
@@ -70,17 +76,28 @@ export const openMountArea = async (): Promise<MountArea> => {
 
 export const openProcessesArea = async (): Promise<ProcessesArea> => {
   const started: Array<RealProcess> = [];
-  const kept = (process: RealProcess): RealProcess => {
+  const base = emptyDirectory();
+  const kept = <A extends RealProcess>(process: A): A => {
     started.push(process);
     return process;
   };
   return {
     processes: linuxProcesses,
     clock: systemClock,
-    startShim: async (key) => kept(await startShimProcess(key)),
+    startShim: async (key, how) => kept(await startShimProcess(key, how)),
     startInContainer: async (key) => kept(await startContainerProcess(key)),
+    startListener: async (kind) => kept(await startListener(kind, base)),
+    startThreads: async ({ path: directory }) => kept(await startThreads(directory)),
+    makeDirectory: async () => {
+      const made = fs.mkdtempSync(path.join(base, 'd-'));
+      const opened = right(await linuxFileSystem.openPath(B.fromText(made))());
+      const { device, inode } = right(await linuxFileSystem.identify(opened)());
+      await linuxFileSystem.close(opened)();
+      return { path: made, device, inode, move: async () => fs.renameSync(made, `${made}-moved`) };
+    },
     dispose: async () => {
       for (const process of started) await process.end();
+      discard(base);
     },
   };
 };

@@ -3,7 +3,6 @@ import { once } from 'node:events';
 import * as fs from 'node:fs';
 import * as net from 'node:net';
 import * as path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import * as B from '@shim-recovery/core/ByteString';
 import type { DirectoryKey, Listener, OwnView, ProcessInfo } from '@shim-recovery/core/Processes';
 import * as E from 'fp-ts/lib/Either.js';
@@ -11,6 +10,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { linuxFileSystem } from '../../src/FileSystem.js';
 import { linuxProcesses } from '../../src/linux/LinuxProcesses.js';
 import { mountStoppable, needsFuse, takeAway } from '../deadFileSystem.js';
+import { argsWithoutMainThread } from '../endedMainThread.js';
 import { eventually, isRoot, right, temporaryDirectory, withOpen } from '../temporary.js';
 
 const base = temporaryDirectory();
@@ -112,25 +112,15 @@ describe('the list of processes', () => {
   });
 });
 
-/** Ends its main thread only, once it listens in its current directory: the others of Node go on. */
-const withoutMainThread = `
-const numbers = { x64: 60, arm64: 93, riscv64: 93, loong64: 93 };
-const exit = require(process.argv[1]).load(null).func('long syscall(long, long)');
-require('node:net').createServer().listen('socket', () => {
-  require('node:fs').writeSync(1, 'listens\\n');
-  exit(numbers[process.arch], 0);
-});`;
-
 test('a process whose main thread has ended lives as long as another of its threads', async () => {
   const directory = fresh();
-  const koffi = fileURLToPath(import.meta.resolve('koffi'));
-  const { child } = await startTelling(process.execPath, ['-e', withoutMainThread, koffi], directory);
+  const { child } = await startTelling(process.execPath, argsWithoutMainThread, directory);
   const pid = child.pid ?? 0;
   await eventually('its main thread to end', () => /^State:\tZ/m.test(fs.readFileSync(`/proc/${pid}/status`, 'utf8')));
   expect(fs.readFileSync(`/proc/${pid}/cmdline`, 'utf8')).toBe('');
   const ours = await processOf(process.pid);
   expect(await processOf(pid)).toMatchObject({
-    commandLine: [process.execPath, '-e', withoutMainThread, koffi],
+    commandLine: [process.execPath, ...argsWithoutMainThread],
     currentDirectory: seenAs(await identify(directory)),
     rootDirectory: ours?.rootDirectory,
     namespaces: ours?.namespaces,

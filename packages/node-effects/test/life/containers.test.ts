@@ -1,0 +1,210 @@
+/** Containers that run though their shim is dead: any one sign of a process of theirs holds the bundle. */
+import { randomBytes } from 'node:crypto';
+import * as fs from 'node:fs';
+import * as path from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { argsWithoutMainThread } from '../endedMainThread.js';
+import { eventually } from '../temporary.js';
+import { makeControlGroups } from './controlGroups.js';
+import { type Bundle, inWorld, type Outcome, type World } from './world.js';
+
+const soon = ['--load-timeout', '100ms'];
+
+const expectOrphan = (outcome: Outcome, bundle: Bundle, pid: number, sources: string): void =>
+  expect(outcome.of(bundle)).toMatchObject({
+    verdict: 'hold',
+    reason: 'orphan-workload',
+    outcome: 'held',
+    explanation: `the shim is dead, but its container still runs: process ${pid} (${sources})`,
+    pids: [pid],
+    advice: `to end this container and clean up: shim-recovery recover --policy careful --orphans reap=${bundle.name}, with the other options as they were`,
+  });
+
+describe.concurrent('the control group of a container', () => {
+  const inner = (id: string): ReadonlyArray<string> => [
+    `docker/${id}`,
+    `docker/4fd6f0e4c6d5/docker/${id}`,
+    `system.slice/docker-${id}.scope`,
+    `kubepods.slice/kubepods-pod7.slice/cri-containerd-${id}.scope`,
+    `kubepods-besteffort-pod7.slice:cri-containerd:${id}`,
+    `kubepods/burstable/pod7/${id}`,
+    `user.slice/user-1000.slice/user@1000.service/user.slice/nerdctl-${id}.scope`,
+    `machine.slice/crio-${id}.scope/container`,
+    `lxc.payload/system.slice/${id}.service.d/${id}_init`,
+  ];
+
+  test(
+    'holds its bundle by the id, in whatever form that is part of the path',
+    inWorld(async (world) => {
+      const groups = makeControlGroups(world);
+      const laid = inner('').map((_, nth) => {
+        const id = randomBytes(32).toString('hex');
+        return { bundle: world.addBundle(id), group: inner(id)[nth] ?? '' };
+      });
+      const dead = world.addBundle(randomBytes(32).toString('hex'));
+      const all: Array<{ readonly bundle: Bundle; readonly pid: number }> = [];
+      for (const { bundle, group } of laid) {
+        const { pid } = await world.startContainer();
+        groups.add(group, pid);
+        all.push({ bundle, pid });
+      }
+      const outcome = await world.recover('careful', ...soon);
+      for (const { bundle, pid } of all) expectOrphan(outcome, bundle, pid, 'control group');
+      expect(outcome.of(dead)).toMatchObject({ reason: 'dial-failed', outcome: 'removed' });
+    }),
+  );
+
+  const configured: ReadonlyArray<readonly [string, string]> = [
+    ['/tenants/blue/ID', 'tenants/blue/ID'],
+    ['tenants.slice:job:ID', 'tenants.slice/job-ID.scope'],
+    ['tenants.slice:job:ID', 'tenants.slice:job:ID'],
+    ['system.slice::ID', 'system.slice/ID.scope'],
+    [':ctr:ID', 'outer/ctr-ID.scope/payload'],
+  ];
+
+  for (const [cgroupsPath, group] of configured)
+    test(
+      `holds its bundle as config.json names it: ${cgroupsPath} is ${group}`,
+      inWorld(async (world) => {
+        const groups = makeControlGroups(world);
+        const unique = (text: string): string => text.replace('ID', `workload${path.basename(world.base)}`);
+        const bundle = world.addBundle('by-config', { config: { linux: { cgroupsPath: unique(cgroupsPath) } } });
+        const { pid } = await world.startContainer();
+        groups.add(unique(group), pid);
+        expectOrphan(await world.recover('careful', ...soon), bundle, pid, 'control group');
+      }),
+    );
+
+  test(
+    'does not hold the bundle of another namespace that has the same id',
+    inWorld(async (world) => {
+      const groups = makeControlGroups(world);
+      const namespaces = ['a', 'b'].map((suffix) => `${world.namespace}-${suffix}`);
+      const [dead, live] = namespaces.map((namespace) =>
+        world.addBundle('web', { namespace, config: { linux: { cgroupsPath: `/${namespace}/web` } } }),
+      );
+      if (dead === undefined || live === undefined) return;
+      const { pid } = await world.startContainer();
+      groups.add(live.name, pid);
+      const outcome = await world.recover('careful', ...soon);
+      expectOrphan(outcome, live, pid, 'control group');
+      expect(outcome.of(dead)).toMatchObject({ reason: 'dial-failed', outcome: 'removed' });
+      expect([dead.exists(), live.exists()]).toEqual([false, true]);
+    }),
+  );
+
+  test(
+    'does not hold a bundle whose id is only a part of a word in it',
+    inWorld(async (world) => {
+      const groups = makeControlGroups(world);
+      const bundle = world.addBundle('part');
+      const { pid } = await world.startContainer();
+      groups.add('system.slice/partition.service', pid);
+      expect((await world.recover('careful', ...soon)).of(bundle).outcome).toBe('removed');
+    }),
+  );
+
+  test(
+    'may hold a bundle whose short id is a word in it',
+    inWorld(async (world) => {
+      const groups = makeControlGroups(world);
+      const bundle = world.addBundle('whole');
+      const { pid } = await world.startContainer();
+      groups.add('system.slice/whole.service', pid);
+      expect((await world.recover('careful', ...soon)).of(bundle)).toMatchObject({
+        reason: 'processes-unknown',
+        explanation: expect.stringMatching(new RegExp(`: process(?:es)? .*${pid}.* may be in its control group$`)),
+      });
+    }),
+  );
+});
+
+describe.concurrent('the first process of a container', () => {
+  test(
+    'holds its bundle by init.pid after its main thread has ended',
+    inWorld(async (world) => {
+      const program = await world.start(process.execPath, argsWithoutMainThread, world.base);
+      await eventually('its main thread to end', () =>
+        /^State:\tZ/m.test(fs.readFileSync(`/proc/${program.pid}/status`, 'utf8')),
+      );
+      const bundle = world.addBundle('threads', { files: { 'init.pid': String(program.pid) } });
+      const witness = world.witness(program);
+      expectOrphan(await world.recover('careful', ...soon), bundle, program.pid, 'init.pid');
+      witness.expectNothingChanged();
+    }),
+  );
+
+  test(
+    'does not hold its bundle once it is a zombie without threads',
+    inWorld(async (world) => {
+      const parent = await world.start('perl', ['-e', '$| = 1; $child = fork or exit; print "$child\\n"; <STDIN>']);
+      const zombie = Number(parent.told);
+      await eventually('it to end', () => /^State:\tZ/m.test(fs.readFileSync(`/proc/${zombie}/status`, 'utf8')));
+      world.addBundle('zombie', { files: { 'init.pid': String(zombie) } });
+      expect((await world.recover('careful', ...soon)).outcomes).toEqual({ zombie: 'removed' });
+    }),
+  );
+
+  test(
+    'holds its bundle by the record of its runtime, wherever options.json says that this is',
+    inWorld(async (world) => {
+      const records = path.join(world.base, 'records');
+      const addRecorded = async (id: string, file: string, record: (pid: number, startTicks: number) => unknown) => {
+        const bundle = world.addBundle(id, { files: { 'options.json': JSON.stringify({ root: records }) } });
+        const workload = await world.startContainer();
+        const directory = path.join(records, bundle.name);
+        fs.mkdirSync(directory, { recursive: true });
+        const { pid, startTicks } = workload.process;
+        fs.writeFileSync(path.join(directory, file), JSON.stringify(record(pid, startTicks)));
+        return { bundle, pid };
+      };
+      const all = [
+        await addRecorded('of-runc', 'state.json', (pid, start) => ({
+          init_process_pid: pid,
+          init_process_start: start,
+        })),
+        await addRecorded('of-crun', 'status', (pid, start) => ({ pid, 'process-start-time': start })),
+      ];
+      const outcome = await world.recover('careful', ...soon);
+      for (const { bundle, pid } of all) expectOrphan(outcome, bundle, pid, "runtime's record");
+    }),
+  );
+
+  test(
+    'holds its bundle by its root file system, which is mounted on rootfs',
+    inWorld(async (world) => {
+      const bundle = world.addBundle('rooted');
+      world.mount('tmpfs', bundle.rootfs);
+      const workload = await world.startContainer(bundle.rootfs);
+      const witness = world.witness(workload);
+      expectOrphan(await world.recover('careful', ...soon), bundle, workload.pid, 'root file system');
+      witness.expectNothingChanged();
+    }),
+  );
+});
+
+describe.concurrent('a container without its shim', () => {
+  const addOrphans = async (world: World) => {
+    const [named, other] = [world.addBundle('named'), world.addBundle('other')];
+    const [first, second] = [await world.startContainer(), await world.startContainer()];
+    named.write('init.pid', String(first.pid));
+    other.write('init.pid', String(second.pid));
+    return { named, other, witness: world.witness(first, second) };
+  };
+
+  test(
+    'is cleaned up after where it is named, as its hint says, and no other is',
+    inWorld(async (world) => {
+      const { named, other } = await addOrphans(world);
+      const { advice } = (await world.plan('careful', ...soon)).of(named);
+      const [, words = ''] =
+        /: shim-recovery recover (.*), with the other options as they were$/.exec(advice ?? '') ?? [];
+      expect(words).toBe(`--policy careful --orphans reap=${named.name}`);
+      const outcome = await world.recover('careful', ...words.split(' ').slice(2), ...soon);
+      expect(outcome.of(named)).toMatchObject({ verdict: 'cleanUp', reason: 'orphan-reaped', outcome: 'removed' });
+      expect(outcome.of(other)).toMatchObject({ verdict: 'hold', reason: 'orphan-workload' });
+      expect(world.programCalls()).toEqual([expect.stringContaining(' -id named ')]);
+      expect([named.exists(), other.exists()]).toEqual([false, true]);
+    }),
+  );
+});
