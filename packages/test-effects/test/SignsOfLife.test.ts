@@ -56,7 +56,7 @@ interface Case {
   readonly pids?: number;
 }
 
-const test = (source: SignSource, cases: ReadonlyArray<Case>): void =>
+const test = (source: SignSource, cases: ReadonlyArray<Case>): void => {
   describe(source, () => {
     it.each(cases.map((one) => [one.is, one.what, one] as const))(
       'is %s: %s',
@@ -74,6 +74,7 @@ const test = (source: SignSource, cases: ReadonlyArray<Case>): void =>
       expect([...states]).toEqual(expect.arrayContaining([...looked, 'unknown']));
     });
   });
+};
 
 const fails =
   (capability: Effect['capability'], operation: string, fault: Fault, subject = ''): Failing =>
@@ -469,6 +470,13 @@ describe('each source alone', () => {
       expect(await verdictOn(all)).toBe(reason);
     },
   );
+
+  it('a shim that answers is taken back, whatever else is seen or not', async () => {
+    expect(await verdictOn(world(web({ shim: running })))).toBe('task-running');
+    expect(await verdictOn({ ...world(web({ shim: running })), view: 'hidepid', clock: 'set-forward' })).toBe(
+      'task-running',
+    );
+  });
 
   it('a bundle of which no source says anything else than that it is dead is cleaned up', async () => {
     expect(await verdictOn(world(web({ shim: dead })))).toBe('dial-failed');
