@@ -24,7 +24,7 @@ import { stepsOf } from './Plan.js';
 import { type Policy, PolicyName } from './Policy.js';
 import { answerAmong, type Deliberation, deliberate } from './Deliberation.js';
 import { inOneLine, reportStep, VerdictName, verdictNameOf } from './Report.js';
-import { Rule, rule, ruleOf } from './Rule.js';
+import { Rule, rule, ruleUnder } from './Rule.js';
 import { showRuntimeError } from './RuntimeName.js';
 import { shimAddress } from './ShimAddress.js';
 import { showShimError } from './ShimConnector.js';
@@ -141,7 +141,8 @@ const looksAtBundle = ({ kind, id, contents }: BundleEvidence): ReadonlyArray<Lo
   }
   looks.push(look('can it be listed?', 'yes', rule('5', 'an empty one is none')));
   const isEmpty = contents?._tag !== 'Listed';
-  looks.push(look('is anything in it?', isEmpty ? 'no' : 'yes', rule('6', 'it may say what its shim is'), 'empty'));
+  const next = isEmpty ? otherSourcesNext : rule('6', 'it may say what its shim is');
+  looks.push(look('is anything in it?', isEmpty ? 'no' : 'yes', next, 'empty'));
   if (contents?._tag === 'Listed') looks.push(lookAtRuntime(contents));
   return looks;
 };
@@ -159,7 +160,6 @@ const lookAtRuntime = ({ shimBinaryPath: reading }: Listed): Look => {
 const lookAtAddress = (policy: Policy, contents: Listed): Look => {
   const question = 'where does its shim listen?';
   const address = shimAddress(policy)(contents);
-  const next = rule('9', 'it is dialled there');
   switch (address._tag) {
     case 'Unreadable': {
       const { file, reading } = address;
@@ -167,17 +167,27 @@ const lookAtAddress = (policy: Policy, contents: Listed): Look => {
       return look(
         question,
         `no file says it: ${readingProblem(file, reading)}`,
-        next,
+        otherSourcesNext,
         'address-unreadable',
         'address-unknown',
         ...exhausted,
       );
     }
     case 'Unsupported':
-      return look(question, showBootstrapError(address.error), next, 'address-unsupported', 'address-unknown');
+      return look(
+        question,
+        showBootstrapError(address.error),
+        otherSourcesNext,
+        'address-unsupported',
+        'address-unknown',
+      );
     case 'Target': {
       const written = address.migrated === undefined ? '' : '; bootstrap.json is made of it';
-      return look(question, `${showSocket(address.target.socket)}, over ${address.target.protocol}${written}`, next);
+      return look(
+        question,
+        `${showSocket(address.target.socket)}, over ${address.target.protocol}${written}`,
+        rule('9', 'it is dialled there'),
+      );
     }
   }
 };
@@ -281,6 +291,14 @@ const showLife = (signs: Signs): string => {
   return open.length > 0 ? `not known: ${showSigns(open)}` : 'every source says that it is dead';
 };
 
+/** Where death needs every source: what follows a question whose answer settles nothing alone. */
+const otherSourcesNext = rule(null, 'whether it is dead is for the other sources to say');
+
+const afterConnection = (policy: Policy, connection: ConnectionAnswer | undefined): Rule => {
+  if (connection?._tag !== 'Connected') return otherSourcesNext;
+  return policy.reapsLeakedShims ? rule('11', 'it is found out what it has') : ruleUnder(policy)('shim-answers');
+};
+
 /** A question that was asked of others, and its answer, which is absent where there is none. */
 const lookAtAnswer = (policy: Policy, question: Question, answers: Answers): Look => {
   const { container, program, connection, sandbox, pids, state, signs, sharers } = answers;
@@ -289,7 +307,10 @@ const lookAtAnswer = (policy: Policy, question: Question, answers: Answers): Loo
       return {
         question: 'is a container of this id recorded?',
         ...heard(container && showLookup(container, showRecord), 'container-unanswered'),
-        next: rule('7b', 'that is the runtime'),
+        next:
+          container?._tag === 'Found'
+            ? rule('7b', 'that is the runtime')
+            : rule(null, 'its shim is looked for all the same'),
       };
     case 'Program':
       return {
@@ -304,7 +325,7 @@ const lookAtAnswer = (policy: Policy, question: Question, answers: Answers): Loo
       return {
         question: `does the shim answer at ${showSocket(question.target.socket)}?`,
         ...heardOfConnection(connection),
-        next: policy.reapsLeakedShims ? rule('11', 'it is found out what it has') : ruleOf['shim-answers'],
+        next: afterConnection(policy, connection),
       };
     case 'Sandbox':
       return {
@@ -351,18 +372,21 @@ const rowsOf = (policy: Policy, deliberated: Deliberation, reason: Reason): Read
     ...deliberated.asked,
     ...(deliberated._tag === 'Stuck' ? [{ question: deliberated.question, answers: {} }] : []),
   ];
+  let lastAskedAt = 0;
   for (const { question, answers } of asked) {
+    lastAskedAt = looks.length;
     if (contents?._tag === 'Listed' && isLogOpenedMeanwhile(policy, answers)) looks.push(lookAtLog(contents));
     looks.push(lookAtAnswer(policy, question, answers));
     if (contents?._tag === 'Listed' && question._tag === 'Program')
       looks.push(...looksBeforeDialling(policy, contents));
   }
-  const settledAt = looks.findIndex(({ settles }) => settles.includes(reason));
+  // What was asked after a look was not settled by that look.
+  const settledAt = looks.findIndex(({ settles }, at) => at >= lastAskedAt && settles.includes(reason));
   const shown = settledAt === -1 ? looks : looks.slice(0, settledAt + 1);
   return shown.map(({ question, answer, next }, at) => ({
     question: inOneLine(question),
     answer: inOneLine(answer),
-    rule: at === shown.length - 1 ? ruleOf[reason] : next,
+    rule: at === shown.length - 1 ? ruleUnder(policy)(reason) : next,
   }));
 };
 

@@ -3,10 +3,12 @@ import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import * as B from '../src/ByteString.js';
 import { decide } from '../src/Decision.js';
+import { answerAmong, deliberate } from '../src/Deliberation.js';
 import { type BundleEvidence, withAnswers } from '../src/Evidence.js';
 import { explainBundle, type ExplainedPath, Explanation } from '../src/Explanation.js';
+import { allSignSources, sign } from '../src/decide/Signs.js';
 import { careful, containerd16, containerd17, containerd21, type Policy } from '../src/Policy.js';
-import { ruleOf } from '../src/Rule.js';
+import { ruleUnder } from '../src/Rule.js';
 import { answered } from '../src/ShimConnector.js';
 import { anyEvidence, anyPolicy, bundle, fileError, running } from './evidence.js';
 
@@ -22,7 +24,7 @@ describe('an explanation', () => {
         const decision = decide(policy)(evidence);
         const { reason, rows } = explainBundle(policy)(evidence);
         expect(reason).toBe(decision._tag === 'Settle' ? decision.verdict.reason : 'not-recorded');
-        expect(rows.at(-1)?.rule).toEqual(ruleOf[reason]);
+        expect(rows.at(-1)?.rule).toEqual(ruleUnder(policy)(reason));
       }),
     );
   });
@@ -45,6 +47,27 @@ describe('an explanation', () => {
     const hidden = { ...bundle({}, {}), id: B.fromText('.web') };
     const questions = explainBundle(careful)(hidden).rows.map(({ question }) => question);
     expect(questions).toEqual(['what stands there?', 'is it hidden?', 'what do the other sources say of its life?']);
+  });
+
+  it('has a row for every question that was asked on the way', () => {
+    const beginnings = {
+      Container: 'is a container of this id',
+      Program: 'where is the program',
+      Connection: 'does the shim answer',
+      Sandbox: 'is a sandbox of this id',
+      Pids: 'which processes',
+      State: 'where does its task',
+      Signs: 'what do the other sources',
+      Sharers: 'which other bundles',
+    };
+    fc.assert(
+      fc.property(anyPolicy(), anyEvidence(), (policy, evidence) => {
+        const { asked } = deliberate(policy, answerAmong(evidence.answers))(evidence);
+        const { rows } = explainBundle(policy)(evidence);
+        for (const { question } of asked)
+          expect(rows.filter((row) => row.question.startsWith(beginnings[question._tag]))).toHaveLength(1);
+      }),
+    );
   });
 
   it('asks nothing twice', () => {
@@ -114,6 +137,27 @@ describe('the way to a verdict', () => {
       [...started, address, log, `${answers} (4.1)`],
     ],
     ['of a dead shim in 1.7', containerd17, bundle({}, dead), [...started, address, log, gone]],
+    [
+      'of a dead shim under careful, of which every source is asked',
+      careful,
+      bundle({}, { ...dead, signs: allSignSources.map((source) => sign(source, 'dead', 'it is not there')) }),
+      [
+        ...started,
+        address,
+        gone.replace('(9)', '(null)'),
+        'what do the other sources say of its life? every source says that it is dead (null)',
+      ],
+    ],
+    [
+      'of a shim without an address under careful, which is not dialled',
+      careful,
+      bundle({ address: { _tag: 'Absent' } }, { ...dead, signs: [sign('own-view', 'unknown', 'nothing is seen')] }),
+      [
+        ...started,
+        'where does its shim listen? no file says it: address is missing (null)',
+        'what do the other sources say of its life? not known: nothing is seen (null)',
+      ],
+    ],
     [
       'of a dead shim in 1.6, which does not come to the log',
       containerd16,

@@ -155,7 +155,7 @@ describe.concurrent('recover --watch', { timeout }, () => {
         expect(ended.code).toBe(0);
         expect(ended.stdout.split('\n')).toHaveLength(2);
         expect(ended.stderr.split('\n')[1]).toBe(
-          `shim-recovery: default/web: the shim's connection ended; held, and watched no more: the shim is dead, but its container still runs (process ${container.pid}); to end the container and clean up: shim-recovery recover --policy careful --orphans reap --namespace default, with the other options as they were; every orphan of that namespace is ended`,
+          `shim-recovery: default/web: the shim's connection ended; held, and watched no more: the shim is dead, but its container still runs: process ${container.pid} (init.pid); to end this container and clean up: shim-recovery recover --policy careful --orphans reap=default/web, with the other options as they were`,
         );
         expect(host.bundles()).toEqual(['web']);
         expect(host.workDirectories()).toEqual(['web']);
@@ -261,8 +261,8 @@ describe.concurrent('recover', { timeout }, () => {
       // It is asked for so long that the bar is there, which whoever is quicker never sees, when its binary warns.
       await host.addBundle('web', { shim: { ...running, connect: 'hang' } });
       const line = `command=""; for word in "$@"; do command="$command '$word'"; done; script --quiet --return --command "$command" /dev/null`;
-      const ended = await runInShell(line, ['recover', ...host.args, '--load-timeout', '300ms']);
-      expect(ended.code).toBe(0);
+      const ended = await runInShell(line, ['recover', ...host.as17, '--allow-killing', '--load-timeout', '300ms']);
+      expect(ended.code).toBe(4);
       expect(ended.stdout).toMatch(/asking \[#* *\] \d\/1/);
       expect(ended.stdout).toMatch(/\r\u001b\[Kshim-recovery: \S+ delete: a warning\r\n/);
       expect(ended.stdout).not.toMatch(/\d+\/\d+shim-recovery/);

@@ -124,7 +124,7 @@ describe.concurrent('compare FILE', { timeout }, () => {
     await withHost(async (host) => {
       await host.addBundle('left');
       const file = path.join(host.base, 'recording');
-      await run(['recover', '--record', file, ...host.args]);
+      await run(['recover', '--record', file, ...host.as17]);
       const { code, stderr } = await run(['compare', file, ...pair('1.7', '2.1')]);
       expect(code).toBe(1);
       expect(stderr).toMatch(

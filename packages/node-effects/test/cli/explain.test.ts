@@ -1,6 +1,7 @@
 /** `explain`: one bundle's way through the decisions, on this host and on a recorded one. */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
+import { allSignSources } from '@shim-recovery/core/decide/Signs';
 import { Explanation } from '@shim-recovery/core/Explanation';
 import { describe, expect, test } from 'vitest';
 import { right } from '../temporary.js';
@@ -33,7 +34,7 @@ describe.concurrent('explain', { timeout }, () => {
   test('says for people each question with its answer and the rule, then the steps', async () => {
     await withHost(async (host) => {
       await host.addBundle('cache', { shim: dead });
-      const { stdout, stderr, code } = await run(['explain', 'default/cache', ...host.args]);
+      const { stdout, stderr, code } = await run(['explain', 'default/cache', ...host.as17]);
       expect({ stderr, code }).toEqual({ stderr: '', code: 0 });
       const lines = stdout.split('\n');
       expect(lines.slice(0, 3)).toEqual([
@@ -42,11 +43,35 @@ describe.concurrent('explain', { timeout }, () => {
         '  is it hidden? no → step 4: it is listed',
       ]);
       expect(stdout).toMatch(
-        /\n {2}does the shim answer at .*cache\.sock\? no: .*\(ECONNREFUSED\) → step 9: .* counts as dead: its binary cleans up\n\nclean up \(dial-failed\): the shim cannot be reached: /,
+        /\n {2}does the shim answer at .*cache\.sock\? no: .*\(ECONNREFUSED\) → step 9: .* counts as dead: its binary cleans up\n\nwhat each source says of its life\n {2}shim-answer +dead +no: the shim cannot be reached: /,
+      );
+      const sources = [...stdout.matchAll(/^ {2}(\S+) +(alive|dead|unknown|-) {2,}/gm)].map(([, source]) => source);
+      expect(sources).toEqual(['shim-answer', ...allSignSources]);
+      expect(stdout).toMatch(
+        /\n {2}root-file-system {2}dead .*\n\nclean up \(dial-failed\): the shim cannot be reached: /,
       );
       expect(stdout).toMatch(
         /\n {2}run-binary .*\/shim\n {4}if it fails: nothing more, and it is reported\n {2}unmount-rootfs\n/,
       );
+    });
+  });
+
+  test('says without a policy that every source was asked, and which of them keeps a bundle', async () => {
+    await withHost(async (host) => {
+      await host.addBundle('cache', { shim: dead });
+      await host.addBundle('orphan', { shim: dead, files: { 'init.pid': String(process.pid) } });
+      const gone = await run(['explain', 'cache', ...host.args]);
+      expect(gone.stdout).toMatch(
+        /^default\/cache, as careful decides\n[^]*\n {2}what do the other sources say of its life\? every source says that it is dead → step 9: .*\n[^]*\nclean up \(dial-failed\): /,
+      );
+      const kept = await run(['explain', 'orphan', ...host.args]);
+      expect(kept.stdout).toMatch(
+        new RegExp(
+          `\\n {2}what do the other sources say of its life\\? it lives: process ${process.pid} \\(init\\.pid\\) → `,
+        ),
+      );
+      expect(kept.stdout).toMatch(/\n {2}init-pid +alive +process \d+, which init\.pid names, runs\n/);
+      expect(kept.stdout).toMatch(/\nhold \(orphan-workload\): .*\n {2}nothing is done\n$/);
     });
   });
 
@@ -126,10 +151,27 @@ describe.concurrent('explain --recording', { timeout }, () => {
       await host.addBundle('web', { shim: { ...running, pids: { ok: { pids: [] } } } });
       const file = path.join(host.base, 'recording');
       await run(['plan', '--record', file, '--policy', 'containerd-1.6', ...host.args]);
-      const there = await run(['explain', 'web', '--policy', 'containerd-1.6', ...host.args]);
+      const there = explanationOf(await run(['explain', 'web', '--json', '--policy', 'containerd-1.6', ...host.args]));
       const other = await run(['explain', 'web', '--policy', 'containerd-2.1', ...host.args]);
       fs.rmSync(host.state, { recursive: true });
-      expect(await run(['explain', 'web', '--recording', file])).toEqual(there);
+      // 1.6 takes the shim back, for which only the shim was asked.
+      const [answer, ...others] = there.sources;
+      expect(answer).toMatchObject({ source: 'shim-answer', state: 'alive' });
+      expect(others.map(({ state }) => state)).toEqual([
+        'none',
+        'alive',
+        'dead',
+        'none',
+        'none',
+        'dead',
+        'none',
+        'dead',
+      ]);
+      expect(explanationOf(await run(['explain', 'web', '--json', '--recording', file]))).toEqual({
+        ...there,
+        sources: [answer, ...others.map(({ source }) => ({ source, state: 'unknown', says: 'it was not recorded' }))],
+      });
+      // 2.1 reaps it, for which every source was asked.
       expect(await run(['explain', 'web', '--recording', file, '--policy', 'containerd-2.1'])).toEqual(other);
       const missing = await run(['explain', 'wbe', '--recording', file]);
       expect(missing).toMatchObject({

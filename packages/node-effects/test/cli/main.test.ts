@@ -221,7 +221,10 @@ describe.concurrent('what cannot be run', { timeout: testTimeoutMs }, () => {
       await host.addBundle('web', { shim: running });
       execFileSync('chown', ['--recursive', '65534:65534', host.base]);
       const args = ['--policy', policy, ...host.args];
-      const refused = new RegExp(`: not root \\(uid 65534\\): ${meaning}; run it as root, or insist with --force$`, 'm');
+      const refused = new RegExp(
+        `: not root \\(uid 65534\\): ${meaning}; run it as root, or insist with --force$`,
+        'm',
+      );
       expectRefusal(await run(['recover', ...args], { uid: 65_534 }), 1, refused);
       expect(await run(['plan', ...args], { uid: 65_534 })).toMatchObject({
         code: 0,

@@ -47,7 +47,7 @@ describe.concurrent('plan --record', { timeout }, () => {
       expect(planned).toMatchObject({ code: 0, stderr: '' });
       expect(host.fingerprint()).toEqual(before);
       expect(fs.statSync(file).mode & 0o777).toBe(0o600);
-      const policies = ['containerd-1.6', 'containerd-1.7', 'containerd-2.1'];
+      const policies = ['containerd-1.6', 'containerd-1.7', 'containerd-2.1', 'careful'];
       const plans = [];
       for (const policy of policies)
         plans.push(lasting(await run(['plan', '--json', '--policy', policy, ...host.args])));
@@ -70,7 +70,9 @@ describe.concurrent('plan --record', { timeout }, () => {
         expect(lasting(await run(['replay', '--policy', policy, '--json', file], options))).toEqual(plans[index]);
       const detailed = await run(['replay', file, '--detailed-exitcode'], options);
       expect(detailed).toMatchObject({ code: 3, stderr: '' });
-      expect(detailed.stdout).toMatch(/^namespace default\n[^]*working directory old would be removed/);
+      const asRecorded = `Replay as careful of ${host.state}\n\nnamespace default\n`;
+      expect(detailed.stdout.slice(0, asRecorded.length)).toBe(asRecorded);
+      expect(detailed.stdout).toMatch(/\n {2}working directory old would be removed/);
       expect(detailed.stdout).toMatch(/\nreplay: 1 to adopt, .*, as recorded at 2\d{3}-[-:.0-9T]+Z\n$/);
       const elsewhere = await run(['replay', file, '--namespace', 'k8s.io', '--detailed-exitcode'], options);
       expect(elsewhere).toMatchObject({ code: 0, stderr: `shim-recovery: there is no namespace k8s.io in ${file}\n` });
@@ -117,7 +119,7 @@ test('what a run chose of its policy holds for who reads its recording, unless i
       const explained = await run(['explain', 'orphan', ...careful, '--orphans', 'reap', ...host.args]);
       expect(explained.stdout).toMatch(/clean up \(orphan-reaped\)/);
       const other = path.join(host.base, 'other');
-      await run(['plan', '--record', other, ...host.args]);
+      await run(['plan', '--record', other, ...host.as17]);
       expectRefusal(
         await run(['replay', other, '--orphans', 'reap']),
         /containerd-1.7 does not look for containers that run without their shim, .* name careful with --policy$/m,
@@ -133,7 +135,7 @@ describe.concurrent('recover --record', { timeout }, () => {
     await withHost(async (host) => {
       await layOut(host);
       const file = recordingIn(host);
-      const recovered = reportOf(await run(['recover', '--json', '--record', file, ...host.args]));
+      const recovered = reportOf(await run(['recover', '--json', '--record', file, ...host.as17]));
       expect(recovered.summary).toMatchObject({ adopt: 1, reap: 1 });
       expect(read(file)).toMatchObject({
         isComplete: true,
@@ -234,7 +236,7 @@ describe.concurrent('a recording that cannot be written', { timeout }, () => {
         'recover',
         '--record',
         file,
-        ...host.args,
+        ...host.as17,
       ]);
       expect(limited.stderr).toMatch(
         /^shim-recovery: the recording \S+ ends here, and the run goes on: EFBIG[^\n]*\n$/,
