@@ -31,6 +31,12 @@ export const empty: Tally = {
   hazards: {},
 };
 
+/** Whether a value that was read from somewhere is a tally. */
+export const isTally = (value: unknown): value is Tally =>
+  typeof value === 'object' &&
+  value !== null &&
+  Object.entries(empty).every(([name, zero]) => typeof Reflect.get(value, name) === typeof zero);
+
 const countsOf = (words: ReadonlyArray<string>): Counts => {
   const counts = new Map<string, number>();
   for (const word of words) counts.set(word, (counts.get(word) ?? 0) + 1);

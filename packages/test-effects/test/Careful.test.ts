@@ -9,7 +9,9 @@ import { describe, expect, it } from 'vitest';
 import { type Effect, intercept, proceed } from '../src/Effect.js';
 import { type LaidWorld, layWorld } from '../src/LaidWorld.js';
 import { makeEntry, makeMount } from '../src/Machine.js';
+import { calm } from '../src/Schedule.js';
 import { dead, leaked, running } from '../src/Shim.js';
+import { mutations, simulate } from '../src/Simulation.js';
 import { ordinary, type Start, world } from '../src/World.js';
 import { bundlePath, workPath } from '../src/WorldTree.js';
 
@@ -109,6 +111,61 @@ it('a leftover that goes anyway needs no shim: whoever else has it is reaped in 
     'web no-processes',
   ]);
   expect(failedSteps(report)).toEqual([]);
+});
+
+describe('a leftover of the shim of another bundle', () => {
+  /** The shim says of both that it has no task; a process of the leftover's container runs by a sign that no group shows. */
+  const pod: Start = {
+    ns: 'main',
+    id: '.pod',
+    bundle: { ...ordinary, files: { ...ordinary.files, 'init.pid': '$INIT' } },
+    shim: leaked,
+    processes: 1,
+    cgroup: 'none',
+  };
+
+  it('keeps the shim while its own container runs', async () => {
+    const laid = layWorld(world(pod, { ns: 'main', id: 'web', bundle: ordinary, shim: { of: '.pod' } }));
+    const report = await run(laid);
+    expect(
+      report === 'refused' ? [] : report.namespaces[0]?.bundles.map(({ id, reason }) => `${id} ${reason}`),
+    ).toEqual(['.pod leftover-in-use', 'web shim-shared']);
+    expect(laid.livingShim(pod)).toBe(true);
+  });
+});
+
+describe('a bundle with an entry that no bundle has', () => {
+  const start: Start = {
+    ns: 'main',
+    id: 'web',
+    bundle: { ...ordinary, files: { ...ordinary.files, 'sub/dir/file': 'x', 'a-file': 'x', zzz: 'x' } },
+    shim: dead,
+  };
+
+  it('is removed by the next run, wherever a crash comes between', async () => {
+    const [calmly] = (await simulate(world(start), calm, careful, 1)).runs;
+    for (const at of calmly === undefined ? [] : mutations(calmly)) {
+      const crashes = [{ run: 0, at, when: 'after' as const }];
+      const { end } = await simulate(world(start), { ...calm, crashes }, careful, 1);
+      expect(end.entries.filter((line) => /web|zzz/.test(line))).toEqual([]);
+    }
+  });
+
+  it('is left alone where nothing shows that it is one, whatever container is recorded', async () => {
+    const own: Start = {
+      ns: 'main',
+      id: 'web',
+      bundle: { files: { 'thesis.txt': 'x' }, work: 'none', rootfs: 'none', log: 'none' },
+      userOwned: true,
+    };
+    for (const container of [{}, { container: '$BIN/shim-ok' }, { container: 'io.containerd.nosuch.v1' }]) {
+      const laid = layWorld(world({ ...own, ...container }));
+      const before = standing(laid);
+      const report = await run(laid);
+      expect(report === 'refused' ? '' : report.namespaces[0]?.bundles[0]?.reason).toBe('not-a-bundle');
+      expect(standing(laid)).toEqual(before);
+    }
+  });
 });
 
 describe('what resists', () => {

@@ -55,6 +55,10 @@ const flagsOf = (words: ReadonlyArray<B.ByteString>): Flags => {
   return { values, action: words[at] };
 };
 
+/** The words of a command line. A process that sets its own title has all of them in the first one, with spaces between. */
+const wordsIn = ([title = B.empty, ...words]: ReadonlyArray<B.ByteString>): ReadonlyArray<B.ByteString> =>
+  title.includes(' -') ? [...B.split(title, ' ').filter((word) => word !== ''), ...words] : [title, ...words];
+
 /** A flag that shims have, and most other programs have not. */
 const shimFlag = /^--?(?:namespace|id|bundle|workdir|address|publish-binary|containerd-binary|socket)(?:=|$)/;
 
@@ -62,7 +66,8 @@ const shimFlag = /^--?(?:namespace|id|bundle|workdir|address|publish-binary|cont
  * Reads the command line of a process as that of a shim; `undefined` where it names no namespace and no bundle. What comes
  * before the first flag of a shim is its program, which an interpreter or a loader may run.
  */
-export const shimCommandOf = (commandLine: ReadonlyArray<B.ByteString>): ShimCommand | undefined => {
+export const shimCommandOf = (words: ReadonlyArray<B.ByteString>): ShimCommand | undefined => {
+  const commandLine = wordsIn(words);
   const first = commandLine.findIndex((word) => shimFlag.test(word));
   if (first < 1) return undefined;
   const { values, action } = flagsOf(commandLine.slice(first));
@@ -147,7 +152,7 @@ class Index<K> {
   }
 }
 
-const wordsIn = (text: string): ReadonlyArray<string> => text.match(/[A-Za-z0-9]+/g) ?? [];
+const alphanumericsIn = (text: string): ReadonlyArray<string> => text.match(/[A-Za-z0-9]+/g) ?? [];
 
 const isWordCharacter = (character: string | undefined): boolean =>
   character !== undefined && /[A-Za-z0-9]/.test(character);
@@ -191,14 +196,14 @@ const indexGroups = (processes: ReadonlyArray<ProcessInfo>) => {
     }
   const byWord = new Map<string, Array<B.ByteString>>();
   for (const path of paths)
-    for (const word of new Set(wordsIn(path))) {
+    for (const word of new Set(alphanumericsIn(path))) {
       const there = byWord.get(word);
       if (there === undefined) byWord.set(word, [path]);
       else there.push(path);
     }
   /** The paths that may hold this text: those with its longest word. */
   const candidates = (text: string): Iterable<B.ByteString> => {
-    const longest = [...wordsIn(text)].sort((one, other) => other.length - one.length)[0];
+    const longest = [...alphanumericsIn(text)].sort((one, other) => other.length - one.length)[0];
     return longest === undefined ? paths : (byWord.get(longest) ?? []);
   };
   return { members, candidates };

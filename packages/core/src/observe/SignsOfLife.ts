@@ -22,6 +22,7 @@ import {
   showProcessesError,
   valueOf,
 } from '../Processes.js';
+import { programNameOf } from '../RuntimeName.js';
 import { shimAddress } from '../ShimAddress.js';
 import { type ContainerFiles, groupsOf, readContainerFiles, type RuntimeRecords } from './ContainerFiles.js';
 import { nameOf, type Neighbour, type Pods } from './Pods.js';
@@ -180,7 +181,8 @@ const isNamed =
     return name.path === socket.path || (last.length >= longNameBytes && lastPart(name.path) === last);
   };
 
-const listenerSign = async ({ evidence, seen, needs }: About): Promise<Sign> => {
+const listenerSign = async (about: About): Promise<Sign> => {
+  const { evidence, seen, needs } = about;
   const sockets = socketsOf(evidence);
   if (sockets.length === 0) return sign('listener', 'none', 'its files name no socket to look for');
   const listeners = await seen.listeners();
@@ -189,13 +191,15 @@ const listenerSign = async ({ evidence, seen, needs }: About): Promise<Sign> => 
   const [socket] = sockets;
   const shown = socket === undefined ? '' : showSocket(socket);
   if (found.length === 0) return sign('listener', 'dead', `no process listens at ${shown}`);
-  const pids: Array<number> = [];
-  for (const { inode } of found) {
+  // To find who holds a socket takes a look at every open file of the machine: mostly it is the shim that is known already.
+  const pids = [...pidsOf(shimsOf(about, evidence, about.names).certain)];
+  for (const { inode } of pids.length > 0 ? [] : found) {
     const holders = await needs.capabilities.processes.holders(inode)();
     if (E.isRight(holders)) pids.push(...holders.right);
   }
-  const who = pids.length === 0 ? 'a process' : showPids([...new Set(pids)]);
-  return sign('listener', 'alive', `${who} listens at ${shown}`, [...new Set(pids)]);
+  const holders = [...new Set(pids)];
+  const who = holders.length === 0 ? 'a process' : showPids(holders);
+  return sign('listener', 'alive', `${who} ${holders.length > 1 ? 'listen' : 'listens'} at ${shown}`, holders);
 };
 
 /** A process without any word is not a person's shell: what it was called is gone. */
@@ -203,18 +207,19 @@ const looksLikeShim = ({ commandLine }: ProcessInfo, program: string): boolean =
   const [first] = commandLine;
   if (first === undefined) return true;
   const name = lastPart(first);
-  return name === program || /shim/.test(name) || commandLine.some((word) => /^--?namespace(?:=|$)/.test(word));
+  return name === program || /shim/.test(name) || shimCommandOf(commandLine) !== undefined;
 };
 
 /** A shim's program that a daemon runs, and not the shim itself. */
 const isAtWork = ({ commandLine }: ProcessInfo): boolean => shimCommandOf(commandLine)?.isAction === true;
 
-/** The name of the program that started the shim, as far as the bundle or its container's record tells. */
+/** The name of the program that started the shim, as far as the bundle or its container's record tells; empty where neither does. */
 const shimProgramOf = ({ contents, answers }: BundleEvidence): string => {
   if (answers.program?._tag === 'Right') return lastPart(answers.program.right);
-  const path =
-    contents?._tag === 'Listed' && contents.shimBinaryPath._tag === 'Read' ? contents.shimBinaryPath.content : '';
-  return lastPart(path);
+  const read = contents?._tag === 'Listed' ? contents.shimBinaryPath : undefined;
+  const recorded = answers.container?._tag === 'Found' ? answers.container.value.runtimeName : B.empty;
+  const runtime = read?._tag === 'Read' && read.content !== '' ? read.content : recorded;
+  return runtime.startsWith('/') ? lastPart(runtime) : (programNameOf(runtime, 'any') ?? '');
 };
 
 /** The shims of one bundle: certain ones, and processes that may be. */

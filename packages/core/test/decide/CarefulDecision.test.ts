@@ -269,7 +269,8 @@ describe('an address', () => {
 });
 
 describe('a directory that holds what no bundle has', () => {
-  const own = { foreign: [text('photos')], work: { _tag: 'Absent' }, shimBinaryPath: { _tag: 'Absent' } } as const;
+  const absent = { _tag: 'Absent' } as const;
+  const own = { foreign: [text('photos')], work: absent, shimBinaryPath: absent, address: absent };
   const answers: Answers = { ...dead, container: { _tag: 'NotFound' }, signs: nothingLives };
 
   it('is held, and not discarded only because no container of its name is recorded', () => {
@@ -277,9 +278,20 @@ describe('a directory that holds what no bundle has', () => {
     expect(outcome(bundle(own, answers, { id: text('.cache') }))).toBe('Hold not-a-bundle');
   });
 
+  it('is held, and not cleaned up only because a container of its name is recorded', () => {
+    const container: Answers['container'] = { _tag: 'Found', value: { runtimeName: text('/bin/shim') } };
+    expect(outcome(bundle(own, { ...answers, container }))).toBe('Hold not-a-bundle');
+  });
+
+  it('is a bundle all the same if it says where its shim listens', () => {
+    const { address: _, ...rest } = own;
+    expect(outcome(bundle(rest, answers))).toBe('Discard container-not-found');
+  });
+
   it('is a bundle all the same if its work link says so', () => {
     const work = { _tag: 'Read', content: text('/root/default/web') } as const;
     expect(outcome(bundle({ ...own, work }, answers))).toBe('Discard container-not-found');
+    expect(outcome(bundle({ ...own, work }, answers, { id: text('.web') }))).toBe('Discard leftover');
   });
 });
 

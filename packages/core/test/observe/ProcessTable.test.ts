@@ -33,6 +33,13 @@ describe('shimCommandOf', () => {
     expect(command?.program).toBe(text(program));
   });
 
+  it('reads the title that a process gave itself, and what an interpreter runs', () => {
+    const title = ['/usr/bin/containerd-shim-runc-v2 -namespace a -id web -address /x'].map(text);
+    expect(shimCommandOf(title)).toMatchObject({ program: 'containerd-shim-runc-v2', namespace: 'a', ids: ['web'] });
+    const run = ['/usr/bin/python3', 'shim.py', '-namespace', 'a', '--id=web'].map(text);
+    expect(shimCommandOf(run)).toMatchObject({ isRunByOther: true, namespace: 'a', ids: ['web'] });
+  });
+
   it('reads nothing in the command line of another program', () => {
     expect(shimCommandOf(['/bin/sh', '-c', 'sleep 1'].map(text))).toBeUndefined();
     expect(shimCommandOf([])).toBeUndefined();

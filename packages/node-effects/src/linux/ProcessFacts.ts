@@ -31,7 +31,7 @@ export const wordsOf = (commandLine: string): ReadonlyArray<B.ByteString> => {
 
 /** Whether a command line may be that of a shim. */
 export const isLikeShim = (words: ReadonlyArray<B.ByteString>): boolean =>
-  words.some((word) => /^--?(?:namespace|workdir)(?:=|$)/.test(word));
+  words.some((word) => /(?:^|\s)--?(?:namespace|workdir)(?:[=\s]|$)/.test(word));
 
 /** The directories in which the threads of a process work, but for one. A thread that ends is left out. */
 export const otherDirectoriesOf = (

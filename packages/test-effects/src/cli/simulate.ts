@@ -2,13 +2,14 @@
  * `pnpm simulate`: random worlds with faults and crashes, as many as asked for, and every property. A violation that is
  * not the policy's known way is shrunk, printed, and can be seen again with one command.
  */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 import { Worker } from 'node:worker_threads';
 import { policies, PolicyName } from '@shim-recovery/core/Policy';
 import * as E from 'fp-ts/lib/Either.js';
 import { pipe } from 'fp-ts/lib/function.js';
+import * as t from 'io-ts';
 import { type Failure, run as runCampaign, showFailure, type Wanted } from '../Campaign.js';
 import { type Case, decodeCase, examine, showCase } from '../Case.js';
 import {
@@ -23,7 +24,8 @@ import { allProperties, showFound } from '../Properties.js';
 import * as Tally from '../Tally.js';
 import type { Portion } from './simulateWorker.js';
 
-const usage = `Usage: pnpm simulate [--runs N] [--seed S] [--policy P] [--jobs J] [--path P] [--find N/H] [--case FILE] [--mend]
+const usage = `Usage: pnpm simulate [--runs N] [--seed S] [--policy P] [--jobs J] [--properties N,M] [--progress FILE]
+                    [--path P] [--find N/H] [--case FILE] [--mend]
 
   --runs N     how many worlds (default 10000)
   --seed S     which worlds: the same seed gives the same ones (default: the time)
@@ -32,6 +34,8 @@ const usage = `Usage: pnpm simulate [--runs N] [--seed S] [--policy P] [--jobs J
   --path P     only the world that a violation was shrunk to, as printed with it
   --find N/H   look for the smallest case in which property N is violated by the known hazard H, as 9/H1
   --case FILE  one case, as printed with a violation: says what becomes of it
+  --properties N,M   only these properties, by their numbers (default: all)
+  --progress FILE    keeps what each thousand worlds came to; given again, goes on from there
   --mend       finds the calls of the smallest cases again, where a recovery makes others by now, and writes them down
 
 Ends with 1 when a violation, or what was looked for, was found; with 2 when the options make no sense,
@@ -48,6 +52,10 @@ interface Options {
   readonly policy: PolicyName;
   readonly path: string | undefined;
   readonly wanted: Wanted | undefined;
+  /** Their numbers; none for all. */
+  readonly properties: ReadonlyArray<number>;
+  /** Where portions that are done are kept. */
+  readonly progress: string | undefined;
 }
 
 type Command =
@@ -77,6 +85,14 @@ const wantedOf = (text: string | undefined): E.Either<string, Wanted | undefined
     : E.left(`--find takes a property's number and a hazard, such as 9/H1, not ${JSON.stringify(text)}`);
 };
 
+const propertiesOf = (text: string | undefined): E.Either<string, ReadonlyArray<number>> => {
+  if (text === undefined) return E.right([]);
+  const numbers = text.split(',').map(Number);
+  return numbers.every((number) => allProperties.some((one) => one.number === number))
+    ? E.right(numbers)
+    : E.left(`--properties takes numbers of properties, such as 8,9, not ${JSON.stringify(text)}`);
+};
+
 const parseOptions = (args: ReadonlyArray<string>): E.Either<string, Command> =>
   pipe(
     E.tryCatch(
@@ -90,6 +106,8 @@ const parseOptions = (args: ReadonlyArray<string>): E.Either<string, Command> =>
             path: { type: 'string' },
             policy: { type: 'string' },
             find: { type: 'string' },
+            properties: { type: 'string' },
+            progress: { type: 'string' },
             case: { type: 'string' },
             mend: { type: 'boolean' },
             help: { type: 'boolean', short: 'h' },
@@ -109,14 +127,16 @@ const parseOptions = (args: ReadonlyArray<string>): E.Either<string, Command> =>
         E.apS('seed', wholeNumber('seed', values.seed, Date.now() % 2 ** 31, 0)),
         E.apS('jobs', wholeNumber('jobs', values.jobs, availableParallelism(), 1)),
         E.apS('wanted', wantedOf(values.find)),
-        E.map((numbers) => ({ _tag: 'Run', policy, path: values.path, ...numbers })),
+        E.apS('properties', propertiesOf(values.properties)),
+        E.map((numbers) => ({ _tag: 'Run', policy, path: values.path, progress: values.progress, ...numbers })),
       );
     }),
   );
 
-const portionsOf = ({ runs, seed, policy }: Options): ReadonlyArray<Portion> =>
+const portionsOf = ({ runs, seed, policy, properties }: Options): ReadonlyArray<Portion> =>
   Array.from({ length: Math.ceil(runs / portionSize) }, (_, index) => ({
     policy,
+    properties,
     seed: seed + index * portionSize,
     cases: Math.min(portionSize, runs - index * portionSize),
   }));
@@ -137,18 +157,41 @@ const runHere = async ({ policy, seed, runs, path, wanted }: Options): Promise<T
     ...(wanted === undefined ? {} : { wanted }),
   });
 
+/** A portion that is done, as one line of the file that is kept. */
+const lineOf = (portion: Portion, tally: Tally.Tally): string => `${JSON.stringify({ portion, tally })}\n`;
+
+const Done = t.type({ portion: t.UnknownRecord, tally: t.UnknownRecord });
+
+/** The portions that were done before, each as it is written, with what it came to. A line that was cut off is done again. */
+const doneBefore = ({ progress }: Options): ReadonlyMap<string, Tally.Tally> => {
+  const done = new Map<string, Tally.Tally>();
+  if (progress === undefined || !existsSync(progress)) return done;
+  for (const line of readFileSync(progress, 'utf8').split('\n')) {
+    const read = E.tryCatch((): unknown => JSON.parse(line), String);
+    if (E.isRight(read) && Done.is(read.right) && Tally.isTally(read.right.tally))
+      done.set(JSON.stringify(read.right.portion), read.right.tally);
+  }
+  return done;
+};
+
 /** In threads that each take the next portion when they are done with one. The first violation ends it all. */
 const runThere = (options: Options): Promise<Total> =>
   new Promise((resolve, reject) => {
-    const portions = [...portionsOf(options)];
+    const before = doneBefore(options);
+    const all = portionsOf(options);
+    const portions = all.filter((portion) => !before.has(JSON.stringify(portion)));
     const workers: Array<Worker> = [];
-    let tally = Tally.empty;
+    let tally = all.reduce(
+      (sum, portion) => Tally.add(sum, before.get(JSON.stringify(portion)) ?? Tally.empty),
+      Tally.empty,
+    );
     let working = 0;
     const end = (failure: Failure | undefined, isInterrupted = false): void => {
       for (const worker of workers) void worker.terminate();
       resolve({ tally, failure, isInterrupted });
     };
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => end(undefined, true));
+    const underWay = new Map<Worker, Portion>();
     const feed = (worker: Worker): void => {
       const portion = portions.shift();
       if (portion === undefined) {
@@ -156,6 +199,7 @@ const runThere = (options: Options): Promise<Total> =>
         if (working === 0) end(undefined);
         return;
       }
+      underWay.set(worker, portion);
       worker.postMessage(portion);
     };
     const start = (): void => {
@@ -163,14 +207,18 @@ const runThere = (options: Options): Promise<Total> =>
       worker.on('message', (outcome: Total) => {
         tally = Tally.add(tally, outcome.tally);
         if (process.stderr.isTTY) process.stderr.write(`\r${tally.worlds}/${options.runs}`);
-        if (outcome.failure === undefined) feed(worker);
-        else end(outcome.failure);
+        if (outcome.failure !== undefined) return end(outcome.failure);
+        const portion = underWay.get(worker);
+        if (options.progress !== undefined && portion !== undefined)
+          appendFileSync(options.progress, lineOf(portion, outcome.tally));
+        feed(worker);
       });
       worker.on('error', reject);
       workers.push(worker);
       working += 1;
       feed(worker);
     };
+    if (portions.length === 0) end(undefined);
     Array.from({ length: Math.min(options.jobs, portions.length) }).forEach(start);
   });
 
