@@ -14,7 +14,7 @@ import { type Policy, PolicyName } from './Policy.js';
 import { answerAmong, type Deliberation, deliberate } from './Deliberation.js';
 import { BundleReport, inOneLine, reportPlannedBundle } from './Report.js';
 import { livesOf } from './decide/Life.js';
-import { ruleOf } from './Rule.js';
+import { ruleUnder } from './Rule.js';
 import { pathsWithOneFailure, successPath } from './Step.js';
 import { planOf, type Survey, type SurveyedNamespace } from './Survey.js';
 import { isDestructive, type Reason, type Verdict } from './Verdict.js';
@@ -205,7 +205,7 @@ const sayBoth =
   ({ first, second }: Pair<Policy>, verdicts: Pair<Verdict>) =>
   (choice: Choice): string =>
     choice === 'death'
-      ? `${first.name}: ${ruleOf[verdicts.first.reason].text}; ${second.name}: ${ruleOf[verdicts.second.reason].text}`
+      ? `${first.name}: ${ruleUnder(first)(verdicts.first.reason).text}; ${second.name}: ${ruleUnder(second)(verdicts.second.reason).text}`
       : `${first.name} ${sayChoice(choice)(first)}; ${second.name} ${sayChoice(choice)(second)}`;
 
 /** The parts below the verdict, each with what is to be blamed for it beyond what is blamed already. */

@@ -16,7 +16,7 @@ import { stepsOf } from './Plan.js';
 import { type Policy, PolicyName } from './Policy.js';
 import { answerAmong, type Deliberation, deliberate } from './Deliberation.js';
 import { inOneLine, reportStep, VerdictName, verdictNameOf } from './Report.js';
-import { Rule, rule, ruleOf } from './Rule.js';
+import { Rule, rule, ruleUnder } from './Rule.js';
 import { showRuntimeError } from './RuntimeName.js';
 import { shimAddress } from './ShimAddress.js';
 import { showShimError } from './ShimConnector.js';
@@ -273,6 +273,13 @@ const showLife = (signs: Signs): string => {
   return open.length > 0 ? `not known: ${showSigns(open)}` : 'every source says that it is dead';
 };
 
+/** What follows a shim's answer, or the want of one, where that does not settle it. */
+const afterDialling = (policy: Policy, connection: ConnectionAnswer | undefined): Rule => {
+  if (policy.death === 'every-source' && connection?._tag !== 'Connected')
+    return rule(null, 'the other sources are asked whether it lives');
+  return policy.reapsLeakedShims ? rule('11', 'it is found out what it has') : ruleUnder(policy)('shim-answers');
+};
+
 /** A question that was asked of others, and its answer, which is absent where there is none. */
 const lookAtAnswer = (policy: Policy, question: Question, answers: Answers): Look => {
   const { container, program, connection, sandbox, pids, state, signs, sharers } = answers;
@@ -296,7 +303,7 @@ const lookAtAnswer = (policy: Policy, question: Question, answers: Answers): Loo
       return {
         question: `does the shim answer at ${showSocket(question.target.socket)}?`,
         ...heardOfConnection(connection),
-        next: policy.reapsLeakedShims ? rule('11', 'it is found out what it has') : ruleOf['shim-answers'],
+        next: afterDialling(policy, connection),
       };
     case 'Sandbox':
       return {
@@ -308,7 +315,8 @@ const lookAtAnswer = (policy: Policy, question: Question, answers: Answers): Loo
       return {
         question: 'which processes has its task?',
         ...heard(pids && showPids(pids)),
-        next: rule('12', 'that settles it'),
+        next:
+          policy.death === 'every-source' ? rule(null, 'its task is asked for, too') : rule('12', 'that settles it'),
       };
     case 'State':
       return {
@@ -343,18 +351,21 @@ const rowsOf = (policy: Policy, deliberated: Deliberation, reason: Reason): Read
     ...deliberated.asked,
     ...(deliberated._tag === 'Stuck' ? [{ question: deliberated.question, answers: {} }] : []),
   ];
+  let lastAsked = -1;
   for (const { question, answers } of asked) {
     if (contents?._tag === 'Listed' && isLogOpenedMeanwhile(policy, answers)) looks.push(lookAtLog(contents));
-    looks.push(lookAtAnswer(policy, question, answers));
+    lastAsked = looks.push(lookAtAnswer(policy, question, answers)) - 1;
     if (contents?._tag === 'Listed' && question._tag === 'Program')
       looks.push(...looksBeforeDialling(policy, contents));
   }
   const settledAt = looks.findIndex(({ settles }) => settles.includes(reason));
-  const shown = settledAt === -1 ? looks : looks.slice(0, settledAt + 1);
+  // Where death needs every source, what was asked afterwards was needed to settle it.
+  const settled = policy.death === 'every-source' ? Math.max(settledAt, lastAsked) : settledAt;
+  const shown = settledAt === -1 ? looks : looks.slice(0, settled + 1);
   return shown.map(({ question, answer, next }, at) => ({
     question: inOneLine(question),
     answer: inOneLine(answer),
-    rule: at === shown.length - 1 ? ruleOf[reason] : next,
+    rule: at === shown.length - 1 ? ruleUnder(policy)(reason) : next,
   }));
 };
 

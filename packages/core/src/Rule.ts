@@ -1,5 +1,6 @@
 /** The rules that settle a bundle, in words, each with its place in the decision table (SPEC 4, 4.1). */
 import * as t from 'io-ts';
+import type { Policy } from './Policy.js';
 import type { Reason } from './Verdict.js';
 
 /** What a rule says, and where it stands in the decision table; null for a rule of this program's own. */
@@ -8,8 +9,8 @@ export type Rule = t.TypeOf<typeof Rule>;
 
 export const rule = (step: string | null, text: string): Rule => ({ step, text });
 
-/** The rule that settles a bundle, by its reason. */
-export const ruleOf: Readonly<Record<Reason, Rule>> = {
+/** The rule that settles a bundle, by its reason, where anything but an answer in time shows that a shim is dead. */
+const ruleOf: Readonly<Record<Reason, Rule>> = {
   'not-a-directory': rule('1', 'what is no directory is no bundle, and passed over'),
   hidden: rule('2', 'what is hidden is passed over'),
   unreadable: rule('4', 'a bundle that cannot be listed is removed without asking anyone'),
@@ -55,3 +56,24 @@ export const ruleOf: Readonly<Record<Reason, Rule>> = {
   gone: rule(null, 'what is gone is passed over'),
   interrupted: rule(null, 'what was not decided before the interruption is left as it is'),
 };
+
+/** Where death needs every source, another rule settles what seems dead: these reasons only say how it came to that. */
+const rulesOfEverySource: Partial<Readonly<Record<Reason, Rule>>> = {
+  empty: rule(null, 'every source says that nothing of it lives: an empty bundle is removed'),
+  'container-not-found': rule(
+    null,
+    'every source says that it is dead, and no container of its id is recorded: it is removed',
+  ),
+  'shim-binary-not-found': rule(
+    null,
+    'every source says that it is dead, and it has no program to clean up: it is removed',
+  ),
+  'address-unreadable': rule(null, 'every source says that it is dead: its binary cleans up'),
+  'dial-failed': rule(null, 'every source says that it is dead: its binary cleans up'),
+};
+
+/** The rule by which a policy settles a bundle, by its reason. */
+export const ruleUnder =
+  ({ death }: Pick<Policy, 'death'>) =>
+  (reason: Reason): Rule =>
+    (death === 'every-source' ? rulesOfEverySource[reason] : undefined) ?? ruleOf[reason];

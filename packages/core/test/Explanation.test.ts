@@ -3,10 +3,11 @@ import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import * as B from '../src/ByteString.js';
 import { decide } from '../src/Decision.js';
+import { sign } from '../src/decide/Signs.js';
 import { type BundleEvidence, withAnswers } from '../src/Evidence.js';
 import { explainBundle, type ExplainedPath, Explanation } from '../src/Explanation.js';
 import { careful, containerd16, containerd17, containerd21, type Policy } from '../src/Policy.js';
-import { ruleOf } from '../src/Rule.js';
+import { ruleUnder } from '../src/Rule.js';
 import { answered } from '../src/ShimConnector.js';
 import { anyEvidence, anyPolicy, bundle, fileError, running } from './evidence.js';
 
@@ -22,9 +23,27 @@ describe('an explanation', () => {
         const decision = decide(policy)(evidence);
         const { reason, rows } = explainBundle(policy)(evidence);
         expect(reason).toBe(decision._tag === 'Settle' ? decision.verdict.reason : 'not-recorded');
-        expect(rows.at(-1)?.rule).toEqual(ruleOf[reason]);
+        expect(rows.at(-1)?.rule).toEqual(ruleUnder(policy)(reason));
       }),
     );
+  });
+
+  it('of what seems dead to careful ends with what every source says', () => {
+    const dead: BundleEvidence['answers'] = {
+      ...running,
+      connection: { _tag: 'DialFailed', error: { _tag: 'DialFailed', code: 'ENOENT', message: 'nobody' } },
+      signs: [sign('listener', 'dead', 'no process listens there')],
+    };
+    const { rows, reason } = explainBundle(careful)(bundle({}, dead));
+    expect(reason).toBe('dial-failed');
+    expect(rows.slice(-2)).toEqual([
+      expect.objectContaining({ rule: { step: null, text: 'the other sources are asked whether it lives' } }),
+      {
+        question: 'what do the other sources say of its life?',
+        answer: 'every source says that it is dead',
+        rule: { step: null, text: 'every source says that it is dead: its binary cleans up' },
+      },
+    ]);
   });
 
   it('has everything in one line, whatever a shim said', () => {
