@@ -356,7 +356,11 @@ test('what lives may be destroyed only if that is said, where something is destr
     '--allow-killing was settled when the plan was made; leave it out, or make a new plan with it',
   );
   expect(mistake('plan', '--allow-killing=yes')).toMatch(/does not take an argument/);
-  for (const args of [['compare', '--policy', 'containerd-2.1'], ['explain', 'web'], ['replay', 'a']])
+  for (const args of [
+    ['compare', '--policy', 'containerd-2.1'],
+    ['explain', 'web'],
+    ['replay', 'a'],
+  ])
     expect(mistake(...args, '--allow-killing')).toMatch(new RegExp(`^${args[0]} has no option --allow-killing;`));
 });
 
