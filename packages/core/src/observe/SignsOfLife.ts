@@ -23,6 +23,7 @@ import {
 } from '../Processes.js';
 import { programNameOf } from '../RuntimeName.js';
 import { shimAddress } from '../ShimAddress.js';
+import { processesAmong } from '../TaskExit.js';
 import { type ContainerFiles, groupsOf, readContainerFiles, type RuntimeRecords } from './ContainerFiles.js';
 import { nameOf, type Neighbour, type Pods } from './Pods.js';
 import { type ProcessesSeen, shimCommandOf, type ShimProcess } from './ProcessTable.js';
@@ -280,6 +281,13 @@ const podSign = async (about: About): Promise<Sign> => {
     if (pids.length > 0) return sign('pod', 'alive', `${owner(member)}, is there (${showPids(pids)})`, pids);
   }
   const own = new Set(socketsOf(evidence).map(showSocket));
+  const { connection } = evidence.answers;
+  const sharers = members.filter((member) => socketsOf(member.evidence).some((socket) => own.has(showSocket(socket))));
+  if (connection?._tag === 'Connected' && sharers.length > 0) {
+    const names = sharers.map((member) => B.show(nameOf(member))).join(', ');
+    const pids = processesAmong([connection.answer.shimPid]);
+    return sign('pod', 'alive', `its shim answers, which is also the shim of ${names}`, pids);
+  }
   const tried = new Set<string>();
   let isUnknown = false;
   for (const member of members) {
