@@ -196,7 +196,7 @@ describe.concurrent('a plan of what lives', { timeout }, () => {
         reason: 'would-kill',
         outcome: 'held',
         explanation: expect.stringMatching(
-          /^containerd-1\.7 would clean up it: the shim cannot be reached: .*; but it is alive: .*process \d+ \(init\.pid\)$/,
+          /^containerd-1\.7 would clean it up: the shim cannot be reached: .*; but it is alive: .*process \d+ \(init\.pid\)$/,
         ),
         alive: { pids: [expect.any(Number)] },
         advice: expect.stringContaining('--allow-killing'),
