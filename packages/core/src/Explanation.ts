@@ -292,7 +292,7 @@ const showLife = (signs: Signs): string => {
 };
 
 /** Where death needs every source: what follows a question whose answer settles nothing alone. */
-const otherSourcesNext = rule(null, 'whether it is dead is for the other sources to say');
+const otherSourcesNext = rule(null, 'the other sources are asked whether it lives');
 
 const afterConnection = (policy: Policy, connection: ConnectionAnswer | undefined): Rule => {
   if (connection?._tag !== 'Connected') return otherSourcesNext;

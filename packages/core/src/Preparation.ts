@@ -116,9 +116,11 @@ const tellSettled = (
  * operator is told whether it lives, under every policy. What the policy decided is not changed by it.
  */
 const withLife =
-  (inquirer: Inquirer, { asked }: Pick<OpenShim, 'asked'>) =>
-  (settled: Settled): T.Task<Settled> =>
+  (inquirer: Inquirer, open: OpenShim) =>
+  (decided: Settled): T.Task<Settled> =>
   async () => {
+    const { asked } = open;
+    const settled = await withTask(inquirer, open)(decided)();
     const { evidence, verdict } = settled;
     const { capabilities, settings } = inquirer;
     if (verdict._tag === 'Ignore' || verdict._tag === 'Hold' || capabilities.interrupted()) return settled;
@@ -129,6 +131,21 @@ const withLife =
     const signs = asked?.get('Signs')?.answers.signs ?? (await signsOfLife(inquirer)(evidence)());
     asked?.set('Signs', { answers: { signs }, session: undefined });
     return { evidence: withAnswers({ signs, ...foreseen })(evidence), verdict };
+  };
+
+/**
+ * The same, with what a shim says of its task that is to be reaped as it lists no process: one that is created or paused may
+ * have none that it knows. Where a policy may do all that its daemon does, nothing is asked that this does not ask.
+ */
+const withTask =
+  ({ settings, capabilities }: Inquirer, { session }: OpenShim) =>
+  (settled: Settled): T.Task<Settled> =>
+  async () => {
+    const { evidence, verdict } = settled;
+    const isAsked = evidence.answers.state !== undefined || settings.allowKilling || capabilities.interrupted();
+    if (verdict._tag !== 'Reap' || isAsked || session === undefined) return settled;
+    const state = await session.state({ id: evidence.id, timeoutMs: settings.timeouts.loadMs })();
+    return { evidence: withAnswers({ state })(evidence), verdict };
   };
 
 /**
@@ -148,17 +165,17 @@ const sparingLife =
     if (life === undefined) return allowed;
     return {
       plan: { evidence, verdict: because('would-kill'), steps: succeeded },
-      explanation: `${policy.name} would ${verbOf(verdict)} it: ${explain(policy)(evidence)(verdict)}; but it is alive: ${life.says}`,
+      explanation: `${policy.name} would ${verbOf(verdict)}: ${explain(policy)(evidence)(verdict)}; but it is alive: ${life.says}`,
     };
   };
 
 const verbs: Readonly<Record<Verdict['_tag'], string>> = {
-  Ignore: 'ignore',
-  Adopt: 'adopt',
-  Reap: 'reap',
-  CleanUp: 'clean up',
-  Discard: 'discard',
-  Hold: 'hold',
+  Ignore: 'ignore it',
+  Adopt: 'adopt it',
+  Reap: 'reap it',
+  CleanUp: 'clean it up',
+  Discard: 'discard it',
+  Hold: 'hold it',
 };
 
 const verbOf = ({ _tag }: Verdict): string => verbs[_tag];

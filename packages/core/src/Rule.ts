@@ -9,7 +9,7 @@ export type Rule = t.TypeOf<typeof Rule>;
 
 export const rule = (step: string | null, text: string): Rule => ({ step, text });
 
-/** The rule that settles a bundle, by its reason, as the reference has it. */
+/** The rule that settles a bundle, by its reason, where anything but an answer in time shows that a shim is dead. */
 const ruleOf: Readonly<Record<Reason, Rule>> = {
   'not-a-directory': rule('1', 'what is no directory is no bundle, and passed over'),
   hidden: rule('2', 'what is hidden is passed over'),
@@ -57,17 +57,23 @@ const ruleOf: Readonly<Record<Reason, Rule>> = {
   interrupted: rule(null, 'what was not decided before the interruption is left as it is'),
 };
 
-/** The same where death needs every source: nothing goes only because its shim does not answer, or was not asked. */
-const ruleOfDeath: ReadonlyMap<Reason, Rule> = new Map<Reason, Rule>([
-  ['empty', rule(null, 'an empty bundle of which nothing lives is removed')],
-  ['container-not-found', rule(null, 'a bundle of which nothing lives, and nothing says the runtime, is removed')],
-  ['shim-binary-not-found', rule(null, 'a bundle of which nothing lives, and whose program is missing, is removed')],
-  ['address-unreadable', rule(null, 'after a shim of which nothing lives, its binary cleans up')],
-  ['dial-failed', rule(null, 'after a shim of which nothing lives, its binary cleans up')],
-]);
+/** Where death needs every source, another rule settles what seems dead: these reasons only say how it came to that. */
+const rulesOfEverySource: Partial<Readonly<Record<Reason, Rule>>> = {
+  empty: rule(null, 'every source says that nothing of it lives: an empty bundle is removed'),
+  'container-not-found': rule(
+    null,
+    'every source says that it is dead, and no container of its id is recorded: it is removed',
+  ),
+  'shim-binary-not-found': rule(
+    null,
+    'every source says that it is dead, and it has no program to clean up: it is removed',
+  ),
+  'address-unreadable': rule(null, 'every source says that it is dead: its binary cleans up'),
+  'dial-failed': rule(null, 'every source says that it is dead: its binary cleans up'),
+};
 
-/** The rule by which a policy settles a bundle, by the reason. */
+/** The rule by which a policy settles a bundle, by its reason. */
 export const ruleUnder =
   ({ death }: Pick<Policy, 'death'>) =>
   (reason: Reason): Rule =>
-    (death === 'every-source' ? ruleOfDeath.get(reason) : undefined) ?? ruleOf[reason];
+    (death === 'every-source' ? rulesOfEverySource[reason] : undefined) ?? ruleOf[reason];

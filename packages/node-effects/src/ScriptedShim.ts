@@ -48,6 +48,8 @@ export interface ShimScript {
   readonly del: Reply<{ readonly pid: number; readonly status?: number }>;
   readonly shutdown: Reply<Readonly<Record<string, never>>>;
   readonly diesAfterMs?: number;
+  /** What it answers otherwise where it is asked about one of these tasks, by the task's id: a pod's shim has several. */
+  readonly tasks?: Readonly<Record<string, Partial<Pick<ShimScript, 'connect' | 'pids' | 'state' | 'del'>>>>;
 }
 
 /** A call that a shim received: about which task, and `task.v2.Task/Connect`. */
@@ -165,6 +167,12 @@ export const startScriptedShim = ({
 }): TE.TaskEither<ListenError, ScriptedShim> => {
   if (script.mode === 'refuse') return leaveDeadSocket(socketPath);
   const calls: Array<ScriptedCall> = [];
+  const ofTasks = new Map(
+    Object.entries(script.tasks ?? {}).map(([id, ofTask]) => [
+      B.fromText(id),
+      new Map(methodsOf({ ...script, ...ofTask })),
+    ]),
+  );
   const handlers = new Map(
     methodsOf(script).flatMap(([method, behave]) =>
       ['v2', 'v3'].map(
@@ -173,11 +181,9 @@ export const startScriptedShim = ({
             `containerd.task.${version}.Task/${method}`,
             ({ payload }: Request): Behaviour => {
               const request = decode(TaskRequest)(payload);
-              calls.push({
-                task: E.isRight(request) ? request.right.id : B.empty,
-                call: `task.${version}.Task/${method}`,
-              });
-              return behave();
+              const task = E.isRight(request) ? request.right.id : B.empty;
+              calls.push({ task, call: `task.${version}.Task/${method}` });
+              return (ofTasks.get(task)?.get(method) ?? behave)();
             },
           ] as const,
       ),

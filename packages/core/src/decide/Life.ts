@@ -1,6 +1,7 @@
 /** Whether something that a verdict destroys is alive, and which processes: what an operator is told before it is done. */
 import * as E from 'fp-ts/lib/Either.js';
 import type { BundleEvidence } from '../Evidence.js';
+import type { TaskStatus } from '../ShimConnector.js';
 import { processesAmong } from '../TaskExit.js';
 import { isDestructive, type Verdict } from '../Verdict.js';
 import { livingContainer, livingShim, pidsOf, showLiving, type Signs } from './Signs.js';
@@ -12,19 +13,29 @@ export interface Life {
   readonly says: string;
 }
 
-/** A shim that answers without a task is told to end: that it lives is the reason to reap it, and nothing that is lost. */
-const expectsLivingShim = ({ _tag, reason }: Verdict): boolean => _tag === 'Reap' && reason !== 'pids-failed';
+/** Where the shim says that its task is, unless that has ended; `undefined` where it has, and where it was not asked. */
+const livingTask = ({ state }: BundleEvidence['answers']): TaskStatus | undefined =>
+  state !== undefined && E.isRight(state) && state.right.status !== 'stopped' ? state.right.status : undefined;
+
+/**
+ * A shim that answers without a task is told to end: that it lives is the reason to reap it, and nothing that is lost. It may
+ * have a task all the same, of which it lists no process: one that is created or paused.
+ */
+const expectsLivingShim = ({ _tag, reason }: Verdict, answers: BundleEvidence['answers']): boolean =>
+  _tag === 'Reap' && reason !== 'pids-failed' && livingTask(answers) === undefined;
 
 const podSigns = (signs: Signs): Signs => livingShim(signs).filter(({ source }) => source === 'pod');
 
 /** What the shim itself told. */
-const answerOf = ({ connection, pids }: BundleEvidence['answers']): Life | undefined => {
+const answerOf = (answers: BundleEvidence['answers']): Life | undefined => {
+  const { connection, pids } = answers;
+  const status = livingTask(answers);
   if (connection?._tag === 'ConnectFailed' && connection.error._tag === 'Answered')
     return { pids: [], says: 'its shim answers, with an error' };
   if (connection?._tag !== 'Connected') return undefined;
   const running = pids !== undefined && E.isRight(pids) ? processesAmong(pids.right) : [];
   const known = running.length > 0 ? running : processesAmong([connection.answer.shimPid]);
-  return { pids: known, says: 'its shim answers' };
+  return { pids: known, says: status === undefined ? 'its shim answers' : `its shim says that its task is ${status}` };
 };
 
 /** All that is known to live of a bundle, whatever becomes of it; `undefined` where nothing is. */
@@ -45,7 +56,7 @@ export const lifeOf =
       return answers.obstacles?.some(({ step }) => step === 'write-bootstrap') === true ? answerOf(answers) : undefined;
     if (!isDestructive(verdict)) return undefined;
     const { signs = [] } = answers;
-    const isExpected = expectsLivingShim(verdict);
+    const isExpected = expectsLivingShim(verdict, answers);
     const living = [...livingContainer(signs), ...(isExpected ? podSigns(signs) : livingShim(signs))];
     const told = isExpected ? undefined : answerOf(answers);
     return joined(told, living);

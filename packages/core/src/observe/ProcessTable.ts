@@ -2,6 +2,7 @@
 import * as E from 'fp-ts/lib/Either.js';
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
 import * as B from '../ByteString.js';
+import type { SocketName } from '../Bootstrap.js';
 import type { Clock } from '../Clock.js';
 import {
   type DirectoryKey,
@@ -276,9 +277,36 @@ export const processTable = (processes: ReadonlyArray<ProcessInfo>): ProcessTabl
 export interface ProcessesSeen {
   readonly table: ProcessTable;
   readonly view: OwnView;
-  /** The listening sockets, read when they are first asked for. */
-  readonly listeners: TaskEither<ProcessesError, ReadonlyArray<Listener>>;
+  /** Who listens at a socket. All listening sockets are read when this is first asked for. */
+  readonly listeners: TaskEither<ProcessesError, ListenersAt>;
 }
+
+/** The listeners that have this name, or one that leads to the same place. */
+export type ListenersAt = (socket: SocketName) => ReadonlyArray<Listener>;
+
+/** The name of a shim's socket is a hash: one this long is not another's, by whatever path it was bound. */
+const longNameBytes = 32;
+
+/** Some programs bind the whole of an abstract address, filled up with NULs, which the kernel prints as `@`. */
+const withoutFilling = (name: string): string => name.replace(/[@\0]+$/, '');
+
+/** The texts by which a socket may be known. */
+const keysOf = (socket: SocketName): ReadonlyArray<string> => {
+  if (socket._tag === 'Abstract') return [`@${withoutFilling(socket.name)}`];
+  const last = baseName(socket.path);
+  return last.length >= longNameBytes ? [socket.path, last] : [socket.path];
+};
+
+export const listenersByName = (listeners: ReadonlyArray<Listener>): ListenersAt => {
+  const known = new Map<string, Array<Listener>>();
+  for (const listener of listeners)
+    for (const key of keysOf(listener.name)) {
+      const there = known.get(key);
+      if (there === undefined) known.set(key, [listener]);
+      else there.push(listener);
+    }
+  return (socket) => [...new Set(keysOf(socket).flatMap((key) => known.get(key) ?? []))];
+};
 
 /** The processes as they were seen at a certain moment or later; they are looked at again only for a later moment. */
 export type ProcessesSince = (elapsedMs: number) => TaskEither<ProcessesError, ProcessesSeen>;
@@ -300,11 +328,12 @@ const look = async (processes: Processes): Promise<E.Either<ProcessesError, Proc
   const all = await processes.list();
   if (E.isLeft(all)) return all;
   const table = processTable(all.right);
-  let listeners: Promise<E.Either<ProcessesError, ReadonlyArray<Listener>>> | undefined;
+  let listeners: Promise<E.Either<ProcessesError, ListenersAt>> | undefined;
   return E.right({
     table,
     view: view.right,
-    listeners: () => (listeners ??= processes.listeners(inOtherNetworks(table, view.right))()),
+    listeners: () =>
+      (listeners ??= processes.listeners(inOtherNetworks(table, view.right))().then(E.map(listenersByName))),
   });
 };
 

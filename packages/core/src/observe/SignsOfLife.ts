@@ -16,7 +16,6 @@ import { careful } from '../Policy.js';
 import {
   type DirectoryKey,
   isSameDirectory,
-  type Listener,
   type ProcessesError,
   type ProcessInfo,
   showProcessesError,
@@ -24,6 +23,7 @@ import {
 } from '../Processes.js';
 import { programNameOf } from '../RuntimeName.js';
 import { shimAddress } from '../ShimAddress.js';
+import { processesAmong } from '../TaskExit.js';
 import { type ContainerFiles, groupsOf, readContainerFiles, type RuntimeRecords } from './ContainerFiles.js';
 import { nameOf, type Neighbour, type Pods } from './Pods.js';
 import { type ProcessesSeen, shimCommandOf, type ShimProcess } from './ProcessTable.js';
@@ -110,13 +110,22 @@ const programOf = ({ commandLine: [first] }: ProcessInfo): string =>
  * a shim of this tree is seen inside. Where shims live in another mount namespace, what is mounted there is not seen either.
  */
 const ownView = (about: About): Sign => {
+  const known = views.get(about.seen) ?? lookAtOwnView(about);
+  views.set(about.seen, known);
+  return known;
+};
+
+/** The same for all bundles of one walk over the processes. */
+const views = new WeakMap<ProcessesSeen, Sign>();
+
+const lookAtOwnView = (about: About): Sign => {
   const { table, view } = about.seen;
   if (view.limitedBy !== undefined) return sign('own-view', 'unknown', view.limitedBy);
   const own = valueOf(view.namespaces);
   const shims = table.shims.filter((shim) => isOfTree(about, shim));
+  const sharing = shims.filter(({ command }) => !makesOwnMounts.test(command.program));
   const inOther = (which: 'pid' | 'mount'): ReadonlyArray<ProcessInfo> =>
-    shims.flatMap(({ process, command }) => {
-      if (which === 'mount' && makesOwnMounts.test(command.program)) return [];
+    (which === 'mount' ? sharing : shims).flatMap(({ process }) => {
       const theirs = valueOf(process.namespaces);
       return own !== undefined && theirs !== undefined && theirs[which] !== own[which] ? [process] : [];
     });
@@ -137,7 +146,7 @@ const ownView = (about: About): Sign => {
     );
   const first = table.byPid(1);
   const firstMount = first === undefined ? undefined : valueOf(first.namespaces)?.mount;
-  if (shims.length === 0 && own !== undefined && firstMount !== undefined && firstMount !== own.mount)
+  if (sharing.length === 0 && own !== undefined && firstMount !== undefined && firstMount !== own.mount)
     return sign(
       'own-view',
       'unknown',
@@ -166,31 +175,16 @@ const socketsOf = ({ contents }: BundleEvidence): ReadonlyArray<SocketName> => {
 
 const lastPart = (path: string): string => path.slice(path.lastIndexOf('/') + 1);
 
-/** The name of a socket of a shim is a hash: one this long is not another's. */
-const longNameBytes = 32;
-
-/** Whether a listener has this name. It may have been bound by another path to the same place. */
-const isNamed =
-  (socket: SocketName) =>
-  ({ name }: Listener): boolean => {
-    // Some programs bind the whole of an address, filled up with NULs, which the kernel prints as `@`.
-    if (socket._tag === 'Abstract')
-      return name._tag === 'Abstract' && name.name.replace(/@+$/, '') === socket.name.replace(/[@\0]+$/, '');
-    if (name._tag !== 'Path') return false;
-    const last = lastPart(socket.path);
-    return name.path === socket.path || (last.length >= longNameBytes && lastPart(name.path) === last);
-  };
-
 const listenerSign = async (about: About): Promise<Sign> => {
   const { evidence, seen, needs } = about;
   const sockets = socketsOf(evidence);
   if (sockets.length === 0) return sign('listener', 'none', 'its files name no socket to look for');
   const listeners = await seen.listeners();
   if (E.isLeft(listeners)) return sign('listener', 'unknown', showProcessesError(listeners.left));
-  const found = listeners.right.filter((listener) => sockets.some((socket) => isNamed(socket)(listener)));
+  const found = new Set(sockets.flatMap(listeners.right));
   const [socket] = sockets;
   const shown = socket === undefined ? '' : showSocket(socket);
-  if (found.length === 0) return sign('listener', 'dead', `no process listens at ${shown}`);
+  if (found.size === 0) return sign('listener', 'dead', `no process listens at ${shown}`);
   // To find who holds a socket takes a look at every open file of the machine: mostly it is the shim that is known already.
   const pids = [...pidsOf(shimsOf(about, evidence, about.names).certain)];
   for (const { inode } of pids.length > 0 ? [] : found) {
@@ -287,6 +281,13 @@ const podSign = async (about: About): Promise<Sign> => {
     if (pids.length > 0) return sign('pod', 'alive', `${owner(member)}, is there (${showPids(pids)})`, pids);
   }
   const own = new Set(socketsOf(evidence).map(showSocket));
+  const { connection } = evidence.answers;
+  const sharers = members.filter((member) => socketsOf(member.evidence).some((socket) => own.has(showSocket(socket))));
+  if (connection?._tag === 'Connected' && sharers.length > 0) {
+    const names = sharers.map((member) => B.show(nameOf(member))).join(', ');
+    const pids = processesAmong([connection.answer.shimPid]);
+    return sign('pod', 'alive', `its shim answers, which is also the shim of ${names}`, pids);
+  }
   const tried = new Set<string>();
   let isUnknown = false;
   for (const member of members) {

@@ -83,8 +83,9 @@ ${policyOption}${carefulOptions}${howOptions}${recordOption}`;
 
 const plan = `shim-recovery plan: say what a restart would do to each bundle, and why. Changes nothing.
 
-Shims are sent Connect and Pids (State, too, under careful), nothing else; their log pipes are not opened. With --record every policy's questions are
-asked, so that the recording can be replayed under each.
+Shims are sent Connect and Pids (State, too, under careful, and where a shim would be reaped), nothing else; their
+log pipes are not opened. With --record every policy's questions are asked, so that the recording can be replayed under
+each.
 
 Usage: shim-recovery plan [options]
 

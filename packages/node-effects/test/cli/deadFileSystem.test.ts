@@ -12,7 +12,7 @@ const waitsForFuse = (pid: number): boolean =>
     .readdirSync(`/proc/${pid}/task`)
     .some((thread) => /fuse/.test(fs.readFileSync(`/proc/${pid}/task/${thread}/wchan`, 'utf8')));
 
-test.each<readonly [string, ReadonlyArray<string>]>([
+test.for<readonly [string, ReadonlyArray<string>]>([
   ['containerd-1.7', []],
   ['careful', ['--may-destroy', '1']],
 ])(
@@ -20,7 +20,7 @@ test.each<readonly [string, ReadonlyArray<string>]>([
   {
     timeout: 30_000,
   },
-  async (policy, more, context) => {
+  async ([policy, more], context) => {
     if (needsFuse !== undefined) return context.skip(needsFuse);
     await withHost(async (host) => {
       // More than a process of Node has threads.

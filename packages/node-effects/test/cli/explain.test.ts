@@ -62,7 +62,7 @@ describe.concurrent('explain', { timeout }, () => {
       await host.addBundle('orphan', { shim: dead, files: { 'init.pid': String(process.pid) } });
       const gone = await run(['explain', 'cache', ...host.args]);
       expect(gone.stdout).toMatch(
-        /^default\/cache, as careful decides\n[^]*\n {2}what do the other sources say of its life\? every source says that it is dead → step 9: .*\n[^]*\nclean up \(dial-failed\): /,
+        /^default\/cache, as careful decides\n[^]*\n {2}what do the other sources say of its life\? every source says that it is dead → after a shim of which nothing lives, its binary cleans up\n[^]*\nclean up \(dial-failed\): /,
       );
       const kept = await run(['explain', 'orphan', ...host.args]);
       expect(kept.stdout).toMatch(
@@ -132,14 +132,14 @@ describe.concurrent('explain', { timeout }, () => {
   test('wants the namespace where several have such a bundle', async () => {
     await withHost(async (host) => {
       await host.addBundle('web', { shim: running });
-      addNamespace(host, 'k8s.io');
-      fs.mkdirSync(path.join(host.state, 'k8s.io', 'web'));
+      addNamespace(host, 'elsewhere');
+      fs.mkdirSync(path.join(host.state, 'elsewhere', 'web'));
       expect(await run(['explain', 'web', ...host.args])).toMatchObject({
         code: 1,
-        stderr: `shim-recovery: web stands in several namespaces of ${host.state}; name one of them: default/web, k8s.io/web\n`,
+        stderr: `shim-recovery: web stands in several namespaces of ${host.state}; name one of them: default/web, elsewhere/web\n`,
       });
       expect(host.callsTo('web')).toBe(0);
-      for (const args of [['k8s.io/web'], ['web', '--namespace', 'k8s.io']])
+      for (const args of [['elsewhere/web'], ['web', '--namespace', 'elsewhere']])
         expect(explanationOf(await run(['explain', ...args, '--json', ...host.args])).reason).toBe('empty');
     });
   });

@@ -57,7 +57,7 @@ describe.concurrent('a plan that is saved', { timeout }, () => {
     await withHost(async (host) => {
       await layOut(host);
       const before = host.fingerprint();
-      const planned = await run(['plan', '--json', '--out', planIn(host), ...host.args]);
+      const planned = await run(['plan', '--json', '--out', planIn(host), ...host.as17]);
       expect(planned).toMatchObject({ code: 0, stderr: '' });
       expect(host.fingerprint()).toEqual(before);
       expect(fs.statSync(planIn(host)).mode & 0o777).toBe(0o600);
@@ -136,7 +136,7 @@ describe.concurrent('a plan that is saved', { timeout }, () => {
       const ids = Array.from({ length: 2 * 64 }, (_, nth) => `dead-${nth}`);
       for (const id of ids)
         await host.addBundle(id, { files: { 'shim-binary-path': host.binary, address: 'unix:///x' } });
-      const file = await savePlan(host);
+      const file = await savePlan(host, '--may-destroy', '1');
       host.setBinary(`touch '${marks}/'"$(basename "$(pwd -P)")"; sleep 0.3; printf '\\010\\001'`);
       const recovering = start(['recover', '--json', '--plan', file]);
       await eventually('a shim binary to run', () => fs.readdirSync(marks).length > 0);
@@ -157,11 +157,11 @@ describe.concurrent('what changed since', { timeout }, () => {
   const after = async (
     happens: (host: Host) => Promise<unknown>,
     check: (recovered: Run, host: Host) => Promise<void> | void,
-    lay: (host: Host) => Promise<void> = layOut,
+    { policy = 'careful' }: { readonly policy?: string } = {},
   ): Promise<void> =>
     withHost(async (host) => {
-      await lay(host);
-      const file = await savePlan(host);
+      await layOut(host);
+      const file = await savePlan(host, '--policy', policy);
       await happens(host);
       await check(await run(['recover', '--json', '--plan', file]), host);
     });
@@ -274,14 +274,16 @@ describe.concurrent('what changed since', { timeout }, () => {
     );
   });
 
-  test('the working directory of a bundle that was replaced keeps its bundle', async () => {
+  const replaceWork = async (host: Host): Promise<void> => {
+    const work = path.join(host.root, 'default', 'dead');
+    fs.renameSync(work, path.join(host.base, 'aside'));
+    fs.mkdirSync(work);
+    fs.writeFileSync(path.join(work, 'new'), '');
+  };
+
+  test('the working directory of a bundle that was replaced keeps its bundle, where both would go together', async () => {
     await after(
-      async (host) => {
-        const work = path.join(host.root, 'default', 'dead');
-        fs.renameSync(work, path.join(host.base, 'aside'));
-        fs.mkdirSync(work);
-        fs.writeFileSync(path.join(work, 'new'), '');
-      },
+      replaceWork,
       (recovered, host) => {
         expect(recovered.code).toBe(3);
         expect(fates(recovered)).toEqual({ ...asPlanned, dead: 'hold plan-stale' });
@@ -291,7 +293,23 @@ describe.concurrent('what changed since', { timeout }, () => {
         expect(host.bundles()).toEqual(['alive', 'dead']);
         expect(fs.readdirSync(path.join(host.root, 'default', 'dead'))).toEqual(['new']);
       },
+      { policy: 'containerd-1.7' },
     );
+  });
+
+  test('the working directory of a bundle that was replaced stays, where nobody owns it any more', async () => {
+    await after(replaceWork, (recovered, host) => {
+      expect(recovered.code).toBe(3);
+      expect(fates(recovered)).toEqual(asPlanned);
+      expect(reportOf(recovered).namespaces[0]?.workDirs).toContainEqual({
+        name: 'dead',
+        removed: false,
+        reason: 'not-registered',
+        error: expect.stringMatching(/another one than when it was looked at; it was not touched$/),
+      });
+      expect(host.bundles()).toEqual(['alive']);
+      expect(fs.readdirSync(path.join(host.root, 'default', 'dead'))).toEqual(['new']);
+    });
   });
 
   test('a working directory of nobody that was replaced, or is new, stays', async () => {
@@ -383,7 +401,7 @@ describe.concurrent('a plan that is not saved', { timeout }, () => {
         'plan',
         '--out',
         planIn(host),
-        ...host.args,
+        ...host.as17,
       ]);
       expect(limited.stderr).toMatch(/^shim-recovery: the plan cannot be saved as \S+: EFBIG[^\n]*\n$/);
       expect(limited.stdout).toMatch(/plan: 9 to discard/);
@@ -410,9 +428,10 @@ describe.concurrent('a plan that is not saved', { timeout }, () => {
   test('as recover would refuse it is said, with what to do', async () => {
     await withHost(async (host) => {
       for (let nth = 0; nth < 5; nth++) await host.addBundle(`dead-${nth}`, { shim: dead });
-      const careful = ['--policy', 'careful', ...host.args];
-      const refused = await run(['plan', '--out', planIn(host), ...careful]);
-      expect(refused.stderr).toMatch(/the plan was not saved, as recover would refuse it: 5 of 5 .* --may-destroy\n$/);
+      const refused = await run(['plan', '--out', planIn(host), ...host.args]);
+      expect(refused.stderr).toMatch(
+        /^shim-recovery: the plan was not saved, as recover would refuse it: 5 of 5 [^\n]* --may-destroy 1\n$/,
+      );
       expect(refused.stdout).toMatch(/plan: 5 to clean up/);
       expect(refused.code).toBe(1);
       expect(fs.existsSync(planIn(host))).toBe(false);
@@ -440,8 +459,8 @@ describe.concurrent('what cannot be carried out', { timeout }, () => {
     ],
     [
       'a newer plan',
-      (file) => fs.writeFileSync(file, fs.readFileSync(file, 'utf8').replace('plan@1', 'plan@2')),
-      /written as shim-recovery\/plan@2, and this version reads .* the version that made it, or make a new one/,
+      (file) => fs.writeFileSync(file, fs.readFileSync(file, 'utf8').replace('plan@1', 'plan@3')),
+      /written as shim-recovery\/plan@3, and this version reads \S+\/plan@1 and \S+\/plan@2; .* the version that made it, or make a new one/,
     ],
   ])('%s is said, and nothing is done', async (_, spoil, sentence) => {
     await withHost(async (host) => {
