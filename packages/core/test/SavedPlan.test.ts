@@ -87,7 +87,7 @@ describe('the version of a saved plan', () => {
     for (const policy of Object.values(policies)) {
       const plain = made({ policy });
       expect([plain.schema, allowsKilling(plain)]).toEqual(['shim-recovery/plan@1', false]);
-      expect(fields(plain).sort()).toEqual([...ofFirst].sort());
+      expect(new Set(fields(plain))).toEqual(new Set(ofFirst));
     }
     expect(made({ policy: { ...careful, orphans: 'reaped' } }).schema).toBe('shim-recovery/plan@1');
   });
