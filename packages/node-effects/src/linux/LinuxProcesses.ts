@@ -180,40 +180,76 @@ const readListenersOf = (pid: number, wereRead: Set<string>): E.Either<string, R
     }),
   );
 
-const holders: Processes['holders'] = (inode) => async () => {
+type Holders = E.Either<ProcessesError, ReadonlyMap<string, ReadonlyArray<number>>>;
+
+/**
+ * Many ask at once, each about a socket of its own, and one walk over the open files of all processes answers them all. A walk
+ * that has begun may have passed a process already: who asks meanwhile waits for the next one.
+ */
+const makeHolders = (): Processes['holders'] => {
+  let next: { readonly inodes: Set<string>; readonly found: Promise<Holders> } | undefined;
+  let walking: Promise<unknown> = Promise.resolve();
+  return (inode) => async () => {
+    if (next === undefined) {
+      const inodes = new Set<string>();
+      const found = walking.then(() => {
+        next = undefined;
+        return findHolders(inodes);
+      });
+      next = { inodes, found };
+      walking = found;
+    }
+    next.inodes.add(inode);
+    const found = await next.found;
+    return E.isLeft(found) ? found : E.right(found.right.get(inode) ?? []);
+  };
+};
+
+const findHolders = async (inodes: ReadonlySet<string>): Promise<Holders> => {
   const pids = allProcesses();
   if (E.isLeft(pids)) return pids;
-  const found: Array<number> = [];
+  const found = new Map<string, Array<number>>();
   for (const pid of pids.right) {
     const others = systemClock.breathe();
     if (others !== undefined) await others;
-    const holds = withProcess(pid, (directory) => E.right(holdsSocket(directory, `socket:[${inode}]`)));
-    if (E.isRight(holds) && holds.right) found.push(pid);
+    const held = withProcess(pid, (directory) => E.right(heldSockets(directory, inodes)));
+    if (E.isRight(held)) for (const inode of held.right) found.set(inode, [...(found.get(inode) ?? []), pid]);
   }
   return E.right(found);
 };
 
-/** No where it cannot be seen. A first thread that has ended has no open files; the others may. */
-const holdsSocket = (directory: number, socket: string): boolean => {
+/** None where it cannot be seen. A first thread that has ended has no open files; the others may. */
+const heldSockets = (directory: number, inodes: ReadonlySet<string>): ReadonlySet<string> => {
   const own = namesAt(directory, 'fd');
-  if (E.isLeft(own)) return false;
-  if (own.right.length > 0) return own.right.some((name) => isLinkTo(directory, `fd/${name}`, socket));
+  if (E.isLeft(own)) return new Set();
+  if (own.right.length > 0) return socketsAmong(directory, 'fd', own.right, inodes);
   const living = findLiving(directory);
-  if (E.isLeft(living) || living.right === undefined || living.right.through === '') return false;
+  if (E.isLeft(living) || living.right === undefined || living.right.through === '') return new Set();
   const files = `${living.right.through}fd`;
   const names = namesAt(directory, files);
-  return E.isRight(names) && names.right.some((name) => isLinkTo(directory, `${files}/${name}`, socket));
+  return E.isLeft(names) ? new Set() : socketsAmong(directory, files, names.right, inodes);
 };
 
-const isLinkTo = (directory: number, name: string, target: string): boolean => {
-  const link = readLinkAt(directory, name);
-  return E.isRight(link) && link.right === target;
+/** Which of these sockets are open under these names. */
+const socketsAmong = (
+  directory: number,
+  files: string,
+  names: ReadonlyArray<string>,
+  inodes: ReadonlySet<string>,
+): ReadonlySet<string> => {
+  const held = new Set<string>();
+  for (const name of names) {
+    const link = readLinkAt(directory, `${files}/${name}`);
+    const inode = E.isRight(link) ? /^socket:\[(\d+)\]$/.exec(link.right)?.[1] : undefined;
+    if (inode !== undefined && inodes.has(inode)) held.add(inode);
+  }
+  return held;
 };
 
 export const linuxProcesses: Processes = {
   list,
   bootedMs: async () => readBootedMs(),
   listeners,
-  holders,
+  holders: makeHolders(),
   view: async () => readOwnView(),
 };
