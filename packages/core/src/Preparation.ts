@@ -169,7 +169,7 @@ const sparingLife =
     };
   };
 
-const toIt: Readonly<Record<Verdict['_tag'], string>> = {
+const verbs: Readonly<Record<Verdict['_tag'], string>> = {
   Ignore: 'ignore it',
   Adopt: 'adopt it',
   Reap: 'reap it',
@@ -177,6 +177,8 @@ const toIt: Readonly<Record<Verdict['_tag'], string>> = {
   Discard: 'discard it',
   Hold: 'hold it',
 };
+
+const verbOf = ({ _tag }: Verdict): string => verbs[_tag];
 
 const prepareBundle =
   (inquirer: Inquirer, mandate: Mandate) =>
