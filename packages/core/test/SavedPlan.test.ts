@@ -79,8 +79,15 @@ describe('the version of a saved plan', () => {
     ...Object.keys(of.policy).map((name) => `policy.${name}`),
   ];
   const ofFirst = [
-    ...['schema', 'madeAt', 'policy', 'namespaces', 'options', 'plan'],
-    ...['policy.name', 'policy.orphans', 'policy.mayDestroy'],
+    'schema',
+    'madeAt',
+    'policy',
+    'namespaces',
+    'options',
+    'plan',
+    'policy.name',
+    'policy.orphans',
+    'policy.mayDestroy',
   ];
 
   it('is the first where an older program reads all that it says', () => {
