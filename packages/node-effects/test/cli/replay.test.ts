@@ -51,8 +51,7 @@ describe.concurrent('plan --record', { timeout }, () => {
       expect(fs.statSync(file).mode & 0o777).toBe(0o600);
       const policies = ['containerd-1.6', 'containerd-1.7', 'containerd-2.1', 'careful'];
       const plans = [];
-      for (const policy of policies)
-        plans.push(lasting(await run(['plan', '--json', '--policy', policy, ...args])));
+      for (const policy of policies) plans.push(lasting(await run(['plan', '--json', '--policy', policy, ...args])));
       const { startedAt } = read(file).head;
       // Now the host is gone, and who replays has no rights there.
       await Promise.all(['alive', 'leaked', 'dead'].map((id) => host.stopShim(id)));
