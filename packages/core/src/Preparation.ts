@@ -275,8 +275,8 @@ const withEverySign =
   };
 
 /**
- * What the policy of the settings learns of one bundle. All bundles of its namespace are read, as their files say who else
- * needs its shim; nobody else's shim or record is asked for.
+ * What the policy of the settings learns of one bundle. All bundles are read that a plan reads: their files say who else needs
+ * its shim, and whether shims of this tree are seen at all. No other shim or record is asked for.
  */
 export const surveyOne =
   (capabilities: Capabilities, settings: Settings, name: BundleKey) =>
@@ -285,20 +285,18 @@ export const surveyOne =
     probing: Exclude<Probing, 'asked-with-log'>,
   ): TE.TaskEither<RecoveryError, O.Option<SurveyedBundle>> =>
     pipe(
-      readSnapshot(capabilities.fileSystem, capabilities.clock)(state, [name.namespace]),
+      readSnapshot(capabilities.fileSystem, capabilities.clock)(state, settings.namespaces),
       TE.mapLeft((error): RecoveryError => ({ _tag: 'StateUnreadable', error })),
       TE.map((snapshot) => snapshot.flatMap(({ bundles }) => bundles)),
-      TE.chainTaskK((bundles) =>
-        pipe(
-          O.fromNullable(bundles.find(({ id }) => id === name.id)),
+      TE.chainTaskK((bundles) => {
+        const inquirer = makeInquirer(capabilities, settings, namespaces, probing, bundles);
+        return pipe(
+          O.fromNullable(bundles.find(({ namespace, id }) => namespace === name.namespace && id === name.id)),
           O.traverse(T.ApplicativePar)((bundle) =>
-            pipe(
-              surveyBundle(makeInquirer(capabilities, settings, namespaces, probing, bundles), [])(bundle),
-              T.chain(withEverySign(makeInquirer(capabilities, settings, namespaces, probing, bundles))),
-            ),
+            pipe(surveyBundle(inquirer, [])(bundle), T.chain(withEverySign(inquirer))),
           ),
-        ),
-      ),
+        );
+      }),
     );
 
 /** After how long without any answer those that were asked count as waiting, in milliseconds. */

@@ -8,7 +8,7 @@ import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { world as anyWorld } from '../src/arbitraries/World.js';
 import { layWorld } from '../src/LaidWorld.js';
-import { canDie, isSteady, leaked, running } from '../src/Shim.js';
+import { canDie, dead, isSteady, leaked, running } from '../src/Shim.js';
 import { ordinary, scriptOf, type Start, type World, world } from '../src/World.js';
 import { recordedWorlds } from './simulation/recorded.js';
 
@@ -86,4 +86,13 @@ it('who else needs a shim is seen, though only the one bundle is asked about (H1
     'k8s.io/member shim-shared',
     'k8s.io/pod shim-shared',
   ]);
+});
+
+it('shims of other namespaces are seen, which show whether this program sees the tree at all', async () => {
+  const gone: Start = { ns: 'a', id: 'gone', bundle: ordinary, shim: dead };
+  const alive: Start = { ns: 'b', id: 'alive', bundle: ordinary, shim: running };
+  for (const view of ['own-pid-namespace', 'own-mount-namespace'] as const) {
+    const limited: World = { ...world(gone, alive), view };
+    expect(await explained(limited, policies.careful)).toEqual(await planned(limited, policies.careful));
+  }
 });
