@@ -4,7 +4,7 @@ import * as t from 'io-ts';
 import * as B from './ByteString.js';
 import { FileError, FileKind, FileStatus } from './FileSystem.js';
 import { RuntimeError } from './RuntimeName.js';
-import { pidsOf, Signs } from './decide/Signs.js';
+import { livingShim, pidsOf, Signs } from './decide/Signs.js';
 import { ConnectAnswer, ShimError, TaskState } from './ShimConnector.js';
 import { ContainerRecord, Lookup, SandboxRecord } from './Stores.js';
 
@@ -141,6 +141,9 @@ export const withAnswers =
 /** All processes that belong to the bundle, or may, as far as they were looked for. */
 export const belongingPids = ({ signs = [] }: Answers): ReadonlyArray<number> =>
   pidsOf(signs.filter(({ state }) => state === 'alive' || state === 'unknown'));
+
+/** Those that are its shim. */
+export const shimPidsOf = ({ signs = [] }: Answers): ReadonlyArray<number> => pidsOf(livingShim(signs));
 
 /** Whether what this process may see was too little to tell whether it lives. */
 export const isViewLimited = ({ signs = [] }: Answers): boolean =>
