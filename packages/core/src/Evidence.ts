@@ -60,6 +60,8 @@ export const BundleContents = t.union(
           sandbox: Reading,
           /** Names of some entries that no bundle has, at most three: none in a bundle as a daemon leaves it. */
           foreign: t.readonlyArray(B.ByteString),
+          /** Which of the entries that tell of its container it has (`Layout.ofContainer`): the others need not be read. */
+          present: t.readonlyArray(B.ByteString),
         }),
       ]),
     ),

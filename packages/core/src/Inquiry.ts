@@ -10,6 +10,7 @@ import type { Policy } from './Policy.js';
 import type { ForesightNeeds } from './observe/Foresight.js';
 import { nameOf } from './observe/Pods.js';
 import type { ProcessesSince } from './observe/ProcessTable.js';
+import { otherOwnersOfShim } from './observe/ShimOwners.js';
 import { type SignNeeds, signsOfLife } from './observe/SignsOfLife.js';
 import type { Question } from './Question.js';
 import { type Answers, type BundleEvidence, type ConnectionAnswer, withAnswers } from './Evidence.js';
@@ -264,7 +265,11 @@ const findSharers =
     if (!hasShim(evidence.id))
       for (const id of [...addressless, ...elsewhere()]) if (hasShim(id) && (await stays(id))) found.add(id);
     for (const id of addressless) if (!isKnown || (!hasShim(id) && (await runs(id)))) found.add(id);
-    return [...found, ...ofOtherTree, ...(problem === undefined ? [] : [B.fromText(problem)])];
+    for (const name of await otherOwnersOfShim(inquirer)(evidence)()) {
+      const isOwn = find({ namespace, id: name }) !== undefined;
+      if (!isOwn || (await stays(name))) found.add(name);
+    }
+    return [...new Set([...found, ...ofOtherTree, ...(problem === undefined ? [] : [B.fromText(problem)])])];
   };
 
 /** Whether it is a leftover that goes in this run, whether it has a shim or not: it needs none. */

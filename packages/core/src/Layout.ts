@@ -17,6 +17,9 @@ export const entry = {
   rootfs: B.fromText('rootfs'),
 } as const;
 
+/** The entries that tell whether a container lives: read only where that is asked. */
+export const ofContainer: ReadonlyArray<B.ByteString> = [entry.config, entry.initPid, entry.options, entry.rootfs];
+
 /** Every name that a daemon, a shim or a runtime gives to an entry of a bundle. */
 const bundleNames: ReadonlySet<string> = new Set([
   'address',

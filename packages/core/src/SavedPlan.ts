@@ -88,6 +88,10 @@ export const savedPlanOf =
 /** Whose decisions the plan took. */
 export const policyOf = ({ policy: { name, ...chosen } }: SavedPlan): Policy => withChoices(chosen)(policies[name]);
 
+/** Whether the plan may destroy what lives. One of the first version may not, whatever else is in it. */
+export const allowsKilling = ({ schema, allowKilling }: SavedPlan): boolean =>
+  schema === schemas.second && allowKilling === true;
+
 const crcPolynomial = 0xedb88320;
 
 const crcTable = Array.from({ length: 256 }, (_, byte) => {

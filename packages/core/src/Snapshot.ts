@@ -86,6 +86,7 @@ const readEntries =
           : { _tag: 'Absent' },
       sandbox: await readFile(Layout.entry.sandbox),
       foreign,
+      present: Layout.ofContainer.filter((name) => kinds.has(name)),
     };
   };
 

@@ -6,9 +6,10 @@ import { describe, expect, it, test } from 'vitest';
 import * as B from '../src/ByteString.js';
 import type { FileStatus } from '../src/FileSystem.js';
 import { type BundlePlan, type Plan, stepsOf } from '../src/Plan.js';
-import { careful, type Policy } from '../src/Policy.js';
+import { careful, policies, type Policy } from '../src/Policy.js';
 import { verdictNameOf } from '../src/Report.js';
 import {
+  allowsKilling,
   encodeSavedPlan,
   parseSavedPlan,
   policyOf,
@@ -69,6 +70,48 @@ const refusal = (of: string): string => {
   const outcome = parseSavedPlan(of);
   return E.isLeft(outcome) ? showSavedPlanError(outcome.left) : 'it is read';
 };
+
+describe('the version of a saved plan', () => {
+  const made = (change: Partial<Settings>): SavedPlan =>
+    parsed(encodeSavedPlan(savedPlanOf({ ...settingsOf(careful), allowKilling: false, ...change }, 0, {})(saved.plan)));
+  const fields = (of: SavedPlan): ReadonlyArray<string> => [
+    ...Object.keys(of),
+    ...Object.keys(of.policy).map((name) => `policy.${name}`),
+  ];
+  const ofFirst = [
+    'schema',
+    'madeAt',
+    'policy',
+    'namespaces',
+    'options',
+    'plan',
+    'policy.name',
+    'policy.orphans',
+    'policy.mayDestroy',
+  ];
+
+  it('is the first where an older program reads all that it says', () => {
+    for (const policy of Object.values(policies)) {
+      const plain = made({ policy });
+      expect([plain.schema, allowsKilling(plain)]).toEqual(['shim-recovery/plan@1', false]);
+      expect(new Set(fields(plain))).toEqual(new Set(ofFirst));
+    }
+    expect(made({ policy: { ...careful, orphans: 'reaped' } }).schema).toBe('shim-recovery/plan@1');
+  });
+
+  it('is the second, which an older program refuses, where killing is allowed or orphans are named', () => {
+    const killing = made({ allowKilling: true });
+    expect([killing.schema, allowsKilling(killing)]).toEqual(['shim-recovery/plan@2', true]);
+    const limited: Policy = { ...careful, orphans: 'reaped', reapedOrphans: ['default/web'] };
+    const naming = made({ policy: limited });
+    expect([naming.schema, allowsKilling(naming), policyOf(naming)]).toEqual(['shim-recovery/plan@2', false, limited]);
+  });
+
+  it('does not allow killing where it is the first, whatever else the file says', () => {
+    const forged = encodeSavedPlan({ ...made({}), allowKilling: true });
+    expect(allowsKilling(parsed(forged))).toBe(false);
+  });
+});
 
 describe('a saved plan', () => {
   it('is read as it was, and written again to the byte, whatever is in it', () => {

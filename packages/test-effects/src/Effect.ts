@@ -84,6 +84,8 @@ export interface Effect {
   readonly capability: keyof Capabilities;
   readonly operation: string;
   readonly subject: string;
+  /** Of a call to a shim that is about a task: which, as `namespace/id`. */
+  readonly task?: string;
   /** Whether it can change anything that outlives the program. */
   readonly isMutation: boolean;
   /** Whether somebody else does it, so that it can fail after it was done: the answer is lost. */
@@ -287,12 +289,19 @@ export const intercept = (capabilities: Capabilities, intervene: (effect: Effect
       run,
     );
 
-  const wrapSession = (session: ShimSession, name: string): ShimSession => {
+  const wrapSession = (session: ShimSession, name: string, namespace: B.ByteString): ShimSession => {
     const call =
       <A>(operation: string, isMutation: boolean, run: (call: TaskCall) => TaskEither<ShimError, A>) =>
       (request: TaskCall): TaskEither<ShimError, A> =>
         either(
-          { capability: 'shimConnector', operation, subject: name, isMutation, isRemote: true },
+          {
+            capability: 'shimConnector',
+            operation,
+            subject: name,
+            task: `${namespace}/${request.id}`,
+            isMutation,
+            isRemote: true,
+          },
           (fault) => shimFault(request.timeoutMs)(fault),
           async () => run(request)(),
         );
@@ -400,12 +409,15 @@ export const intercept = (capabilities: Capabilities, intervene: (effect: Effect
       },
       shimConnector: {
         dial: (dialling) => {
-          const name = B.show(dialling.target.socket._tag === 'Path' ? dialling.target.socket.path : B.empty);
+          const { socket } = dialling.target;
+          const name = B.show(socket._tag === 'Path' ? socket.path : socket.name);
           return either(
             { capability: 'shimConnector', operation: 'dial', subject: name, isMutation: false },
             dialFault(dialling.timeoutMs),
             async () =>
-              E.map((session: ShimSession) => wrapSession(session, name))(await shimConnector.dial(dialling)()),
+              E.map((session: ShimSession) => wrapSession(session, name, dialling.namespace))(
+                await shimConnector.dial(dialling)(),
+              ),
           );
         },
       },

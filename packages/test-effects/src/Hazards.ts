@@ -4,6 +4,7 @@ import * as t from 'io-ts';
 /** By the numbers of `docs/reference.md`; `L` and what follows are ours, for what has no number there. */
 const sentences = {
   H1: 'the shim did not list its processes, which counted as none',
+  H2: 'the task had ended, and how was lost with its shim, which was told to end',
   H4: 'the shim did not answer Connect in time, which counted as its death',
   H5: 'the shim could not be dialled, which counted as its death',
   H8: 'the shim has no program any more, so the bundle was removed without asking it',
@@ -21,6 +22,7 @@ const sentences = {
   L2: 'the bundle could not be read, so it was removed',
   L3: '`bootstrap.json` could not be written, which counted as the death of the shim',
   L4: 'the program that cleans up failed after the shim of a registered task had ended, and the bundle stays until the next run',
+  L5: 'the bundle was empty, so it was removed without looking for its shim',
 } as const;
 
 export const Hazard = t.keyof(sentences, 'Hazard');

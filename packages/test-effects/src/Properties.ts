@@ -43,18 +43,18 @@ export const brokenBy: Readonly<Record<PolicyName, ReadonlyMap<Property, Readonl
   'containerd-1.6': new Map([
     [convergence, ['H11', 'H30']],
     [containment, ['H30']],
-    [alive, ['H4', 'H5', 'H8', 'H9', 'H20', 'H22', 'H24', 'L1', 'L2']],
+    [alive, ['H4', 'H5', 'H8', 'H9', 'H20', 'H22', 'H24', 'L1', 'L2', 'L5']],
   ]),
   'containerd-1.7': new Map([
     [convergence, ['H10', 'H11', 'H30']],
     [containment, ['H30']],
-    [alive, ['H1', 'H4', 'H5', 'H8', 'H9', 'H18', 'H20', 'H22', 'H24', 'H26', 'L1', 'L2']],
+    [alive, ['H1', 'H2', 'H4', 'H5', 'H8', 'H9', 'H18', 'H20', 'H22', 'H24', 'H26', 'L1', 'L2', 'L5']],
   ]),
   'containerd-2.1': new Map([
     [convergence, ['H11', 'H30', 'L4']],
     [settling, ['L4']],
     [containment, ['H14', 'H30']],
-    [alive, ['H1', 'H4', 'H5', 'H8', 'H9', 'H18', 'H20', 'H22', 'H24', 'H26', 'L1', 'L2', 'L3']],
+    [alive, ['H1', 'H2', 'H4', 'H5', 'H8', 'H9', 'H18', 'H20', 'H22', 'H24', 'H26', 'L1', 'L2', 'L3', 'L5']],
   ]),
   careful: new Map(),
 };

@@ -18,6 +18,7 @@ import type { Listing } from './Outcome.js';
 import { calm, disturbedRuns, interventionOf, movesBefore, type Schedule } from './Schedule.js';
 import { makeMove, type Move } from './Moves.js';
 import { type EntryKey, keyText, type Start, type World } from './World.js';
+import { type Harm, harmsOf } from './worlds/Truth.js';
 import { bundlePath } from './WorldTree.js';
 
 /** One run of the program: to its end, or to its crash. */
@@ -36,6 +37,8 @@ export interface SimulatedRun {
   readonly settled: ReadonlyMap<string, Reason>;
   /** The steps that failed, by `namespace/id`. */
   readonly failedSteps: ReadonlyMap<string, ReadonlyArray<string>>;
+  /** What was done to what lived at that moment. */
+  readonly harms: ReadonlyArray<Harm>;
   /** The bundles that somebody made anew during the run, and whether all of each still stands. */
   readonly recreated: ReadonlyArray<{ readonly bundle: string; readonly isWhole: boolean }>;
 }
@@ -89,7 +92,7 @@ const endStateOf = (laid: LaidWorld, registered: ReadonlyArray<string>): EndStat
 const watchMs = 60_000;
 
 interface RunOnce {
-  readonly run: Omit<SimulatedRun, 'recreated'>;
+  readonly run: Omit<SimulatedRun, 'recreated' | 'harms'>;
   readonly registered: ReadonlyArray<string>;
 }
 
@@ -178,6 +181,7 @@ export const startSimulation = (world: World, policy: Policy = containerd17): Si
     const lastMoves = new Map<Start, Move>();
     const lookedAt = new Set<string>();
     const intervene = interventionOf(schedule, number);
+    const harms: Array<Harm> = [];
     const interception = intercept(laid.machine.capabilities, (effect) => {
       for (const { entry, move } of movesBefore(schedule, number, effect)) {
         const start = world.entries[entry % world.entries.length];
@@ -186,13 +190,15 @@ export const startSimulation = (world: World, policy: Policy = containerd17): Si
         if (makeMove(laid)(move, start) && !isNew) lastMoves.set(start, move);
       }
       if (effect.operation === 'stat') lookedAt.add(effect.subject);
-      return intervene(effect);
+      const intervention = intervene(effect);
+      harms.push(...harmsOf(laid)(effect, intervention));
+      return intervention;
     });
     const { run: done, registered } = await runOnce(laid, settings, interception);
     const recreated = Array.from(lastMoves).flatMap(([start, move]) =>
       move === 'bundle-recreated' ? [{ bundle: keyText(start), isWhole: isWhole(laid, start) }] : [],
     );
-    runs.push({ ...done, recreated });
+    runs.push({ ...done, harms, recreated });
     return endStateOf(laid, registered);
   };
   return { laid, run, runs: () => runs };

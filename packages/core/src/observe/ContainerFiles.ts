@@ -228,11 +228,18 @@ const rootfsSaid = (status: E.Either<FileError, FileStatus>): Said<DirectoryKey>
   return isAbsent(status.left) ? absent : unknown('its rootfs cannot be looked at');
 };
 
+/** Whether a bundle may have this entry, as far as its listing tells. */
+const mayHave =
+  ({ contents }: BundleEvidence) =>
+  (name: B.ByteString): boolean =>
+    contents?._tag !== 'Listed' || contents.present === undefined || contents.present.includes(name);
+
 /** What `config.json` of a bundle says. */
 export const readConfig =
   (files: FileSystem, namespaces: Namespaces) =>
   (evidence: BundleEvidence): Task<Said<ContainerConfig>> =>
   async () => {
+    if (!mayHave(evidence)(Layout.entry.config)) return absent;
     const read = await withBundle(files, namespaces)(evidence, (directory) =>
       files.readSmallFile({ directory, name: Layout.entry.config }, maxRecordBytes),
     )();
@@ -244,18 +251,23 @@ export const readContainerFiles =
   (files: FileSystem, namespaces: Namespaces, records: RuntimeRecords) =>
   (evidence: BundleEvidence, knownConfig: Said<ContainerConfig> | undefined): Task<ContainerFiles> =>
   async () => {
-    if (evidence.contents?._tag === 'Empty') {
+    const has = mayHave(evidence);
+    if (evidence.contents?._tag === 'Empty' || !Layout.ofContainer.some(has)) {
       const runtimeRecord = await runtimeRecordOf(files, records, defaultRuntimeRoot, evidence)();
       return { ...nothing, runtimeRecord };
     }
     const read = await withBundle(files, namespaces)(evidence, (directory) => async () => {
-      const config =
-        knownConfig ??
-        fileSaid(await files.readSmallFile({ directory, name: Layout.entry.config }, maxRecordBytes)(), configOf);
-      const rootfs = rootfsSaid(await files.status({ directory, name: Layout.entry.rootfs })());
-      const initPid = await initPidOf(files, directory)();
-      const options = await files.readSmallFile({ directory, name: Layout.entry.options }, Layout.maxSmallFileBytes)();
-      return E.right({ config, initPid, rootfs, root: fileSaid(options, runtimeRootOf) });
+      const config = !has(Layout.entry.config)
+        ? absent
+        : (knownConfig ??
+          fileSaid(await files.readSmallFile({ directory, name: Layout.entry.config }, maxRecordBytes)(), configOf));
+      const { entry, maxSmallFileBytes } = Layout;
+      const rootfs = has(entry.rootfs) ? rootfsSaid(await files.status({ directory, name: entry.rootfs })()) : absent;
+      const initPid = has(entry.initPid) ? await initPidOf(files, directory)() : absent;
+      const root = has(entry.options)
+        ? fileSaid(await files.readSmallFile({ directory, name: entry.options }, maxSmallFileBytes)(), runtimeRootOf)
+        : absent;
+      return E.right({ config, initPid, rootfs, root });
     })();
     if (E.isLeft(read)) {
       const lost = isAbsent(read.left) ? absent : unknown(showFileError(read.left));

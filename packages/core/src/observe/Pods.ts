@@ -35,6 +35,8 @@ export interface Pods {
   readonly membersOf: (evidence: BundleEvidence) => Task<ReadonlyArray<Neighbour>>;
   /** What `config.json` of a bundle of the tree that is recovered says, where it was read for its pod. */
   readonly configOf: (evidence: BundleEvidence) => Task<Said<ContainerConfig> | undefined>;
+  /** The name of the tree beside this one. */
+  readonly treeBeside: B.ByteString | undefined;
   /** The bundles of the tree beside this one. */
   readonly beside: Task<ReadonlyArray<BundleEvidence>>;
   /**
@@ -228,6 +230,7 @@ export const makePods = (
       ({ namespace, id }) =>
       async () =>
         (await found()).configs.get(podKey(namespace, id)),
+    treeBeside: beside === undefined ? undefined : B.slice(beside, beside.lastIndexOf('/') + 1),
     beside: async () => (await found()).beside,
     unknownMembers: (evidence) => async () => (await found()).problem ?? lostSandbox(evidence),
   };

@@ -18,8 +18,8 @@ import {
 export interface ShimCommand {
   /** The base name of its first word. */
   readonly program: B.ByteString;
-  /** Whether more words come before its flags, so that another program may be the shim that this one runs. */
-  readonly isRunByOther: boolean;
+  /** The base name of each word before its flags: where there are several, the first program runs one of the others. */
+  readonly programs: ReadonlyArray<B.ByteString>;
   readonly namespace: B.ByteString | undefined;
   readonly ids: ReadonlyArray<B.ByteString>;
   /** The text of `-bundle` and `-workdir`: a path whose last two parts are the namespace and the id. */
@@ -57,7 +57,10 @@ const flagsOf = (words: ReadonlyArray<B.ByteString>): Flags => {
 };
 
 /** The words of a command line. A process that sets its own title has all of them in the first one, with spaces between. */
-const wordsIn = ([title = B.empty, ...words]: ReadonlyArray<B.ByteString>): ReadonlyArray<B.ByteString> =>
+export const wordsOfCommand = ([
+  title = B.empty,
+  ...words
+]: ReadonlyArray<B.ByteString>): ReadonlyArray<B.ByteString> =>
   title.includes(' -') ? [...B.split(title, ' ').filter((word) => word !== ''), ...words] : [title, ...words];
 
 /** A flag that shims have, and most other programs have not. */
@@ -68,7 +71,7 @@ const shimFlag = /^--?(?:namespace|id|bundle|workdir|address|publish-binary|cont
  * before the first flag of a shim is its program, which an interpreter or a loader may run.
  */
 export const shimCommandOf = (words: ReadonlyArray<B.ByteString>): ShimCommand | undefined => {
-  const commandLine = wordsIn(words);
+  const commandLine = wordsOfCommand(words);
   const first = commandLine.findIndex((word) => shimFlag.test(word));
   if (first < 1) return undefined;
   const { values, action } = flagsOf(commandLine.slice(first));
@@ -83,12 +86,28 @@ export const shimCommandOf = (words: ReadonlyArray<B.ByteString>): ShimCommand |
     ? undefined
     : {
         program: baseName(programs[0] ?? B.empty),
-        isRunByOther: programs.length > 1,
+        programs: programs.map(baseName),
         namespace,
         ids: valueOfFlag('id'),
         bundles,
         isAction: action !== undefined && actions.includes(action),
       };
+};
+
+/**
+ * Whether a command line ends with the words that tell a program what to do: it is that program's own, or that of another one
+ * which runs it, such as `sudo`.
+ */
+export const runsSameCommand = (
+  own: ReadonlyArray<B.ByteString>,
+): ((other: ReadonlyArray<B.ByteString>) => boolean) => {
+  const words = wordsOfCommand(own);
+  // A program may have flags of its own before its command, and a file to run.
+  const command = words.slice(Math.max(1, words.findIndex((word) => shimFlag.test(word)) - 1));
+  return (other) => {
+    const ending = wordsOfCommand(other).slice(-command.length);
+    return command.length > 0 && ending.length === command.length && ending.every((word, at) => word === command[at]);
+  };
 };
 
 /** A process that may be a shim, with what its command line says. */

@@ -26,7 +26,13 @@ import { shimAddress } from '../ShimAddress.js';
 import { processesAmong } from '../TaskExit.js';
 import { type ContainerFiles, groupsOf, readContainerFiles, type RuntimeRecords } from './ContainerFiles.js';
 import { nameOf, type Neighbour, type Pods } from './Pods.js';
-import { type ProcessesSeen, shimCommandOf, type ShimProcess } from './ProcessTable.js';
+import {
+  type ProcessesSeen,
+  runsSameCommand,
+  type ShimCommand,
+  shimCommandOf,
+  type ShimProcess,
+} from './ProcessTable.js';
 
 /** What all bundles of a run share. */
 export interface SignNeeds {
@@ -216,6 +222,10 @@ const shimProgramOf = ({ contents, answers }: BundleEvidence): string => {
   return runtime.startsWith('/') ? lastPart(runtime) : (programNameOf(runtime, 'any') ?? '');
 };
 
+/** Whether a process may be a shim of this program, run by an interpreter or a loader perhaps. Other programs have namespaces, too. */
+const mayRun = ({ programs }: ShimCommand, program: string): boolean =>
+  programs.some((name) => name === program || (programs.length > 1 && /shim/.test(name)));
+
 /** The shims of one bundle: certain ones, and processes that may be. */
 const shimsOf = (
   { seen: { table, view }, bundleAt }: About,
@@ -229,8 +239,10 @@ const shimsOf = (
     ...names.flatMap((id) => table.shimsNaming(namespace, id)),
     ...inside.filter((process) => !isAtWork(process) && looksLikeShim(process, program)),
   ]);
+  const isOurs = runsSameCommand(table.byPid(view.pid)?.commandLine ?? []);
   const mayBeOf = ({ process, command }: ShimProcess): boolean => {
-    if (program !== '' && command.program !== program && !command.isRunByOther) return false;
+    if (process.pid === view.pid || isOurs(process.commandLine)) return false;
+    if (program !== '' && !mayRun(command, program)) return false;
     const directory = valueOf(process.currentDirectory);
     const other = directory === undefined ? undefined : bundleAt(directory);
     return other === undefined || other.identity === identity;

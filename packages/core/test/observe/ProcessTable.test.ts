@@ -2,7 +2,7 @@ import * as E from 'fp-ts/lib/Either.js';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import * as B from '../../src/ByteString.js';
-import { makeProcessesSince, processTable, shimCommandOf } from '../../src/observe/ProcessTable.js';
+import { makeProcessesSince, processTable, runsSameCommand, shimCommandOf } from '../../src/observe/ProcessTable.js';
 import { hidden, type ProcessInfo, type Processes, seen } from '../../src/Processes.js';
 import { shimCommandLines } from './shimCommandLines.js';
 
@@ -37,12 +37,31 @@ describe('shimCommandOf', () => {
     const title = ['/usr/bin/containerd-shim-runc-v2 -namespace a -id web -address /x'].map(text);
     expect(shimCommandOf(title)).toMatchObject({ program: 'containerd-shim-runc-v2', namespace: 'a', ids: ['web'] });
     const run = ['/usr/bin/python3', 'shim.py', '-namespace', 'a', '--id=web'].map(text);
-    expect(shimCommandOf(run)).toMatchObject({ isRunByOther: true, namespace: 'a', ids: ['web'] });
+    expect(shimCommandOf(run)).toMatchObject({ programs: ['python3', 'shim.py'], namespace: 'a', ids: ['web'] });
   });
 
   it('reads nothing in the command line of another program', () => {
     expect(shimCommandOf(['/bin/sh', '-c', 'sleep 1'].map(text))).toBeUndefined();
     expect(shimCommandOf([])).toBeUndefined();
+  });
+});
+
+describe('runsSameCommand', () => {
+  const own = ['/usr/bin/node', '/opt/main.cjs', 'recover', '--namespace', 'default', '--json'];
+  const runs = (...words: ReadonlyArray<string>): boolean => runsSameCommand(own.map(text))(words.map(text));
+
+  it('knows the command of this program, and whatever runs it', () => {
+    expect(runs(...own)).toBe(true);
+    expect(runs('sudo', 'shim-recovery', 'recover', '--namespace', 'default', '--json')).toBe(true);
+    expect(runs('npm start recover --namespace default --json')).toBe(true);
+  });
+
+  it('does not take a shim of that namespace for it', () => {
+    expect(runs('/bin/containerd-shim-runsc-v1', '--namespace', 'default', '--json')).toBe(false);
+    expect(runs('/bin/containerd-shim-runsc-v1', '-namespace', 'default', '-address', '/x')).toBe(false);
+    expect(runs('recover', '--namespace', 'default')).toBe(false);
+    expect(runs()).toBe(false);
+    expect(runsSameCommand([])([])).toBe(false);
   });
 });
 

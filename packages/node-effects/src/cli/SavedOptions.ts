@@ -1,6 +1,6 @@
 /** The options that a saved plan settles: written down when it is made, and meant again when it is carried out. */
 import * as B from '@shim-recovery/core/ByteString';
-import { policyOf, type SavedPlan } from '@shim-recovery/core/SavedPlan';
+import { allowsKilling, policyOf, type SavedPlan } from '@shim-recovery/core/SavedPlan';
 import * as E from 'fp-ts/lib/Either.js';
 import { pipe } from 'fp-ts/lib/function.js';
 import type { UnderstoodHost } from './HostDirectories.js';
@@ -67,7 +67,7 @@ export const hostOfPlan =
         ...host,
         ...own,
         policy: policyOf(saved),
-        allowKilling: saved.allowKilling === true,
+        allowKilling: allowsKilling(saved),
         // Plans of the first version do not say it.
         programPath: path === undefined ? undefined : { path, from },
       })),

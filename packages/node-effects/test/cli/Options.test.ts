@@ -91,7 +91,7 @@ describe.each(commandNames)('the help of %s', (name) => {
 test('the overview names every command and every exit code', () => {
   const text = helpText(undefined);
   for (const name of commandNames) expect(text).toMatch(new RegExp(`^  ${name} `, 'm'));
-  for (const code of [0, 1, 2, 3]) expect(text).toMatch(new RegExp(`Exit codes:.* ${code} `));
+  for (const code of [0, 1, 2, 3, 4]) expect(text).toMatch(new RegExp(`Exit codes:.* ${code} `));
 });
 
 test.each<readonly [ReadonlyArray<string>, Command]>([
@@ -109,7 +109,7 @@ test.each<readonly [ReadonlyArray<string>, Command]>([
 });
 
 describe('what is not said', () => {
-  test('is what the reference has', () => {
+  test('is what the reference has, but for the policy: careful, which kills nothing that lives', () => {
     const host = hostOf();
     expect(host).toMatchObject({
       state: defaultState,
@@ -124,7 +124,8 @@ describe('what is not said', () => {
       isJson: false,
       isDetailedExitCode: false,
     });
-    expect(host.policy.name).toBe('containerd-1.7');
+    expect(host.policy).toEqual(policies.careful);
+    expect(host.allowKilling).toBe(false);
   });
 
   test('follows the directories and the address that were given', () => {
@@ -194,12 +195,65 @@ describe('--policy', () => {
     });
     expect(hostOf('--policy', 'careful', '--orphans', 'hold').policy).toEqual(policies.careful);
     expect(hostOf('--may-destroy', '0.25').policy.mayDestroy).toBe(0.25);
-    expect(mistake('plan', '--orphans', 'reap')).toBe(
+    expect(hostOf('--orphans', 'reap').policy).toEqual({ ...policies.careful, orphans: 'reaped' });
+    expect(mistake('plan', '--policy', 'containerd-1.7', '--orphans', 'reap')).toBe(
       '--orphans says nothing to containerd-1.7; it is for --policy careful',
     );
-    expect(mistake('plan', '--policy', 'careful', '--orphans', 'kill')).toBe('--orphans takes hold or reap, not kill');
+    expect(mistake('plan', '--policy', 'careful', '--orphans', 'kill')).toBe(
+      '--orphans takes hold, reap or reap=NAMESPACE/ID, not kill',
+    );
     for (const share of ['2', '-0.1', 'all', '0x1', ''])
       expect(mistake('plan', `--may-destroy=${share}`)).toMatch(/may-destroy/);
+  });
+
+  test('names the orphans that are reaped, one by one', () => {
+    const reaping = (...args: ReadonlyArray<string>) => {
+      const { orphans, reapedOrphans } = hostOf(...args.flatMap((what) => ['--orphans', what])).policy;
+      return { orphans, reapedOrphans };
+    };
+    expect(reaping('reap=default/web')).toEqual({ orphans: 'reaped', reapedOrphans: ['default/web'] });
+    expect(reaping('reap=default/web', 'reap=k8s.io/0a1b')).toEqual({
+      orphans: 'reaped',
+      reapedOrphans: ['default/web', 'k8s.io/0a1b'],
+    });
+    // A bare one says that there are some, and the others which.
+    expect(reaping('reap', 'reap=default/web')).toEqual({ orphans: 'reaped', reapedOrphans: ['default/web'] });
+    expect(reaping('reap', 'reap')).toEqual({ orphans: 'reaped', reapedOrphans: [] });
+    expect(reaping('hold', 'hold')).toEqual({ orphans: 'held', reapedOrphans: [] });
+    expect(reaping('reap=default/a=b c\\x0a')).toEqual({ orphans: 'reaped', reapedOrphans: ['default/a=b c\\x0a'] });
+    expect(mistake('plan', '--policy', 'containerd-2.1', '--orphans', 'reap=default/web')).toBe(
+      '--orphans says nothing to containerd-2.1; it is for --policy careful',
+    );
+  });
+
+  test.each([
+    ['hold', 'reap'],
+    ['reap', 'hold'],
+    ['hold', 'reap=default/web'],
+    ['reap=default/web', 'hold'],
+  ])('cannot both %s and %s', (first, second) => {
+    expect(mistake('recover', '--orphans', first, `--orphans=${second}`)).toBe(
+      '--orphans hold and --orphans reap contradict each other; leave one of them out',
+    );
+  });
+
+  test.each([
+    '',
+    'Reap',
+    'reap=',
+    'reap=web',
+    'reap=default/',
+    'reap=/web',
+    'reap=default/web/2',
+    'reap=bad..ns/web',
+    'reap=a b/web',
+    'reap:default/web',
+    'hold=default/web',
+    'reap=default/web,default/db',
+  ])('refuses the form --orphans=%s', (what) => {
+    expect(mistake('plan', '--orphans', 'reap=default/fine', `--orphans=${what}`)).toBe(
+      `--orphans takes hold, reap or reap=NAMESPACE/ID, not ${what}`,
+    );
   });
 
   test.each(['plan', 'recover'] as const)('is told in the help of %s, with every name and the default', (name) => {
@@ -280,7 +334,34 @@ test('what becomes of orphans where a recording is read', () => {
   expect(mistake('compare', '--policy', 'containerd-2.1', ...reap)).toBe(
     '--orphans says nothing to containerd-1.7 and containerd-2.1; it is for --policy careful',
   );
-  expect(mistake('replay', 'a', '--orphans', 'kill')).toBe('--orphans takes hold or reap, not kill');
+  expect(mistake('replay', 'a', '--orphans', 'kill')).toBe('--orphans takes hold, reap or reap=NAMESPACE/ID, not kill');
+  const named = ['--orphans', 'reap=default/web', '--orphans=reap=default/db'];
+  const some = { orphans: 'reaped', reapedOrphans: ['default/web', 'default/db'] };
+  expect(choicesOf('replay', 'a', ...named)).toEqual(some);
+  expect(choicesOf('compare', 'a', '--policy', 'careful', ...named)).toEqual(some);
+  expect(choicesOf('explain', 'web', '--recording', 'a', ...named)).toEqual(some);
+});
+
+test('what lives may be destroyed only if that is said, where something is destroyed or planned', () => {
+  for (const name of ['plan', 'recover']) {
+    const command = right(parseCommandLine([name, '--policy', 'containerd-1.7', '--allow-killing']));
+    expect(command).toMatchObject(
+      name === 'plan' ? { host: { allowKilling: true } } : { source: { host: { allowKilling: true } } },
+    );
+  }
+  expect(hostOf('--policy', 'containerd-1.7').allowKilling).toBe(false);
+  // It is no mistake under careful: a script may give it with each policy.
+  expect(hostOf('--allow-killing').policy).toEqual(policies.careful);
+  expect(mistake('recover', '--plan', 'x', '--allow-killing')).toBe(
+    '--allow-killing was settled when the plan was made; leave it out, or make a new plan with it',
+  );
+  expect(mistake('plan', '--allow-killing=yes')).toMatch(/does not take an argument/);
+  for (const args of [
+    ['compare', '--policy', 'containerd-2.1'],
+    ['explain', 'web'],
+    ['replay', 'a'],
+  ])
+    expect(mistake(...args, '--allow-killing')).toMatch(new RegExp(`^${args[0]} has no option --allow-killing;`));
 });
 
 test('where plan and recover record', () => {
@@ -321,7 +402,8 @@ test('whatever a plan settles cannot be said again', () => {
   const [, taken = ''] = /With it only ((?:.|\n)*?) are taken/.exec(helpText('recover')) ?? [];
   for (const name of settled) {
     if (name === '--plan' || name === '--concurrency') continue;
-    expect(mistake('recover', '--plan', 'x', `${name}${name === '--debug' ? '' : '=1'}`)).toBe(
+    const isSwitch = ['--debug', '--allow-killing'].includes(name);
+    expect(mistake('recover', '--plan', 'x', `${name}${isSwitch ? '' : '=1'}`)).toBe(
       `${name} was settled when the plan was made; leave it out, or make a new plan with it`,
     );
     expect(taken).not.toContain(`${name},`);
@@ -334,6 +416,7 @@ test('whatever a plan settles cannot be said again', () => {
       '--namespace',
       '--policy',
       '--orphans',
+      '--allow-killing',
       '--may-destroy',
       '--address',
       '--ttrpc-address',
@@ -346,7 +429,7 @@ test('whatever a plan settles cannot be said again', () => {
 
 const pair = ['--policy', 'containerd-1.7', '--policy', 'containerd-2.1'];
 
-test('one policy is compared with the default one, two with each other', () => {
+test('one policy is compared with containerd 1.7, two with each other', () => {
   const compared = (...args: ReadonlyArray<string>): ReadonlyArray<string> => {
     const command = right(parseCommandLine(['compare', ...args]));
     if (command._tag !== 'Compare') return expect.fail(`it is ${command._tag}`);

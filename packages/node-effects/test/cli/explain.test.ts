@@ -62,12 +62,12 @@ describe.concurrent('explain', { timeout }, () => {
       await host.addBundle('orphan', { shim: dead, files: { 'init.pid': String(process.pid) } });
       const gone = await run(['explain', 'cache', ...host.args]);
       expect(gone.stdout).toMatch(
-        /^default\/cache, as careful decides\n[^]*\n {2}what do the other sources say of its life\? every source says that it is dead → after a shim of which nothing lives, its binary cleans up\n[^]*\nclean up \(dial-failed\): /,
+        /^default\/cache, as careful decides\n[^]*\n {2}what do the other sources say of its life\? every source says that it is dead → every source says that it is dead: its binary cleans up\n[^]*\nclean up \(dial-failed\): /,
       );
       const kept = await run(['explain', 'orphan', ...host.args]);
       expect(kept.stdout).toMatch(
         new RegExp(
-          `\\n {2}what do the other sources say of its life\\? it lives: process ${process.pid} \\(init\\.pid\\) → `,
+          `\\n {2}what do the other sources say of its life\\? it lives: its container runs: process ${process.pid} \\(init\\.pid\\) → `,
         ),
       );
       expect(kept.stdout).toMatch(/\n {2}init-pid +alive +process \d+, which init\.pid names, runs\n/);

@@ -1,5 +1,5 @@
 /** The command on hosts that are not as they should be, and runs that do not end as they should. */
-import { execFileSync } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as os from 'node:os';
 import * as path from 'node:path';
@@ -159,6 +159,53 @@ describe.concurrent('odd things where a small file belongs', { timeout }, () => 
         expect(bundleOf(report, `forgotten-${kind}`)).toMatchObject({ ...named, reason: 'bundle-unreadable' });
       }
       expect(host.fingerprint()).toEqual(before);
+    });
+  });
+});
+
+describe.concurrent('--namespace', { timeout }, () => {
+  /** A process with this command line, until it is ended. */
+  const startNamed = (...words: ReadonlyArray<string>): ChildProcess =>
+    spawn('sh', ['-c', 'read nothing', ...words], { stdio: ['pipe', 'ignore', 'ignore'] });
+
+  /** A host whose bundles are in a namespace that no other host has: a process of its name may be the shim of any of them. */
+  const withNamespace = (use: (host: Host, namespace: string) => Promise<void>): Promise<void> =>
+    withHost(async (host) => {
+      const namespace = path.basename(host.base);
+      await host.addBundle('web', { shim: dead });
+      await host.addBundle('unknown');
+      for (const directory of [host.state, host.root])
+        fs.renameSync(path.join(directory, 'default'), path.join(directory, namespace));
+      await use(host, namespace);
+    });
+
+  test('does not make the command itself, nor what runs it, the shim of a bundle', async () => {
+    await withNamespace(async (host, namespace) => {
+      const command = ['recover', '--namespace', namespace, ...host.args];
+      const above = startNamed('shim-recovery', ...command);
+      try {
+        expect(await run(command)).toMatchObject({ code: 0, stderr: '' });
+        expect(host.bundles(namespace)).toEqual([]);
+      } finally {
+        above.kill('SIGKILL');
+      }
+    });
+  });
+
+  test('of another program holds only the bundles of which no program is known', async () => {
+    await withNamespace(async (host, namespace) => {
+      const other = startNamed('kubectl', 'get', 'pods', '--namespace', namespace);
+      try {
+        const recovered = await run(['recover', '--json', ...host.args]);
+        expect(bundleOf(reportOf(recovered), 'web')).toMatchObject({ verdict: 'cleanUp', outcome: 'removed' });
+        expect(bundleOf(reportOf(recovered), 'unknown')).toMatchObject({
+          reason: 'processes-unknown',
+          explanation: `whether it lives cannot be told: process ${other.pid} (sh) may belong to it`,
+        });
+        expect(host.bundles(namespace)).toEqual(['unknown']);
+      } finally {
+        other.kill('SIGKILL');
+      }
     });
   });
 });

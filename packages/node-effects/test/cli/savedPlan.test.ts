@@ -1,5 +1,5 @@
 /** `plan --out` and `recover --plan`: what was planned is done, where it is still as it was, and nothing else. */
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as net from 'node:net';
 import * as path from 'node:path';
@@ -9,7 +9,7 @@ import { describe, expect, test } from 'vitest';
 import { writeMetadata } from '../bolt/writer.js';
 import { holdLock } from '../lockHolder.js';
 import { eventually, isRoot, right } from '../temporary.js';
-import { dead, type Host, reportOf, type Run, run, runInShell, running, start, withHost } from './host.js';
+import { dead, goodBinary, type Host, reportOf, type Run, run, runInShell, running, start, withHost } from './host.js';
 
 /** Generous: other tests run at the same time. */
 const timeout = 30_000;
@@ -92,19 +92,23 @@ describe.concurrent('a plan that is saved', { timeout }, () => {
       const ids = ['a', 'b', 'c', 'd', 'e'];
       for (const id of ids) await host.addBundle(id, { shim: dead });
       fs.mkdirSync(path.join(host.state, 'other', 'x'), { recursive: true });
-      const options = ['--policy', 'careful', '--orphans', 'reap', '--may-destroy', '1', '--namespace', 'default'];
+      // Of its own, as a command with this option may look like the shim of bundles that other tests lay.
+      const namespace = path.basename(host.base);
+      for (const directory of [host.state, host.root])
+        fs.renameSync(path.join(directory, 'default'), path.join(directory, namespace));
+      const options = ['--policy', 'careful', '--orphans', 'reap', '--may-destroy', '1', '--namespace', namespace];
       const file = await savePlan(host, ...options, '--debug');
       const saved = right(parseSavedPlan(fs.readFileSync(file, 'utf8')));
       expect(saved).toMatchObject({
         policy: { name: 'careful', orphans: 'reaped', mayDestroy: 1 },
-        namespaces: ['default'],
+        namespaces: [namespace],
         options: { store: `json:${host.store}`, debug: '' },
       });
       host.setBinary(`case "$*" in *-debug*) printf '\\010\\204\\007\\020\\211\\001';; *) exit 7;; esac`);
       const recovered = await run(['recover', '--json', '--plan', file]);
       expect(recovered).toMatchObject({ code: 0, stderr: '' });
       expect(reportOf(recovered)).toMatchObject({ policy: 'careful', summary: { cleanUp: 5, failedSteps: 0 } });
-      expect(reportOf(recovered).namespaces.map(({ name }) => name)).toEqual(['default']);
+      expect(reportOf(recovered).namespaces.map(({ name }) => name)).toEqual([namespace]);
       expect(host.bundles('other')).toEqual(['x']);
     });
   });
@@ -148,6 +152,90 @@ describe.concurrent('a plan that is saved', { timeout }, () => {
       host.setBinary("printf '\\010\\001'");
       expect(await run(['recover', '--plan', file])).toMatchObject({ code: 0, stderr: '' });
       expect([...host.bundles(), ...host.workDirectories()]).toEqual([]);
+    });
+  });
+});
+
+describe.concurrent('a plan of what lives', { timeout }, () => {
+  /** Dead shims whose containers run: processes that their `init.pid` names. */
+  const withContainers = async (
+    ids: ReadonlyArray<string>,
+    use: (host: Host, isRunning: (id: string) => boolean) => Promise<void>,
+  ): Promise<void> => {
+    const containers = new Map(ids.map((id) => [id, spawn('sleep', ['1000'])]));
+    try {
+      await withHost(async (host) => {
+        for (const [id, { pid }] of containers)
+          await host.addBundle(id, { shim: dead, files: { 'init.pid': String(pid) } });
+        // As runc's shim does, the program ends the container.
+        host.setBinary(`kill -KILL "$(cat init.pid)"; ${goodBinary}`);
+        await use(host, (id) => containers.get(id)?.signalCode === null);
+      });
+    } finally {
+      for (const container of containers.values()) container.kill('SIGKILL');
+    }
+  };
+
+  const save = async (host: Host, ...more: ReadonlyArray<string>): Promise<string> => {
+    const planned = await run(['plan', '--json', '--out', planIn(host), ...more, ...host.args]);
+    expect(planned).toMatchObject({ code: 4, stderr: '' });
+    return planIn(host);
+  };
+
+  const schemaOf = (file: string): string | undefined =>
+    /^\{"schema":"([^"]*)"/.exec(fs.readFileSync(file, 'utf8'))?.[1];
+
+  test('without --allow-killing is of the first version, and holds what lives when it is carried out', async () => {
+    await withContainers(['web'], async (host, isRunning) => {
+      const file = await save(host, '--policy', 'containerd-1.7');
+      expect(schemaOf(file)).toBe('shim-recovery/plan@1');
+      const recovered = await run(['recover', '--json', '--plan', file]);
+      expect(recovered).toMatchObject({ code: 4, stderr: '' });
+      expect(bundleOf(recovered, 'web')).toMatchObject({
+        verdict: 'hold',
+        reason: 'would-kill',
+        outcome: 'held',
+        explanation: expect.stringMatching(
+          /^containerd-1\.7 would clean it up: the shim cannot be reached: .*; but it is alive: .*process \d+ \(init\.pid\)$/,
+        ),
+        alive: { pids: [expect.any(Number)] },
+        advice: expect.stringContaining('--allow-killing'),
+        steps: [],
+      });
+      expect(reportOf(recovered).summary).toMatchObject({ hold: 1, aliveDestroyed: 0 });
+      expect(host.bundles()).toEqual(['web']);
+      expect(host.workDirectories()).toEqual(['web']);
+      expect(isRunning('web')).toBe(true);
+    });
+  });
+
+  test('with --allow-killing is of the second version, and destroys what lives when it is carried out', async () => {
+    await withContainers(['web'], async (host, isRunning) => {
+      const file = await save(host, '--policy', 'containerd-1.7', '--allow-killing');
+      expect(schemaOf(file)).toBe('shim-recovery/plan@2');
+      const recovered = await run(['recover', '--json', '--plan', file]);
+      expect(recovered).toMatchObject({ code: 4, stderr: '' });
+      expect(bundleOf(recovered, 'web')).toMatchObject({ verdict: 'cleanUp', outcome: 'removed' });
+      expect(reportOf(recovered).summary).toMatchObject({ cleanUp: 1, aliveDestroyed: 1 });
+      expect([...host.bundles(), ...host.workDirectories()]).toEqual([]);
+      await eventually('the container to end', () => !isRunning('web'));
+    });
+  });
+
+  test('of one orphan is read back as that, and ends no other', async () => {
+    await withContainers(['db', 'web'], async (host, isRunning) => {
+      const file = await save(host, '--orphans', 'reap=default/web');
+      expect(schemaOf(file)).toBe('shim-recovery/plan@2');
+      expect(right(parseSavedPlan(fs.readFileSync(file, 'utf8')))).toMatchObject({
+        policy: { name: 'careful', orphans: 'reaped', reapedOrphans: ['default/web'] },
+      });
+      const recovered = await run(['recover', '--json', '--plan', file]);
+      expect(recovered.stderr).toBe('');
+      expect(fates(recovered)).toEqual({ db: 'hold orphan-workload', web: 'cleanUp orphan-reaped' });
+      expect(host.bundles()).toEqual(['db']);
+      expect(host.workDirectories()).toEqual(['db']);
+      await eventually('the container to end', () => !isRunning('web'));
+      expect(isRunning('db')).toBe(true);
     });
   });
 });

@@ -1,55 +1,8 @@
 /** Random starting worlds: what no test machine has, in all combinations. Mostly ordinary, so that oddities meet. */
 import * as fc from 'fast-check';
-import { dead, exited, isSteady, leaked, type PlainReply, type Reply, running, ShimScript } from '../Shim.js';
 import { type BundleStart, ordinary, type Start, type World } from '../World.js';
-
-/** The usual, but for one time in so many. Shrinks to the usual. */
-const mostly = <A>(usual: A, unusual: fc.Arbitrary<A>, onceIn: number): fc.Arbitrary<A> =>
-  fc.oneof(
-    { withCrossShrink: true },
-    { weight: onceIn - 1, arbitrary: fc.constant(usual) },
-    { weight: 1, arbitrary: unusual },
-  );
-
-/** A part that is there one time in so many. Shrinks to nothing. */
-const sometimes = <A extends object>(part: fc.Arbitrary<A>, onceIn: number): fc.Arbitrary<Partial<A>> =>
-  mostly<Partial<A>>({}, part, onceIn);
-
-const oddReply = <A>(ok: fc.Arbitrary<A>): fc.Arbitrary<PlainReply<A>> =>
-  fc.oneof(
-    ok.map((value) => ({ ok: value })),
-    fc.constantFrom(5, 2, 12, 13, 14).map((error) => ({ error })),
-    fc.constantFrom('close' as const, 'hang' as const, 'die' as const),
-  );
-
-/** Also replies that come late, in time or not (the reference waits five seconds), and that change from call to call. */
-const reply = <A>(ok: fc.Arbitrary<A>): fc.Arbitrary<Reply<A>> =>
-  fc.oneof(
-    { withCrossShrink: true },
-    { weight: 6, arbitrary: oddReply(ok) },
-    { weight: 1, arbitrary: fc.record({ afterMs: fc.constantFrom(20, 4_000, 6_000), reply: oddReply(ok) }) },
-    { weight: 1, arbitrary: fc.record({ turns: fc.array(oddReply(ok), { minLength: 2, maxLength: 3 }) }) },
-  );
-
-/** A shim: one whose task runs, one without a task, one that is gone; with anything odd about it. */
-export const shimScript = (): fc.Arbitrary<ShimScript> =>
-  fc
-    .tuple(
-      fc.constantFrom(running, running, leaked, dead, exited),
-      sometimes(fc.record({ connect: reply(fc.constantFrom({ task: 900 }, { task: 0 })) }), 3),
-      sometimes(fc.record({ pids: reply(fc.constantFrom({ pids: [900] }, { pids: [900, 901] }, { pids: [] })) }), 3),
-      sometimes(fc.record({ del: reply(fc.constant({ pid: 900, status: 137 })) }), 3),
-      sometimes(fc.record({ shutdown: reply<Record<string, never>>(fc.constant({})) }), 3),
-      sometimes(fc.record({ diesAfterMs: fc.constantFrom(1_000, 10_000) }), 5),
-    )
-    .map(([usual, connect, pids, del, shutdown, dies]) => ({
-      ...usual,
-      ...connect,
-      ...pids,
-      ...del,
-      ...shutdown,
-      ...dies,
-    }));
+import { container, inPod, pod, type Unit, userDirectory } from './Life.js';
+import { mostly, plausible, shimScript, sometimes } from './Part.js';
 
 const programs = [
   '$BIN/shim-warn',
@@ -145,15 +98,6 @@ export const bundleStart = (): fc.Arbitrary<BundleStart> =>
     log: mostly<BundleStart['log']>(ordinary.log, fc.constantFrom('none', 'file', 'dir'), 8),
   });
 
-const listsNone = ({ pids }: ShimScript): boolean => JSON.stringify(pids) === JSON.stringify(leaked.pids);
-
-/** Only a shim that does not answer well, or is gone, can have left a process that it does not tell of. */
-const plausible = ({ processes, ...entry }: Omit<Start, 'ns' | 'id'>): Omit<Start, 'ns' | 'id'> => {
-  const { shim } = entry;
-  const isSilent = ShimScript.is(shim) && isSteady(shim) && !listsNone(shim);
-  return isSilent && processes !== undefined ? { ...entry, processes } : entry;
-};
-
 /** Everything about one bundle but its name. */
 const entry = (): fc.Arbitrary<Omit<Start, 'ns' | 'id'>> =>
   fc
@@ -201,18 +145,25 @@ export const start = (ns: string, id: string): fc.Arbitrary<Start> =>
     .oneof({ weight: 9, arbitrary: entry() }, { weight: 1, arbitrary: staleWork() })
     .map((rest) => ({ ns, id, ...rest }));
 
+/** What says whose shim it is, where the address does not lead there: no host leaves a pod's container without both. */
+const saysWhose = (bundle: BundleStart, owner: string): BundleStart =>
+  bundle.files['address'] === ordinary.files['address']
+    ? bundle
+    : { ...bundle, files: { ...bundle.files, sandbox: owner } };
+
 /** The same entry with the shim of an earlier one. Only that one may be a sandbox, as in a pod. */
 const share = (sharing: Start, earlier: ReadonlyArray<Start>): Start => {
   const owner = earlier.find(({ ns, shim }) => ns === sharing.ns && shim !== undefined && !('of' in shim));
-  const { processes: _, sandbox: __, ...rest } = sharing;
-  return owner === undefined || sharing.shim === undefined ? sharing : { ...rest, shim: { of: owner.id } };
+  const { processes: _, sandbox: __, bundle, ...rest } = sharing;
+  if (owner === undefined || sharing.shim === undefined || typeof bundle !== 'object') return sharing;
+  return { ...rest, bundle: saysWhose(bundle, owner.id), shim: { of: owner.id } };
 };
 
 /**
- * A whole starting world of one to `maxEntries` entries in two namespaces, one in fifteen of a machine that was started
- * anew. Shrinks to fewer, plainer ones.
+ * A world in the words of the recordings, of one to `maxEntries` entries in two namespaces, one in fifteen of a machine that
+ * was started anew. Nothing shows what lives but shims, their command lines, and control groups. Shrinks to fewer, plainer ones.
  */
-export const world = ({ maxEntries }: { readonly maxEntries: number }): fc.Arbitrary<World> =>
+export const plainWorld = ({ maxEntries }: { readonly maxEntries: number }): fc.Arbitrary<World> =>
   fc
     .tuple(
       fc.array(
@@ -237,3 +188,85 @@ export const world = ({ maxEntries }: { readonly maxEntries: number }): fc.Arbit
         ),
       };
     });
+
+const plainUnit = (): fc.Arbitrary<Unit> =>
+  fc
+    .oneof({ weight: 9, arbitrary: entry() }, { weight: 1, arbitrary: staleWork() })
+    .map((one) => ({ isPod: false, entries: [one] }));
+
+const unit = (): fc.Arbitrary<Unit> =>
+  fc.oneof(
+    { withCrossShrink: true },
+    { weight: 10, arbitrary: container() },
+    { weight: 6, arbitrary: pod() },
+    { weight: 1, arbitrary: userDirectory() },
+    { weight: 3, arbitrary: plainUnit() },
+  );
+
+interface Drawn {
+  readonly ns: string;
+  readonly isHidden: boolean;
+  /** Whether it has the id of the entry before it, which is in the other namespace. */
+  readonly isNamesake: boolean;
+  readonly unit: Unit;
+}
+
+/** Names the entries by their place; a pod's containers name its sandbox. */
+const named = (drawn: ReadonlyArray<Drawn>, maxEntries: number): ReadonlyArray<Start> => {
+  const entries: Array<Start> = [];
+  for (const { ns, isHidden, isNamesake, unit: one } of drawn) {
+    const before = entries.at(-1);
+    const isFree = before !== undefined && !entries.some((other) => other.ns === ns && other.id === before.id);
+    const taken = isNamesake && isFree ? before.id : undefined;
+    const first = taken ?? `${isHidden ? '.' : ''}b${entries.length}`;
+    const places = one.entries.map((part, index): Start => {
+      const id = index === 0 ? first : `b${entries.length + index}`;
+      return { ...(one.isPod ? inPod(first)(part) : part), ns, id };
+    });
+    entries.push(...places);
+  }
+  return entries.slice(0, maxEntries);
+};
+
+/**
+ * A world of containers, pods and directories of users, with all that shows what lives: some of it lost, or of something else;
+ * a clock that was set, a view that is limited. Shrinks to fewer, plainer ones.
+ */
+export const livingWorld = ({ maxEntries }: { readonly maxEntries: number }): fc.Arbitrary<World> =>
+  fc
+    .tuple(
+      fc.array(
+        fc.record({
+          ns: mostly('ns1', fc.constant('ns2'), 3),
+          isHidden: mostly(false, fc.constant(true), 20),
+          isNamesake: mostly(false, fc.constant(true), 6),
+          unit: unit(),
+        }),
+        { minLength: 1, maxLength: maxEntries },
+      ),
+      sometimes(fc.constant({ rebooted: true as const }), 12),
+      sometimes(
+        fc.record({ clock: fc.constantFrom('set-forward' as const, 'set-forward' as const, 'set-back' as const) }),
+        6,
+      ),
+      sometimes(
+        fc.record({
+          view: fc.constantFrom(
+            'hidepid' as const,
+            'no-ptrace' as const,
+            'own-pid-namespace' as const,
+            'own-mount-namespace' as const,
+          ),
+        }),
+        12,
+      ),
+    )
+    .map(([drawn, reboot, clock, view]) => ({ ...reboot, ...clock, ...view, entries: named(drawn, maxEntries) }));
+
+/** Any world: one in three in the words of the recordings. Shrinks to fewer, plainer entries. */
+export const world = (most: { readonly maxEntries: number }): fc.Arbitrary<World> =>
+  fc.oneof(
+    { withCrossShrink: true },
+    { weight: 1, arbitrary: plainWorld(most) },
+    { weight: 2, arbitrary: livingWorld(most) },
+  );

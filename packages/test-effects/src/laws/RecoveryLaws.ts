@@ -6,7 +6,7 @@ import * as Recovery from '@shim-recovery/core/Recovery';
 import type { Settings } from '@shim-recovery/core/Settings';
 import * as E from 'fp-ts/lib/Either.js';
 import * as fc from 'fast-check';
-import { world as anyWorld } from '../arbitraries/World.js';
+import { plainWorld } from '../arbitraries/World.js';
 import { layWorld, registeredBy } from '../LaidWorld.js';
 import { type Listing, matches, type Observation, outcomeOf } from '../Outcome.js';
 import {
@@ -69,7 +69,7 @@ const isForGrpc = ({ bundle }: Start): boolean =>
 
 /** Worlds in which nothing is a question of time: on a real machine, time is not to be relied on, nor set back. */
 export const anySteadyWorld = (): fc.Arbitrary<World> =>
-  anyWorld({ maxEntries: 3 }).filter(
+  plainWorld({ maxEntries: 3 }).filter(
     (all) =>
       !isRace(all) &&
       all.rebooted !== true &&

@@ -1,8 +1,10 @@
 import type { Reason } from '@shim-recovery/core/Verdict';
+import type { Effect, Fault } from '../Effect.js';
 import type { Hazard } from '../Hazards.js';
-import { isEnded } from '../LaidWorld.js';
-import { keyOf, keyText, processesOf, sameKey, shimOwner, type Start } from '../World.js';
+import type { SimulatedRun } from '../Simulation.js';
+import { keyText, shimOwner, type Start } from '../World.js';
 import { bundlePath, workPath } from '../WorldTree.js';
+import { mustStay } from '../worlds/Truth.js';
 import { type Property, type Subject, type Violations, violation } from './Property.js';
 
 /** The hazard behind each reason for which something that is alive is not taken back. */
@@ -20,6 +22,10 @@ const hazardOf = (reason: Reason): Hazard | undefined => {
     case 'container-not-found':
     case 'container-unknown':
       return 'H9';
+    case 'no-processes':
+      return 'H2';
+    case 'empty':
+      return 'L5';
     case 'address-unreadable':
       return 'H22';
     case 'address-unsupported':
@@ -48,8 +54,6 @@ const hazardOf = (reason: Reason): Hazard | undefined => {
     case 'leftover-in-use':
     case 'not-a-directory':
     case 'hidden':
-    case 'empty':
-    case 'no-processes':
     case 'task-running':
     case 'shim-answers':
     case 'sandbox-recorded':
@@ -65,48 +69,69 @@ const hazardOf = (reason: Reason): Hazard | undefined => {
   }
 };
 
-/** Whether its shim was told to end for the sake of another task that has it, too. */
-const isEndedWithAnother = ({ world, laid: { machine } }: Subject['simulated'], start: Start): boolean => {
-  const owner = shimOwner(world)(start);
-  const others = world.entries.filter((other) => other !== start && shimOwner(world)(other) === owner);
-  return (
-    owner !== undefined &&
-    machine.shims
-      .calls()
-      .some((call) => call.call.endsWith('/Shutdown') && others.some((other) => sameKey(call, keyOf(other))))
-  );
-};
-
-const lost = (simulated: Subject['simulated'], start: Start): Violations => {
-  const { begin, endAgain, laid, runs } = simulated;
-  const key = keyOf(start);
+/** Whether an entry lost something of its directories that should be there, as it lives in the end. */
+const lostInTheEnd = ({ begin, endAgain, laid }: Subject['simulated'], start: Start): ReadonlyArray<string> => {
+  if (!mustStay(laid)(start)) return [];
+  const left = new Set(endAgain.entries);
   const isGone = (path: string): boolean =>
-    begin.entries.some(
-      (line) => (line.startsWith(`${path} `) || line.startsWith(`${path}/`)) && !endAgain.entries.includes(line),
-    );
-  const what = [
-    ...(isEnded(simulated.laid.machine, key) ? ['was told to end'] : []),
+    begin.entries.some((line) => (line.startsWith(`${path} `) || line.startsWith(`${path}/`)) && !left.has(line));
+  return [
     ...(isGone(bundlePath(laid.places, start)) ? ['lost something of its bundle'] : []),
     ...(isGone(workPath(laid.places, start)) ? ['lost something of its working directory'] : []),
   ];
-  if (what.length === 0) return [];
-  const reasons = [...new Set(runs.flatMap(({ settled }) => settled.get(keyText(start)) ?? []))];
-  const failedSteps = runs.flatMap((run) => run.failedSteps.get(keyText(start)) ?? []);
+};
+
+/** A fault by which a capability says that something is not there, or not listening, that is. No host does that. */
+const isLie = ([{ capability }, fault]: readonly [Effect, Fault]): boolean =>
+  (fault === 'ENOENT' && (capability === 'fileSystem' || capability === 'mounts')) ||
+  (capability === 'shimConnector' && (fault === 'refused' || fault === 'ENOENT'));
+
+/**
+ * Whether the table of processes shows what lives of an entry, whatever its files say: the shim's command line or current
+ * directory is its own, or its processes are in a control group of its id.
+ */
+const isInTable = ({ laid }: Subject['simulated'], start: Start): boolean => {
+  const isOwn = shimOwner(laid.world)(start) === start;
+  const isNamed = start.shimArgs !== 'no-id' || start.shimCwd === 'bundle';
+  const isGrouped = start.cgroup !== 'named' && start.cgroup !== 'none';
+  return (laid.livingShim(start) && isOwn && isNamed) || (laid.livingProcesses(start) > 0 && isGrouped);
+};
+
+/**
+ * The only exception: something that lives shows in no more than one or two files, or by its socket, and the schedule makes
+ * the machine deny that these are there. Nothing in the world shows it then. A fault that says that something cannot be
+ * looked at is none.
+ */
+const isDenied = (simulated: Subject['simulated'], start: Start): boolean =>
+  simulated.runs.some(({ injected }) => injected.some(isLie)) && !isInTable(simulated, start);
+
+/** Whether its shim was told to end for the sake of another task that has it, too. */
+const isEndedWithAnother = (runs: ReadonlyArray<SimulatedRun>, key: string): boolean =>
+  runs.some(({ harms }) => harms.some((harm) => harm.key === key && harm.what.endsWith('for another')));
+
+const lost = (simulated: Subject['simulated'], start: Start): Violations => {
+  const { runs } = simulated;
+  const key = keyText(start);
+  const harms = runs.flatMap((run) => run.harms.flatMap((harm) => (harm.key === key ? [harm.what] : [])));
+  const what = [...new Set([...harms, ...lostInTheEnd(simulated, start)])];
+  if (what.length === 0 || isDenied(simulated, start)) return [];
+  const reasons = [...new Set(runs.flatMap(({ settled }) => settled.get(key) ?? []))];
+  const failedSteps = runs.flatMap((run) => run.failedSteps.get(key) ?? []);
   const hazard = [
+    ...(isEndedWithAnother(runs, key) ? (['H18'] as const) : []),
     ...reasons.flatMap((reason) => hazardOf(reason) ?? []),
     ...(reasons.includes('hidden') ? (['H20'] as const) : []),
     ...(failedSteps.includes('write-bootstrap') ? (['L3'] as const) : []),
-    ...(isEndedWithAnother(simulated, start) ? (['H18'] as const) : []),
-    ...(runs.some((run) => run.lost.includes(keyText(start))) ? (['H26'] as const) : []),
+    ...(runs.some((run) => run.lost.includes(key)) ? (['H26'] as const) : []),
   ][0];
-  return [violation(`${keyText(start)} is alive and ${what.join(', ')} (${reasons.join(', ')})`, hazard)];
+  return [violation(`${key} is alive and ${what.join(', ')} (${reasons.join(', ')})`, hazard)];
 };
 
 export const alive: Property = {
   number: 9,
   name: 'alive',
   statement:
-    'Nothing that is alive is destroyed: a task with running processes keeps its bundle, its mounts and its working directory.',
+    "Nothing that is alive is destroyed: whatever shows it, a shim with a task, a container's processes and a pod keep their bundle, their mounts and their working directory, and are not told to end; nor is a directory of a user's own touched.",
   isCostly: false,
   check: async ({ schedule, simulated }) => {
     const { world, runs } = simulated;
@@ -119,7 +144,7 @@ export const alive: Property = {
     // Whoever moves things about may take them away, too.
     if (schedule.moves.length > 0) return recreated;
     return world.entries
-      .filter((start) => typeof start.bundle === 'object' && processesOf(world)(start) > 0)
+      .filter(({ bundle }) => typeof bundle === 'object' || bundle === 'empty')
       .flatMap((start) => lost(simulated, start));
   },
 };

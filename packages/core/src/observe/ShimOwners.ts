@@ -1,0 +1,70 @@
+/**
+ * For whom else a shim works that listens at a bundle's socket, by its process: another bundle that its command line names, or
+ * that it works in. A shim is told to end only if it works for nothing else.
+ */
+import * as E from 'fp-ts/lib/Either.js';
+import type { Task } from 'fp-ts/lib/Task.js';
+import * as B from '../ByteString.js';
+import type { BundleEvidence } from '../Evidence.js';
+import { careful } from '../Policy.js';
+import { type ProcessInfo, showProcessesError } from '../Processes.js';
+import { nameOf, socketOf } from './Pods.js';
+import { type ProcessesSeen, shimCommandOf } from './ProcessTable.js';
+import type { SignNeeds } from './SignsOfLife.js';
+
+/** The names of the other bundles of both trees; a text where it cannot be told for whom the shim works. */
+export const otherOwnersOfShim =
+  (needs: SignNeeds) =>
+  (evidence: BundleEvidence): Task<ReadonlyArray<B.ByteString>> =>
+  async () => {
+    const seen = await needs.processes();
+    if (E.isLeft(seen)) return [B.fromText(showProcessesError(seen.left))];
+    const holders = await holdersOf(needs, seen.right, evidence);
+    if (E.isLeft(holders)) return [B.fromText(holders.left)];
+    const owners = new Set<B.ByteString>();
+    for (const process of holders.right)
+      for (const owner of await ownersOf(needs, process, evidence)) owners.add(owner);
+    return [...owners];
+  };
+
+/** The processes that have the bundle's socket open. */
+const holdersOf = async (
+  { capabilities }: SignNeeds,
+  { table, listeners }: ProcessesSeen,
+  evidence: BundleEvidence,
+): Promise<E.Either<string, ReadonlyArray<ProcessInfo>>> => {
+  const socket = socketOf(careful, evidence);
+  if (socket === undefined) return E.right([]);
+  const listening = await listeners();
+  if (E.isLeft(listening)) return E.left(showProcessesError(listening.left));
+  const found: Array<ProcessInfo> = [];
+  for (const { inode } of listening.right(socket)) {
+    const pids = await capabilities.processes.holders(inode)();
+    if (E.isLeft(pids)) return E.left(showProcessesError(pids.left));
+    found.push(...pids.right.flatMap((pid) => table.byPid(pid) ?? []));
+  }
+  return E.right(found);
+};
+
+/** The other bundles that a process names, or works in. */
+const ownersOf = async (
+  { bundleAt, exists, pods }: SignNeeds,
+  process: ProcessInfo,
+  evidence: BundleEvidence,
+): Promise<ReadonlyArray<B.ByteString>> => {
+  const { namespace } = evidence;
+  const command = shimCommandOf(process.commandLine);
+  if (command === undefined) return [];
+  const beside = await pods.beside();
+  const nameBeside = (other: BundleEvidence): B.ByteString => nameOf({ tree: pods.treeBeside, evidence: other });
+  const named = command.ids.flatMap((id) => [
+    ...(id !== evidence.id && exists({ namespace, id }) ? [id] : []),
+    ...beside.flatMap((other) => (other.namespace === namespace && other.id === id ? [nameBeside(other)] : [])),
+  ]);
+  if (process.currentDirectory._tag === 'Hidden')
+    return command.ids.length > 0 ? named : [B.fromText('a bundle that this program may not see')];
+  const directory = process.currentDirectory.value;
+  const works = directory === undefined ? undefined : (await bundleAt())(directory);
+  if (works === undefined || works.identity === evidence.identity) return named;
+  return [...named, beside.includes(works) ? nameBeside(works) : works.id];
+};
