@@ -171,7 +171,8 @@ const sparingLife =
     };
   };
 
-const verbs: Readonly<Record<Verdict['_tag'], string>> = {
+/** What is done to a bundle by a verdict, after `would`. */
+const toIt: Readonly<Record<Verdict['_tag'], string>> = {
   Ignore: 'ignore it',
   Adopt: 'adopt it',
   Reap: 'reap it',
@@ -179,8 +180,6 @@ const verbs: Readonly<Record<Verdict['_tag'], string>> = {
   Discard: 'discard it',
   Hold: 'hold it',
 };
-
-const verbOf = ({ _tag }: Verdict): string => verbs[_tag];
 
 const prepareBundle =
   (inquirer: Inquirer, mandate: Mandate) =>
