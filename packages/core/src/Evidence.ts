@@ -157,6 +157,16 @@ export const workOf = (evidence: BundleEvidence): B.ByteString | undefined =>
     ? evidence.contents.work.content
     : undefined;
 
+/**
+ * The last name of the path that `work` leads to: the id under which the bundle was made. It is another one than the bundle's
+ * where that was renamed since; `undefined` where the link says none.
+ */
+export const formerIdOf = (evidence: BundleEvidence): B.ByteString | undefined => {
+  const work = workOf(evidence);
+  const name = work === undefined ? B.empty : B.slice(work, work.lastIndexOf('/') + 1);
+  return name === '' ? undefined : name;
+};
+
 /** The shim's program, where it was found. */
 export const programOf = (evidence: BundleEvidence): B.ByteString | undefined =>
   evidence.answers.program?._tag === 'Right' ? evidence.answers.program.right : undefined;

@@ -30,6 +30,7 @@ import { makeBudget, settleWithPatience } from './Patience.js';
 import { type BundlePlan, stepsOf } from './Plan.js';
 import { makeRuntimeRecords } from './observe/ContainerFiles.js';
 import { foresee, makeIsReadOnly } from './observe/Foresight.js';
+import { makeMountedRootOf } from './observe/MountedRoots.js';
 import { makePods, type Pods } from './observe/Pods.js';
 import { signsOfLife } from './observe/SignsOfLife.js';
 import { makeProcessesSince } from './observe/ProcessTable.js';
@@ -403,6 +404,7 @@ export const makeInquirer = (
     pods,
     bundleAt: () => (byDirectory ??= bundlesByDirectory(bundles, pods)),
     runtimeRecords: makeRuntimeRecords(capabilities.fileSystem),
+    mountedRootOf: makeMountedRootOf(capabilities, settings),
     namespacesBut: namesBut(namespaces),
     timeoutMs: settings.timeouts.loadMs,
     sharersOf: sharersAmong(bundles),

@@ -1,18 +1,19 @@
 /**
  * For whom else a shim works that listens at a bundle's socket, by its process: another bundle that its command line names, or
- * that it works in. A shim is told to end only if it works for nothing else.
+ * that it works in; and the id that the bundle had before it was renamed. A shim is told to end only if it works for nothing
+ * else: one that knows no task of this id may have one of another.
  */
 import * as E from 'fp-ts/lib/Either.js';
 import type { Task } from 'fp-ts/lib/Task.js';
 import * as B from '../ByteString.js';
-import type { BundleEvidence } from '../Evidence.js';
+import { type BundleEvidence, formerIdOf } from '../Evidence.js';
 import { careful } from '../Policy.js';
 import { type ProcessInfo, showProcessesError } from '../Processes.js';
 import { nameOf, socketOf } from './Pods.js';
 import { type ProcessesSeen, shimCommandOf } from './ProcessTable.js';
 import type { SignNeeds } from './SignsOfLife.js';
 
-/** The names of the other bundles of both trees; a text where it cannot be told for whom the shim works. */
+/** The names of the other bundles of both trees, or their ids; a text where it cannot be told for whom the shim works. */
 export const otherOwnersOfShim =
   (needs: SignNeeds) =>
   (evidence: BundleEvidence): Task<ReadonlyArray<B.ByteString>> =>
@@ -21,7 +22,8 @@ export const otherOwnersOfShim =
     if (E.isLeft(seen)) return [B.fromText(showProcessesError(seen.left))];
     const holders = await holdersOf(needs, seen.right, evidence);
     if (E.isLeft(holders)) return [B.fromText(holders.left)];
-    const owners = new Set<B.ByteString>();
+    const former = formerIdOf(evidence);
+    const owners = new Set(former === undefined || former === evidence.id ? [] : [former]);
     for (const process of holders.right)
       for (const owner of await ownersOf(needs, process, evidence)) owners.add(owner);
     return [...owners];
@@ -46,9 +48,9 @@ const holdersOf = async (
   return E.right(found);
 };
 
-/** The other bundles that a process names, or works in. */
+/** The other bundles that a process names, or works in. One that it names may be gone: then its shim is left as it is. */
 const ownersOf = async (
-  { bundleAt, exists, pods }: SignNeeds,
+  { bundleAt, pods }: SignNeeds,
   process: ProcessInfo,
   evidence: BundleEvidence,
 ): Promise<ReadonlyArray<B.ByteString>> => {
@@ -58,7 +60,7 @@ const ownersOf = async (
   const beside = await pods.beside();
   const nameBeside = (other: BundleEvidence): B.ByteString => nameOf({ tree: pods.treeBeside, evidence: other });
   const named = command.ids.flatMap((id) => [
-    ...(id !== evidence.id && exists({ namespace, id }) ? [id] : []),
+    ...(id === evidence.id ? [] : [id]),
     ...beside.flatMap((other) => (other.namespace === namespace && other.id === id ? [nameBeside(other)] : [])),
   ]);
   if (process.currentDirectory._tag === 'Hidden')

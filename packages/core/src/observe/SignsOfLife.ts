@@ -25,7 +25,9 @@ import { programNameOf } from '../RuntimeName.js';
 import { shimAddress } from '../ShimAddress.js';
 import { processesAmong } from '../TaskExit.js';
 import { type ContainerFiles, groupsOf, readContainerFiles, type RuntimeRecords } from './ContainerFiles.js';
+import type { MountedRootOf } from './MountedRoots.js';
 import { nameOf, type Neighbour, type Pods } from './Pods.js';
+import { otherOwnersOfShim } from './ShimOwners.js';
 import {
   type ProcessesSeen,
   runsSameCommand,
@@ -45,6 +47,7 @@ export interface SignNeeds {
   /** Whether there is a bundle of this id. */
   readonly exists: (key: Pick<BundleEvidence, 'namespace' | 'id'>) => boolean;
   readonly runtimeRecords: RuntimeRecords;
+  readonly mountedRootOf: MountedRootOf;
   /** The names of all namespaces that have a directory, but for one. */
   readonly namespacesBut: (name: B.ByteString) => Task<ReadonlySet<string>>;
   /** How long a shim of the same pod is dialled, in milliseconds. */
@@ -83,7 +86,7 @@ export const signsOfLife =
       initPidSign(about),
       controlGroupSign(about),
       runtimeStateSign(about),
-      rootFileSystemSign(about),
+      await rootFileSystemSign(about),
     ];
   };
 
@@ -295,10 +298,11 @@ const podSign = async (about: About): Promise<Sign> => {
   const own = new Set(socketsOf(evidence).map(showSocket));
   const { connection } = evidence.answers;
   const sharers = members.filter((member) => socketsOf(member.evidence).some((socket) => own.has(showSocket(socket))));
-  if (connection?._tag === 'Connected' && sharers.length > 0) {
-    const names = sharers.map((member) => B.show(nameOf(member))).join(', ');
+  if (connection?._tag === 'Connected') {
+    const names = new Set([...sharers.map(nameOf), ...(await otherOwnersOfShim(needs)(evidence)())]);
     const pids = processesAmong([connection.answer.shimPid]);
-    return sign('pod', 'alive', `its shim answers, which is also the shim of ${names}`, pids);
+    const also = [...names].map(B.show).join(', ');
+    if (names.size > 0) return sign('pod', 'alive', `its shim answers, which is also the shim of ${also}`, pids);
   }
   const tried = new Set<string>();
   let isUnknown = false;
@@ -389,7 +393,12 @@ const runtimeStateSign = ({ files: { runtimeRecord }, seen: { table } }: About):
     : sign(source, 'dead', `process ${pid} began at another time than ${B.show(path)} says`);
 };
 
-const rootFileSystemSign = ({ evidence, seen: { table, view }, files: { rootfs } }: About): Sign => {
+const rootFileSystemSign = async ({
+  evidence,
+  needs,
+  seen: { table, view },
+  files: { rootfs },
+}: About): Promise<Sign> => {
   const source: SignSource = 'root-file-system';
   if (rootfs._tag === 'Unknown') return sign(source, 'unknown', rootfs.why);
   if (rootfs._tag === 'Absent') return sign(source, 'none', 'it has no rootfs');
@@ -404,6 +413,15 @@ const rootFileSystemSign = ({ evidence, seen: { table, view }, files: { rootfs }
   const somewhere = isMounted ? pidsOf(table.rootedSomewhereOn(key.device)) : [];
   if (somewhere.length > 0)
     return sign(source, 'unknown', `${showPids(somewhere)} may have its rootfs for root`, somewhere);
+  // A process of the container may have another root inside it. A part of a file system may be mounted for others, too.
+  const within = isMounted && key.device !== ours?.device ? pidsOf(table.rootedOn(key.device)) : [];
+  if (within.length > 0 && (await needs.mountedRootOf(evidence)()) === '/')
+    return sign(
+      source,
+      'unknown',
+      `${showPids(within)} ${within.length === 1 ? 'has its' : 'have their'} root on the file system that is mounted on its rootfs`,
+      within,
+    );
   return isMounted && table.hiddenRoots.length > 0
     ? sign(source, 'unknown', 'its rootfs is mounted, and the roots of some processes may not be looked at')
     : sign(source, 'dead', 'no process has its rootfs for root');

@@ -8,6 +8,8 @@ import type { World } from './world.js';
 export interface ControlGroups {
   /** Puts a process into the group of this path, which is made where it is missing. */
   readonly add: (group: string, pid: number) => void;
+  /** The directory of the group of this path, which is made where it is missing. */
+  readonly path: (group: string) => string;
 }
 
 /** Below this, the kernel gives each control group a path that a test chooses. */
@@ -56,11 +58,13 @@ export const makeControlGroups = (world: World): ControlGroups => {
     if (isOwn) execFileSync('umount', [own]);
     else await remove(hierarchy);
   });
+  const directoryOf = (group: string): string => {
+    const directory = path.join(hierarchy, group);
+    fs.mkdirSync(directory, { recursive: true });
+    return directory;
+  };
   return {
-    add: (group, pid) => {
-      const directory = path.join(hierarchy, group);
-      fs.mkdirSync(directory, { recursive: true });
-      fs.writeFileSync(path.join(directory, 'cgroup.procs'), String(pid));
-    },
+    add: (group, pid) => fs.writeFileSync(path.join(directoryOf(group), 'cgroup.procs'), String(pid)),
+    path: directoryOf,
   };
 };
