@@ -158,13 +158,12 @@ export const workOf = (evidence: BundleEvidence): B.ByteString | undefined =>
     : undefined;
 
 /**
- * The last name of the path that `work` leads to: the id under which the bundle was made. It is another one than the bundle's
- * where that was renamed since; `undefined` where the link says none.
+ * The id under which the bundle was made, by the path that `work` leads to, which ends in the namespace and that id. It is
+ * another one than the bundle's where that was renamed since; `undefined` where the link says none.
  */
 export const formerIdOf = (evidence: BundleEvidence): B.ByteString | undefined => {
-  const work = workOf(evidence);
-  const name = work === undefined ? B.empty : B.slice(work, work.lastIndexOf('/') + 1);
-  return name === '' ? undefined : name;
+  const [namespace, id] = B.split(workOf(evidence) ?? B.empty, '/').slice(-2);
+  return namespace === evidence.namespace && id !== '' ? id : undefined;
 };
 
 /** The shim's program, where it was found. */
