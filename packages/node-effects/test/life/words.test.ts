@@ -2,9 +2,10 @@
 import { execFileSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
+import { Explanation } from '@shim-recovery/core/Explanation';
 import { describe, expect, test } from 'vitest';
 import { run } from '../cli/host.js';
-import { eventually } from '../temporary.js';
+import { eventually, right } from '../temporary.js';
 import { type Bundle, inWorld, runningAs, type World } from './world.js';
 
 const soon = ['--load-timeout', '100ms'];
@@ -132,7 +133,7 @@ describe.concurrent('explain --policy careful', () => {
         ).toEqual(sources);
       }
       const explained = await world.run('explain', dead.name, '--policy', 'careful', '--json', ...soon);
-      const { rows, verdict } = JSON.parse(explained.stdout);
+      const { rows, verdict } = right(Explanation.decode(JSON.parse(explained.stdout)));
       expect(verdict).toBe('cleanUp');
       expect(rows.at(-1)).toEqual({
         question: 'what do the other sources say of its life?',
