@@ -276,8 +276,8 @@ describe.concurrent('a /proc that shows processes and nothing else', () => {
 describe.concurrent('a control group that is seen from another one', () => {
   test(
     'holds its bundle though its path begins elsewhere',
-    inWorld(async (world) => {
-      const groups = makeControlGroups(world);
+    inWorld(async (world, context) => {
+      const groups = makeControlGroups(world, context);
       const cgroupsPath = `/workloads/seen-${path.basename(world.base)}`;
       const bundle = world.addBundle('seen', { config: { linux: { cgroupsPath } } });
       const workload = await world.startContainer();
