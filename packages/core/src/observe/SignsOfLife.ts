@@ -9,7 +9,15 @@ import type { Namespaces } from '../BundleDirectory.js';
 import * as B from '../ByteString.js';
 import { showSocket, type ShimTarget, type SocketName } from '../Bootstrap.js';
 import type { Capabilities } from '../Capabilities.js';
-import { type Sign, type Signs, showPids, sign, type SignSource } from '../decide/Signs.js';
+import {
+  livingContainer,
+  pidsOf as pidsOfSigns,
+  showPids,
+  type Sign,
+  sign,
+  type Signs,
+  type SignSource,
+} from '../decide/Signs.js';
 import type { BundleEvidence } from '../Evidence.js';
 import { isHidden } from '../Identifier.js';
 import { careful } from '../Policy.js';
@@ -78,15 +86,18 @@ export const signsOfLife =
       otherNamespaces: await needs.namespacesBut(evidence.namespace)(),
       names: namesOf(needs, evidence),
     };
-    return [
-      ownView(about),
-      await listenerSign(about),
-      shimProcessSign(about),
-      await podSign(about),
+    const container = [
       initPidSign(about),
       controlGroupSign(about),
       runtimeStateSign(about),
       await rootFileSystemSign(about),
+    ];
+    return [
+      ownView(about),
+      await listenerSign(about),
+      shimProcessSign(about, new Set(pidsOfSigns(livingContainer(container)))),
+      await podSign(about),
+      ...container,
     ];
   };
 
@@ -256,8 +267,14 @@ const shimsOf = (
   return { certain: [...certain], possible: [...new Set(possible)] };
 };
 
-const shimProcessSign = (about: About): Sign => {
-  const { certain, possible } = shimsOf(about, about.evidence, about.names);
+/** A runtime's own processes name the bundle, too (`runsc-sandbox`): those that are of the container are not its shim. */
+const shimProcessSign = (about: About, ofContainer: ReadonlySet<number>): Sign => {
+  const { certain, possible: all } = shimsOf(about, about.evidence, about.names);
+  const possible = all.filter(({ pid, commandLine }) => {
+    const command = shimCommandOf(commandLine);
+    const isRuntime = command !== undefined && command.namespace === undefined;
+    return !(isRuntime && ofContainer.has(pid));
+  });
   if (certain.length > 0) {
     const pids = pidsOf(certain);
     return sign('shim-process', 'alive', `its shim is there (${showPids(pids)})`, pids);
