@@ -50,7 +50,7 @@ const holdersOf = async (
 
 /** The other bundles that a process names, or works in. One that it names may be gone: then its shim is left as it is. */
 const ownersOf = async (
-  { bundleAt, pods }: SignNeeds,
+  { bundleAt, exists, pods }: SignNeeds,
   process: ProcessInfo,
   evidence: BundleEvidence,
 ): Promise<ReadonlyArray<B.ByteString>> => {
@@ -59,10 +59,13 @@ const ownersOf = async (
   if (command === undefined) return [];
   const beside = await pods.beside();
   const nameBeside = (other: BundleEvidence): B.ByteString => nameOf({ tree: pods.treeBeside, evidence: other });
-  const named = command.ids.flatMap((id) => [
-    ...(id === evidence.id ? [] : [id]),
-    ...beside.flatMap((other) => (other.namespace === namespace && other.id === id ? [nameBeside(other)] : [])),
-  ]);
+  const named = command.ids.flatMap((id) => {
+    const ofOtherTree = beside.flatMap((other) =>
+      other.namespace === namespace && other.id === id ? [nameBeside(other)] : [],
+    );
+    if (id === evidence.id || (ofOtherTree.length > 0 && !exists({ namespace, id }))) return ofOtherTree;
+    return [id, ...ofOtherTree];
+  });
   if (process.currentDirectory._tag === 'Hidden')
     return command.ids.length > 0 ? named : [B.fromText('a bundle that this program may not see')];
   const directory = process.currentDirectory.value;
