@@ -305,6 +305,8 @@ export interface ProcessesSeen {
   readonly view: OwnView;
   /** Who listens at a socket. All listening sockets are read when this is first asked for. */
   readonly listeners: TaskEither<ProcessesError, ListenersAt>;
+  /** The processes that have a socket open, by its inode. Each is looked for once: that is a walk over all open files. */
+  readonly holders: (inode: string) => TaskEither<ProcessesError, ReadonlyArray<number>>;
 }
 
 /** The listeners that have this name, or one that leads to the same place. */
@@ -355,11 +357,17 @@ const look = async (processes: Processes): Promise<E.Either<ProcessesError, Proc
   if (E.isLeft(all)) return all;
   const table = processTable(all.right);
   let listeners: Promise<E.Either<ProcessesError, ListenersAt>> | undefined;
+  const holders = new Map<string, Promise<E.Either<ProcessesError, ReadonlyArray<number>>>>();
   return E.right({
     table,
     view: view.right,
     listeners: () =>
       (listeners ??= processes.listeners(inOtherNetworks(table, view.right))().then(E.map(listenersByName))),
+    holders: (inode) => () => {
+      const known = holders.get(inode) ?? processes.holders(inode)();
+      holders.set(inode, known);
+      return known;
+    },
   });
 };
 

@@ -20,7 +20,7 @@ export const otherOwnersOfShim =
   async () => {
     const seen = await needs.processes();
     if (E.isLeft(seen)) return [B.fromText(showProcessesError(seen.left))];
-    const holders = await holdersOf(needs, seen.right, evidence);
+    const holders = await holdersOf(seen.right, evidence);
     if (E.isLeft(holders)) return [B.fromText(holders.left)];
     const former = formerIdOf(evidence);
     const owners = new Set(former === undefined || former === evidence.id ? [] : [former]);
@@ -31,8 +31,7 @@ export const otherOwnersOfShim =
 
 /** The processes that have the bundle's socket open. */
 const holdersOf = async (
-  { capabilities }: SignNeeds,
-  { table, listeners }: ProcessesSeen,
+  { table, listeners, holders }: ProcessesSeen,
   evidence: BundleEvidence,
 ): Promise<E.Either<string, ReadonlyArray<ProcessInfo>>> => {
   const socket = socketOf(careful, evidence);
@@ -41,7 +40,7 @@ const holdersOf = async (
   if (E.isLeft(listening)) return E.left(showProcessesError(listening.left));
   const found: Array<ProcessInfo> = [];
   for (const { inode } of listening.right(socket)) {
-    const pids = await capabilities.processes.holders(inode)();
+    const pids = await holders(inode)();
     if (E.isLeft(pids)) return E.left(showProcessesError(pids.left));
     found.push(...pids.right.flatMap((pid) => table.byPid(pid) ?? []));
   }

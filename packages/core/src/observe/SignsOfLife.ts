@@ -196,7 +196,7 @@ const socketsOf = ({ contents }: BundleEvidence): ReadonlyArray<SocketName> => {
 const lastPart = (path: string): string => path.slice(path.lastIndexOf('/') + 1);
 
 const listenerSign = async (about: About): Promise<Sign> => {
-  const { evidence, seen, needs } = about;
+  const { evidence, seen } = about;
   const sockets = socketsOf(evidence);
   if (sockets.length === 0) return sign('listener', 'none', 'its files name no socket to look for');
   const listeners = await seen.listeners();
@@ -208,7 +208,7 @@ const listenerSign = async (about: About): Promise<Sign> => {
   // To find who holds a socket takes a look at every open file of the machine: mostly it is the shim that is known already.
   const pids = [...pidsOf(shimsOf(about, evidence, about.names).certain)];
   for (const { inode } of pids.length > 0 ? [] : found) {
-    const holders = await needs.capabilities.processes.holders(inode)();
+    const holders = await seen.holders(inode)();
     if (E.isRight(holders)) pids.push(...holders.right);
   }
   const holders = [...new Set(pids)];
