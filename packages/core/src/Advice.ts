@@ -7,8 +7,9 @@ export interface AboutHint {
   readonly policy: string;
   readonly namespace: string;
   readonly id: string;
-  /** The processes of the bundle that are known. */
+  /** The processes of the bundle that are known, and those among them that are its shim. */
   readonly pids: ReadonlyArray<number>;
+  readonly shimPids: ReadonlyArray<number>;
   /** Whether this program's own view was too narrow to tell. */
   readonly isViewLimited: boolean;
 }
@@ -16,7 +17,7 @@ export interface AboutHint {
 /** A sentence with the command that would act on it; undefined for what is not held. */
 export const adviceOn = (
   reason: Reason,
-  { policy, namespace, id, pids, isViewLimited }: AboutHint,
+  { policy, namespace, id, pids, shimPids, isViewLimited }: AboutHint,
 ): string | undefined => {
   const again = `run shim-recovery recover --policy ${policy} again`;
   const look = pids.length === 0 ? '' : ` (ps -fp ${pids.join(',')})`;
@@ -24,7 +25,7 @@ export const adviceOn = (
     case 'orphan-workload':
       return `to end this container and clean up: shim-recovery recover --policy careful --orphans reap=${namespace}/${id}, with the other options as they were`;
     case 'shim-unresponsive':
-      return `${again} when the shim answers; a stopped shim continues after kill -CONT PID${look}`;
+      return `${again} when the shim answers; a stopped shim continues after kill -CONT ${shimPids.length === 0 ? 'PID' : shimPids.join(' ')}${look}`;
     case 'shim-unreachable':
       return `look at its shim${look}; ${again} when it has ended or answers`;
     case 'no-container':
@@ -45,7 +46,7 @@ export const adviceOn = (
     case 'not-a-bundle':
       return 'check --state; a directory that is not a bundle is yours to remove';
     case 'would-kill':
-      return `stop its container first, or allow it: the same command with --allow-killing`;
+      return 'stop its container first, or allow it: the same command with --allow-killing, or the one that saved the plan';
     case 'container-unanswered':
       return `${again} when the store answers`;
     case 'out-of-resources':

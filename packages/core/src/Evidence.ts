@@ -4,7 +4,7 @@ import * as t from 'io-ts';
 import * as B from './ByteString.js';
 import { FileError, FileKind, FileStatus } from './FileSystem.js';
 import { RuntimeError } from './RuntimeName.js';
-import { pidsOf, Signs } from './decide/Signs.js';
+import { livingShim, pidsOf, Signs } from './decide/Signs.js';
 import { ConnectAnswer, ShimError, TaskState } from './ShimConnector.js';
 import { ContainerRecord, Lookup, SandboxRecord } from './Stores.js';
 
@@ -144,6 +144,9 @@ export const withAnswers =
 export const belongingPids = ({ signs = [] }: Answers): ReadonlyArray<number> =>
   pidsOf(signs.filter(({ state }) => state === 'alive' || state === 'unknown'));
 
+/** Those that are its shim. */
+export const shimPidsOf = ({ signs = [] }: Answers): ReadonlyArray<number> => pidsOf(livingShim(signs));
+
 /** Whether what this process may see was too little to tell whether it lives. */
 export const isViewLimited = ({ signs = [] }: Answers): boolean =>
   signs.some(({ source, state }) => source === 'own-view' && state === 'unknown');
@@ -153,6 +156,15 @@ export const workOf = (evidence: BundleEvidence): B.ByteString | undefined =>
   evidence.contents?._tag === 'Listed' && evidence.contents.work._tag === 'Read'
     ? evidence.contents.work.content
     : undefined;
+
+/**
+ * The id under which the bundle was made, by the path that `work` leads to, which ends in the namespace and that id. It is
+ * another one than the bundle's where that was renamed since; `undefined` where the link says none.
+ */
+export const formerIdOf = (evidence: BundleEvidence): B.ByteString | undefined => {
+  const [namespace, id] = B.split(workOf(evidence) ?? B.empty, '/').slice(-2);
+  return namespace === evidence.namespace && id !== '' ? id : undefined;
+};
 
 /** The shim's program, where it was found. */
 export const programOf = (evidence: BundleEvidence): B.ByteString | undefined =>

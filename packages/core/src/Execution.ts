@@ -8,9 +8,9 @@ import * as B from './ByteString.js';
 import type { Capabilities } from './Capabilities.js';
 import type { atMost } from './Concurrency.js';
 import { explain } from './Decision.js';
-import { belongingPids, isViewLimited, type BundleEvidence } from './Evidence.js';
+import { belongingPids, isViewLimited, shimPidsOf, type BundleEvidence } from './Evidence.js';
 import type { Pods } from './observe/Pods.js';
-import { livingContainer, livingShim, pidsOf, showLiving } from './decide/Signs.js';
+import { livingContainer, livingShim, showLiving } from './decide/Signs.js';
 import { signsOfLife } from './observe/SignsOfLife.js';
 import type { EventError, TaskEvent } from './EventSink.js';
 import {
@@ -530,12 +530,13 @@ const endingOf =
     const { policy } = settings;
     const { evidence } = instance;
     const { clock } = capabilities;
-    const aboutHint = (pids: ReadonlyArray<number>): AboutHint => ({
+    const aboutHint = (answers: BundleEvidence['answers']): AboutHint => ({
       policy: policy.name,
       namespace: B.show(evidence.namespace),
       id: B.show(evidence.id),
-      pids,
-      isViewLimited: false,
+      pids: belongingPids(answers),
+      shimPids: shimPidsOf(answers),
+      isViewLimited: isViewLimited(answers),
     });
     const asking = makeInquirer(capabilities, settings, namespaces, 'asked-with-log', executor.found, executor.pods);
     if (policy.disconnect === 'death') {
@@ -543,7 +544,7 @@ const endingOf =
       const living = [...livingShim(signs), ...livingContainer(signs)];
       if (living.length === 0) return { ending: { _tag: 'Dead' }, evidence };
       const explanation = `its shim hung up, and ${policy.name} would clean up after it; but it is alive: ${showLiving(living)}`;
-      const advice = adviceOn('would-kill', aboutHint(pidsOf(living)));
+      const advice = adviceOn('would-kill', aboutHint({ signs }));
       return { ending: { _tag: 'Unsure', explanation, advice }, evidence };
     }
     const tooSoonMs = (instance.againMs ?? -Infinity) + askAgainAfterMs - clock.elapsedMs();
@@ -557,10 +558,7 @@ const endingOf =
     open.session = undefined;
     if (_tag === 'CleanUp') return { ending: { _tag: 'Dead' }, evidence: settled.evidence };
     const explanation = inOneLine(explain(policy)(settled.evidence)(settled.verdict));
-    const advice = adviceOn(reason, {
-      ...aboutHint(belongingPids(settled.evidence.answers)),
-      isViewLimited: isViewLimited(settled.evidence.answers),
-    });
+    const advice = adviceOn(reason, aboutHint(settled.evidence.answers));
     return { ending: { _tag: 'Unsure', explanation, advice }, evidence: settled.evidence };
   };
 

@@ -3,9 +3,11 @@ import * as E from 'fp-ts/lib/Either.js';
 import type { IO } from 'fp-ts/lib/IO.js';
 import type * as T from 'fp-ts/lib/Task.js';
 import * as B from './ByteString.js';
+import type { Capabilities } from './Capabilities.js';
 import { decide } from './Decision.js';
 import { livingContainer } from './decide/Signs.js';
 import type { Policy } from './Policy.js';
+import type { ForesightNeeds } from './observe/Foresight.js';
 import { nameOf } from './observe/Pods.js';
 import type { ProcessesSince } from './observe/ProcessTable.js';
 import { otherOwnersOfShim } from './observe/ShimOwners.js';
@@ -117,7 +119,8 @@ export type Probing =
   /** No shim is dialled. */
   | 'not-asked';
 
-export interface Inquirer extends SignNeeds {
+export interface Inquirer extends SignNeeds, ForesightNeeds {
+  readonly capabilities: Capabilities;
   readonly settings: Settings;
   readonly resolve: ReturnType<typeof makeResolver>;
   readonly probing: Probing;

@@ -29,7 +29,8 @@ import type { Allowed, Mandate } from './Mandate.js';
 import { makeBudget, settleWithPatience } from './Patience.js';
 import { type BundlePlan, stepsOf } from './Plan.js';
 import { makeRuntimeRecords } from './observe/ContainerFiles.js';
-import { foresee } from './observe/Foresight.js';
+import { foresee, makeIsReadOnly } from './observe/Foresight.js';
+import { makeMountedRootOf } from './observe/MountedRoots.js';
 import { makePods, type Pods } from './observe/Pods.js';
 import { signsOfLife } from './observe/SignsOfLife.js';
 import { makeProcessesSince } from './observe/ProcessTable.js';
@@ -123,10 +124,12 @@ const withLife =
     const settled = await withTask(inquirer, open)(decided)();
     const { evidence, verdict } = settled;
     const { capabilities, settings } = inquirer;
-    if (verdict._tag === 'Ignore' || verdict._tag === 'Hold' || capabilities.interrupted()) return settled;
+    if (verdict._tag === 'Ignore' || capabilities.interrupted()) return settled;
+    // A hint names the shim that does not answer.
+    if (verdict._tag === 'Hold' && verdict.reason !== 'shim-unresponsive') return settled;
     const obstacles = await foresee(inquirer)(evidence, stepsOf(settings.policy)(evidence)(verdict))();
     const foreseen = obstacles.length === 0 ? {} : { obstacles };
-    if (!isDestructive(verdict) || evidence.answers.signs !== undefined)
+    if (verdict._tag === 'Adopt' || evidence.answers.signs !== undefined)
       return obstacles.length === 0 ? settled : { evidence: withAnswers(foreseen)(evidence), verdict };
     const signs = asked?.get('Signs')?.answers.signs ?? (await signsOfLife(inquirer)(evidence)());
     asked?.set('Signs', { answers: { signs }, session: undefined });
@@ -169,7 +172,8 @@ const sparingLife =
     };
   };
 
-const verbs: Readonly<Record<Verdict['_tag'], string>> = {
+/** What is done to a bundle by a verdict, after `would`. */
+const toIt: Readonly<Record<Verdict['_tag'], string>> = {
   Ignore: 'ignore it',
   Adopt: 'adopt it',
   Reap: 'reap it',
@@ -177,8 +181,6 @@ const verbs: Readonly<Record<Verdict['_tag'], string>> = {
   Discard: 'discard it',
   Hold: 'hold it',
 };
-
-const verbOf = ({ _tag }: Verdict): string => verbs[_tag];
 
 const prepareBundle =
   (inquirer: Inquirer, mandate: Mandate) =>
@@ -400,9 +402,11 @@ export const makeInquirer = (
     pods,
     bundleAt: () => (byDirectory ??= bundlesByDirectory(bundles, pods)),
     runtimeRecords: makeRuntimeRecords(capabilities.fileSystem),
+    mountedRootOf: makeMountedRootOf(capabilities, settings),
     namespacesBut: namesBut(namespaces),
     timeoutMs: settings.timeouts.loadMs,
     sharersOf: sharersAmong(bundles),
+    isReadOnly: makeIsReadOnly(capabilities, settings),
     storeBudgetMs: makeBudget(capabilities.clock, settings.timeouts.storeMs),
   };
 };

@@ -17,7 +17,7 @@ import type { Capabilities } from './Capabilities.js';
 import { atMost, traverse } from './Concurrency.js';
 import type { BundleKey } from './BundleDirectory.js';
 import { carryOut, carryOutDisconnect, type Executor, removalOfWork } from './Execution.js';
-import type { BundleEvidence } from './Evidence.js';
+import { type BundleEvidence, formerIdOf } from './Evidence.js';
 import { everything, type Mandate } from './Mandate.js';
 import type { BundlePlan, Plan } from './Plan.js';
 import type { Policy } from './Policy.js';
@@ -179,7 +179,10 @@ const makeRecords = (): Records => {
   };
 };
 
-/** Whose working directory must stay: of what is held, and of what could not be finished and waits for another run. */
+/**
+ * Whose working directory must stay: of what is held, and of what could not be finished and waits for another run; by its id,
+ * and by the one that it had before it was renamed. Where a policy keeps what belongs to what stays, the same of what is adopted.
+ */
 const isHeld = (
   { registry, settings }: Executor,
   { plannedAt }: Mandate,
@@ -193,9 +196,16 @@ const isHeld = (
       records.of(evidence).some(({ outcome }) => outcome === 'left') ||
       (spares && verdict._tag === 'Adopt' && registry.get(evidence)() === undefined),
   );
-  const names = new Set(held.map(({ plan }) => plan.evidence.id));
+  const adopted = bundles.filter(({ plan: { verdict } }) => verdict._tag === 'Adopt');
+  const names = new Set([
+    ...held.map(({ plan }) => plan.evidence.id),
+    ...formerIdsOf(settings.policy.keepsWorkOfWhatStays ? [...held, ...adopted] : held),
+  ]);
   return (name) => names.has(name);
 };
+
+const formerIdsOf = (bundles: ReadonlyArray<Prepared>): ReadonlyArray<B.ByteString> =>
+  bundles.flatMap(({ plan }) => formerIdOf(plan.evidence) ?? []);
 
 /** Every bundle's steps: many at once where shims are waited for, and else only as many as there is use for. */
 const carryOutAll =

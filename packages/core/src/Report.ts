@@ -7,7 +7,7 @@
 import * as t from 'io-ts';
 import * as B from './ByteString.js';
 import { explain } from './Decision.js';
-import { belongingPids, isViewLimited } from './Evidence.js';
+import { belongingPids, isViewLimited, shimPidsOf } from './Evidence.js';
 import { DirectoryMeaning } from './Layout.js';
 import type { BundlePlan, NamespacePlan, Plan } from './Plan.js';
 import { type Policy, PolicyName } from './Policy.js';
@@ -213,6 +213,7 @@ const detailsOf = ({ name: policy }: Policy, { evidence, verdict }: BundlePlan):
     namespace: B.show(namespace),
     id: B.show(id),
     pids,
+    shimPids: shimPidsOf(answers),
     isViewLimited: isViewLimited(answers),
   });
   const life = verdict.reason === 'would-kill' ? livesOf(evidence) : lifeOf(evidence)(verdict);

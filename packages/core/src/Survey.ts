@@ -5,7 +5,7 @@
 import * as t from 'io-ts';
 import * as B from './ByteString.js';
 import { decide } from './Decision.js';
-import { Answers, BundleEvidence, withAnswers } from './Evidence.js';
+import { Answers, BundleEvidence, formerIdOf, withAnswers } from './Evidence.js';
 import * as Layout from './Layout.js';
 import { type BundlePlan, type NamespacePlan, type Plan, stepsOf, workDirectoriesRemovedBy } from './Plan.js';
 import type { Policy } from './Policy.js';
@@ -101,10 +101,16 @@ const planWorkDirectories = (
   bundles: ReadonlyArray<BundlePlan>,
   names: ReadonlyArray<B.ByteString>,
 ): NamespacePlan['workDirectories'] => {
-  const withVerdict = (tag: Verdict['_tag']): ReadonlySet<B.ByteString> =>
-    new Set(bundles.filter(({ verdict }) => verdict._tag === tag).map(({ evidence }) => evidence.id));
-  const held = new Set([...withVerdict('Hold'), ...(policy.keepsWorkOfWhatStays ? withVerdict('Ignore') : [])]);
-  const adopted = withVerdict('Adopt');
+  const withVerdict = (tag: Verdict['_tag']): ReadonlyArray<BundleEvidence> =>
+    bundles.filter(({ verdict }) => verdict._tag === tag).map(({ evidence }) => evidence);
+  const idsOf = (all: ReadonlyArray<BundleEvidence>): ReadonlyArray<B.ByteString> => all.map(({ id }) => id);
+  const staying = policy.keepsWorkOfWhatStays ? withVerdict('Adopt') : [];
+  const held = new Set([
+    ...idsOf(withVerdict('Hold')),
+    ...(policy.keepsWorkOfWhatStays ? idsOf(withVerdict('Ignore')) : []),
+    ...[...withVerdict('Hold'), ...staying].flatMap((evidence) => formerIdOf(evidence) ?? []),
+  ]);
+  const adopted = new Set(idsOf(withVerdict('Adopt')));
   const removed = new Set(bundles.flatMap(({ steps }) => workDirectoriesRemovedBy(steps)));
   return names
     .filter((name) => !removed.has(Layout.below(root, namespace, name)))

@@ -51,9 +51,8 @@ export const livesOf = ({ answers }: BundleEvidence): Life | undefined => {
 export const lifeOf =
   ({ answers }: BundleEvidence) =>
   (verdict: Verdict): Life | undefined => {
-    // A daemon that cannot write what it must gives the shim up that it was about to take back.
-    if (verdict._tag === 'Adopt')
-      return answers.obstacles?.some(({ step }) => step === 'write-bootstrap') === true ? answerOf(answers) : undefined;
+    // A daemon that cannot make what it must gives the shim up that it was about to take back.
+    if (verdict._tag === 'Adopt') return (answers.obstacles ?? []).length > 0 ? answerOf(answers) : undefined;
     if (!isDestructive(verdict)) return undefined;
     const { signs = [] } = answers;
     const isExpected = expectsLivingShim(verdict, answers);

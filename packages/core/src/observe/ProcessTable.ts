@@ -135,6 +135,8 @@ export interface ProcessTable {
   readonly hiddenRoots: ReadonlyArray<ProcessInfo>;
   /** Processes whose root is some directory of this device, and which one the kernel does not say (inode 0). */
   readonly rootedSomewhereOn: (device: string) => ReadonlyArray<ProcessInfo>;
+  /** All processes whose root is on this device. */
+  readonly rootedOn: (device: string) => ReadonlyArray<ProcessInfo>;
   /** The processes in exactly this control group, or below it. */
   readonly inGroup: (isGroup: (path: B.ByteString) => boolean, hint: B.ByteString) => ReadonlyArray<ProcessInfo>;
   /**
@@ -239,13 +241,17 @@ export const processTable = (processes: ReadonlyArray<ProcessInfo>): ProcessTabl
   const nameless = new Map<B.ByteString, Array<ShimProcess>>();
   const byDirectory = new Index<string>();
   const byRoot = new Index<string>();
+  const byRootDevice = new Index<string>();
   const shims: Array<ShimProcess> = [];
   for (const process of processes) {
     const directory = valueOf(process.currentDirectory);
     if (directory !== undefined) byDirectory.add(keyOf(directory), process);
     for (const other of process.otherDirectories ?? []) byDirectory.add(keyOf(other), process);
     const root = valueOf(process.rootDirectory);
-    if (root !== undefined) byRoot.add(keyOf(root), process);
+    if (root !== undefined) {
+      byRoot.add(keyOf(root), process);
+      byRootDevice.add(root.device, process);
+    }
     const command = shimCommandOf(process.commandLine);
     if (command === undefined) continue;
     const shim = { process, command };
@@ -273,6 +279,7 @@ export const processTable = (processes: ReadonlyArray<ProcessInfo>): ProcessTabl
     namelessShims: (namespace) => nameless.get(namespace) ?? [],
     workingIn: (directory) => byDirectory.get(keyOf(directory)),
     rootedSomewhereOn: (device) => byRoot.get(keyOf({ device, inode: '0' })),
+    rootedOn: (device) => byRootDevice.get(device),
     rootedIn: (directory) => byRoot.get(keyOf(directory)),
     // The first process of a machine often hides its root, and is in no container.
     hiddenRoots: processes.filter(({ pid, rootDirectory }) => pid !== 1 && rootDirectory._tag === 'Hidden'),
@@ -298,6 +305,8 @@ export interface ProcessesSeen {
   readonly view: OwnView;
   /** Who listens at a socket. All listening sockets are read when this is first asked for. */
   readonly listeners: TaskEither<ProcessesError, ListenersAt>;
+  /** The processes that have a socket open, by its inode. Each is looked for once: that is a walk over all open files. */
+  readonly holders: (inode: string) => TaskEither<ProcessesError, ReadonlyArray<number>>;
 }
 
 /** The listeners that have this name, or one that leads to the same place. */
@@ -348,11 +357,17 @@ const look = async (processes: Processes): Promise<E.Either<ProcessesError, Proc
   if (E.isLeft(all)) return all;
   const table = processTable(all.right);
   let listeners: Promise<E.Either<ProcessesError, ListenersAt>> | undefined;
+  const holders = new Map<string, Promise<E.Either<ProcessesError, ReadonlyArray<number>>>>();
   return E.right({
     table,
     view: view.right,
     listeners: () =>
       (listeners ??= processes.listeners(inOtherNetworks(table, view.right))().then(E.map(listenersByName))),
+    holders: (inode) => () => {
+      const known = holders.get(inode) ?? processes.holders(inode)();
+      holders.set(inode, known);
+      return known;
+    },
   });
 };
 

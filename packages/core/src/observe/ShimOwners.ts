@@ -1,27 +1,29 @@
 /**
  * For whom else a shim works that listens at a bundle's socket, by its process: another bundle that its command line names, or
- * that it works in. A shim is told to end only if it works for nothing else.
+ * that it works in; and the id that the bundle had before it was renamed. A shim is told to end only if it works for nothing
+ * else: one that knows no task of this id may have one of another.
  */
 import * as E from 'fp-ts/lib/Either.js';
 import type { Task } from 'fp-ts/lib/Task.js';
 import * as B from '../ByteString.js';
-import type { BundleEvidence } from '../Evidence.js';
+import { type BundleEvidence, formerIdOf } from '../Evidence.js';
 import { careful } from '../Policy.js';
 import { type ProcessInfo, showProcessesError } from '../Processes.js';
 import { nameOf, socketOf } from './Pods.js';
 import { type ProcessesSeen, shimCommandOf } from './ProcessTable.js';
 import type { SignNeeds } from './SignsOfLife.js';
 
-/** The names of the other bundles of both trees; a text where it cannot be told for whom the shim works. */
+/** The names of the other bundles of both trees, or their ids; a text where it cannot be told for whom the shim works. */
 export const otherOwnersOfShim =
   (needs: SignNeeds) =>
   (evidence: BundleEvidence): Task<ReadonlyArray<B.ByteString>> =>
   async () => {
     const seen = await needs.processes();
     if (E.isLeft(seen)) return [B.fromText(showProcessesError(seen.left))];
-    const holders = await holdersOf(needs, seen.right, evidence);
+    const holders = await holdersOf(seen.right, evidence);
     if (E.isLeft(holders)) return [B.fromText(holders.left)];
-    const owners = new Set<B.ByteString>();
+    const former = formerIdOf(evidence);
+    const owners = new Set(former === undefined || former === evidence.id ? [] : [former]);
     for (const process of holders.right)
       for (const owner of await ownersOf(needs, process, evidence)) owners.add(owner);
     return [...owners];
@@ -29,8 +31,7 @@ export const otherOwnersOfShim =
 
 /** The processes that have the bundle's socket open. */
 const holdersOf = async (
-  { capabilities }: SignNeeds,
-  { table, listeners }: ProcessesSeen,
+  { table, listeners, holders }: ProcessesSeen,
   evidence: BundleEvidence,
 ): Promise<E.Either<string, ReadonlyArray<ProcessInfo>>> => {
   const socket = socketOf(careful, evidence);
@@ -39,14 +40,14 @@ const holdersOf = async (
   if (E.isLeft(listening)) return E.left(showProcessesError(listening.left));
   const found: Array<ProcessInfo> = [];
   for (const { inode } of listening.right(socket)) {
-    const pids = await capabilities.processes.holders(inode)();
+    const pids = await holders(inode)();
     if (E.isLeft(pids)) return E.left(showProcessesError(pids.left));
     found.push(...pids.right.flatMap((pid) => table.byPid(pid) ?? []));
   }
   return E.right(found);
 };
 
-/** The other bundles that a process names, or works in. */
+/** The other bundles that a process names, or works in. One that it names may be gone: then its shim is left as it is. */
 const ownersOf = async (
   { bundleAt, exists, pods }: SignNeeds,
   process: ProcessInfo,
@@ -57,10 +58,13 @@ const ownersOf = async (
   if (command === undefined) return [];
   const beside = await pods.beside();
   const nameBeside = (other: BundleEvidence): B.ByteString => nameOf({ tree: pods.treeBeside, evidence: other });
-  const named = command.ids.flatMap((id) => [
-    ...(id !== evidence.id && exists({ namespace, id }) ? [id] : []),
-    ...beside.flatMap((other) => (other.namespace === namespace && other.id === id ? [nameBeside(other)] : [])),
-  ]);
+  const named = command.ids.flatMap((id) => {
+    const ofOtherTree = beside.flatMap((other) =>
+      other.namespace === namespace && other.id === id ? [nameBeside(other)] : [],
+    );
+    if (id === evidence.id || (ofOtherTree.length > 0 && !exists({ namespace, id }))) return ofOtherTree;
+    return [id, ...ofOtherTree];
+  });
   if (process.currentDirectory._tag === 'Hidden')
     return command.ids.length > 0 ? named : [B.fromText('a bundle that this program may not see')];
   const directory = process.currentDirectory.value;

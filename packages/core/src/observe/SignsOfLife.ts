@@ -9,7 +9,15 @@ import type { Namespaces } from '../BundleDirectory.js';
 import * as B from '../ByteString.js';
 import { showSocket, type ShimTarget, type SocketName } from '../Bootstrap.js';
 import type { Capabilities } from '../Capabilities.js';
-import { type Sign, type Signs, showPids, sign, type SignSource } from '../decide/Signs.js';
+import {
+  livingContainer,
+  pidsOf as pidsOfSigns,
+  showPids,
+  type Sign,
+  sign,
+  type Signs,
+  type SignSource,
+} from '../decide/Signs.js';
 import type { BundleEvidence } from '../Evidence.js';
 import { isHidden } from '../Identifier.js';
 import { careful } from '../Policy.js';
@@ -25,7 +33,9 @@ import { programNameOf } from '../RuntimeName.js';
 import { shimAddress } from '../ShimAddress.js';
 import { processesAmong } from '../TaskExit.js';
 import { type ContainerFiles, groupsOf, readContainerFiles, type RuntimeRecords } from './ContainerFiles.js';
+import type { MountedRootOf } from './MountedRoots.js';
 import { nameOf, type Neighbour, type Pods } from './Pods.js';
+import { otherOwnersOfShim } from './ShimOwners.js';
 import {
   type ProcessesSeen,
   runsSameCommand,
@@ -45,6 +55,7 @@ export interface SignNeeds {
   /** Whether there is a bundle of this id. */
   readonly exists: (key: Pick<BundleEvidence, 'namespace' | 'id'>) => boolean;
   readonly runtimeRecords: RuntimeRecords;
+  readonly mountedRootOf: MountedRootOf;
   /** The names of all namespaces that have a directory, but for one. */
   readonly namespacesBut: (name: B.ByteString) => Task<ReadonlySet<string>>;
   /** How long a shim of the same pod is dialled, in milliseconds. */
@@ -75,15 +86,18 @@ export const signsOfLife =
       otherNamespaces: await needs.namespacesBut(evidence.namespace)(),
       names: namesOf(needs, evidence),
     };
-    return [
-      ownView(about),
-      await listenerSign(about),
-      shimProcessSign(about),
-      await podSign(about),
+    const container = [
       initPidSign(about),
       controlGroupSign(about),
       runtimeStateSign(about),
-      rootFileSystemSign(about),
+      await rootFileSystemSign(about),
+    ];
+    return [
+      ownView(about),
+      await listenerSign(about),
+      shimProcessSign(about, new Set(pidsOfSigns(livingContainer(container)))),
+      await podSign(about),
+      ...container,
     ];
   };
 
@@ -182,7 +196,7 @@ const socketsOf = ({ contents }: BundleEvidence): ReadonlyArray<SocketName> => {
 const lastPart = (path: string): string => path.slice(path.lastIndexOf('/') + 1);
 
 const listenerSign = async (about: About): Promise<Sign> => {
-  const { evidence, seen, needs } = about;
+  const { evidence, seen } = about;
   const sockets = socketsOf(evidence);
   if (sockets.length === 0) return sign('listener', 'none', 'its files name no socket to look for');
   const listeners = await seen.listeners();
@@ -194,7 +208,7 @@ const listenerSign = async (about: About): Promise<Sign> => {
   // To find who holds a socket takes a look at every open file of the machine: mostly it is the shim that is known already.
   const pids = [...pidsOf(shimsOf(about, evidence, about.names).certain)];
   for (const { inode } of pids.length > 0 ? [] : found) {
-    const holders = await needs.capabilities.processes.holders(inode)();
+    const holders = await seen.holders(inode)();
     if (E.isRight(holders)) pids.push(...holders.right);
   }
   const holders = [...new Set(pids)];
@@ -253,8 +267,14 @@ const shimsOf = (
   return { certain: [...certain], possible: [...new Set(possible)] };
 };
 
-const shimProcessSign = (about: About): Sign => {
-  const { certain, possible } = shimsOf(about, about.evidence, about.names);
+/** A runtime's own processes name the bundle, too (`runsc-sandbox`): those that are of the container are not its shim. */
+const shimProcessSign = (about: About, ofContainer: ReadonlySet<number>): Sign => {
+  const { certain, possible: all } = shimsOf(about, about.evidence, about.names);
+  const possible = all.filter(({ pid, commandLine }) => {
+    const command = shimCommandOf(commandLine);
+    const isRuntime = command !== undefined && command.namespace === undefined;
+    return !(isRuntime && ofContainer.has(pid));
+  });
   if (certain.length > 0) {
     const pids = pidsOf(certain);
     return sign('shim-process', 'alive', `its shim is there (${showPids(pids)})`, pids);
@@ -295,10 +315,11 @@ const podSign = async (about: About): Promise<Sign> => {
   const own = new Set(socketsOf(evidence).map(showSocket));
   const { connection } = evidence.answers;
   const sharers = members.filter((member) => socketsOf(member.evidence).some((socket) => own.has(showSocket(socket))));
-  if (connection?._tag === 'Connected' && sharers.length > 0) {
-    const names = sharers.map((member) => B.show(nameOf(member))).join(', ');
+  if (connection?._tag === 'Connected') {
+    const names = new Set([...sharers.map(nameOf), ...(await otherOwnersOfShim(needs)(evidence)())]);
     const pids = processesAmong([connection.answer.shimPid]);
-    return sign('pod', 'alive', `its shim answers, which is also the shim of ${names}`, pids);
+    const also = [...names].map(B.show).join(', ');
+    if (names.size > 0) return sign('pod', 'alive', `its shim answers, which is also the shim of ${also}`, pids);
   }
   const tried = new Set<string>();
   let isUnknown = false;
@@ -389,7 +410,12 @@ const runtimeStateSign = ({ files: { runtimeRecord }, seen: { table } }: About):
     : sign(source, 'dead', `process ${pid} began at another time than ${B.show(path)} says`);
 };
 
-const rootFileSystemSign = ({ evidence, seen: { table, view }, files: { rootfs } }: About): Sign => {
+const rootFileSystemSign = async ({
+  evidence,
+  needs,
+  seen: { table, view },
+  files: { rootfs },
+}: About): Promise<Sign> => {
   const source: SignSource = 'root-file-system';
   if (rootfs._tag === 'Unknown') return sign(source, 'unknown', rootfs.why);
   if (rootfs._tag === 'Absent') return sign(source, 'none', 'it has no rootfs');
@@ -404,6 +430,15 @@ const rootFileSystemSign = ({ evidence, seen: { table, view }, files: { rootfs }
   const somewhere = isMounted ? pidsOf(table.rootedSomewhereOn(key.device)) : [];
   if (somewhere.length > 0)
     return sign(source, 'unknown', `${showPids(somewhere)} may have its rootfs for root`, somewhere);
+  // A process of the container may have another root inside it. A part of a file system may be mounted for others, too.
+  const within = isMounted && key.device !== ours?.device ? pidsOf(table.rootedOn(key.device)) : [];
+  if (within.length > 0 && (await needs.mountedRootOf(evidence)()) === '/')
+    return sign(
+      source,
+      'unknown',
+      `${showPids(within)} ${within.length === 1 ? 'has its' : 'have their'} root on the file system that is mounted on its rootfs`,
+      within,
+    );
   return isMounted && table.hiddenRoots.length > 0
     ? sign(source, 'unknown', 'its rootfs is mounted, and the roots of some processes may not be looked at')
     : sign(source, 'dead', 'no process has its rootfs for root');

@@ -131,7 +131,8 @@ export interface Host {
   /** SIGKILL, as a crash would. */
   readonly killDaemon: () => Promise<void>;
   readonly ctr: (...args: ReadonlyArray<string>) => Promise<string>;
-  readonly runContainer: (id: string) => Promise<Container>;
+  /** With further options of `ctr run`. */
+  readonly runContainer: (id: string, ...options: ReadonlyArray<string>) => Promise<Container>;
   /** What runc knows, id by id: its status. */
   readonly runcState: () => Promise<ReadonlyMap<string, string>>;
   readonly cleanUp: () => Promise<void>;
@@ -228,8 +229,8 @@ export const makeHost = async (): Promise<Host> => {
       await start();
       if (!fs.existsSync(path.join(base, 'image.tar'))) await ctr('images', 'import', await makeImage(base, image));
     },
-    runContainer: async (id) => {
-      await ctr('run', '--detach', '--snapshotter', 'overlayfs', image, id, '/bin/sleep', '100000');
+    runContainer: async (id, ...options) => {
+      await ctr('run', '--detach', '--snapshotter', 'overlayfs', ...options, image, id, '/bin/sleep', '100000');
       const bundle = path.join(state, namespace, id);
       const container: Container = {
         id,

@@ -104,6 +104,23 @@ describe.concurrent('a bundle that is older than the start of the machine, by th
   );
 
   test(
+    'is cleaned up when the number in its init.pid was given to a later process that is in no container',
+    inWorld(async (world, context) => {
+      const later = await world.start('sh', ['-c', 'echo ready; read nothing']);
+      const [bundle] = layLongAgo(world, context, () => [
+        world.addBundle('reused', { files: { 'init.pid': String(later.pid) } }),
+      ]);
+      if (bundle === undefined) return;
+      const explained = await world.run('explain', bundle.name, '--policy', 'careful', '--load-timeout', '100ms');
+      expect(explained.stdout).toContain(
+        `process ${later.pid} began later than init.pid was written, and is in no container\n`,
+      );
+      expect((await world.recover('careful', '--load-timeout', '100ms')).outcomes).toEqual({ reused: 'removed' });
+      expect(later.isRunning()).toBe(true);
+    }),
+  );
+
+  test(
     'is held by the start that its runtime recorded, whatever the clock says',
     inWorld(async (world, context) => {
       const workload = await world.startContainer();

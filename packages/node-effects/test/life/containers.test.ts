@@ -35,8 +35,8 @@ describe.concurrent('the control group of a container', () => {
 
   test(
     'holds its bundle by the id, in whatever form that is part of the path',
-    inWorld(async (world) => {
-      const groups = makeControlGroups(world);
+    inWorld(async (world, context) => {
+      const groups = makeControlGroups(world, context);
       const laid = inner('').map((_, nth) => {
         const id = randomBytes(32).toString('hex');
         return { bundle: world.addBundle(id), group: inner(id)[nth] ?? '' };
@@ -65,8 +65,8 @@ describe.concurrent('the control group of a container', () => {
   for (const [cgroupsPath, group] of configured)
     test(
       `holds its bundle as config.json names it: ${cgroupsPath} is ${group}`,
-      inWorld(async (world) => {
-        const groups = makeControlGroups(world);
+      inWorld(async (world, context) => {
+        const groups = makeControlGroups(world, context);
         const unique = (text: string): string => text.replace('ID', `workload${path.basename(world.base)}`);
         const bundle = world.addBundle('by-config', { config: { linux: { cgroupsPath: unique(cgroupsPath) } } });
         const { pid } = await world.startContainer();
@@ -77,8 +77,8 @@ describe.concurrent('the control group of a container', () => {
 
   test(
     'does not hold the bundle of another namespace that has the same id',
-    inWorld(async (world) => {
-      const groups = makeControlGroups(world);
+    inWorld(async (world, context) => {
+      const groups = makeControlGroups(world, context);
       const namespaces = ['a', 'b'].map((suffix) => `${world.namespace}-${suffix}`);
       const [dead, live] = namespaces.map((namespace) =>
         world.addBundle('web', { namespace, config: { linux: { cgroupsPath: `/${namespace}/web` } } }),
@@ -95,8 +95,8 @@ describe.concurrent('the control group of a container', () => {
 
   test(
     'does not hold a bundle whose id is only a part of a word in it',
-    inWorld(async (world) => {
-      const groups = makeControlGroups(world);
+    inWorld(async (world, context) => {
+      const groups = makeControlGroups(world, context);
       const bundle = world.addBundle('part');
       const { pid } = await world.startContainer();
       groups.add('system.slice/partition.service', pid);
@@ -106,8 +106,8 @@ describe.concurrent('the control group of a container', () => {
 
   test(
     'may hold a bundle whose short id is a word in it',
-    inWorld(async (world) => {
-      const groups = makeControlGroups(world);
+    inWorld(async (world, context) => {
+      const groups = makeControlGroups(world, context);
       const bundle = world.addBundle('whole');
       const { pid } = await world.startContainer();
       groups.add('system.slice/whole.service', pid);

@@ -1,27 +1,21 @@
-/** Control groups of a test, in a hierarchy of their own where the kernel has such (version 1), or else in the common one. */
-import { execFileSync } from 'node:child_process';
+/** Control groups of a test, in a hierarchy without controllers where there is one: its processes say that they are in it. */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
+import type { TestContext } from 'vitest';
 import { eventually } from '../temporary.js';
 import type { World } from './world.js';
 
 export interface ControlGroups {
   /** Puts a process into the group of this path, which is made where it is missing. */
   readonly add: (group: string, pid: number) => void;
+  /** The directory of the group of this path, which is made where it is missing. */
+  readonly path: (group: string) => string;
 }
 
-/** Below this, the kernel gives each control group a path that a test chooses. */
-const commonHierarchies = ['/sys/fs/cgroup/unified', '/sys/fs/cgroup'];
-
-const mountOwn = (at: string, name: string): boolean => {
-  fs.mkdirSync(at);
-  try {
-    execFileSync('mount', ['-t', 'cgroup', '-o', `none,name=${name}`, 'cgroup', at], { stdio: 'ignore' });
-    return true;
-  } catch {
-    return false;
-  }
-};
+/** The named one of version 1, or that of version 2. One that a test mounts itself may outlive it in the kernel. */
+const hierarchy = ['/sys/fs/cgroup/systemd', '/sys/fs/cgroup/unified', '/sys/fs/cgroup'].find((directory) =>
+  fs.existsSync(path.join(directory, 'cgroup.procs')),
+);
 
 const groupsBelow = (directory: string): ReadonlyArray<string> =>
   fs
@@ -43,24 +37,21 @@ const remove = (group: string): Promise<void> =>
     }
   });
 
-/** Control groups that go with a world, after its processes that are started later. */
-export const makeControlGroups = (world: World): ControlGroups => {
-  const name = `shim-recovery-${path.basename(world.base)}`;
-  const own = path.join(world.base, 'cgroup');
-  const isOwn = mountOwn(own, name);
-  const common = commonHierarchies.find((directory) => fs.existsSync(path.join(directory, 'cgroup.procs'))) ?? '';
-  const hierarchy = isOwn ? own : path.join(common, name);
-  if (!isOwn) fs.mkdirSync(hierarchy);
+/** Control groups that go with a world, once its processes that are started later have ended. */
+export const makeControlGroups = (world: World, context: TestContext): ControlGroups => {
+  if (hierarchy === undefined) context.skip('needs a hierarchy of control groups');
+  const own = path.join(hierarchy ?? '', `shim-recovery-${path.basename(world.base)}`);
+  fs.mkdirSync(own);
   world.afterwards(async () => {
-    for (const group of groupsBelow(hierarchy)) await remove(group);
-    if (isOwn) execFileSync('umount', [own]);
-    else await remove(hierarchy);
+    for (const group of [...groupsBelow(own), own]) await remove(group);
   });
+  const directoryOf = (group: string): string => {
+    const directory = path.join(own, group);
+    fs.mkdirSync(directory, { recursive: true });
+    return directory;
+  };
   return {
-    add: (group, pid) => {
-      const directory = path.join(hierarchy, group);
-      fs.mkdirSync(directory, { recursive: true });
-      fs.writeFileSync(path.join(directory, 'cgroup.procs'), String(pid));
-    },
+    add: (group, pid) => fs.writeFileSync(path.join(directoryOf(group), 'cgroup.procs'), String(pid)),
+    path: directoryOf,
   };
 };

@@ -62,7 +62,7 @@ describe.concurrent('a bundle in which bootstrap.json cannot be written, under c
 
   for (const saving of [[], ['--allow-killing']])
     test(
-      `is held by a saved plan that says adopt ${saving.length === 0 ? '' : ', even one that allows killing'}`,
+      `is held by a saved plan that says adopt${saving.length === 0 ? '' : ', even one that allows killing'}`,
       inWorld(async (world) => {
         world.mount('tmpfs', world.daemon.state, 'size=128k,nr_inodes=64');
         const bundle = world.addBundle('live');

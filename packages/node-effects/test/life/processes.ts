@@ -83,8 +83,9 @@ const follow = (child: ChildProcess, pid: number): Started => {
   let ending: Promise<void> | undefined;
   const end = async (): Promise<void> => {
     const exited = child.exitCode === null && child.signalCode === null ? once(child, 'exit') : undefined;
-    if (isRunning(known)) process.kill(pid, 'SIGKILL');
+    // A wrapper first: it would complain of the end of what it started.
     child.kill('SIGKILL');
+    if (isRunning(known)) process.kill(pid, 'SIGKILL');
     await exited;
     await eventually(`process ${pid} to end`, () => !isRunning(known));
   };

@@ -1,0 +1,107 @@
+/**
+ * Containers of gVisor: runsc is the OCI program under runc's shim. No process of the container is one of this machine; those
+ * of runsc are, and it keeps its records in files of its own.
+ */
+import { execFileSync } from 'node:child_process';
+import * as fs from 'node:fs';
+import * as path from 'node:path';
+import { Report } from '@shim-recovery/core/Report';
+import * as E from 'fp-ts/lib/Either.js';
+import { expect, it } from 'vitest';
+import { shimRecovery, verdicts } from './command.js';
+import {
+  type Container,
+  type Host,
+  ifTrue,
+  isAlive,
+  kill,
+  makeHost,
+  missing,
+  mountsBelow,
+  until,
+} from './containerd.js';
+import { pidsIn, removeCgroup } from './processes.js';
+
+const patienceMs = 60_000;
+
+/** Why runsc cannot run here; undefined where it can. */
+const withoutRunsc = (): string | undefined => {
+  try {
+    execFileSync('runsc', ['--version'], { stdio: 'ignore' });
+  } catch {
+    return 'needs runsc (Debian: runsc)';
+  }
+  try {
+    execFileSync('runsc', ['--network=none', '--ignore-cgroups', 'do', '/bin/true'], { stdio: 'ignore' });
+    return undefined;
+  } catch {
+    return 'runsc cannot run a program here';
+  }
+};
+
+const reportOf = async (host: Host, command: string, ...args: ReadonlyArray<string>): Promise<Report> => {
+  const careful = ['--policy', 'careful', '--json', '--load-timeout', '1s'];
+  const { stdout, stderr } = await shimRecovery(host, command, ...careful, ...args);
+  const report = Report.decode(JSON.parse(stdout));
+  return E.isRight(report) ? report.right : expect.fail(stdout + stderr);
+};
+
+it(
+  'careful takes back, holds and cleans up containers of runsc as those of runc',
+  async (context) => {
+    const because = missing() ?? withoutRunsc();
+    if (because !== undefined) {
+      if (process.env['SHIM_RECOVERY_REQUIRE_E2E'] === '1') throw new Error(because);
+      return context.skip(because);
+    }
+    const host = await makeHost();
+    context.onTestFinished(async () => {
+      await host.killDaemon();
+      for (const pid of pidsIn(host.namespace)) await kill(pid);
+      await host.cleanUp();
+      await removeCgroup(host.namespace);
+    }, patienceMs);
+    await host.start();
+    // Without a network, as the kernel of this machine may give it none.
+    const program = path.join(host.base, 'runsc');
+    fs.writeFileSync(program, '#!/bin/sh\nexec runsc --network=none "$@"\n', { mode: 0o755 });
+    const containers = new Map<string, Container>();
+    for (const id of ['alive', 'both-killed', 'init-pid-lost', 'shim-killed'])
+      containers.set(id, await host.runContainer(id, '--runc-binary', program));
+    const of = (id: string): Container => containers.get(id) ?? expect.fail(id);
+    await host.killDaemon();
+    for (const id of ['both-killed', 'init-pid-lost', 'shim-killed']) await kill(of(id).shimPid);
+    await kill(of('both-killed').taskPid);
+    await until('the gofer to end', () => ifTrue(pidsIn(`${host.namespace}/both-killed`).length === 0));
+    fs.unlinkSync(path.join(of('init-pid-lost').bundle, 'init.pid'));
+
+    const report = await reportOf(host, 'recover');
+    expect(verdicts(report)).toEqual({
+      alive: 'adopt task-running',
+      'both-killed': 'cleanUp dial-failed',
+      'init-pid-lost': 'hold orphan-workload',
+      'shim-killed': 'hold orphan-workload',
+    });
+    const bundles = report.namespaces.flatMap((namespace) => namespace.bundles);
+    const explained = (id: string): string => bundles.find((bundle) => bundle.id === id)?.explanation ?? '';
+    expect(explained('shim-killed')).toMatch(
+      /^the shim is dead, but its container still runs: .*init\.pid.*control group/,
+    );
+    expect(explained('init-pid-lost')).toMatch(/^the shim is dead, but its container still runs: .*control group/);
+    for (const id of ['alive', 'init-pid-lost', 'shim-killed']) {
+      expect(isAlive(of(id).taskPid), id).toBe(true);
+      expect(mountsBelow(of(id).bundle), id).toEqual([path.join(of(id).bundle, 'rootfs')]);
+    }
+    expect(isAlive(of('alive').shimPid)).toBe(true);
+    expect(fs.existsSync(of('both-killed').bundle)).toBe(false);
+
+    const reaped = await reportOf(host, 'recover', '--orphans', `reap=${host.namespace}/shim-killed`);
+    expect(verdicts(reaped)).toMatchObject({
+      'init-pid-lost': 'hold orphan-workload',
+      'shim-killed': 'cleanUp orphan-reaped',
+    });
+    await until('its sandbox to end', () => ifTrue(!isAlive(of('shim-killed').taskPid)));
+    expect(isAlive(of('init-pid-lost').taskPid)).toBe(true);
+  },
+  patienceMs,
+);
