@@ -147,7 +147,9 @@ export const start = (ns: string, id: string): fc.Arbitrary<Start> =>
 
 /** What says whose shim it is, where the address does not lead there: no host leaves a pod's container without both. */
 const saysWhose = (bundle: BundleStart, owner: string): BundleStart =>
-  bundle.files['address'] === ordinary.files['address'] ? bundle : { ...bundle, files: { ...bundle.files, sandbox: owner } };
+  bundle.files['address'] === ordinary.files['address']
+    ? bundle
+    : { ...bundle, files: { ...bundle.files, sandbox: owner } };
 
 /** The same entry with the shim of an earlier one. Only that one may be a sandbox, as in a pod. */
 const share = (sharing: Start, earlier: ReadonlyArray<Start>): Start => {
