@@ -189,7 +189,7 @@ export const explain =
       case 'container-unanswered':
         return `${readingProblem('shim-binary-path', listed?.shimBinaryPath)}, and the container's record is not known: ${lookupProblem(answers.container)}`;
       case 'address-unknown':
-        return `where the shim listens is not known: ${addressProblem(policy, listed)}`;
+        return `where the shim listens is not known: ${addressProblem(policy, listed, answers)}`;
       case 'shim-unresponsive':
         return answers.connection?._tag === 'Connected'
           ? `the shim does not say whether it has a task: ${shimProblem(answers.state)}`
@@ -289,7 +289,7 @@ export const readingProblem = (name: string, reading: Reading | undefined): stri
   }
 };
 
-const addressProblem = (policy: Policy, listed: Listed | undefined): string => {
+const addressProblem = (policy: Policy, listed: Listed | undefined, { connection }: Answers = {}): string => {
   const address = listed === undefined ? undefined : shimAddress(policy)(listed);
   switch (address?._tag) {
     case 'Unreadable':
@@ -297,11 +297,12 @@ const addressProblem = (policy: Policy, listed: Listed | undefined): string => {
     case 'Unsupported':
       return showBootstrapError(address.error);
     case 'Target': {
-      const dialled = `nothing listens at ${showSocket(address.target.socket)}`;
-      if (address.lost !== undefined) return `${dialled}, and what ${address.lost} said is lost`;
+      const who = connection?._tag === 'Connected' ? 'a shim without the task answers' : 'nothing listens';
+      const socket = showSocket(address.target.socket);
+      if (address.lost !== undefined) return `${who} at ${socket}, and what ${address.lost} said is lost`;
       return address.disputed === undefined
         ? ''
-        : `bootstrap.json says ${showSocket(address.target.socket)}, where nothing listens, and address says ${showSocket(address.disputed)}`;
+        : `bootstrap.json says ${socket}, where ${who}, and address says ${showSocket(address.disputed)}`;
     }
     case undefined:
       return '';

@@ -8,7 +8,7 @@ import type { Answers, BundleEvidence } from '../Evidence.js';
 import { isHidden } from '../Identifier.js';
 import { mayReapOrphan, type Policy } from '../Policy.js';
 import { ask, askShim, type Decision, type Listed, settle, settleUnlessExhausted } from '../Question.js';
-import { shimAddress } from '../ShimAddress.js';
+import { type ShimAddress, shimAddress } from '../ShimAddress.js';
 import { isTaskNotFound, type ShimError } from '../ShimConnector.js';
 import type { Reason } from '../Verdict.js';
 import { livingContainer, livingShim, unknownContainer, unknownShim, unknownSigns } from './Signs.js';
@@ -98,9 +98,7 @@ const decideConnection =
       case 'DialFailed':
         // It may listen where the other file says, or said.
         if (hasNoListener(connection.error))
-          return address.disputed === undefined && address.lost === undefined
-            ? dead('dial-failed')
-            : settle('address-unknown');
+          return isSettled(address) ? dead('dial-failed') : settle('address-unknown');
         return settleUnlessExhausted(
           mayOnlyBeSlow(connection.error) ? 'shim-unresponsive' : 'shim-unreachable',
           connection.error,
@@ -108,9 +106,14 @@ const decideConnection =
       case 'ConnectFailed':
         return settleUnlessExhausted('shim-unresponsive', connection.error); // H4
       case 'Connected':
-        return decideTask(policy)(evidence.answers, owner);
+        return decideTask(policy)(evidence.answers, owner, address);
     }
   };
+
+type Target = Extract<ShimAddress, { readonly _tag: 'Target' }>;
+
+/** Whether both files of the bundle that may say where its shim listens say the same. */
+const isSettled = ({ disputed, lost }: Target): boolean => disputed === undefined && lost === undefined;
 
 const hasNoListener = (error: ShimError): boolean =>
   error._tag === 'DialFailed' && ['ECONNREFUSED', 'ENOENT'].includes(error.code);
@@ -122,7 +125,7 @@ const mayOnlyBeSlow = (error: ShimError): boolean =>
 /** The shim lives. Whatever runs or ran in it is taken back, unless no record says whose it is. */
 const decideTask =
   (policy: Policy) =>
-  (answers: Answers, owner: Owner): Decision => {
+  (answers: Answers, owner: Owner, address: Target): Decision => {
     const adopt = (reason: Reason): Decision => settle(owner === 'no-container' ? 'no-container' : reason);
     const { sandboxRecords: records } = policy;
     if (records !== 'none' && answers.sandbox === undefined) return ask({ _tag: 'Sandbox', records });
@@ -135,6 +138,8 @@ const decideTask =
     if (E.isRight(answers.state))
       return adopt(answers.state.right.status === 'stopped' ? 'task-exited' : 'task-running'); // H2
     if (!isTaskNotFound(answers.state.left)) return settle('shim-unresponsive');
+    // Another shim may listen where the other file says. Reaped, and interrupted, the bundle would be held for ever.
+    if (!isSettled(address)) return settle('address-unknown');
     return decideLeakedShim(answers, E.isRight(answers.pids) ? 'no-processes' : 'task-not-found');
   };
 

@@ -84,6 +84,19 @@ const rows: ReadonlyArray<readonly [string, BundleEvidence, string]> = [
     bundle({}, { ...leaked, signs: nothingLives, sharers: [text('b')] }),
     'Hold shim-shared',
   ],
+  [
+    'no task, and a source that cannot tell whether its container runs',
+    bundle({}, { ...leaked, signs: signs(['runtime-state', 'unknown']), sharers: [] }),
+    'Hold processes-unknown',
+  ],
+  [
+    'no task, and another file that says where another shim may listen',
+    bundle(
+      { bootstrap: { _tag: 'Read', content: text('{"version":3,"address":"unix:///s","protocol":"ttrpc"}') } },
+      { ...leaked, signs: nothingLives, sharers: [] },
+    ),
+    'Hold address-unknown',
+  ],
   ['a full queue (H5)', bundle({}, { ...alive, connection: dialFailed('EAGAIN') }), 'Hold shim-unresponsive'],
   [
     'no answer in time (H4)',

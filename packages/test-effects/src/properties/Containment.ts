@@ -1,5 +1,7 @@
 import type { Hazard } from '../Hazards.js';
-import { type Places, rootDirectory, stateDirectory } from '../WorldTree.js';
+import type { Schedule } from '../Schedule.js';
+import type { World } from '../World.js';
+import { bundlePath, type Places, rootDirectory, stateDirectory, workPath } from '../WorldTree.js';
 import { type Property, violation } from './Property.js';
 
 /** The hazard behind what happened to an entry of the directory outside: by what it is there for. */
@@ -9,15 +11,27 @@ const hazardOf = ({ base }: Places, line: string): Hazard | undefined => {
   return name?.startsWith('volume-') === true ? 'H14' : undefined;
 };
 
+/** Where somebody else did something in the tree beside the one that is recovered. */
+const moved = ({ entries }: World, { moves }: Schedule, places: Places): ReadonlyArray<string> =>
+  moves.flatMap(({ entry }) => {
+    const start = entries[entry % entries.length];
+    return start?.tree === undefined ? [] : [bundlePath(places, start), workPath(places, start)];
+  });
+
 export const containment: Property = {
   number: 8,
   name: 'containment',
   statement: 'Nothing outside the state and root directories is touched.',
   isCostly: false,
-  check: async ({ simulated: { begin, endAgain, laid } }) => {
+  check: async ({ schedule, simulated: { begin, endAgain, laid, world } }) => {
     const { places } = laid;
     // What somebody moved away in the meantime stands there under a new name.
-    const ours = [stateDirectory(places), rootDirectory(places), `${places.base}/outside/moved-`];
+    const ours = [
+      stateDirectory(places),
+      rootDirectory(places),
+      `${places.base}/outside/moved-`,
+      ...moved(world, schedule, places),
+    ];
     const isOutside = (line: string): boolean => ours.every((path) => !line.startsWith(path));
     const changed = [
       ...begin.entries.filter((line) => !endAgain.entries.includes(line)),
