@@ -168,7 +168,7 @@ const sparingLife =
     if (life === undefined) return allowed;
     return {
       plan: { evidence, verdict: because('would-kill'), steps: succeeded },
-      explanation: `${policy.name} would ${verbOf(verdict)}: ${explain(policy)(evidence)(verdict)}; but it is alive: ${life.says}`,
+      explanation: `${policy.name} would ${toIt[verdict._tag]}: ${explain(policy)(evidence)(verdict)}; but it is alive: ${life.says}`,
     };
   };
 

@@ -410,7 +410,11 @@ describe('where there is nothing', { timeout }, () => {
           record,
           '--detailed-exitcode',
         ]);
-        expect(planned).toMatchObject({ code: 0, stderr: said, stdout: 'plan: nothing to do, in 0 ms\n' });
+        expect(planned).toMatchObject({
+          code: 0,
+          stderr: said,
+          stdout: `Dry run as careful of ${where}\n\nplan: nothing to do, in 0 ms\n`,
+        });
         const replayed = await run(['replay', record, '--detailed-exitcode']);
         expect(replayed).toMatchObject({ code: 0, stderr: '' });
         const recovered = await run(['recover', '--json', ...args(host, kind), '--watch']);

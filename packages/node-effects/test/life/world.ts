@@ -23,7 +23,7 @@ import {
 const plugins = { task: 'io.containerd.runtime.v2.task', sandbox: 'io.containerd.sandbox.controller.v1.shim' } as const;
 type Tree = keyof typeof plugins;
 
-export interface BundleOptions {
+interface BundleOptions {
   readonly namespace?: string;
   /** What `address` holds, without a line feed. By default that of the bundle's own socket; `null`: there is no such file. */
   readonly address?: string | Uint8Array | null;
@@ -63,7 +63,7 @@ export interface Outcome extends Run {
 }
 
 /** What a test saw before, and what must be so afterwards. */
-export interface Witness {
+interface Witness {
   /** Every file and mount is as it was, and every process still runs. */
   readonly expectNothingChanged: () => void;
   readonly expectAllRunning: () => void;
