@@ -29,7 +29,7 @@ const machineWith = (...makings: ReadonlyArray<Making>): Machine => {
 
 /** The user that all entries belong to unless they are given away. */
 const own = Entry.uidOf(makeMachine().tree.root());
-const somebodyElse = own + 1;
+const anotherUser = own + 1;
 
 interface Asked {
   readonly state?: string;
@@ -62,7 +62,7 @@ const errorOf = async (machine: Machine, asked?: Asked): Promise<DirectoriesErro
 };
 
 const adviceOn = async (machine: Machine, asked?: Asked) =>
-  showDirectoriesError((uid) => (uid === somebodyElse ? 'alice' : undefined))(await errorOf(machine, asked));
+  showDirectoriesError((uid) => (uid === anotherUser ? 'alice' : undefined))(await errorOf(machine, asked));
 
 /** A bundle as a daemon makes it, with its working directory. */
 const bundle = (
@@ -206,18 +206,18 @@ describe('what is refused', () => {
   it("is another user's tree, from its top down to a bundle, also for root", async () => {
     const given = async (path: string): Promise<DirectoriesError> => {
       const machine = machineWith(...bundle('db'), ...bundle('web', { namespace: 'moby' }));
-      Entry.giveTo(makeDirectories(machine.tree, B.fromText(path)), somebodyElse);
+      Entry.giveTo(makeDirectories(machine.tree, B.fromText(path)), anotherUser);
       return errorOf(machine);
     };
     const paths = [state, `${state}/moby`, `${state}/moby/web`, root];
     for (const path of paths)
-      expect(await given(path)).toEqual({ _tag: 'OtherOwner', path, owner: somebodyElse, uid: own });
+      expect(await given(path)).toEqual({ _tag: 'OtherOwner', path, owner: anotherUser, uid: own });
     const machine = machineWith(...bundle());
-    expect(await meaningOf(machine, { uid: somebodyElse })).toBe('OtherOwner');
-    Entry.giveTo(machine.tree.root(), somebodyElse);
-    expect(await meaningOf(machine, { uid: somebodyElse })).toEqual(usual);
+    expect(await meaningOf(machine, { uid: anotherUser })).toBe('OtherOwner');
+    Entry.giveTo(machine.tree.root(), anotherUser);
+    expect(await meaningOf(machine, { uid: anotherUser })).toEqual(usual);
     expect(await adviceOn(machine)).toEqual({
-      problem: `${state} belongs to alice (uid ${somebodyElse}), and this process runs as uid ${own}; only its owner sees what lives there`,
+      problem: `${state} belongs to alice (uid ${anotherUser}), and this process runs as uid ${own}; only its owner sees what lives there`,
       hint: 'run it as that user: sudo -u alice shim-recovery …',
     });
   });
@@ -308,7 +308,7 @@ describe('rootNamedBy', () => {
   });
 });
 
-/** Whatever is laid below some directories, and whatever two of them are named. */
+/** Anything that is laid below some directories; two of them are named. */
 const anyTree = fc.array(
   fc.record({
     at: fc.constantFrom(state, root, '/run/containerd', '/var/lib/containerd', '/home', `${state}/default`),
@@ -317,7 +317,7 @@ const anyTree = fc.array(
       { minLength: 1, maxLength: 4 },
     ),
     kind: fc.constantFrom('directory', 'file', 'to state', 'to root', 'work link'),
-    isGiven: fc.nat({ max: 20 }).map((nth) => nth === 0),
+    isGiven: fc.nat({ max: 4 }).map((nth) => nth === 0),
   }),
   { maxLength: 12 },
 );
@@ -352,7 +352,7 @@ const lay = (things: typeof anyTree extends fc.Arbitrary<infer T> ? T : never): 
       continue; // a dangling symlink is in its place
     }
     const made = tree.walk(B.fromText(path), { followLast: false });
-    if (isGiven && E.isRight(made)) Entry.giveTo(made.right, somebodyElse);
+    if (isGiven && E.isRight(made)) Entry.giveTo(made.right, anotherUser);
   }
   return machine;
 };
