@@ -48,52 +48,51 @@ export interface Namespaces {
   readonly closeIdle: Task<void>;
 }
 
-/** How many stay open that nobody uses. */
+/** How many stay open that are not in use. */
 const maxIdleNamespaces = 16;
 
+/** A directory that is open, or being opened for the first of its users. */
 interface OpenNamespace {
-  readonly directory: Directory;
+  readonly opened: Promise<E.Either<FileError, Directory>>;
+  /** Those who wait for it, too: it must not be closed between its opening and their first step. */
   users: number;
 }
 
-export const makeNamespaces = (files: FileSystem, state: Directory): Namespaces => {
+export const makeNamespaces = (
+  files: Pick<FileSystem, 'openDirectory' | 'close' | 'list'>,
+  state: Directory,
+): Namespaces => {
   const open = new Map<B.ByteString, OpenNamespace>();
 
-  const opening = new Map<B.ByteString, Promise<E.Either<FileError, Directory>>>();
-
   /** Once for all who want it at the same time. */
-  const openOnce = (name: B.ByteString): Promise<E.Either<FileError, Directory>> => {
-    const underWay = opening.get(name);
-    if (underWay !== undefined) return underWay;
-    const begun = files
-      .openDirectory({ directory: state, name })()
-      .then((opened) => {
-        opening.delete(name);
-        if (E.isRight(opened)) open.set(name, { directory: opened.right, users: 0 });
-        return opened;
-      });
-    opening.set(name, begun);
+  const openOnce = (name: B.ByteString): OpenNamespace => {
+    const known = open.get(name);
+    if (known !== undefined) return known;
+    const begun = { opened: files.openDirectory({ directory: state, name })(), users: 0 };
+    open.set(name, begun);
     return begun;
   };
 
-  const close = async (name: B.ByteString, { directory }: OpenNamespace): Promise<void> => {
+  const close = async (name: B.ByteString, namespace: OpenNamespace): Promise<void> => {
+    // Closed already, and perhaps opened anew since.
+    if (open.get(name) !== namespace) return;
     open.delete(name);
-    await files.close(directory)();
+    const directory = await namespace.opened;
+    if (E.isRight(directory)) await files.close(directory.right)();
   };
 
   return {
     use: (name) => (use) => async () => {
-      let namespace = open.get(name);
-      for (; namespace === undefined; namespace = open.get(name)) {
-        const opened = await openOnce(name);
-        if (E.isLeft(opened)) return opened;
-      }
+      const namespace = openOnce(name);
       namespace.users++;
+      const directory = await namespace.opened;
       try {
-        return await use(namespace.directory)();
+        return E.isLeft(directory) ? directory : await use(directory.right)();
       } finally {
         namespace.users--;
-        if (namespace.users === 0 && open.size > maxIdleNamespaces) await close(name, namespace);
+        // One that could not be opened is tried again by the next who needs it.
+        if (namespace.users === 0 && (E.isLeft(directory) || open.size > maxIdleNamespaces))
+          await close(name, namespace);
       }
     },
     names: async () => {

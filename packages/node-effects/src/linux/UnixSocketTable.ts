@@ -11,7 +11,7 @@ const record = /^[0-9a-fA-F]+: [0-9A-F]{8} [0-9A-F]{8} ([0-9A-F]{8}) [0-9A-F]{4}
 
 /**
  * The listening sockets of a table, whose bytes are characters here. The kernel prints a name as it is, so that a line feed in
- * one breaks its line: what is no line of its own belongs to the name before it. It prints `@` for every NUL of an abstract
+ * one breaks its line: text that has not the form of a line belongs to the name before it. It prints `@` for every NUL of an abstract
  * name. One in which an `@` is left may have had a NUL there, and a path that begins with `@` looks like an abstract name:
  * each is given as it was printed. `undefined` where the table has another form: then it says nothing about who listens.
  */

@@ -115,7 +115,7 @@ describe.concurrent('odd things where a small file belongs', { timeout }, () => 
     }
   };
 
-  test('keep nobody waiting, are named as the reason, and are removed by containerd 1.7', async () => {
+  test('do not make the run wait, are named as the reason, and are removed by containerd 1.7', async () => {
     await withHost(async (host) => {
       await lay(host);
       const before = host.fingerprint();

@@ -385,7 +385,7 @@ describe.concurrent('what changed since', { timeout }, () => {
     );
   });
 
-  test('the working directory of a bundle that was replaced stays, where nobody owns it any more', async () => {
+  test('the working directory of a bundle that was replaced stays, where no bundle owns it any more', async () => {
     await after(replaceWork, (recovered, host) => {
       expect(recovered.code).toBe(3);
       expect(fates(recovered)).toEqual(asPlanned);

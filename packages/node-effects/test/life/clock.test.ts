@@ -69,7 +69,7 @@ describe.concurrent('a bundle that is older than the start of the machine, by th
     );
 
   test(
-    'is held while its shim lives that nobody can reach',
+    'is held while its shim lives, though no address reaches it',
     inWorld(async (world, context) => {
       const [bundle] = layLongAgo(world, context, () => [world.addBundle('nameless', { address: null })]);
       if (bundle === undefined) return;

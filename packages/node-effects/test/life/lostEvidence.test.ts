@@ -76,7 +76,7 @@ describe.concurrent('a file that holds only NULs', () => {
   );
 
   test(
-    'is not forgotten where nobody listens at the address beside it: bootstrap.json',
+    'is not forgotten where no shim listens at the address beside it: bootstrap.json',
     inWorld(async (world) => {
       const bundle = world.addBundle('stale', { files: { 'bootstrap.json': nuls } });
       expect((await world.recover('careful', ...soon)).of(bundle)).toMatchObject({

@@ -58,7 +58,7 @@ describe.concurrent('a pod whose shim lives, and whose socket lost its name', ()
   );
 
   test(
-    'is held where nobody listens any more, and only the sandbox is named by the shim',
+    'is held where no shim listens any more, and the shim names only the sandbox',
     inWorld(async (world) => {
       const sandbox = world.addBundle('sandbox');
       const container = world.addBundle('container', { address: `unix://${sandbox.socket}` });

@@ -1,4 +1,4 @@
-/** Hosts that are as they may be, though nobody laid them out so: each had to be tried to know what becomes of it. */
+/** Hosts that are as they may be, but that the other tests do not lay out. Each was tried to know what becomes of it. */
 import { execFileSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
@@ -242,7 +242,7 @@ describe.concurrent('files of unusual kinds', () => {
   );
 
   test(
-    'keep nobody waiting where the root file system is of FUSE, and its server is dead',
+    'do not make the run wait where the root file system is of FUSE, and its server is dead',
     inWorld(async (world, context) => {
       if (needsFuse !== undefined) return context.skip(needsFuse);
       const bundle = world.addBundle('served');

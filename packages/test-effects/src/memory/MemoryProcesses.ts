@@ -148,9 +148,9 @@ export const makeProcesses = ({ tree, fileSystem, shims, bootedMs }: MachinePart
     };
   };
 
-  /** The process that listens at a socket: there is one for each that a shim of the machine has. */
-  const holderOf = (name: SocketName): Started | undefined =>
-    living().find(({ socket }) => socket !== undefined && isSameSocket(socket, name));
+  /** The processes that listen, by their sockets: there is one for each socket that a shim of the machine has. */
+  const holders = (): ReadonlyMap<string, ProcessInfo> =>
+    new Map(living().flatMap(({ info, socket }) => (socket === undefined ? [] : [[socketKey(socket), info]])));
 
   const networkOf = ({ namespaces }: Pick<ProcessInfo, 'namespaces'>): string =>
     namespaces._tag === 'Seen' ? namespaces.value.network : hostNamespaces.network;
@@ -201,13 +201,18 @@ export const makeProcesses = ({ tree, fileSystem, shims, bootedMs }: MachinePart
     listeners: (alsoOf) => async () => {
       const others = visible().flatMap(({ info }) => (alsoOf.includes(info.pid) ? [networkOf(info)] : []));
       const networks = new Set([networkOf({ namespaces: view.namespaces ?? host.namespaces }), ...others]);
-      return E.right(shims.listeners().filter(({ name }) => networks.has(networkOf(holderOf(name)?.info ?? host))));
+      const holding = holders();
+      return E.right(
+        shims.listeners().filter(({ name }) => networks.has(networkOf(holding.get(socketKey(name)) ?? host))),
+      );
     },
     holders: (inode) => async () => {
       const listener = shims.listeners().find((one) => one.inode === inode);
       return E.right(
         visible().flatMap(({ info, socket }) =>
-          listener !== undefined && socket !== undefined && isSameSocket(socket, listener.name) ? [info.pid] : [],
+          listener !== undefined && socket !== undefined && socketKey(socket) === socketKey(listener.name)
+            ? [info.pid]
+            : [],
         ),
       );
     },
@@ -222,7 +227,5 @@ export const makeProcesses = ({ tree, fileSystem, shims, bootedMs }: MachinePart
   };
 };
 
-const isSameSocket = (one: SocketName, other: SocketName): boolean =>
-  one._tag === 'Path'
-    ? other._tag === 'Path' && one.path === other.path
-    : other._tag === 'Abstract' && one.name === other.name;
+/** The same for two names of one socket. */
+export const socketKey = (socket: SocketName): string => (socket._tag === 'Path' ? socket.path : `@${socket.name}`);
