@@ -11,6 +11,7 @@ import { showSocket, type ShimTarget, type SocketName } from '../Bootstrap.js';
 import type { Capabilities } from '../Capabilities.js';
 import {
   livingContainer,
+  livingShim,
   pidsOf as pidsOfSigns,
   showPids,
   type Sign,
@@ -19,7 +20,7 @@ import {
   type SignSource,
 } from '../decide/Signs.js';
 import type { BundleEvidence } from '../Evidence.js';
-import { isHidden } from '../Identifier.js';
+import { isHidden, unhidden } from '../Identifier.js';
 import { careful } from '../Policy.js';
 import {
   type DirectoryKey,
@@ -92,13 +93,11 @@ export const signsOfLife =
       runtimeStateSign(about),
       await rootFileSystemSign(about),
     ];
-    return [
-      ownView(about),
+    const ofShim = [
       await listenerSign(about),
       shimProcessSign(about, new Set(pidsOfSigns(livingContainer(container)))),
-      await podSign(about),
-      ...container,
     ];
+    return [ownView(about), ...ofShim, await podSign(about, livingShim(ofShim)), ...container];
   };
 
 /** All that the sources look at. */
@@ -115,7 +114,7 @@ interface About {
 }
 
 const namesOf = ({ exists }: SignNeeds, { namespace, id }: BundleEvidence): ReadonlyArray<B.ByteString> => {
-  const former = B.slice(id, id.search(/[^.]|$/));
+  const former = unhidden(id);
   return isHidden(id) && former !== '' && !exists({ namespace, id: former }) ? [id, former] : [id];
 };
 
@@ -303,11 +302,17 @@ const answersAt = async (
 };
 
 /** The shim that a bundle shares with the others of its pod: what lives for one of them lives for all. */
-const podSign = async (about: About): Promise<Sign> => {
+const podSign = async (about: About, ownShim: Signs): Promise<Sign> => {
   const { evidence, needs } = about;
   const members = await needs.pods.membersOf(evidence)();
   const problem = await needs.pods.unknownMembers(evidence)();
   const owner = (neighbour: Neighbour): string => `the shim of its pod, that of ${B.show(nameOf(neighbour))}`;
+  // Those that do not say where their shim listens find it by this bundle alone.
+  const dependent = members.filter((member) => socketsOf(member.evidence).length === 0);
+  if (dependent.length > 0 && ownShim.length > 0) {
+    const also = dependent.map((member) => B.show(nameOf(member))).join(', ');
+    return sign('pod', 'alive', `its shim is also that of ${also}`, pidsOfSigns(ownShim));
+  }
   for (const member of members) {
     const pids = pidsOf(shimsOf(about, member.evidence, [member.evidence.id]).certain);
     if (pids.length > 0) return sign('pod', 'alive', `${owner(member)}, is there (${showPids(pids)})`, pids);
@@ -439,7 +444,7 @@ const rootFileSystemSign = async ({
       `${showPids(within)} ${within.length === 1 ? 'has its' : 'have their'} root on the file system that is mounted on its rootfs`,
       within,
     );
-  return isMounted && table.hiddenRoots.length > 0
-    ? sign(source, 'unknown', 'its rootfs is mounted, and the roots of some processes may not be looked at')
+  return table.hiddenRoots.length > 0
+    ? sign(source, 'unknown', 'the roots of some processes may not be looked at')
     : sign(source, 'dead', 'no process has its rootfs for root');
 };

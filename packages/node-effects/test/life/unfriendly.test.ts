@@ -44,7 +44,7 @@ describe.concurrent('a bundle that was renamed while its container runs', () => 
         expect(careful.of(bundle)).toMatchObject({
           verdict: 'hold',
           reason: 'shim-shared',
-          explanation: 'the shim has no task for it, but other bundles share the shim: web',
+          explanation: 'the shim has no task for it, but other bundles share the shim, or may: web',
         });
         witness.expectNothingChanged();
 
