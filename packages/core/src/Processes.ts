@@ -64,6 +64,11 @@ export interface ProcessInfo {
    * another directory for ever, after it mounted something there.
    */
   readonly otherDirectories?: ReadonlyArray<DirectoryKey>;
+  /**
+   * Where its current directory, its root and its program stand, as the kernel names them to this program, also where they
+   * were removed meanwhile. A process of another mount namespace may have paths that lead elsewhere here.
+   */
+  readonly paths?: ReadonlyArray<B.ByteString>;
 }
 
 /** A unix socket that a process listens on, whether or not its name is still in the file system. */

@@ -36,6 +36,7 @@ import { processesAmong } from '../TaskExit.js';
 import { type ContainerFiles, groupsOf, readContainerFiles, type RuntimeRecords } from './ContainerFiles.js';
 import type { MountedRootOf } from './MountedRoots.js';
 import { nameOf, type Neighbour, type Pods } from './Pods.js';
+import type { ProcessesBelow } from './ProcessesBelow.js';
 import { otherOwnersOfShim } from './ShimOwners.js';
 import {
   type ProcessesSeen,
@@ -57,6 +58,7 @@ export interface SignNeeds {
   readonly exists: (key: Pick<BundleEvidence, 'namespace' | 'id'>) => boolean;
   readonly runtimeRecords: RuntimeRecords;
   readonly mountedRootOf: MountedRootOf;
+  readonly processesBelow: ProcessesBelow;
   /** The names of all namespaces that have a directory, but for one. */
   readonly namespacesBut: (name: B.ByteString) => Task<ReadonlySet<string>>;
   /** How long a shim of the same pod is dialled, in milliseconds. */
@@ -353,7 +355,7 @@ const podSign = async (about: About, ownShim: Signs): Promise<Sign> => {
 /** A process that began later than its pid was written, by more than clocks go wrong, has probably only got the number. */
 const clockSlackMs = 60_000;
 
-const initPidSign = ({ files: { initPid, runtimeRecord, rootfs }, seen: { table, view } }: About): Sign => {
+const initPidSign = ({ files: { initPid, runtimeRecord, roots }, seen: { table, view } }: About): Sign => {
   if (initPid._tag === 'Absent') return sign('init-pid', 'none', 'it has no init.pid');
   if (initPid._tag === 'Unknown') return sign('init-pid', 'unknown', initPid.why);
   const { pid, writtenMs } = initPid.value;
@@ -370,8 +372,9 @@ const initPidSign = ({ files: { initPid, runtimeRecord, rootfs }, seen: { table,
   // By the clock, which may have been set, it began later. A process whose root is ours is in no container.
   const [root, ours] = [valueOf(process.rootDirectory), valueOf(view.rootDirectory)];
   const isOurs = root !== undefined && ours !== undefined && isSameDirectory(root, ours);
-  const isOursRootfs =
-    rootfs._tag === 'Unknown' || (rootfs._tag === 'Says' && ours !== undefined && isSameDirectory(rootfs.value, ours));
+  const isOursRootfs = roots.some(
+    (one) => one._tag === 'Unknown' || (one._tag === 'Says' && ours !== undefined && isSameDirectory(one.value, ours)),
+  );
   return isOurs && !isOursRootfs
     ? sign('init-pid', 'dead', `process ${pid} began later than init.pid was written, and is in no container`)
     : sign(
@@ -415,36 +418,61 @@ const runtimeStateSign = ({ files: { runtimeRecord }, seen: { table } }: About):
     : sign(source, 'dead', `process ${pid} began at another time than ${B.show(path)} says`);
 };
 
-const rootFileSystemSign = async ({
-  evidence,
-  needs,
-  seen: { table, view },
-  files: { rootfs },
-}: About): Promise<Sign> => {
+/** Of all directories that the container may have for its root: what lives in one of them lives. */
+const rootFileSystemSign = async (about: About): Promise<Sign> => {
+  const signs: Array<Sign> = [];
+  for (const root of about.files.roots) signs.push(await rootSign(about, root));
+  signs.push(...(await belowSign(about)));
+  const [first = sign('root-file-system', 'none', 'it has no rootfs')] = (
+    ['alive', 'unknown', 'dead'] as const
+  ).flatMap((state) => signs.filter((one) => one.state === state));
+  return first;
+};
+
+/** What works or runs below the bundle may be of its container, wherever its root is. */
+const belowSign = async ({ needs, seen, evidence }: About): Promise<ReadonlyArray<Sign>> => {
+  const below = await needs.processesBelow(seen, evidence)();
+  if (E.isLeft(below)) return [sign('root-file-system', 'unknown', below.left)];
+  const pids = pidsOf(below.right);
+  const verb = pids.length === 1 ? 'works or runs' : 'work or run';
+  return pids.length === 0
+    ? []
+    : [sign('root-file-system', 'unknown', `${showPids(pids)} ${verb} below the bundle`, pids)];
+};
+
+const rootSign = async (
+  { evidence, needs, seen: { table, view } }: About,
+  root: ContainerFiles['roots'][number],
+): Promise<Sign> => {
   const source: SignSource = 'root-file-system';
-  if (rootfs._tag === 'Unknown') return sign(source, 'unknown', rootfs.why);
-  if (rootfs._tag === 'Absent') return sign(source, 'none', 'it has no rootfs');
-  const key = rootfs.value;
+  if (root._tag === 'Unknown') return sign(source, 'unknown', root.why);
+  if (root._tag === 'Absent') return sign(source, 'none', 'it has no rootfs');
+  const { path, ...key } = root.value;
+  const what = path === undefined ? 'its rootfs' : B.show(path);
   const ours = valueOf(view.rootDirectory);
   if (ours !== undefined && isSameDirectory(key, ours))
-    return sign(source, 'unknown', "its rootfs is this machine's own root, in which every process lives");
+    return sign(source, 'unknown', `${what} is this machine's own root, in which every process lives`);
   const pids = pidsOf(table.rootedIn(key));
   if (pids.length > 0)
-    return sign(source, 'alive', `${showPids(pids)} ${pids.length === 1 ? 'has' : 'have'} its rootfs for root`, pids);
+    return sign(source, 'alive', `${showPids(pids)} ${pids.length === 1 ? 'has' : 'have'} ${what} for root`, pids);
   const isMounted = evidence.identity !== null && evidence.identity.device !== key.device;
   const somewhere = isMounted ? pidsOf(table.rootedSomewhereOn(key.device)) : [];
   if (somewhere.length > 0)
-    return sign(source, 'unknown', `${showPids(somewhere)} may have its rootfs for root`, somewhere);
+    return sign(source, 'unknown', `${showPids(somewhere)} may have ${what} for root`, somewhere);
   // A process of the container may have another root inside it. A part of a file system may be mounted for others, too.
   const within = isMounted && key.device !== ours?.device ? pidsOf(table.rootedOn(key.device)) : [];
-  if (within.length > 0 && (await needs.mountedRootOf(evidence)()) === '/')
-    return sign(
-      source,
-      'unknown',
-      `${showPids(within)} ${within.length === 1 ? 'has its' : 'have their'} root on the file system that is mounted on its rootfs`,
-      within,
-    );
+  if (within.length > 0) {
+    const mounted = await needs.mountedRootOf(evidence, path)();
+    if (E.isLeft(mounted)) return sign(source, 'unknown', mounted.left);
+    if (mounted.right === '/')
+      return sign(
+        source,
+        'unknown',
+        `${showPids(within)} ${within.length === 1 ? 'has its' : 'have their'} root on the file system that is mounted on ${what}`,
+        within,
+      );
+  }
   return table.hiddenRoots.length > 0
     ? sign(source, 'unknown', 'the roots of some processes may not be looked at')
-    : sign(source, 'dead', 'no process has its rootfs for root');
+    : sign(source, 'dead', `no process has ${what} for root`);
 };

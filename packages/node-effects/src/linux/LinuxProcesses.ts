@@ -20,7 +20,15 @@ import {
   unreadable,
   withProcess,
 } from './ProcessDirectory.js';
-import { directoryAt, groupsOf, isLikeShim, namespacesAt, otherDirectoriesOf, wordsOf } from './ProcessFacts.js';
+import {
+  directoryAt,
+  groupsOf,
+  isLikeShim,
+  namespacesAt,
+  otherDirectoriesOf,
+  pathsAt,
+  wordsOf,
+} from './ProcessFacts.js';
 import { listenersIn } from './UnixSocketTable.js';
 
 /** The kernel counts what it tells of processes in hundredths of a second, on every machine that Linux runs on. */
@@ -127,6 +135,7 @@ const lookAtLiving =
       rootDirectory: directoryOf('root'),
       namespaces: namespacesAt(directory, through),
       ...(otherDirectories.length === 0 ? {} : { otherDirectories }),
+      ...(leader.isKernelThread ? {} : { paths: pathsAt(directory, through) }),
     };
     return E.right({ process, isWhole: leader.isKernelThread || isWhole(process) });
   };

@@ -183,6 +183,53 @@ describe.concurrent('the first process of a container', () => {
   );
 });
 
+describe.concurrent('the root of a container', () => {
+  test(
+    'holds its bundle where config.json names it, outside the bundle',
+    inWorld(async (world) => {
+      const root = path.join(world.base, 'image');
+      const [live, dead] = [root, `${root}-of-none`].map((where, nth) => {
+        fs.mkdirSync(where);
+        return world.addBundle(`root${nth}`, { config: { root: { path: where } } });
+      });
+      if (live === undefined || dead === undefined) return;
+      const workload = await world.startContainer(root);
+      const outcome = await world.recover('careful', ...soon);
+      expectOrphan(outcome, live, workload.pid, 'root file system');
+      expect(outcome.of(dead).outcome).toBe('removed');
+      expect([live.exists(), dead.exists()]).toEqual([true, false]);
+    }),
+  );
+
+  test(
+    'may be any directory below the bundle, also one that was removed',
+    inWorld(async (world) => {
+      const rooted = world.addBundle('rooted-deeper');
+      const removed = world.addBundle('removed-root');
+      const working = world.addBundle('working');
+      const below = (bundle: Bundle): string => path.join(bundle.rootfs, 'sub');
+      for (const bundle of [rooted, removed, working]) fs.mkdirSync(below(bundle), { recursive: true });
+      const first = await world.startContainer(below(rooted));
+      const second = await world.startContainer(below(removed));
+      fs.rmdirSync(below(removed));
+      const third = await world.start('perl', ['-e', '$| = 1; print "ready\\n"; <STDIN>'], below(working));
+      const witness = world.witness(first, second, third);
+      const outcome = await world.recover('careful', ...soon);
+      for (const [bundle, { pid }] of [
+        [rooted, first],
+        [removed, second],
+        [working, third],
+      ] as const)
+        expect(outcome.of(bundle)).toMatchObject({
+          outcome: 'held',
+          reason: 'processes-unknown',
+          explanation: expect.stringContaining(`process ${pid} works or runs below the bundle`),
+        });
+      witness.expectNothingChanged();
+    }),
+  );
+});
+
 describe.concurrent('a container without its shim', () => {
   const addOrphans = async (world: World) => {
     const [named, other] = [world.addBundle('named'), world.addBundle('other')];
