@@ -420,6 +420,12 @@ test('root-file-system', [
     failing: fails('fileSystem', 'stat', 'EIO', 'rootfs'),
     is: 'unknown',
   },
+  {
+    what: 'nor may they, and nothing is mounted',
+    entries: [orphan({})],
+    about: { view: 'no-ptrace' },
+    is: 'unknown',
+  },
 ]);
 
 describe('each source alone', () => {

@@ -3,9 +3,9 @@ import * as E from 'fp-ts/lib/Either.js';
 import type { Task } from 'fp-ts/lib/Task.js';
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
 import type * as B from '../ByteString.js';
-import type { Capabilities } from '../Capabilities.js';
 import type { BundleEvidence } from '../Evidence.js';
 import * as Layout from '../Layout.js';
+import { type Mounts, showMountError } from '../Mounts.js';
 import * as MountTable from '../MountTable.js';
 import type { Settings } from '../Settings.js';
 
@@ -19,7 +19,7 @@ export type MountedRootOf = (
 ) => TaskEither<string, B.ByteString | undefined>;
 
 export const makeMountedRootOf = (
-  { mounts }: Pick<Capabilities, 'mounts'>,
+  { mounts }: { readonly mounts: Looks },
   { state }: Pick<Settings, 'state'>,
 ): MountedRootOf => {
   let known: Promise<E.Either<string, Mounted>> | undefined;
@@ -32,6 +32,8 @@ export const makeMountedRootOf = (
     };
 };
 
+type Looks = Pick<Mounts, 'read' | 'resolve'>;
+
 interface Mounted {
   /** The state directory as the mount table calls it. */
   readonly at: B.ByteString;
@@ -40,12 +42,13 @@ interface Mounted {
 
 /** What was mounted last at a place hides what was mounted there before. */
 const look =
-  (mounts: Capabilities['mounts'], state: B.ByteString): Task<E.Either<string, Mounted>> =>
+  (mounts: Looks, state: B.ByteString): Task<E.Either<string, Mounted>> =>
   async () => {
     const resolved = await mounts.resolve(state)();
     const table = await mounts.read();
-    const parsed = E.isLeft(table) ? table : MountTable.parse(table.right);
-    if (E.isLeft(resolved) || E.isLeft(parsed)) return E.left('what is mounted cannot be told');
+    if (E.isLeft(table)) return E.left(showMountError(table.left));
+    const parsed = MountTable.parse(table.right);
+    if (E.isLeft(parsed) || E.isLeft(resolved)) return E.left('what is mounted cannot be told');
     const roots = parsed.right.map(({ mountPoint, root }) => [mountPoint, root] as const);
     return E.right({ at: resolved.right, roots: new Map(roots) });
   };

@@ -2,8 +2,8 @@
 import * as E from 'fp-ts/lib/Either.js';
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
 import type * as B from '../ByteString.js';
-import type { Capabilities } from '../Capabilities.js';
 import type { BundleEvidence } from '../Evidence.js';
+import type { Mounts } from '../Mounts.js';
 import type { ProcessInfo } from '../Processes.js';
 import type { Settings } from '../Settings.js';
 import type { ProcessesSeen } from './ProcessTable.js';
@@ -20,7 +20,7 @@ const keyOf = (namespace: string, id: string): string => `${namespace}/${id}`;
 
 /** The paths are gone through once for each walk over the processes. */
 export const makeProcessesBelow = (
-  { mounts }: Pick<Capabilities, 'mounts'>,
+  { mounts }: { readonly mounts: Pick<Mounts, 'resolve'> },
   { state }: Pick<Settings, 'state'>,
 ): ProcessesBelow => {
   let resolved: Promise<E.Either<string, B.ByteString>> | undefined;
