@@ -58,11 +58,9 @@ export const bundlePath = ({ base }: Places, start: Pick<Start, 'ns' | 'id' | 't
   `${base}/state/${treeOf(start)}/${start.ns}/${start.id}`;
 export const workPath = ({ base }: Places, start: Pick<Start, 'ns' | 'id' | 'tree'>): string =>
   `${base}/root/${treeOf(start)}/${start.ns}/${start.id}`;
-/** Ids of the recorded worlds are unique; in the other tree stands a second bundle of the same id. */
-export const elsewherePath = ({ base }: Places, { id, tree }: Start): string =>
-  `${base}/outside/elsewhere-${tree === undefined ? id : `${tree}-${id}`}`;
-export const volumePath = ({ base }: Places, { id, tree }: Start): string =>
-  `${base}/outside/volume-${tree === undefined ? id : `${tree}-${id}`}`;
+/** What stands outside is named after the id alone, as in the recordings: two entries of one id cannot both have it. */
+export const elsewherePath = ({ base }: Places, { id }: Start): string => `${base}/outside/elsewhere-${id}`;
+export const volumePath = ({ base }: Places, { id }: Start): string => `${base}/outside/volume-${id}`;
 
 /** The same names with a dot before them: where leftovers of interrupted removals stand. */
 export const hiddenBundlePath = (places: Places, start: Start): string =>
