@@ -4,7 +4,7 @@ import * as E from 'fp-ts/lib/Either.js';
 import { isProcMounted } from '../FileSystem.js';
 import { AT_FDCWD, deviceOf, identityAt, readLinkAt } from '../Native.js';
 import { directoryAt, namespacesAt } from './ProcessFacts.js';
-import { readFileAt, unreadable, withProcess } from './ProcessDirectory.js';
+import { maxTableBytes, readFileAt, unreadable, withProcess } from './ProcessDirectory.js';
 
 /** `PROC_PID_INIT_INO` and `PROC_USER_INIT_INO`: the kernel's names for the namespaces that it starts with. */
 const firstPidNamespace = 'pid:[4026531836]';
@@ -28,7 +28,7 @@ export const readLimit = (): E.Either<ProcessesError, string | undefined> => {
   if (!isProcMounted()) return E.left(unreadable('/proc is not mounted'));
   if (!isProcOurs()) return E.right('the /proc that is mounted here belongs to another pid namespace');
   const status = readFileAt(AT_FDCWD, '/proc/self/status');
-  const mounts = readFileAt(AT_FDCWD, '/proc/self/mountinfo');
+  const mounts = readFileAt(AT_FDCWD, '/proc/self/mountinfo', maxTableBytes);
   if (E.isLeft(status)) return E.left(unreadable(`cannot read /proc/self/status: ${status.left}`));
   if (E.isLeft(mounts)) return E.left(unreadable(`cannot read /proc/self/mountinfo: ${mounts.left}`));
   return E.right(hidingBy(mounts.right, status.right) ?? firstProcessHidden());

@@ -15,7 +15,9 @@ import {
   findLiving,
   hasEnded,
   type LivingProcess,
+  maxTableBytes,
   namesAt,
+  readCommandLineAt,
   readFileAt,
   unreadable,
   withProcess,
@@ -28,7 +30,7 @@ const ticksPerSecond = 100;
 
 /** The line `btime` of `/proc/stat`. */
 const readBootedMs = (): E.Either<ProcessesError, number> => {
-  const stat = readFileAt(AT_FDCWD, '/proc/stat');
+  const stat = readFileAt(AT_FDCWD, '/proc/stat', maxTableBytes);
   if (E.isLeft(stat)) return E.left(unreadable(`cannot read /proc/stat: ${stat.left}`));
   const seconds = /^btime (\d+)$/m.exec(stat.right)?.[1];
   return seconds === undefined ? E.left(unreadable('/proc/stat has no btime')) : E.right(Number(seconds) * 1_000);
@@ -107,7 +109,7 @@ const unlessEnded = <A>(ended: A, outcome: E.Either<string, A>): E.Either<string
 const lookAtLiving =
   ({ pid, bootedMs, directory }: { readonly pid: number; readonly bootedMs: number; readonly directory: number }) =>
   ({ leader, through }: LivingProcess): E.Either<string, Sighting> => {
-    const commandLine = unlessEnded('', readFileAt(directory, `${through}cmdline`));
+    const commandLine = unlessEnded('', readCommandLineAt(directory, `${through}cmdline`));
     if (E.isLeft(commandLine)) return commandLine;
     const cgroup = unlessEnded('', readFileAt(directory, `${through}cgroup`));
     if (E.isLeft(cgroup)) return cgroup;
@@ -156,7 +158,7 @@ const listeners: Processes['listeners'] = (alsoOf) => async () => {
 const keyOf = ({ inode, name }: Listener): string => `${inode} ${name._tag} ${'path' in name ? name.path : name.name}`;
 
 const readListeners = (directory: number, through: string): E.Either<string, ReadonlyArray<Listener>> => {
-  const table = readFileAt(directory, `${through}net/unix`);
+  const table = readFileAt(directory, `${through}net/unix`, maxTableBytes);
   if (E.isLeft(table)) return table;
   const found = listenersIn(table.right);
   return found === undefined ? E.left('it has a form that this program does not know') : E.right(found);

@@ -70,6 +70,14 @@ describe('the list of processes', () => {
     expect(await processOf(child.pid)).toBeUndefined();
   });
 
+  test('shows the first words of a process whose command line is longer than this program reads', async () => {
+    const words = Array.from({ length: 12 }, (_, index) => `${index}`.padEnd(100_000, 'x'));
+    const child = await started(spawn('sh', ['-c', 'read nothing', ...words], { stdio: ['pipe', 'ignore', 'ignore'] }));
+    const commandLine = (await processOf(child.pid))?.commandLine ?? [];
+    expect(commandLine.length).toBeGreaterThan(10);
+    expect(['sh', '-c', 'read nothing', ...words].slice(0, commandLine.length)).toEqual(commandLine);
+  });
+
   test('does not show a zombie', async () => {
     // The shell starts a child that ends at once, and becomes a program that never asks how.
     const { told } = await startTelling('sh', ['-c', 'sh -c "exit 0" & echo $!; exec sleep 1000']);
