@@ -76,7 +76,10 @@ export interface Listener {
 /** How much this process can see. */
 export interface OwnView {
   readonly pid: number;
-  /** Why there may be processes that `list` does not show, for the middle of a sentence; `undefined` where it shows all of its pid namespace. */
+  /**
+   * Why there may be processes that `list` does not show, or shows otherwise than others do, for the middle of a sentence;
+   * `undefined` where it shows all of its pid namespace as they are.
+   */
   readonly limitedBy: string | undefined;
   /** Whether ours is the machine's first pid namespace, so that no process is outside it. */
   readonly isFirstPidNamespace: boolean;

@@ -357,6 +357,16 @@ describe('the view of this process', () => {
     expect(pidsIn(told)).toEqual([told.pid]);
   });
 
+  test('is limited in a time namespace of its own, in which this process seems to be older', (context) => {
+    if (!isRoot) return context.skip('needs root, for namespaces');
+    if (!fs.existsSync('/proc/self/ns/time')) return context.skip('needs a kernel with time namespaces (5.6)');
+    const told = seenIn(['--time', '--boottime', '100000'], '"$@"; true');
+    expect(right(told.view).limitedBy).toMatch(/^this program is in a time namespace of its own, /);
+    const outside = seenIn(['--mount'], '"$@"; true');
+    const startOf = ({ pid, list }: Told): number => right(list).find((one) => one.pid === pid)?.startedTicks ?? 0;
+    expect(startOf(told) - startOf(outside)).toBeGreaterThan(9_000_000);
+  });
+
   test('does not explain a process that cannot be read, so that the list fails', (context) => {
     if (!isRoot) return context.skip('needs root, for namespaces');
     const hide = 'sleep 1000 & mount -t tmpfs -o mode=0 tmpfs /proc/$!';
