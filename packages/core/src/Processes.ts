@@ -83,6 +83,8 @@ export interface OwnView {
   readonly limitedBy: string | undefined;
   /** Whether ours is the machine's first pid namespace, so that no process is outside it. */
   readonly isFirstPidNamespace: boolean;
+  /** Whether ours is known to be the machine's first mount namespace, in which its daemons are unless they are told otherwise. */
+  readonly isFirstMountNamespace: boolean;
   readonly namespaces: Look<ProcessNamespaces>;
   readonly rootDirectory: Look<DirectoryKey | undefined>;
 }

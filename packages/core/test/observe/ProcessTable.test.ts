@@ -175,6 +175,7 @@ describe('makeProcessesSince', () => {
           pid: 1,
           limitedBy: undefined,
           isFirstPidNamespace: true,
+          isFirstMountNamespace: true,
           namespaces: hidden('EACCES'),
           rootDirectory: seen(undefined),
         }),

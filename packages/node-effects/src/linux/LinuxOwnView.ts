@@ -10,6 +10,8 @@ import { maxTableBytes, readFileAt, unreadable, withProcess } from './ProcessDir
 const firstPidNamespace = 'pid:[4026531836]';
 const firstUserNamespace = 'user:[4026531837]';
 const firstTimeNamespace = 'time:[4026531834]';
+/** Older kernels number it as they number later ones, from 4026531840 on. It is the first or the second that they number. */
+const firstMountNamespaces = ['mnt:[4026531832]', 'mnt:[4026531840]', 'mnt:[4026531841]'];
 
 export const readOwnView = (): E.Either<ProcessesError, OwnView> => {
   const limitedBy = readLimit();
@@ -20,6 +22,7 @@ export const readOwnView = (): E.Either<ProcessesError, OwnView> => {
     pid: process.pid,
     limitedBy: limitedBy.right,
     isFirstPidNamespace: own?.pid === firstPidNamespace,
+    isFirstMountNamespace: own !== undefined && firstMountNamespaces.includes(own.mount),
     namespaces,
     rootDirectory: directoryAt(AT_FDCWD, '/'),
   });

@@ -309,7 +309,7 @@ const inOwnPidNamespace = ['--mount', '--pid', '--fork'];
 
 describe('the view of this process', () => {
   test('is that of the first pid namespace or another one, as the kernel says', async () => {
-    const { pid, isFirstPidNamespace, namespaces } = await view();
+    const { pid, isFirstPidNamespace, isFirstMountNamespace, namespaces } = await view();
     expect(pid).toBe(process.pid);
     expect(namespaces).toEqual({
       _tag: 'Seen',
@@ -320,6 +320,7 @@ describe('the view of this process', () => {
       },
     });
     expect(isFirstPidNamespace).toBe(fs.readlinkSync('/proc/self/ns/pid') === 'pid:[4026531836]');
+    expect(isFirstMountNamespace).toBe(/^mnt:\[40265318(32|40|41)\]$/.test(fs.readlinkSync('/proc/self/ns/mnt')));
   });
 
   test('is whole in a pid namespace of its own, which is not the first', (context) => {
@@ -365,6 +366,12 @@ describe('the view of this process', () => {
     const outside = seenIn(['--mount'], '"$@"; true');
     const startOf = ({ pid, list }: Told): number => right(list).find((one) => one.pid === pid)?.startedTicks ?? 0;
     expect(startOf(told) - startOf(outside)).toBeGreaterThan(9_000_000);
+  });
+
+  test('is that of the first mount namespace only where the kernel numbers it so', (context) => {
+    if (!isRoot) return context.skip('needs root, for namespaces');
+    const told = seenIn(['--mount'], '"$@"; true');
+    expect(right(told.view).isFirstMountNamespace).toBe(false);
   });
 
   test('does not explain a process that cannot be read, so that the list fails', (context) => {
