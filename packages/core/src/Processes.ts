@@ -96,7 +96,10 @@ export interface Processes {
   readonly bootedMs: TaskEither<ProcessesError, number>;
   /** Every listening unix socket of our network namespace, and of the ones that these processes are in. */
   readonly listeners: (alsoOf: ReadonlyArray<number>) => TaskEither<ProcessesError, ReadonlyArray<Listener>>;
-  /** The processes that have a socket open, as far as they can be seen. Looks at every open file of every process. */
+  /**
+   * The processes that have a socket open, as far as they can be seen. Looks at every open file of every process. Left: a
+   * process whose open files may not be seen has it.
+   */
   readonly holders: (inode: string) => TaskEither<ProcessesError, ReadonlyArray<number>>;
   readonly view: TaskEither<ProcessesError, OwnView>;
 }

@@ -248,6 +248,35 @@ describe('listening sockets', () => {
     expect(right(await linuxProcesses.holders(listener?.inode ?? '')())).toEqual([]);
   });
 
+  test('of a process whose open files may not be seen have no known process, which is a failure', async (context) => {
+    if (!isRoot) return context.skip('needs root, to become another user');
+    const name = `${base.path()}/of-root`;
+    const script = `require('node:net').createServer().listen('\\0${name}', () => console.log('listens'))`;
+    const { child } = await startTelling(process.execPath, ['-e', script]);
+    const own = path.join(fresh(), 'own');
+    await listenAt(own);
+    const [[theirs], [ours]] = [await listenersAt(name), await listenersAt(own)];
+    const holders = (inode: string | undefined) => linuxProcesses.holders(inode ?? '')();
+    expect(right(await holders(theirs?.inode))).toEqual([child.pid]);
+    process.seteuid?.(1000);
+    try {
+      const unseen = 'a process that this program may not see listens there';
+      const found = await Promise.all([holders(theirs?.inode), holders(ours?.inode), holders('0')]);
+      expect(found).toEqual([
+        E.left({ _tag: 'ProcessesUnreadable', reason: unseen }),
+        E.right([process.pid]),
+        E.right([]),
+      ]);
+      process.seteuid?.(0);
+      child.kill('SIGKILL');
+      await once(child, 'exit');
+      process.seteuid?.(1000);
+      expect(await holders(theirs?.inode)).toEqual(E.right([]));
+    } finally {
+      process.seteuid?.(0);
+    }
+  });
+
   test('are found by an abstract name', async () => {
     const name = `${base.path()}/abstract`;
     await listenAt(`\0${name}`);
