@@ -384,7 +384,7 @@ const initPidSign = ({ files: { initPid, runtimeRecord, rootfs }, seen: { table,
 
 const controlGroupSign = ({ files: { config }, seen: { table }, names, otherNamespaces }: About): Sign => {
   const group = config._tag === 'Says' ? config.value.cgroupsPath : undefined;
-  const exact = group === undefined ? [] : table.inGroup(groupsOf(group), group);
+  const exact = group === undefined ? [] : table.inGroup(groupsOf(group));
   const byName = names.map((id) => table.inGroupOf(id, otherNamespaces));
   const certain = pidsOf([...exact, ...byName.flatMap((found) => found.certain)]);
   if (certain.length > 0)
