@@ -134,6 +134,36 @@ describe('a leftover of the shim of another bundle', () => {
   });
 });
 
+describe('a shim without a task, that listens', () => {
+  const start: Start = { ns: 'main', id: 'web', bundle: ordinary, shim: leaked };
+  const holders = (found: E.Either<string, ReadonlyArray<number>>) => {
+    const laid = layWorld(world(start));
+    const { capabilities } = laid.machine;
+    const answer = E.mapLeft((reason: string) => ({ _tag: 'ProcessesUnreadable' as const, reason }))(found);
+    const processes = { ...capabilities.processes, holders: () => async () => answer };
+    return { laid, capabilities: { ...capabilities, processes } };
+  };
+
+  it.each([
+    ['that process may not be seen', E.left('a process that this program may not see listens there')],
+    ['no process is found', E.right([])],
+    ['a process is found that is in no table', E.right([123_456])],
+  ])('is not told to end where the process that listens is not known: %s', async (_, found) => {
+    const { laid, capabilities } = holders(found);
+    const report = await run(laid, careful, capabilities);
+    expect(report === 'refused' ? [] : report.namespaces[0]?.bundles).toMatchObject([
+      { id: 'web', verdict: 'hold', reason: 'shim-shared', outcome: 'held' },
+    ]);
+    expect(laid.livingShim(start)).toBe(true);
+  });
+
+  it('is told to end where that process works for no other bundle', async () => {
+    const laid = layWorld(world(start));
+    await run(laid);
+    expect(laid.livingShim(start)).toBe(false);
+  });
+});
+
 describe('a bundle with an entry that no bundle has', () => {
   const start: Start = {
     ns: 'main',

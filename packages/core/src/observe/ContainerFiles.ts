@@ -311,15 +311,23 @@ export const readContainerFiles =
     return { config, initPid, roots, runtimeRecord };
   };
 
-/** Which control groups a `linux.cgroupsPath` means, in either of its forms. */
-export const groupsOf = (cgroupsPath: B.ByteString): ((path: string) => boolean) => {
-  const literal = cgroupsPath.startsWith('/') ? cgroupsPath : `/${cgroupsPath}`;
+/** The control groups that a `linux.cgroupsPath` means. */
+export interface MeantGroups {
+  readonly isMeant: (path: string) => boolean;
+  /** What the path of each of them contains. */
+  readonly hint: B.ByteString;
+}
+
+/** Which control groups a `linux.cgroupsPath` means, in either of its forms. The kernel tells paths that are clean. */
+export const groupsOf = (cgroupsPath: B.ByteString): MeantGroups => {
+  const rooted = (path: B.ByteString): B.ByteString => Layout.clean(Layout.below(B.fromText('/'), path));
+  const literal = rooted(cgroupsPath);
   const isBelow = (path: string, group: string): boolean => `${path}/`.includes(`${group}/`);
-  const [slice, prefix, name, ...more] = cgroupsPath.split(':');
+  const [slice, prefix, name, ...more] = B.split(cgroupsPath, ':');
   if (slice === undefined || prefix === undefined || name === undefined || more.length > 0)
-    return (path) => isBelow(path, literal);
+    return { isMeant: (path) => isBelow(path, literal), hint: literal };
   // systemd's form, `slice:prefix:name`: a runtime that does not drive systemd takes all of it for a name.
   const unit = name.endsWith('.slice') ? name : `${prefix === '' ? '' : `${prefix}-`}${name}.scope`;
-  const group = slice === '' ? `/${unit}` : `/${slice}/${unit}`;
-  return (path) => isBelow(path, literal) || isBelow(path, group);
+  const group = rooted(B.fromLatin1(slice === '' ? unit : `${slice}/${unit}`));
+  return { isMeant: (path) => isBelow(path, literal) || isBelow(path, group), hint: Layout.clean(name) };
 };

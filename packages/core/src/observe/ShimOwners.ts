@@ -29,7 +29,7 @@ export const otherOwnersOfShim =
     return [...owners];
   };
 
-/** The processes that have the bundle's socket open. */
+/** The processes that have the bundle's socket open. Left: why they are not known, in the place of a bundle's name. */
 const holdersOf = async (
   { table, listeners, holders }: ProcessesSeen,
   evidence: BundleEvidence,
@@ -42,7 +42,10 @@ const holdersOf = async (
   for (const { inode } of listening.right(socket)) {
     const pids = await holders(inode)();
     if (E.isLeft(pids)) return E.left(showProcessesError(pids.left));
-    found.push(...pids.right.flatMap((pid) => table.byPid(pid) ?? []));
+    const known = pids.right.flatMap((pid) => table.byPid(pid) ?? []);
+    // Some process has every listening socket: one that is in no table may be the shim of any bundle.
+    if (known.length === 0) return E.left('a bundle that this program may not see');
+    found.push(...known);
   }
   return E.right(found);
 };

@@ -129,6 +129,7 @@ const programOf = ({ commandLine: [first] }: ProcessInfo): string =>
 /**
  * What this process may see at all. In a pid namespace that is not the machine's first, a shim outside it is not seen, unless
  * a shim of this tree is seen inside. Where shims live in another mount namespace, what is mounted there is not seen either.
+ * A namespace that may not be looked at may be another one.
  */
 const ownView = (about: About): Sign => {
   const known = views.get(about.seen) ?? lookAtOwnView(about);
@@ -141,39 +142,43 @@ const views = new WeakMap<ProcessesSeen, Sign>();
 
 const lookAtOwnView = (about: About): Sign => {
   const { table, view } = about.seen;
-  if (view.limitedBy !== undefined) return sign('own-view', 'unknown', view.limitedBy);
-  const own = valueOf(view.namespaces);
-  const shims = table.shims.filter((shim) => isOfTree(about, shim));
-  const sharing = shims.filter(({ command }) => !makesOwnMounts.test(command.program));
-  const inOther = (which: 'pid' | 'mount'): ReadonlyArray<ProcessInfo> =>
-    (which === 'mount' ? sharing : shims).flatMap(({ process }) => {
-      const theirs = valueOf(process.namespaces);
-      return own !== undefined && theirs !== undefined && theirs[which] !== own[which] ? [process] : [];
-    });
-  for (const which of ['pid', 'mount'] as const) {
-    const others = inOther(which);
-    if (others.length > 0)
-      return sign(
-        'own-view',
-        'unknown',
-        `shims of this tree (${showPids(pidsOf(others))}) are in another ${which} namespace than this program`,
-      );
-  }
-  if (!view.isFirstPidNamespace && shims.length === 0)
-    return sign(
-      'own-view',
-      'unknown',
-      'this program is in a pid namespace of its own, and no shim of this tree is seen in it: shims outside it cannot be seen',
+  const why =
+    view.limitedBy ??
+    otherNamespaces(
+      about.seen,
+      table.shims.filter((shim) => isOfTree(about, shim)),
     );
+  return why === undefined
+    ? sign('own-view', 'none', 'this program sees every process of its pid namespace')
+    : sign('own-view', 'unknown', why);
+};
+
+/** Why shims of the tree, or what is mounted for them, may be in namespaces that this program is not in. */
+const otherNamespaces = ({ table, view }: ProcessesSeen, shims: ReadonlyArray<ShimProcess>): string | undefined => {
+  const own = valueOf(view.namespaces);
+  if (own === undefined) return 'in which namespaces this program is cannot be seen';
+  const sharing = shims.filter(({ command }) => !makesOwnMounts.test(command.program));
+  for (const which of ['pid', 'mount'] as const) {
+    const others = (which === 'mount' ? sharing : shims).flatMap(({ process }) => {
+      const theirs = valueOf(process.namespaces);
+      return theirs !== undefined && theirs[which] !== own[which] ? [process] : [];
+    });
+    if (others.length > 0)
+      return `shims of this tree (${showPids(pidsOf(others))}) are in another ${which} namespace than this program`;
+  }
+  const hidden = shims.flatMap(({ process }) => (process.namespaces._tag === 'Hidden' ? [process] : []));
+  if (hidden.length > 0)
+    return `in which namespaces shims of this tree are (${showPids(pidsOf(hidden))}) cannot be seen`;
+  if (!view.isFirstPidNamespace && shims.length === 0)
+    return 'this program is in a pid namespace of its own, and no shim of this tree is seen in it: shims outside it cannot be seen';
+  if (sharing.length > 0) return undefined;
   const first = table.byPid(1);
   const firstMount = first === undefined ? undefined : valueOf(first.namespaces)?.mount;
-  if (sharing.length === 0 && own !== undefined && firstMount !== undefined && firstMount !== own.mount)
-    return sign(
-      'own-view',
-      'unknown',
-      'this program is in a mount namespace of its own: what is mounted for containers cannot be seen',
-    );
-  return sign('own-view', 'none', 'this program sees every process of its pid namespace');
+  if (firstMount === undefined)
+    return view.isFirstMountNamespace ? undefined : 'in which mount namespace process 1 is cannot be seen';
+  return firstMount === own.mount
+    ? undefined
+    : 'this program is in a mount namespace of its own: what is mounted for containers cannot be seen';
 };
 
 /** Shims of these runtimes give themselves a mount namespace, wherever their daemon is (docs/runtimes.md). */
@@ -387,7 +392,7 @@ const initPidSign = ({ files: { initPid, runtimeRecord, roots }, seen: { table, 
 
 const controlGroupSign = ({ files: { config }, seen: { table }, names, otherNamespaces }: About): Sign => {
   const group = config._tag === 'Says' ? config.value.cgroupsPath : undefined;
-  const exact = group === undefined ? [] : table.inGroup(groupsOf(group), group);
+  const exact = group === undefined ? [] : table.inGroup(groupsOf(group));
   const byName = names.map((id) => table.inGroupOf(id, otherNamespaces));
   const certain = pidsOf([...exact, ...byName.flatMap((found) => found.certain)]);
   if (certain.length > 0)

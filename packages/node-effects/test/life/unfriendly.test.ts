@@ -273,6 +273,36 @@ describe.concurrent('a /proc that shows processes and nothing else', () => {
   );
 });
 
+describe.concurrent('a program in a time namespace of its own', () => {
+  test(
+    'does not take a container that lives for dead, whose process its runtime recorded with its start',
+    inWorld(async (world, context) => {
+      const within = 'exec unshare --time --boottime 100000 "$@"';
+      try {
+        execFileSync('sh', ['-c', within, 'sh', 'true'], { stdio: 'ignore' });
+      } catch {
+        return context.skip('needs a kernel with time namespaces (5.6)');
+      }
+      const root = path.join(world.base, 'runc');
+      const bundle = world.addBundle('lives', { files: { 'options.json': JSON.stringify({ root }) } });
+      const workload = await world.startContainer();
+      const record = path.join(root, bundle.namespace, bundle.id);
+      fs.mkdirSync(record, { recursive: true });
+      const state = { init_process_pid: workload.pid, init_process_start: Number(workload.process.startTicks) };
+      fs.writeFileSync(path.join(record, 'state.json'), JSON.stringify(state));
+      const witness = world.witness(workload);
+      const outcome = await world.inShell(within, 'recover', '--policy', 'careful', ...soon);
+      unknownBecause(
+        outcome,
+        bundle,
+        'this program is in a time namespace of its own, in which processes may seem to begin at other times',
+      );
+      expect((await world.recover('careful', ...soon)).of(bundle)).toMatchObject({ reason: 'orphan-workload' });
+      witness.expectNothingChanged();
+    }),
+  );
+});
+
 describe.concurrent('a control group that is seen from another one', () => {
   test(
     'holds its bundle though its path begins elsewhere',
