@@ -9,7 +9,7 @@ import { isHidden, unhidden } from '../Identifier.js';
 import { mayReapOrphan, type Policy } from '../Policy.js';
 import { ask, askShim, type Decision, type Listed, settle, settleUnlessExhausted } from '../Question.js';
 import { type ShimAddress, shimAddress } from '../ShimAddress.js';
-import { isTaskNotFound, type ShimError } from '../ShimConnector.js';
+import { hasNoListener, isTaskNotFound, type ShimError } from '../ShimConnector.js';
 import type { Reason } from '../Verdict.js';
 import { livingContainer, livingShim, type Signs, unknownContainer, unknownShim, unknownSigns } from './Signs.js';
 
@@ -117,9 +117,6 @@ type Target = Extract<ShimAddress, { readonly _tag: 'Target' }>;
 
 /** Whether both files of the bundle that may say where its shim listens say the same. */
 const isSettled = ({ disputed, lost }: Target): boolean => disputed === undefined && lost === undefined;
-
-const hasNoListener = (error: ShimError): boolean =>
-  error._tag === 'DialFailed' && ['ECONNREFUSED', 'ENOENT'].includes(error.code);
 
 /** The listen queue is full, or it was not served in time: the shim may be alive, only slow (H4, H5). */
 const mayOnlyBeSlow = (error: ShimError): boolean =>

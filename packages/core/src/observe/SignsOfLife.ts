@@ -32,6 +32,7 @@ import {
 } from '../Processes.js';
 import { programNameOf } from '../RuntimeName.js';
 import { shimAddress } from '../ShimAddress.js';
+import { hasNoListener } from '../ShimConnector.js';
 import { processesAmong } from '../TaskExit.js';
 import { type ContainerFiles, groupsOf, readContainerFiles, type RuntimeRecords } from './ContainerFiles.js';
 import type { MountedRootOf } from './MountedRoots.js';
@@ -304,8 +305,7 @@ const answersAt = async (
     await dialled.right.close();
     return 'yes';
   }
-  const { left } = dialled;
-  return left._tag === 'DialFailed' && ['ECONNREFUSED', 'ENOENT'].includes(left.code) ? 'no' : 'unknown';
+  return hasNoListener(dialled.left) ? 'no' : 'unknown';
 };
 
 /** The shim that a bundle shares with the others of its pod: what lives for one of them lives for all. */
