@@ -12,7 +12,7 @@ import type { Answers, BundleEvidence, Reading } from './Evidence.js';
 import { type FileError, isExhaustionCode, showFileError } from './FileSystem.js';
 import { ask, askShim, type Decision, isExhaustion, type Listed, settle, settleUnlessExhausted } from './Question.js';
 import { decideCarefully } from './decide/CarefulDecision.js';
-import { livingShim, showContainer, showLiving, showSigns, unknownSigns } from './decide/Signs.js';
+import { livingContainer, livingShim, showContainer, showLiving, showSigns, unknownSigns } from './decide/Signs.js';
 import { isHidden } from './Identifier.js';
 import type { Policy } from './Policy.js';
 import { showRuntimeError } from './RuntimeName.js';
@@ -180,7 +180,9 @@ export const explain =
       case 'leftover':
         return 'an interrupted removal left it behind, and nothing of it lives';
       case 'leftover-in-use':
-        return `it looks like what an interrupted removal left behind, but its container lives: ${livingOf(answers)}`;
+        return livingContainer(answers.signs ?? []).length > 0
+          ? `it looks like what an interrupted removal left behind, but its container lives: ${livingOf(answers)}`
+          : `it looks like what an interrupted removal left behind, but other bundles need its shim: ${showLiving(answers.signs ?? [])}`;
       case 'bundle-unreadable':
         if (listed?.shimBinaryPath._tag === 'Read') return 'shim-binary-path holds NUL bytes: its content was lost';
         return contents?._tag === 'Unreadable'
@@ -199,7 +201,7 @@ export const explain =
           ? connectionProblem(answers.connection)
           : `${unansweredProblem(policy, listed, answers)}, but the shim lives: ${showLiving(livingShim(answers.signs))}`;
       case 'shim-shared':
-        return `the shim has no task for it, but other bundles share the shim: ${(answers.sharers ?? []).map(Bytes.show).join(', ')}`;
+        return `the shim has no task for it, but other bundles share the shim, or may: ${(answers.sharers ?? []).map(Bytes.show).join(', ')}`;
       case 'no-container':
         return 'the shim answers, but no container of this id is recorded';
       case 'task-disputed':

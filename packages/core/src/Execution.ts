@@ -10,8 +10,10 @@ import type { atMost } from './Concurrency.js';
 import { explain } from './Decision.js';
 import { belongingPids, isViewLimited, shimPidsOf, type BundleEvidence } from './Evidence.js';
 import type { Pods } from './observe/Pods.js';
-import { livingContainer, livingShim, showLiving } from './decide/Signs.js';
+import { livingContainer, livingShim, pidsOf, showLiving, showPids } from './decide/Signs.js';
 import { signsOfLife } from './observe/SignsOfLife.js';
+import { type Known, knownAmong, survivorsOf } from './observe/Survivors.js';
+import { showProcessesError } from './Processes.js';
 import type { EventError, TaskEvent } from './EventSink.js';
 import {
   codeOf,
@@ -71,6 +73,8 @@ interface Subject {
 interface Failure {
   readonly why: string;
   readonly isOurs: boolean;
+  /** The processes that the step was to end, and that live on or may. */
+  readonly living?: ReadonlyArray<number>;
 }
 
 /**
@@ -175,7 +179,45 @@ const removeRootfs =
     return toldOfFile(unlessAbsent(removed)); // D3
   };
 
+/**
+ * Runs the shim's program. Where a container was seen to live, it is looked for again before the bundle counts as cleaned up:
+ * without the record of its runtime a program ends nothing, and says that all is well.
+ */
 const runBinary =
+  (executor: Executor, subject: Subject) =>
+  (step: Extract<Step, { readonly _tag: 'RunBinary' }>): Outcome =>
+  async () => {
+    const seen = toBeEnded(executor, subject);
+    if (seen.length === 0) return runProgram(executor, subject)(step)();
+    const { capabilities } = executor;
+    const known = await knownAmong(capabilities)(seen)();
+    if (E.isLeft(known)) return survived(showProcessesError(known.left), seen);
+    const ran = await runProgram(executor, subject)(step)();
+    const living = await survivorsOf(capabilities)(known.right, E.isLeft(ran) ? 0 : endingPatienceMs)();
+    const pids = E.isRight(living) ? living.right : pidsOfKnown(known.right);
+    if (pids.length === 0) return ran;
+    if (E.isLeft(ran)) return E.left({ ...ran.left, living: pids });
+    return survived(
+      E.isRight(living)
+        ? `${showPids(pids)} of the container still ${pids.length === 1 ? 'lives' : 'live'}`
+        : `whether the container has ended is not known: ${showProcessesError(living.left)}`,
+      pids,
+    );
+  };
+
+/** How long the processes of a container may take to end after its shim's program has answered, in milliseconds. */
+const endingPatienceMs = 2_000;
+
+/** The processes of the container that every step of a policy has to spare, unless they have ended. */
+const toBeEnded = ({ settings }: Executor, { evidence }: Subject): ReadonlyArray<number> =>
+  settings.policy.death === 'every-source' ? pidsOf(livingContainer(evidence.answers.signs ?? [])) : [];
+
+const pidsOfKnown = (known: ReadonlyArray<Known>): ReadonlyArray<number> => known.map(({ pid }) => pid);
+
+const survived = (why: string, living: ReadonlyArray<number>): E.Either<Failure, never> =>
+  E.left({ why, isOurs: false, living });
+
+const runProgram =
   (executor: Executor, subject: Subject) =>
   (step: Extract<Step, { readonly _tag: 'RunBinary' }>): Outcome =>
   async () => {
@@ -475,15 +517,22 @@ const walk =
     const leave = (left: StepTree): void => {
       records.push(...successPath(left).map((step) => reportStep(step, 'left')));
     };
+    // Of a container that outlived what was to end it, no end is published.
+    let isAlive = false;
     for (let at = tree; at._tag === 'Do'; ) {
       const { step } = at;
+      if (isAlive && (step._tag === 'PublishExit' || step._tag === 'PublishDelete')) {
+        at = at.onSuccess;
+        continue;
+      }
       const unlessInterrupted = (): Promise<typeof interrupted | E.Either<Failure, string | undefined>> =>
         mayStop && capabilities.interrupted() ? Promise.resolve(interrupted) : take(executor, subject)(step)();
       const outcome = await (step._tag === 'RunBinary' ? executor.inTurn(unlessInterrupted) : unlessInterrupted)();
       if (outcome === interrupted) return leave(at);
       const report = E.isLeft(outcome)
-        ? reportStep(step, 'failed', { error: outcome.left.why })
+        ? reportStep(step, 'failed', { error: outcome.left.why, living: outcome.left.living })
         : reportStep(step, 'done', outcome.right === undefined ? {} : { detail: outcome.right });
+      isAlive ||= report.living !== undefined;
       records.push(report);
       capabilities.trace.tell({ _tag: 'StepTaken', namespace, id, report })();
       if (E.isLeft(outcome) && outcome.left.isOurs && mayStop) {

@@ -27,7 +27,7 @@ import { inOneLine, reportStep, VerdictName, verdictNameOf } from './Report.js';
 import { Rule, rule, ruleUnder } from './Rule.js';
 import { showRuntimeError } from './RuntimeName.js';
 import { shimAddress } from './ShimAddress.js';
-import { showShimError } from './ShimConnector.js';
+import { hasNoListener, showShimError } from './ShimConnector.js';
 import { isSameTree, type StepTree } from './Step.js';
 import { processesAmong } from './TaskExit.js';
 import { type ContainerRecord, type Lookup, showStoreError } from './Stores.js';
@@ -410,11 +410,8 @@ const shimSource = (connection: ConnectionAnswer | undefined): ReadonlyArray<Exp
       return [{ source, state: 'alive', says }];
     case 'ConnectFailed':
       return [{ source, state: connection.error._tag === 'Answered' ? 'alive' : 'unknown', says }];
-    case 'DialFailed': {
-      const isRefused =
-        connection.error._tag === 'DialFailed' && ['ECONNREFUSED', 'ENOENT'].includes(connection.error.code);
-      return [{ source, state: isRefused ? 'dead' : 'unknown', says }];
-    }
+    case 'DialFailed':
+      return [{ source, state: hasNoListener(connection.error) ? 'dead' : 'unknown', says }];
     case 'LogFailed':
     case 'NotProbed':
       return [{ source, state: 'unknown', says }];

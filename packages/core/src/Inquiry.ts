@@ -5,10 +5,10 @@ import type * as T from 'fp-ts/lib/Task.js';
 import * as B from './ByteString.js';
 import type { Capabilities } from './Capabilities.js';
 import { decide } from './Decision.js';
-import { livingContainer } from './decide/Signs.js';
-import type { Policy } from './Policy.js';
+import { livingContainer, unknownContainer } from './decide/Signs.js';
+import { careful, type Policy } from './Policy.js';
 import type { ForesightNeeds } from './observe/Foresight.js';
-import { nameOf } from './observe/Pods.js';
+import { nameOf, socketOf } from './observe/Pods.js';
 import type { ProcessesSince } from './observe/ProcessTable.js';
 import { otherOwnersOfShim } from './observe/ShimOwners.js';
 import { type SignNeeds, signsOfLife } from './observe/SignsOfLife.js';
@@ -254,17 +254,24 @@ const findSharers =
     const isKnown = E.isRight(all);
     const hasShim = (id: B.ByteString): boolean => isKnown && all.right.table.shimsNaming(namespace, id).length > 0;
     const stays = async (id: B.ByteString): Promise<boolean> => !(await isLeaving(inquirer)(find({ namespace, id }))());
-    const runs = async (id: B.ByteString): Promise<boolean> => {
+    const mayRun = async (id: B.ByteString): Promise<boolean> => {
       const bundle = find({ namespace, id });
-      return bundle !== undefined && livingContainer(await signsOfLife(inquirer)(bundle)()).length > 0;
+      if (bundle === undefined) return false;
+      const signs = await signsOfLife(inquirer)(bundle)();
+      return livingContainer(signs).length > 0 || (!hasShim(evidence.id) && unknownContainer(signs).length > 0);
     };
     const found = new Set<B.ByteString>();
     const ofOtherTree = members.filter(({ tree }) => tree !== undefined).map(nameOf);
+    // A sandbox of the other tree that does not say where its shim listens may have this one.
+    if (!hasShim(evidence.id))
+      for (const other of await pods.beside())
+        if (other.namespace === namespace && socketOf(careful, other) === undefined)
+          ofOtherTree.push(nameOf({ tree: pods.treeBeside, evidence: other }));
     const own = members.flatMap((member) => (member.tree === undefined ? [member.evidence.id] : []));
     for (const id of new Set([...sure, ...own])) if (await stays(id)) found.add(id);
     if (!hasShim(evidence.id))
       for (const id of [...addressless, ...elsewhere()]) if (hasShim(id) && (await stays(id))) found.add(id);
-    for (const id of addressless) if (!isKnown || (!hasShim(id) && (await runs(id)))) found.add(id);
+    for (const id of addressless) if (!isKnown || (!hasShim(id) && (await mayRun(id)))) found.add(id);
     for (const name of await otherOwnersOfShim(inquirer)(evidence)()) {
       const isOwn = find({ namespace, id: name }) !== undefined;
       if (!isOwn || (await stays(name))) found.add(name);

@@ -31,6 +31,7 @@ import { type BundlePlan, stepsOf } from './Plan.js';
 import { makeRuntimeRecords } from './observe/ContainerFiles.js';
 import { foresee, makeIsReadOnly } from './observe/Foresight.js';
 import { makeMountedRootOf } from './observe/MountedRoots.js';
+import { makeProcessesBelow } from './observe/ProcessesBelow.js';
 import { makePods, type Pods } from './observe/Pods.js';
 import { signsOfLife } from './observe/SignsOfLife.js';
 import { makeProcessesSince } from './observe/ProcessTable.js';
@@ -403,6 +404,7 @@ export const makeInquirer = (
     bundleAt: () => (byDirectory ??= bundlesByDirectory(bundles, pods)),
     runtimeRecords: makeRuntimeRecords(capabilities.fileSystem),
     mountedRootOf: makeMountedRootOf(capabilities, settings),
+    processesBelow: makeProcessesBelow(capabilities, settings),
     namespacesBut: namesBut(namespaces),
     timeoutMs: settings.timeouts.loadMs,
     sharersOf: sharersAmong(bundles),

@@ -64,6 +64,11 @@ export interface ProcessInfo {
    * another directory for ever, after it mounted something there.
    */
   readonly otherDirectories?: ReadonlyArray<DirectoryKey>;
+  /**
+   * Where its current directory, its root and its program stand, as the kernel names them to this program, also where they
+   * were removed meanwhile. A process of another mount namespace may have paths that lead elsewhere here.
+   */
+  readonly paths?: ReadonlyArray<B.ByteString>;
 }
 
 /** A unix socket that a process listens on, whether or not its name is still in the file system. */
@@ -76,10 +81,15 @@ export interface Listener {
 /** How much this process can see. */
 export interface OwnView {
   readonly pid: number;
-  /** Why there may be processes that `list` does not show, for the middle of a sentence; `undefined` where it shows all of its pid namespace. */
+  /**
+   * Why there may be processes that `list` does not show, or shows otherwise than others do, for the middle of a sentence;
+   * `undefined` where it shows all of its pid namespace as they are.
+   */
   readonly limitedBy: string | undefined;
   /** Whether ours is the machine's first pid namespace, so that no process is outside it. */
   readonly isFirstPidNamespace: boolean;
+  /** Whether ours is known to be the machine's first mount namespace, in which its daemons are unless they are told otherwise. */
+  readonly isFirstMountNamespace: boolean;
   readonly namespaces: Look<ProcessNamespaces>;
   readonly rootDirectory: Look<DirectoryKey | undefined>;
 }
@@ -91,7 +101,10 @@ export interface Processes {
   readonly bootedMs: TaskEither<ProcessesError, number>;
   /** Every listening unix socket of our network namespace, and of the ones that these processes are in. */
   readonly listeners: (alsoOf: ReadonlyArray<number>) => TaskEither<ProcessesError, ReadonlyArray<Listener>>;
-  /** The processes that have a socket open, as far as they can be seen. Looks at every open file of every process. */
+  /**
+   * The processes that have a socket open, as far as they can be seen. Looks at every open file of every process. Left: a
+   * process whose open files may not be seen has it.
+   */
   readonly holders: (inode: string) => TaskEither<ProcessesError, ReadonlyArray<number>>;
   readonly view: TaskEither<ProcessesError, OwnView>;
 }

@@ -36,6 +36,7 @@ import {
 import { release } from './Inquiry.js';
 import { socketOf } from './observe/Pods.js';
 import { shimAddress } from './ShimAddress.js';
+import { hasNoListener } from './ShimConnector.js';
 import { refuseReplaced } from './Removal.js';
 import { makeRegistry, type Registry } from './Registry.js';
 import {
@@ -282,7 +283,7 @@ const hasEnded =
     if (address?._tag !== 'Target') return false;
     const timeoutMs = settings.timeouts.loadMs;
     const dialled = await capabilities.shimConnector.dial({ namespace, target: address.target, timeoutMs })();
-    if (E.isLeft(dialled)) return dialled.left._tag === 'DialFailed';
+    if (E.isLeft(dialled)) return hasNoListener(dialled.left);
     const connected = await dialled.right.connect({ id, timeoutMs })();
     const ended = E.isLeft(connected)
       ? connected.left._tag === 'Closed'

@@ -29,7 +29,13 @@ export type StepOutcome = t.TypeOf<typeof StepOutcome>;
 export const StepReport = t.readonly(
   t.intersection([
     t.type({ step: t.string, outcome: StepOutcome }),
-    t.partial({ error: t.string, target: t.string, detail: t.string }),
+    t.partial({
+      error: t.string,
+      target: t.string,
+      detail: t.string,
+      /** Of a failed step: the processes that it was to end, and that live on or may. */
+      living: t.readonlyArray(t.number),
+    }),
   ]),
   'StepReport',
 );
@@ -239,13 +245,22 @@ export const inOneLine = (sentence: string): string =>
 export const reportStep = (
   step: Step,
   outcome: StepOutcome,
-  { error, detail }: { readonly error?: string; readonly detail?: string } = {},
+  {
+    error,
+    detail,
+    living,
+  }: {
+    readonly error?: string;
+    readonly detail?: string;
+    readonly living?: ReadonlyArray<number> | undefined;
+  } = {},
 ): StepReport => ({
   step: nameOf(step),
   outcome,
   ...targetOf(step),
   ...(error === undefined ? {} : { error: inOneLine(error) }),
   ...(detail === undefined ? {} : { detail: inOneLine(detail) }),
+  ...(living === undefined ? {} : { living }),
 });
 
 /** One bundle's part, given what became of its steps. */
@@ -319,9 +334,10 @@ const summarize = (namespaces: ReadonlyArray<NamespaceReport>): Summary => {
   let aliveDestroyed = 0;
   let isDone = false;
   for (const { bundles, workDirs } of namespaces) {
-    for (const { verdict, steps, outcome: became, alive } of bundles) {
+    for (const bundle of bundles) {
+      const { verdict, steps, outcome: became } = bundle;
       summary[verdict]++;
-      if (alive !== undefined && isDestroyed(verdict, became)) aliveDestroyed++;
+      if (losesLife(bundle)) aliveDestroyed++;
       if (became !== undefined) {
         outcomes[became]++;
         isDone = true;
@@ -336,11 +352,16 @@ const summarize = (namespaces: ReadonlyArray<NamespaceReport>): Summary => {
   return { ...summary, aliveDestroyed, ...(isDone ? { outcomes } : {}) };
 };
 
-/** Whether a bundle is destroyed, or would be: what was only begun counts, as it cannot be taken back. */
-const isDestroyed = (verdict: VerdictName, outcome: BundleOutcome | undefined): boolean =>
-  outcome === undefined
-    ? verdict === 'reap' || verdict === 'cleanUp' || verdict === 'discard' || verdict === 'adopt'
-    : outcome === 'removed' || outcome === 'failed';
+/**
+ * Whether a bundle is, or would be, destroyed though it lives. What was only begun counts, as it cannot be taken back, but not
+ * where the processes that were to end live on.
+ */
+export const losesLife = ({ alive, verdict, outcome, steps }: BundleReport): boolean => {
+  if (alive === undefined) return false;
+  if (outcome === undefined)
+    return verdict === 'reap' || verdict === 'cleanUp' || verdict === 'discard' || verdict === 'adopt';
+  return outcome === 'removed' || (outcome === 'failed' && !steps.some(({ living }) => living !== undefined));
+};
 
 /** The whole document. */
 export const makeReport = (

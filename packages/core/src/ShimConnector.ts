@@ -124,6 +124,13 @@ export const answered = (status: number, message: string): ShimError => ({
 /** Whether the shim itself said that it knows no such task. */
 export const isTaskNotFound = (error: ShimError): boolean => error._tag === 'Answered' && error.class === 'NotFound';
 
+/**
+ * Whether nobody listens there, which says that the shim has ended. That a dial failed for another reason says nothing of the
+ * shim: this process may lack a descriptor or the right to dial, or the shim is too busy to accept.
+ */
+export const hasNoListener = (error: ShimError): boolean =>
+  error._tag === 'DialFailed' && ['ECONNREFUSED', 'ENOENT'].includes(error.code);
+
 /** A sentence for people. */
 export const showShimError = (error: ShimError): string => {
   switch (error._tag) {

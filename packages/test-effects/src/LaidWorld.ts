@@ -254,7 +254,7 @@ const viewOf = (view: NonNullable<World['view']>): MemoryView => {
     case 'own-pid-namespace':
       return { sees: () => false, isFirstPidNamespace: false, namespaces: ownNamespace('pid') };
     case 'own-mount-namespace':
-      return { namespaces: ownNamespace('mount') };
+      return { namespaces: ownNamespace('mount'), isFirstMountNamespace: false };
   }
 };
 

@@ -34,6 +34,11 @@ export interface ShimCall extends EntryKey {
   readonly call: string;
 }
 
+/** Whose binary was started. `isIdle`: it ended nothing, as without the record of its runtime. */
+export interface StartedBinary extends EntryKey {
+  readonly isIdle?: true;
+}
+
 /** What was seen of one run over one world. */
 export interface Observation {
   readonly before: Listing;
@@ -41,7 +46,7 @@ export interface Observation {
   /** In the order in which the shims received them. */
   readonly calls: ReadonlyArray<ShimCall>;
   /** Whose binary was started with `delete`; one that could not be started is not here. */
-  readonly binaryRuns: ReadonlyArray<EntryKey>;
+  readonly binaryRuns: ReadonlyArray<StartedBinary>;
   readonly registered: ReadonlyArray<EntryKey>;
 }
 
@@ -49,7 +54,7 @@ export interface Observation {
 export const isEndedBy =
   (key: EntryKey) =>
   ({ calls, binaryRuns }: Pick<Observation, 'calls' | 'binaryRuns'>): boolean =>
-    binaryRuns.some((run) => sameKey(run, key)) ||
+    binaryRuns.some((run) => run.isIdle !== true && sameKey(run, key)) ||
     calls.some((call) => sameKey(call, key) && /\/(?:Delete|Shutdown)$/.test(call.call));
 
 /** The name by which recordings call a task service's method: without the leading `containerd.`. */

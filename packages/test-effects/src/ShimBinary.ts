@@ -7,11 +7,11 @@ import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
 import type { VirtualClock } from './Clock.js';
 import * as Entry from './Entry.js';
 import type { MemoryFileSystem } from './FileSystem.js';
+import type { StartedBinary } from './Outcome.js';
 import type { Tree } from './Tree.js';
-import type { EntryKey } from './World.js';
 
 /** One run that was started. */
-export interface BinaryRun extends EntryKey {
+export interface BinaryRun extends StartedBinary {
   readonly program: B.ByteString;
   readonly bundle: B.ByteString;
 }
@@ -54,7 +54,7 @@ export const makeShimBinary = (tree: Tree, files: MemoryFileSystem, clock: Virtu
         await clock.sleep(Math.min(hangMs, timeoutMs))();
         return timeoutMs < hangMs ? E.left({ _tag: 'TimedOut', path, afterMs: timeoutMs }) : E.right(scriptedExit);
       default:
-        return E.right(scriptedExit); // ok, and warn, which only prints a line more
+        return E.right(scriptedExit); // ok; idle, which ends nothing; and warn, which only prints a line more
     }
   };
 
@@ -70,7 +70,8 @@ export const makeShimBinary = (tree: Tree, files: MemoryFileSystem, clock: Virtu
         if (!Entry.isAttached(bundle)) return cannotStart('ENOENT');
         const behaviour = behaviourOf(tree, program);
         if (E.isLeft(behaviour)) return cannotStart(behaviour.left);
-        runs.push({ namespace, id, program, bundle: invocation.bundle.path });
+        const isIdle = behaviour.right === 'idle';
+        runs.push({ namespace, id, program, bundle: invocation.bundle.path, ...(isIdle ? { isIdle } : {}) });
         return behave(behaviour.right, invocation);
       },
     runs: () => [...runs],

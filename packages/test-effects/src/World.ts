@@ -140,6 +140,7 @@ export const shimPrograms = [
   { name: 'shim-fail', behaviour: 'fail' },
   { name: 'shim-garbage', behaviour: 'garbage' },
   { name: 'shim-hang', behaviour: 'hang' },
+  { name: 'shim-idle', behaviour: 'idle' },
   { name: 'not-executable', behaviour: 'not-executable' },
 ] as const;
 export type ShimProgram = (typeof shimPrograms)[number];

@@ -58,6 +58,7 @@ export const bundlePath = ({ base }: Places, start: Pick<Start, 'ns' | 'id' | 't
   `${base}/state/${treeOf(start)}/${start.ns}/${start.id}`;
 export const workPath = ({ base }: Places, start: Pick<Start, 'ns' | 'id' | 'tree'>): string =>
   `${base}/root/${treeOf(start)}/${start.ns}/${start.id}`;
+/** What stands outside is named after the id alone, as in the recordings: two entries of one id cannot both have it. */
 export const elsewherePath = ({ base }: Places, { id }: Start): string => `${base}/outside/elsewhere-${id}`;
 export const volumePath = ({ base }: Places, { id }: Start): string => `${base}/outside/volume-${id}`;
 

@@ -7,7 +7,7 @@ import type { Report } from '@shim-recovery/core/Report';
 import * as E from 'fp-ts/lib/Either.js';
 import { describe, expect, it } from 'vitest';
 import { type Effect, intercept, proceed } from '../src/Effect.js';
-import { type LaidWorld, layWorld } from '../src/LaidWorld.js';
+import { type LaidWorld, layWorld, socketOf } from '../src/LaidWorld.js';
 import { makeEntry, makeMount } from '../src/Machine.js';
 import { calm } from '../src/Schedule.js';
 import { dead, leaked, running } from '../src/Shim.js';
@@ -134,6 +134,36 @@ describe('a leftover of the shim of another bundle', () => {
   });
 });
 
+describe('a shim without a task, that listens', () => {
+  const start: Start = { ns: 'main', id: 'web', bundle: ordinary, shim: leaked };
+  const holders = (found: E.Either<string, ReadonlyArray<number>>) => {
+    const laid = layWorld(world(start));
+    const { capabilities } = laid.machine;
+    const answer = E.mapLeft((reason: string) => ({ _tag: 'ProcessesUnreadable' as const, reason }))(found);
+    const processes = { ...capabilities.processes, holders: () => async () => answer };
+    return { laid, capabilities: { ...capabilities, processes } };
+  };
+
+  it.each([
+    ['that process may not be seen', E.left('a process that this program may not see listens there')],
+    ['no process is found', E.right([])],
+    ['a process is found that is in no table', E.right([123_456])],
+  ])('is not told to end where the process that listens is not known: %s', async (_, found) => {
+    const { laid, capabilities } = holders(found);
+    const report = await run(laid, careful, capabilities);
+    expect(report === 'refused' ? [] : report.namespaces[0]?.bundles).toMatchObject([
+      { id: 'web', verdict: 'hold', reason: 'shim-shared', outcome: 'held' },
+    ]);
+    expect(laid.livingShim(start)).toBe(true);
+  });
+
+  it('is told to end where that process works for no other bundle', async () => {
+    const laid = layWorld(world(start));
+    await run(laid);
+    expect(laid.livingShim(start)).toBe(false);
+  });
+});
+
 describe('a bundle with an entry that no bundle has', () => {
   const start: Start = {
     ns: 'main',
@@ -233,5 +263,66 @@ describe('what is mounted in a bundle meanwhile', () => {
     const failures = await recoverWith(laid, ({ operation }) => operation === 'unlink');
     expect(failures).toEqual(['web remove-bundle']);
     expect(standing(laid).filter((path) => path.endsWith('/volume/data'))).toHaveLength(1);
+  });
+});
+
+describe('an orphan that is to be reaped', () => {
+  const orphan = (program: string): Start => ({
+    ns: 'main',
+    id: 'web',
+    bundle: { ...ordinary, files: { ...ordinary.files, 'shim-binary-path': `$BIN/${program}` } },
+    shim: dead,
+    processes: 2,
+  });
+  const reaping = withChoices({ orphans: 'reaped', reapedOrphans: ['main/web'] })(careful);
+
+  it('stays whole, and is not said to be destroyed, where its program ends nothing', async () => {
+    const start = orphan('shim-idle');
+    const laid = layWorld(world(start));
+    const before = standing(laid);
+    const report = await run(laid, reaping);
+    if (report === 'refused') return expect(report).toBe('run');
+    const first = laid.places.firstProcessOf(start).pid;
+    expect(report.namespaces[0]?.bundles).toMatchObject([
+      {
+        reason: 'orphan-reaped',
+        outcome: 'failed',
+        steps: [
+          {
+            step: 'run-binary',
+            outcome: 'failed',
+            error: `processes ${first}, ${first + 1} of the container still live`,
+            living: [first, first + 1],
+          },
+        ],
+      },
+    ]);
+    expect(report.summary).toMatchObject({ aliveDestroyed: 0, failedSteps: 1 });
+    expect([laid.livingProcesses(start), standing(laid)]).toEqual([2, before]);
+  });
+
+  it('is removed as soon as its processes have ended', async () => {
+    const start = orphan('shim-ok');
+    const laid = layWorld(world(start));
+    const report = await run(laid, reaping);
+    expect(failedSteps(report)).toEqual([]);
+    expect(standing(laid)).not.toContain(bundlePath(laid.places, start));
+    expect(laid.machine.clock.elapsedMs()).toBeLessThan(2_000);
+  });
+
+  it('has no end published where it outlives its shim and what is to end it', async () => {
+    const start: Start = { ...orphan('shim-idle'), shim: running, processes: 1 };
+    const laid = layWorld(world(start));
+    const { capabilities, shims, eventSink } = laid.machine;
+    const recovered = await Recovery.recover({ ...laid.settings, policy: reaping })(capabilities)();
+    if (E.isLeft(recovered)) return expect(recovered).toBe('recovered');
+    expect(recovered.right.registry.instances()).toHaveLength(1);
+    shims.kill(socketOf(laid.places, laid.world, start));
+    await laid.machine.clock.sleep(1)();
+    await recovered.right.settled();
+    expect([eventSink.published(), recovered.right.registry.instances()]).toEqual([[], []]);
+    expect(standing(laid)).toContain(bundlePath(laid.places, start));
+    expect(laid.machine.shimBinary.runs()).toHaveLength(1);
+    await recovered.right.stop();
   });
 });

@@ -348,3 +348,40 @@ describe('whoever does not stay attached', () => {
     expect(leaves.machine.logPipes.openNow()).toEqual([]);
   });
 });
+
+describe('a shim that was told to end for the sake of another bundle, and is dialled again', () => {
+  const pod: ReadonlyArray<Start> = [
+    { ns: 'main', id: 'web', bundle: ordinary, shim: { ...running, shutdown: { ok: {} } } },
+    { ns: 'main', id: 'pause', bundle: ordinary, shim: { of: 'web', noTask: true } },
+  ];
+
+  it.each([
+    ['EMFILE', 'adopted'],
+    ['EACCES', 'adopted'],
+    ['EAGAIN', 'adopted'],
+    ['ENOENT', 'removed'],
+    ['ECONNREFUSED', 'removed'],
+  ])('counts as dead only where nobody listens: after %s its task is %s', async (code, outcome) => {
+    const laid = layWorld(world(...pod));
+    const { capabilities, shims } = laid.machine;
+    const isTold = (): boolean => shims.calls().some(({ call }) => call.endsWith('/Shutdown'));
+    const failing: Capabilities = {
+      ...capabilities,
+      shimConnector: {
+        dial: (dialling) =>
+          isTold()
+            ? async () => E.left({ _tag: 'DialFailed', code, message: 'it cannot be dialled' })
+            : capabilities.shimConnector.dial(dialling),
+      },
+    };
+    const settings = { ...laid.settings, policy: containerd17, staysAttached: false };
+    const recovered = await Recovery.recover(settings)(failing)();
+    if (E.isLeft(recovered)) throw new Error(recovered.left._tag);
+    await recovered.right.stop();
+    expect(isTold()).toBe(true);
+    expect(recovered.right.report.namespaces[0]?.bundles.map((bundle) => [bundle.id, bundle.outcome])).toEqual([
+      ['pause', 'removed'],
+      ['web', outcome],
+    ]);
+  });
+});

@@ -2,12 +2,14 @@
 import * as B from '@shim-recovery/core/ByteString';
 import type { SignSource, SignState } from '@shim-recovery/core/decide/Signs';
 import { careful } from '@shim-recovery/core/Policy';
+import { hidden } from '@shim-recovery/core/Processes';
 import * as Recovery from '@shim-recovery/core/Recovery';
 import * as E from 'fp-ts/lib/Either.js';
 import * as O from 'fp-ts/lib/Option.js';
 import { describe, expect, it } from 'vitest';
 import { type Effect, type Fault, intercept, proceed } from '../src/Effect.js';
 import { layWorld } from '../src/LaidWorld.js';
+import type { MemoryView } from '../src/memory/MemoryProcesses.js';
 import { dead, running } from '../src/Shim.js';
 import { ordinary, type Start, type World, world } from '../src/World.js';
 
@@ -33,8 +35,13 @@ interface Said {
 type Failing = (effect: Effect) => Fault | undefined;
 
 /** What the sources say of main/web. */
-const signsOf = async (all: World, failing: Failing = () => undefined): Promise<ReadonlyMap<SignSource, Said>> => {
+const signsOf = async (
+  all: World,
+  failing: Failing = () => undefined,
+  view?: MemoryView,
+): Promise<ReadonlyMap<SignSource, Said>> => {
   const { machine, settings } = layWorld(all);
+  if (view !== undefined) machine.processes.limit(view);
   const { capabilities } = intercept(machine.capabilities, (effect) => {
     const fault = failing(effect);
     return fault === undefined ? proceed : { _tag: 'Fail', fault, when: 'instead' };
@@ -51,7 +58,11 @@ interface Case {
   readonly entries: ReadonlyArray<Start>;
   readonly about?: Omit<World, 'entries'>;
   readonly failing?: Failing;
+  /** How much is seen, where no world has it. */
+  readonly view?: MemoryView;
   readonly is: SignState;
+  /** What it says, where that matters. */
+  readonly says?: string | RegExp;
   /** The processes that it names, where it matters. */
   readonly pids?: number;
 }
@@ -60,9 +71,10 @@ const test = (source: SignSource, cases: ReadonlyArray<Case>): void => {
   describe(source, () => {
     it.each(cases.map((one) => [one.is, one.what, one] as const))(
       'is %s: %s',
-      async (_, __, { entries, about, failing, is, pids }) => {
-        const said = (await signsOf({ ...world(...entries), ...about }, failing)).get(source);
+      async (_, __, { entries, about, failing, view, is, says, pids }) => {
+        const said = (await signsOf({ ...world(...entries), ...about }, failing, view)).get(source);
         expect(said).toMatchObject({ state: is });
+        if (says !== undefined) expect(said?.says).toMatch(says);
         if (pids !== undefined) expect(said?.pids).toHaveLength(pids);
         expect(said?.says).not.toMatch(/undefined|\0/);
       },
@@ -116,6 +128,39 @@ test('own-view', [
       { ns: 'main', id: 'db', bundle: ordinary, shim: running },
     ],
     is: 'none',
+  },
+  {
+    what: 'process 1 hides its namespaces, and the program is in the first mount namespace',
+    entries: [web({})],
+    view: { hides: ['namespaces'] },
+    is: 'none',
+  },
+  {
+    what: 'process 1 hides its namespaces, and no shim shows whether the program is in the mount namespace of its daemon',
+    entries: [web({})],
+    view: { hides: ['namespaces'], isFirstMountNamespace: false },
+    is: 'unknown',
+    says: 'in which mount namespace process 1 is cannot be seen',
+  },
+  {
+    what: 'process 1 is not seen, and a shim of the tree is in the mount namespace of the program',
+    entries: [web({ shim: running })],
+    view: { sees: ({ pid }) => pid !== 1, isFirstMountNamespace: false },
+    is: 'none',
+  },
+  {
+    what: 'a shim of the tree hides its namespaces',
+    entries: [web({}), { ns: 'main', id: 'db', bundle: ordinary, shim: running }],
+    view: { hides: ['namespaces'] },
+    is: 'unknown',
+    says: /^in which namespaces shims of this tree are \(process \d+\) cannot be seen$/,
+  },
+  {
+    what: 'the program cannot see its own namespaces',
+    entries: [web({ shim: running })],
+    view: { namespaces: hidden('EACCES') },
+    is: 'unknown',
+    says: 'in which namespaces this program is cannot be seen',
   },
   {
     what: 'processes cannot be listed',
@@ -418,6 +463,12 @@ test('root-file-system', [
     what: 'its rootfs cannot be looked at',
     entries: [orphan(mounted)],
     failing: fails('fileSystem', 'stat', 'EIO', 'rootfs'),
+    is: 'unknown',
+  },
+  {
+    what: 'nor may they, and nothing is mounted',
+    entries: [orphan({})],
+    about: { view: 'no-ptrace' },
     is: 'unknown',
   },
 ]);

@@ -5,13 +5,13 @@
 import * as E from 'fp-ts/lib/Either.js';
 import type * as B from '../ByteString.js';
 import type { Answers, BundleEvidence } from '../Evidence.js';
-import { isHidden } from '../Identifier.js';
+import { isHidden, unhidden } from '../Identifier.js';
 import { mayReapOrphan, type Policy } from '../Policy.js';
 import { ask, askShim, type Decision, type Listed, settle, settleUnlessExhausted } from '../Question.js';
 import { type ShimAddress, shimAddress } from '../ShimAddress.js';
-import { isTaskNotFound, type ShimError } from '../ShimConnector.js';
+import { hasNoListener, isTaskNotFound, type ShimError } from '../ShimConnector.js';
 import type { Reason } from '../Verdict.js';
-import { livingContainer, livingShim, unknownContainer, unknownShim, unknownSigns } from './Signs.js';
+import { livingContainer, livingShim, type Signs, unknownContainer, unknownShim, unknownSigns } from './Signs.js';
 
 /** What would clean up after the shim, as far as it is known. */
 type Owner = 'program' | 'no-program' | 'no-container';
@@ -40,10 +40,13 @@ const decideHidden = (policy: Policy, evidence: BundleEvidence): Decision => {
   if (contents._tag === 'Listed' && !isBundle(policy)(evidence, contents)) return settle('not-a-bundle');
   const { signs } = answers;
   if (signs === undefined) return ask({ _tag: 'Signs' });
-  // Only what runs can say otherwise, not a shim without a task.
-  if (livingContainer(signs).length > 0) return settle('leftover-in-use');
+  // Only what runs can say otherwise, and those that share its shim: not a shim without a task.
+  if (livingContainer(signs).length > 0 || isShared(signs)) return settle('leftover-in-use');
   return settle(unknownContainer(signs).length > 0 ? 'processes-unknown' : 'leftover');
 };
+
+/** Whether a shim lives that other bundles have, too, and find by this bundle alone. */
+const isShared = (signs: Signs): boolean => livingShim(signs).some(({ source }) => source === 'pod');
 
 /** Which runtime, by the bundle or by its container's record. */
 const decideRuntime =
@@ -115,9 +118,6 @@ type Target = Extract<ShimAddress, { readonly _tag: 'Target' }>;
 /** Whether both files of the bundle that may say where its shim listens say the same. */
 const isSettled = ({ disputed, lost }: Target): boolean => disputed === undefined && lost === undefined;
 
-const hasNoListener = (error: ShimError): boolean =>
-  error._tag === 'DialFailed' && ['ECONNREFUSED', 'ENOENT'].includes(error.code);
-
 /** The listen queue is full, or it was not served in time: the shim may be alive, only slow (H4, H5). */
 const mayOnlyBeSlow = (error: ShimError): boolean =>
   error._tag === 'TimedOut' || (error._tag === 'DialFailed' && error.code === 'EAGAIN');
@@ -181,7 +181,7 @@ export const isBundle =
   (policy: Policy) =>
   ({ namespace, id }: BundleEvidence, contents: Listed): boolean => {
     const { foreign, shimBinaryPath, work } = contents;
-    const name = id.replace(/^\.+/, '');
+    const name = unhidden(id);
     return (
       foreign?.length === 0 ||
       (shimBinaryPath._tag === 'Read' && shimBinaryPath.content !== '') ||

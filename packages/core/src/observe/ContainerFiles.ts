@@ -37,6 +37,8 @@ export interface ContainerConfig {
   readonly cgroupsPath: B.ByteString | undefined;
   /** The pod that it belongs to: the id of its sandbox, or of the group that shares a shim. */
   readonly sandboxId: B.ByteString | undefined;
+  /** Which directory it has for its root: an absolute path, or one below the bundle. */
+  readonly rootPath: B.ByteString | undefined;
 }
 
 /** What `init.pid` says, and when it was written, in milliseconds since the epoch (infinite where that is not known). */
@@ -58,6 +60,7 @@ const maxRecordBytes = 4 * 1024 * 1024;
 const Config = t.partial({
   linux: t.union([t.partial({ cgroupsPath: t.string }), t.null]),
   annotations: t.union([t.record(t.string, t.string), t.null]),
+  root: t.union([t.partial({ path: t.string }), t.null]),
 });
 
 const podAnnotations = [
@@ -83,12 +86,13 @@ const andThen = <A, C>(said: Said<A>, next: (value: A) => Said<C>): Said<C> =>
   said._tag === 'Says' ? next(said.value) : said;
 
 const configOf = (text: B.ByteString): Said<ContainerConfig> =>
-  andThen(decoded('config.json', Config)(text), ({ linux, annotations }) => {
+  andThen(decoded('config.json', Config)(text), ({ linux, annotations, root }) => {
     const group = linux?.cgroupsPath;
     const pod = podAnnotations.flatMap((name) => annotations?.[name] ?? []).find((id) => id !== '');
     return says({
       cgroupsPath: group === undefined || group === '' ? undefined : B.fromText(group),
       sandboxId: pod === undefined ? undefined : B.fromText(pod),
+      rootPath: root?.path === undefined || root.path === '' ? undefined : B.fromText(root.path),
     });
   });
 
@@ -111,12 +115,17 @@ const RunscState = t.type({ sandbox: t.type({ pid: t.number }) });
 const CrunStatus = t.type({ pid: t.number });
 const CrunStart = t.partial({ 'process-start-time': t.number });
 
+/** A directory that a container may have for its root. `path` is where it stands, unless it is the bundle's `rootfs`. */
+export interface ContainerRoot extends DirectoryKey {
+  readonly path: B.ByteString | undefined;
+}
+
 /** All that the files of one bundle say. */
 export interface ContainerFiles {
   readonly config: Said<ContainerConfig>;
   readonly initPid: Said<InitPid>;
-  /** Which directory the container has for its root, as far as it can be seen. */
-  readonly rootfs: Said<DirectoryKey>;
+  /** Which directories the container may have for its root: the bundle's `rootfs`, and the one that `config.json` names. */
+  readonly roots: ReadonlyArray<Said<ContainerRoot>>;
   readonly runtimeRecord: Said<RuntimeRecord>;
 }
 
@@ -221,12 +230,30 @@ const runtimeRecordOf =
     )();
   };
 
-const nothing: ContainerFiles = { config: absent, initPid: absent, rootfs: absent, runtimeRecord: absent };
+const nothing: ContainerFiles = { config: absent, initPid: absent, roots: [], runtimeRecord: absent };
 
-const rootfsSaid = (status: E.Either<FileError, FileStatus>): Said<DirectoryKey> => {
-  if (E.isRight(status)) return status.right.kind === 'directory' ? says(status.right) : absent;
-  return isAbsent(status.left) ? absent : unknown('its rootfs cannot be looked at');
+const rootSaid = (status: E.Either<FileError, FileStatus>, path: B.ByteString | undefined): Said<ContainerRoot> => {
+  const what = path === undefined ? 'its rootfs' : `its root ${B.show(path)}`;
+  if (E.isLeft(status)) return isAbsent(status.left) ? absent : unknown(`${what} cannot be looked at`);
+  const { kind, device, inode } = status.right;
+  if (kind === 'directory') return says({ device, inode, path });
+  return path !== undefined && kind === 'symlink' ? unknown(`${what} is a symlink`) : absent;
 };
+
+/** The root that `config.json` names, where it is not the bundle's `rootfs`: with `ctr run --rootfs`, or under Docker. */
+const namedRoot =
+  (files: FileSystem, config: Said<ContainerConfig>) => async (): Promise<ReadonlyArray<Said<ContainerRoot>>> => {
+    if (config._tag === 'Unknown') return [config];
+    const path = config._tag === 'Says' ? config.value.rootPath : undefined;
+    if (path === undefined || path === Layout.entry.rootfs) return [];
+    if (!path.startsWith('/')) return [unknown(`its root ${B.show(path)} is not an absolute path`)];
+    const clean = Layout.clean(path);
+    const { directory: parent, name } = Layout.parentOf(clean);
+    const status = await withDirectory(files)(files.openPath(parent), (directory) =>
+      name === '' ? files.identify(directory) : files.status({ directory, name }),
+    )();
+    return [rootSaid(status, clean)];
+  };
 
 /** Whether a bundle may have this entry, as far as its listing tells. */
 const mayHave =
@@ -262,34 +289,45 @@ export const readContainerFiles =
         : (knownConfig ??
           fileSaid(await files.readSmallFile({ directory, name: Layout.entry.config }, maxRecordBytes)(), configOf));
       const { entry, maxSmallFileBytes } = Layout;
-      const rootfs = has(entry.rootfs) ? rootfsSaid(await files.status({ directory, name: entry.rootfs })()) : absent;
+      const rootfs = has(entry.rootfs)
+        ? rootSaid(await files.status({ directory, name: entry.rootfs })(), undefined)
+        : absent;
+      const roots = [rootfs, ...(await namedRoot(files, config)())];
       const initPid = has(entry.initPid) ? await initPidOf(files, directory)() : absent;
       const root = has(entry.options)
         ? fileSaid(await files.readSmallFile({ directory, name: entry.options }, maxSmallFileBytes)(), runtimeRootOf)
         : absent;
-      return E.right({ config, initPid, rootfs, root });
+      return E.right({ config, initPid, roots, root });
     })();
     if (E.isLeft(read)) {
       const lost = isAbsent(read.left) ? absent : unknown(showFileError(read.left));
-      return { config: lost, initPid: lost, rootfs: lost, runtimeRecord: lost };
+      return { config: lost, initPid: lost, roots: [lost], runtimeRecord: lost };
     }
-    const { config, initPid, rootfs, root } = read.right;
+    const { config, initPid, roots, root } = read.right;
     const runtimeRecord =
       root._tag === 'Unknown'
         ? root
         : await runtimeRecordOf(files, records, root._tag === 'Says' ? root.value : defaultRuntimeRoot, evidence)();
-    return { config, initPid, rootfs, runtimeRecord };
+    return { config, initPid, roots, runtimeRecord };
   };
 
-/** Which control groups a `linux.cgroupsPath` means, in either of its forms. */
-export const groupsOf = (cgroupsPath: B.ByteString): ((path: string) => boolean) => {
-  const literal = cgroupsPath.startsWith('/') ? cgroupsPath : `/${cgroupsPath}`;
+/** The control groups that a `linux.cgroupsPath` means. */
+export interface MeantGroups {
+  readonly isMeant: (path: string) => boolean;
+  /** What the path of each of them contains. */
+  readonly hint: B.ByteString;
+}
+
+/** Which control groups a `linux.cgroupsPath` means, in either of its forms. The kernel tells paths that are clean. */
+export const groupsOf = (cgroupsPath: B.ByteString): MeantGroups => {
+  const rooted = (path: B.ByteString): B.ByteString => Layout.clean(Layout.below(B.fromText('/'), path));
+  const literal = rooted(cgroupsPath);
   const isBelow = (path: string, group: string): boolean => `${path}/`.includes(`${group}/`);
-  const [slice, prefix, name, ...more] = cgroupsPath.split(':');
+  const [slice, prefix, name, ...more] = B.split(cgroupsPath, ':');
   if (slice === undefined || prefix === undefined || name === undefined || more.length > 0)
-    return (path) => isBelow(path, literal);
+    return { isMeant: (path) => isBelow(path, literal), hint: literal };
   // systemd's form, `slice:prefix:name`: a runtime that does not drive systemd takes all of it for a name.
   const unit = name.endsWith('.slice') ? name : `${prefix === '' ? '' : `${prefix}-`}${name}.scope`;
-  const group = slice === '' ? `/${unit}` : `/${slice}/${unit}`;
-  return (path) => isBelow(path, literal) || isBelow(path, group);
+  const group = rooted(B.fromLatin1(slice === '' ? unit : `${slice}/${unit}`));
+  return { isMeant: (path) => isBelow(path, literal) || isBelow(path, group), hint: Layout.clean(name) };
 };

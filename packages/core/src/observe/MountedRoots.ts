@@ -1,27 +1,38 @@
-/** Which directory of its file system is mounted on a bundle's `rootfs`. The mount table is read once a run, and only if it is asked for. */
+/** Which directory of its file system is mounted at a container's root. The mount table is read once a run, and only if it is asked for. */
 import * as E from 'fp-ts/lib/Either.js';
 import type { Task } from 'fp-ts/lib/Task.js';
+import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
 import type * as B from '../ByteString.js';
-import type { Capabilities } from '../Capabilities.js';
 import type { BundleEvidence } from '../Evidence.js';
 import * as Layout from '../Layout.js';
+import { type Mounts, showMountError } from '../Mounts.js';
 import * as MountTable from '../MountTable.js';
 import type { Settings } from '../Settings.js';
 
-/** `/` where the whole file system is mounted there; `undefined` where nothing is, or it cannot be told. */
-export type MountedRootOf = (evidence: Pick<BundleEvidence, 'namespace' | 'id'>) => Task<B.ByteString | undefined>;
+/**
+ * Of the bundle's `rootfs`, or of the path of another root. Right: `/` where the whole file system is mounted there;
+ * `undefined` where nothing is. Left: why that cannot be told.
+ */
+export type MountedRootOf = (
+  evidence: Pick<BundleEvidence, 'namespace' | 'id'>,
+  path: B.ByteString | undefined,
+) => TaskEither<string, B.ByteString | undefined>;
 
 export const makeMountedRootOf = (
-  { mounts }: Pick<Capabilities, 'mounts'>,
+  { mounts }: { readonly mounts: Looks },
   { state }: Pick<Settings, 'state'>,
 ): MountedRootOf => {
-  let known: Promise<Mounted> | undefined;
-  return ({ namespace, id }) =>
+  let known: Promise<E.Either<string, Mounted>> | undefined;
+  return ({ namespace, id }, path) =>
     async () => {
-      const { at, roots } = await (known ??= look(mounts, state));
-      return roots.get(Layout.below(at, namespace, id, Layout.entry.rootfs));
+      const mounted = await (known ??= look(mounts, state)());
+      if (E.isLeft(mounted)) return mounted;
+      const { at, roots } = mounted.right;
+      return E.right(roots.get(path ?? Layout.below(at, namespace, id, Layout.entry.rootfs)));
     };
 };
+
+type Looks = Pick<Mounts, 'read' | 'resolve'>;
 
 interface Mounted {
   /** The state directory as the mount table calls it. */
@@ -30,10 +41,14 @@ interface Mounted {
 }
 
 /** What was mounted last at a place hides what was mounted there before. */
-const look = async (mounts: Capabilities['mounts'], state: B.ByteString): Promise<Mounted> => {
-  const resolved = await mounts.resolve(state)();
-  const table = await mounts.read();
-  const parsed = E.isLeft(table) ? table : MountTable.parse(table.right);
-  const roots = E.isLeft(parsed) ? [] : parsed.right.map(({ mountPoint, root }) => [mountPoint, root] as const);
-  return { at: E.isLeft(resolved) ? state : resolved.right, roots: new Map(roots) };
-};
+const look =
+  (mounts: Looks, state: B.ByteString): Task<E.Either<string, Mounted>> =>
+  async () => {
+    const resolved = await mounts.resolve(state)();
+    const table = await mounts.read();
+    if (E.isLeft(table)) return E.left(showMountError(table.left));
+    const parsed = MountTable.parse(table.right);
+    if (E.isLeft(parsed) || E.isLeft(resolved)) return E.left('what is mounted cannot be told');
+    const roots = parsed.right.map(({ mountPoint, root }) => [mountPoint, root] as const);
+    return E.right({ at: resolved.right, roots: new Map(roots) });
+  };

@@ -10,6 +10,7 @@ import type { SocketName } from '../Bootstrap.js';
 import type { Capabilities } from '../Capabilities.js';
 import type { BundleEvidence, Reading } from '../Evidence.js';
 import { showFileError } from '../FileSystem.js';
+import { isHidden, unhidden } from '../Identifier.js';
 import * as Layout from '../Layout.js';
 import { type Policy, careful } from '../Policy.js';
 import { shimAddress } from '../ShimAddress.js';
@@ -182,6 +183,8 @@ export const makePods = (
       const { evidence } = neighbour;
       const { namespace, id, contents } = evidence;
       groups.add(podKey(namespace, id), neighbour);
+      // An interrupted removal may have renamed the sandbox that others name.
+      if (isHidden(id)) groups.add(podKey(namespace, unhidden(id)), neighbour);
       if (contents?._tag !== 'Listed') continue;
       const open = neighbour.tree === undefined ? namespaces : other.namespaces;
       const config = open === undefined ? undefined : await readConfig(capabilities.fileSystem, open)(evidence)();

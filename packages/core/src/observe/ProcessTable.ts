@@ -13,6 +13,7 @@ import {
   type ProcessInfo,
   valueOf,
 } from '../Processes.js';
+import type { MeantGroups } from './ContainerFiles.js';
 
 /** What a shim's command line says of whose shim it is. `undefined` where it says nothing. */
 export interface ShimCommand {
@@ -138,10 +139,11 @@ export interface ProcessTable {
   /** All processes whose root is on this device. */
   readonly rootedOn: (device: string) => ReadonlyArray<ProcessInfo>;
   /** The processes in exactly this control group, or below it. */
-  readonly inGroup: (isGroup: (path: B.ByteString) => boolean, hint: B.ByteString) => ReadonlyArray<ProcessInfo>;
+  readonly inGroup: (groups: MeantGroups) => ReadonlyArray<ProcessInfo>;
   /**
    * The processes in whose control group's path the id appears between characters that are neither letters nor digits.
-   * Where the path shows one of `otherNamespaces` just before the id, it is that namespace's.
+   * Where the path shows one of `otherNamespaces` just before the id, it is that namespace's. A long id may be ours all the
+   * same: what is before it may be a parent of that name.
    */
   readonly inGroupOf: (
     id: B.ByteString,
@@ -199,10 +201,12 @@ const matchPath = (path: string, id: string, otherNamespaces: ReadonlySet<string
   let best: GroupMatch | undefined;
   for (const [index, part] of parts.entries()) {
     const match = matchIn(part, id);
+    if (match === undefined) continue;
     const before = parts[index - 1];
-    if (match === undefined || (before !== undefined && otherNamespaces.has(before))) continue;
-    if (match === 'certain') return match;
-    best = match;
+    const isOfOther = before !== undefined && otherNamespaces.has(before);
+    if (isOfOther && id.length < longIdBytes) continue;
+    if (match === 'certain' && !isOfOther) return match;
+    best = 'possible';
   }
   return best;
 };
@@ -283,9 +287,9 @@ export const processTable = (processes: ReadonlyArray<ProcessInfo>): ProcessTabl
     rootedIn: (directory) => byRoot.get(keyOf(directory)),
     // The first process of a machine often hides its root, and is in no container.
     hiddenRoots: processes.filter(({ pid, rootDirectory }) => pid !== 1 && rootDirectory._tag === 'Hidden'),
-    inGroup: (isGroup, hint) => {
+    inGroup: ({ isMeant, hint }) => {
       const found: Array<ProcessInfo> = [];
-      for (const path of candidates(hint)) if (isGroup(path)) found.push(...members.get(path));
+      for (const path of candidates(hint)) if (isMeant(path)) found.push(...members.get(path));
       return sorted(found);
     },
     inGroupOf: (id, otherNamespaces) => {

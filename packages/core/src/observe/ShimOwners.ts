@@ -10,7 +10,7 @@ import { type BundleEvidence, formerIdOf } from '../Evidence.js';
 import { careful } from '../Policy.js';
 import { type ProcessInfo, showProcessesError } from '../Processes.js';
 import { nameOf, socketOf } from './Pods.js';
-import { type ProcessesSeen, shimCommandOf } from './ProcessTable.js';
+import { type ProcessesSeen, type ShimCommand, shimCommandOf } from './ProcessTable.js';
 import type { SignNeeds } from './SignsOfLife.js';
 
 /** The names of the other bundles of both trees, or their ids; a text where it cannot be told for whom the shim works. */
@@ -29,7 +29,7 @@ export const otherOwnersOfShim =
     return [...owners];
   };
 
-/** The processes that have the bundle's socket open. */
+/** The processes that have the bundle's socket open. Left: why they are not known, in the place of a bundle's name. */
 const holdersOf = async (
   { table, listeners, holders }: ProcessesSeen,
   evidence: BundleEvidence,
@@ -42,9 +42,23 @@ const holdersOf = async (
   for (const { inode } of listening.right(socket)) {
     const pids = await holders(inode)();
     if (E.isLeft(pids)) return E.left(showProcessesError(pids.left));
-    found.push(...pids.right.flatMap((pid) => table.byPid(pid) ?? []));
+    const known = pids.right.flatMap((pid) => table.byPid(pid) ?? []);
+    // Some process has every listening socket: one that is in no table may be the shim of any bundle.
+    if (known.length === 0) return E.left('a bundle that this program may not see');
+    found.push(...known);
   }
   return E.right(found);
+};
+
+/** The ids that a shim's command line names in a namespace, by themselves or as the last part of a bundle's path. */
+const idsNamedBy = ({ ids, bundles }: ShimCommand, namespace: B.ByteString): ReadonlyArray<B.ByteString> => {
+  const ofPaths = bundles.flatMap((path) => {
+    const [id, parent] = B.split(path, '/')
+      .filter((part) => part !== '')
+      .reverse();
+    return id !== undefined && parent === namespace ? [id] : [];
+  });
+  return [...new Set([...ids, ...ofPaths])];
 };
 
 /** The other bundles that a process names, or works in. One that it names may be gone: then its shim is left as it is. */
@@ -58,7 +72,8 @@ const ownersOf = async (
   if (command === undefined) return [];
   const beside = await pods.beside();
   const nameBeside = (other: BundleEvidence): B.ByteString => nameOf({ tree: pods.treeBeside, evidence: other });
-  const named = command.ids.flatMap((id) => {
+  const ids = idsNamedBy(command, namespace);
+  const named = ids.flatMap((id) => {
     const ofOtherTree = beside.flatMap((other) =>
       other.namespace === namespace && other.id === id ? [nameBeside(other)] : [],
     );
@@ -66,7 +81,7 @@ const ownersOf = async (
     return [id, ...ofOtherTree];
   });
   if (process.currentDirectory._tag === 'Hidden')
-    return command.ids.length > 0 ? named : [B.fromText('a bundle that this program may not see')];
+    return ids.length > 0 ? named : [B.fromText('a bundle that this program may not see')];
   const directory = process.currentDirectory.value;
   const works = directory === undefined ? undefined : (await bundleAt())(directory);
   if (works === undefined || works.identity === evidence.identity) return named;

@@ -11,6 +11,7 @@ import { showSocket, type ShimTarget, type SocketName } from '../Bootstrap.js';
 import type { Capabilities } from '../Capabilities.js';
 import {
   livingContainer,
+  livingShim,
   pidsOf as pidsOfSigns,
   showPids,
   type Sign,
@@ -19,7 +20,7 @@ import {
   type SignSource,
 } from '../decide/Signs.js';
 import type { BundleEvidence } from '../Evidence.js';
-import { isHidden } from '../Identifier.js';
+import { isHidden, unhidden } from '../Identifier.js';
 import { careful } from '../Policy.js';
 import {
   type DirectoryKey,
@@ -31,10 +32,12 @@ import {
 } from '../Processes.js';
 import { programNameOf } from '../RuntimeName.js';
 import { shimAddress } from '../ShimAddress.js';
+import { hasNoListener } from '../ShimConnector.js';
 import { processesAmong } from '../TaskExit.js';
 import { type ContainerFiles, groupsOf, readContainerFiles, type RuntimeRecords } from './ContainerFiles.js';
 import type { MountedRootOf } from './MountedRoots.js';
 import { nameOf, type Neighbour, type Pods } from './Pods.js';
+import type { ProcessesBelow } from './ProcessesBelow.js';
 import { otherOwnersOfShim } from './ShimOwners.js';
 import {
   type ProcessesSeen,
@@ -56,6 +59,7 @@ export interface SignNeeds {
   readonly exists: (key: Pick<BundleEvidence, 'namespace' | 'id'>) => boolean;
   readonly runtimeRecords: RuntimeRecords;
   readonly mountedRootOf: MountedRootOf;
+  readonly processesBelow: ProcessesBelow;
   /** The names of all namespaces that have a directory, but for one. */
   readonly namespacesBut: (name: B.ByteString) => Task<ReadonlySet<string>>;
   /** How long a shim of the same pod is dialled, in milliseconds. */
@@ -92,13 +96,11 @@ export const signsOfLife =
       runtimeStateSign(about),
       await rootFileSystemSign(about),
     ];
-    return [
-      ownView(about),
+    const ofShim = [
       await listenerSign(about),
       shimProcessSign(about, new Set(pidsOfSigns(livingContainer(container)))),
-      await podSign(about),
-      ...container,
     ];
+    return [ownView(about), ...ofShim, await podSign(about, livingShim(ofShim)), ...container];
   };
 
 /** All that the sources look at. */
@@ -115,7 +117,7 @@ interface About {
 }
 
 const namesOf = ({ exists }: SignNeeds, { namespace, id }: BundleEvidence): ReadonlyArray<B.ByteString> => {
-  const former = B.slice(id, id.search(/[^.]|$/));
+  const former = unhidden(id);
   return isHidden(id) && former !== '' && !exists({ namespace, id: former }) ? [id, former] : [id];
 };
 
@@ -128,6 +130,7 @@ const programOf = ({ commandLine: [first] }: ProcessInfo): string =>
 /**
  * What this process may see at all. In a pid namespace that is not the machine's first, a shim outside it is not seen, unless
  * a shim of this tree is seen inside. Where shims live in another mount namespace, what is mounted there is not seen either.
+ * A namespace that may not be looked at may be another one.
  */
 const ownView = (about: About): Sign => {
   const known = views.get(about.seen) ?? lookAtOwnView(about);
@@ -140,39 +143,43 @@ const views = new WeakMap<ProcessesSeen, Sign>();
 
 const lookAtOwnView = (about: About): Sign => {
   const { table, view } = about.seen;
-  if (view.limitedBy !== undefined) return sign('own-view', 'unknown', view.limitedBy);
-  const own = valueOf(view.namespaces);
-  const shims = table.shims.filter((shim) => isOfTree(about, shim));
-  const sharing = shims.filter(({ command }) => !makesOwnMounts.test(command.program));
-  const inOther = (which: 'pid' | 'mount'): ReadonlyArray<ProcessInfo> =>
-    (which === 'mount' ? sharing : shims).flatMap(({ process }) => {
-      const theirs = valueOf(process.namespaces);
-      return own !== undefined && theirs !== undefined && theirs[which] !== own[which] ? [process] : [];
-    });
-  for (const which of ['pid', 'mount'] as const) {
-    const others = inOther(which);
-    if (others.length > 0)
-      return sign(
-        'own-view',
-        'unknown',
-        `shims of this tree (${showPids(pidsOf(others))}) are in another ${which} namespace than this program`,
-      );
-  }
-  if (!view.isFirstPidNamespace && shims.length === 0)
-    return sign(
-      'own-view',
-      'unknown',
-      'this program is in a pid namespace of its own, and no shim of this tree is seen in it: shims outside it cannot be seen',
+  const why =
+    view.limitedBy ??
+    otherNamespaces(
+      about.seen,
+      table.shims.filter((shim) => isOfTree(about, shim)),
     );
+  return why === undefined
+    ? sign('own-view', 'none', 'this program sees every process of its pid namespace')
+    : sign('own-view', 'unknown', why);
+};
+
+/** Why shims of the tree, or what is mounted for them, may be in namespaces that this program is not in. */
+const otherNamespaces = ({ table, view }: ProcessesSeen, shims: ReadonlyArray<ShimProcess>): string | undefined => {
+  const own = valueOf(view.namespaces);
+  if (own === undefined) return 'in which namespaces this program is cannot be seen';
+  const sharing = shims.filter(({ command }) => !makesOwnMounts.test(command.program));
+  for (const which of ['pid', 'mount'] as const) {
+    const others = (which === 'mount' ? sharing : shims).flatMap(({ process }) => {
+      const theirs = valueOf(process.namespaces);
+      return theirs !== undefined && theirs[which] !== own[which] ? [process] : [];
+    });
+    if (others.length > 0)
+      return `shims of this tree (${showPids(pidsOf(others))}) are in another ${which} namespace than this program`;
+  }
+  const hidden = shims.flatMap(({ process }) => (process.namespaces._tag === 'Hidden' ? [process] : []));
+  if (hidden.length > 0)
+    return `in which namespaces shims of this tree are (${showPids(pidsOf(hidden))}) cannot be seen`;
+  if (!view.isFirstPidNamespace && shims.length === 0)
+    return 'this program is in a pid namespace of its own, and no shim of this tree is seen in it: shims outside it cannot be seen';
+  if (sharing.length > 0) return undefined;
   const first = table.byPid(1);
   const firstMount = first === undefined ? undefined : valueOf(first.namespaces)?.mount;
-  if (sharing.length === 0 && own !== undefined && firstMount !== undefined && firstMount !== own.mount)
-    return sign(
-      'own-view',
-      'unknown',
-      'this program is in a mount namespace of its own: what is mounted for containers cannot be seen',
-    );
-  return sign('own-view', 'none', 'this program sees every process of its pid namespace');
+  if (firstMount === undefined)
+    return view.isFirstMountNamespace ? undefined : 'in which mount namespace process 1 is cannot be seen';
+  return firstMount === own.mount
+    ? undefined
+    : 'this program is in a mount namespace of its own: what is mounted for containers cannot be seen';
 };
 
 /** Shims of these runtimes give themselves a mount namespace, wherever their daemon is (docs/runtimes.md). */
@@ -298,16 +305,21 @@ const answersAt = async (
     await dialled.right.close();
     return 'yes';
   }
-  const { left } = dialled;
-  return left._tag === 'DialFailed' && ['ECONNREFUSED', 'ENOENT'].includes(left.code) ? 'no' : 'unknown';
+  return hasNoListener(dialled.left) ? 'no' : 'unknown';
 };
 
 /** The shim that a bundle shares with the others of its pod: what lives for one of them lives for all. */
-const podSign = async (about: About): Promise<Sign> => {
+const podSign = async (about: About, ownShim: Signs): Promise<Sign> => {
   const { evidence, needs } = about;
   const members = await needs.pods.membersOf(evidence)();
   const problem = await needs.pods.unknownMembers(evidence)();
   const owner = (neighbour: Neighbour): string => `the shim of its pod, that of ${B.show(nameOf(neighbour))}`;
+  // Those that do not say where their shim listens find it by this bundle alone.
+  const dependent = members.filter((member) => socketsOf(member.evidence).length === 0);
+  if (dependent.length > 0 && ownShim.length > 0) {
+    const also = dependent.map((member) => B.show(nameOf(member))).join(', ');
+    return sign('pod', 'alive', `its shim is also that of ${also}`, pidsOfSigns(ownShim));
+  }
   for (const member of members) {
     const pids = pidsOf(shimsOf(about, member.evidence, [member.evidence.id]).certain);
     if (pids.length > 0) return sign('pod', 'alive', `${owner(member)}, is there (${showPids(pids)})`, pids);
@@ -348,7 +360,7 @@ const podSign = async (about: About): Promise<Sign> => {
 /** A process that began later than its pid was written, by more than clocks go wrong, has probably only got the number. */
 const clockSlackMs = 60_000;
 
-const initPidSign = ({ files: { initPid, runtimeRecord, rootfs }, seen: { table, view } }: About): Sign => {
+const initPidSign = ({ files: { initPid, runtimeRecord, roots }, seen: { table, view } }: About): Sign => {
   if (initPid._tag === 'Absent') return sign('init-pid', 'none', 'it has no init.pid');
   if (initPid._tag === 'Unknown') return sign('init-pid', 'unknown', initPid.why);
   const { pid, writtenMs } = initPid.value;
@@ -365,8 +377,9 @@ const initPidSign = ({ files: { initPid, runtimeRecord, rootfs }, seen: { table,
   // By the clock, which may have been set, it began later. A process whose root is ours is in no container.
   const [root, ours] = [valueOf(process.rootDirectory), valueOf(view.rootDirectory)];
   const isOurs = root !== undefined && ours !== undefined && isSameDirectory(root, ours);
-  const isOursRootfs =
-    rootfs._tag === 'Unknown' || (rootfs._tag === 'Says' && ours !== undefined && isSameDirectory(rootfs.value, ours));
+  const isOursRootfs = roots.some(
+    (one) => one._tag === 'Unknown' || (one._tag === 'Says' && ours !== undefined && isSameDirectory(one.value, ours)),
+  );
   return isOurs && !isOursRootfs
     ? sign('init-pid', 'dead', `process ${pid} began later than init.pid was written, and is in no container`)
     : sign(
@@ -379,7 +392,7 @@ const initPidSign = ({ files: { initPid, runtimeRecord, rootfs }, seen: { table,
 
 const controlGroupSign = ({ files: { config }, seen: { table }, names, otherNamespaces }: About): Sign => {
   const group = config._tag === 'Says' ? config.value.cgroupsPath : undefined;
-  const exact = group === undefined ? [] : table.inGroup(groupsOf(group), group);
+  const exact = group === undefined ? [] : table.inGroup(groupsOf(group));
   const byName = names.map((id) => table.inGroupOf(id, otherNamespaces));
   const certain = pidsOf([...exact, ...byName.flatMap((found) => found.certain)]);
   if (certain.length > 0)
@@ -410,36 +423,61 @@ const runtimeStateSign = ({ files: { runtimeRecord }, seen: { table } }: About):
     : sign(source, 'dead', `process ${pid} began at another time than ${B.show(path)} says`);
 };
 
-const rootFileSystemSign = async ({
-  evidence,
-  needs,
-  seen: { table, view },
-  files: { rootfs },
-}: About): Promise<Sign> => {
+/** Of all directories that the container may have for its root: what lives in one of them lives. */
+const rootFileSystemSign = async (about: About): Promise<Sign> => {
+  const signs: Array<Sign> = [];
+  for (const root of about.files.roots) signs.push(await rootSign(about, root));
+  signs.push(...(await belowSign(about)));
+  const [first = sign('root-file-system', 'none', 'it has no rootfs')] = (
+    ['alive', 'unknown', 'dead'] as const
+  ).flatMap((state) => signs.filter((one) => one.state === state));
+  return first;
+};
+
+/** What works or runs below the bundle may be of its container, wherever its root is. */
+const belowSign = async ({ needs, seen, evidence }: About): Promise<ReadonlyArray<Sign>> => {
+  const below = await needs.processesBelow(seen, evidence)();
+  if (E.isLeft(below)) return [sign('root-file-system', 'unknown', below.left)];
+  const pids = pidsOf(below.right);
+  const verb = pids.length === 1 ? 'works or runs' : 'work or run';
+  return pids.length === 0
+    ? []
+    : [sign('root-file-system', 'unknown', `${showPids(pids)} ${verb} below the bundle`, pids)];
+};
+
+const rootSign = async (
+  { evidence, needs, seen: { table, view } }: About,
+  root: ContainerFiles['roots'][number],
+): Promise<Sign> => {
   const source: SignSource = 'root-file-system';
-  if (rootfs._tag === 'Unknown') return sign(source, 'unknown', rootfs.why);
-  if (rootfs._tag === 'Absent') return sign(source, 'none', 'it has no rootfs');
-  const key = rootfs.value;
+  if (root._tag === 'Unknown') return sign(source, 'unknown', root.why);
+  if (root._tag === 'Absent') return sign(source, 'none', 'it has no rootfs');
+  const { path, ...key } = root.value;
+  const what = path === undefined ? 'its rootfs' : B.show(path);
   const ours = valueOf(view.rootDirectory);
   if (ours !== undefined && isSameDirectory(key, ours))
-    return sign(source, 'unknown', "its rootfs is this machine's own root, in which every process lives");
+    return sign(source, 'unknown', `${what} is this machine's own root, in which every process lives`);
   const pids = pidsOf(table.rootedIn(key));
   if (pids.length > 0)
-    return sign(source, 'alive', `${showPids(pids)} ${pids.length === 1 ? 'has' : 'have'} its rootfs for root`, pids);
+    return sign(source, 'alive', `${showPids(pids)} ${pids.length === 1 ? 'has' : 'have'} ${what} for root`, pids);
   const isMounted = evidence.identity !== null && evidence.identity.device !== key.device;
   const somewhere = isMounted ? pidsOf(table.rootedSomewhereOn(key.device)) : [];
   if (somewhere.length > 0)
-    return sign(source, 'unknown', `${showPids(somewhere)} may have its rootfs for root`, somewhere);
+    return sign(source, 'unknown', `${showPids(somewhere)} may have ${what} for root`, somewhere);
   // A process of the container may have another root inside it. A part of a file system may be mounted for others, too.
   const within = isMounted && key.device !== ours?.device ? pidsOf(table.rootedOn(key.device)) : [];
-  if (within.length > 0 && (await needs.mountedRootOf(evidence)()) === '/')
-    return sign(
-      source,
-      'unknown',
-      `${showPids(within)} ${within.length === 1 ? 'has its' : 'have their'} root on the file system that is mounted on its rootfs`,
-      within,
-    );
-  return isMounted && table.hiddenRoots.length > 0
-    ? sign(source, 'unknown', 'its rootfs is mounted, and the roots of some processes may not be looked at')
-    : sign(source, 'dead', 'no process has its rootfs for root');
+  if (within.length > 0) {
+    const mounted = await needs.mountedRootOf(evidence, path)();
+    if (E.isLeft(mounted)) return sign(source, 'unknown', mounted.left);
+    if (mounted.right === '/')
+      return sign(
+        source,
+        'unknown',
+        `${showPids(within)} ${within.length === 1 ? 'has its' : 'have their'} root on the file system that is mounted on ${what}`,
+        within,
+      );
+  }
+  return table.hiddenRoots.length > 0
+    ? sign(source, 'unknown', 'the roots of some processes may not be looked at')
+    : sign(source, 'dead', `no process has ${what} for root`);
 };

@@ -2,6 +2,7 @@ import * as E from 'fp-ts/lib/Either.js';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import * as B from '../../src/ByteString.js';
+import { groupsOf } from '../../src/observe/ContainerFiles.js';
 import { makeProcessesSince, processTable, runsSameCommand, shimCommandOf } from '../../src/observe/ProcessTable.js';
 import { hidden, type ProcessInfo, type Processes, seen } from '../../src/Processes.js';
 import { shimCommandLines } from './shimCommandLines.js';
@@ -132,6 +133,13 @@ describe('inGroupOf', () => {
     expect(found('/b/web', 'web', ['c'])).toBe('certain');
   });
 
+  it('leaves open whether a long id is of the namespace that has the name of its parent', () => {
+    expect(found(`/docker/${long}`, long, ['docker'])).toBe('possible');
+    expect(found(`/docker/${long}/init.scope`, long, ['docker', 'b'])).toBe('possible');
+    expect(found(`/docker/${long}0`, long, ['docker'])).toBe('no');
+    expect(found(`/docker/${long}/x-${long}`, long, ['docker'])).toBe('certain');
+  });
+
   it('finds what a look at every path finds', () => {
     const part = fc.stringMatching(/^[ab.:_-]{1,4}$/);
     const path = fc.array(part, { minLength: 1, maxLength: 3 }).map((parts) => `/${parts.join('/')}`);
@@ -141,6 +149,61 @@ describe('inGroupOf', () => {
         const alone = all.filter(({ cgroups: [each = ''] }) => found(each, id) !== 'no');
         const { certain, possible } = processTable(all).inGroupOf(text(id), new Set());
         expect(new Set(pids([...certain, ...possible]))).toEqual(new Set(pids(alone)));
+      }),
+    );
+  });
+});
+
+describe('inGroup', () => {
+  const isIn = (path: string, cgroupsPath: string): boolean =>
+    processTable([process(1, { cgroups: [text(path)] })]).inGroup(groupsOf(text(cgroupsPath))).length > 0;
+
+  it.each([
+    ['/user.slice/abc.slice', 'user.slice:containerd:abc.slice'],
+    ['/kubepods.slice/pod1.slice/cri-containerd-c.scope', 'pod1.slice:cri-containerd:c'],
+    ['/system.slice:containerd:web', 'system.slice:containerd:web'],
+    ['/web.scope/init', '::web'],
+    ['/a//', '/a'],
+    ['/kubepods/pod1/c', '/kubepods/pod1/c'],
+    ['/kubepods/pod1/c', '/kubepods//pod1/c'],
+    ['/kubepods/pod1/c', '/kubepods/pod1/c/'],
+    ['/kubepods/pod1/c', '/kubepods/./pod1/c'],
+    ['/kubepods/pod1/c', '/kubepods/pod0/../pod1/c'],
+    ['/system.slice/containerd.service/kubepods/pod1/c/payload', 'kubepods//pod1/c'],
+  ])('finds a process in %s, which %s means', (path, cgroupsPath) => {
+    expect(isIn(path, cgroupsPath)).toBe(true);
+  });
+
+  it.each([
+    ['/kubepods/pod1/c2', '/kubepods/pod1/c'],
+    ['/kubepods/pod1', '/kubepods/pod1/c'],
+    ['/user.slice/abc.slice', '/'],
+    ['/user.slice/other-abc.scope', 'user.slice:containerd:abc'],
+  ])('does not find a process in %s, which %s does not mean', (path, cgroupsPath) => {
+    expect(isIn(path, cgroupsPath)).toBe(false);
+  });
+
+  it('finds what a look at every path finds', () => {
+    const part = fc.stringMatching(/^[ab._-]{1,3}$/);
+    const path = fc.array(part, { minLength: 1, maxLength: 3 }).map((parts) => `/${parts.join('/')}`);
+    const unit = fc.tuple(part, part, fc.constantFrom('.scope', '.slice'));
+    const ofUnit = unit.map(
+      ([slice, prefix, kind]) =>
+        (name: string) =>
+          kind === '.slice'
+            ? [`${slice}:${prefix}:${name}.slice`, `/${slice}/${name}.slice`]
+            : [`${slice}:${prefix}:${name}`, `/${slice}/${prefix}-${name}.scope`],
+    );
+    const meant = fc.oneof(
+      path.map((each) => [each, each]),
+      fc.tuple(ofUnit, part).map(([named, name]) => named(name)),
+    );
+    fc.assert(
+      fc.property(meant, fc.array(path, { maxLength: 4 }), ([cgroupsPath = '', own = ''], others) => {
+        const groups = groupsOf(text(cgroupsPath));
+        const all = [own, ...others].map((each, at) => process(at + 1, { cgroups: [text(each)] }));
+        const expected = all.filter(({ cgroups: [each = ''] }) => groups.isMeant(each));
+        expect(pids(processTable(all).inGroup(groups))).toEqual(pids(expected));
       }),
     );
   });
@@ -175,6 +238,7 @@ describe('makeProcessesSince', () => {
           pid: 1,
           limitedBy: undefined,
           isFirstPidNamespace: true,
+          isFirstMountNamespace: true,
           namespaces: hidden('EACCES'),
           rootDirectory: seen(undefined),
         }),

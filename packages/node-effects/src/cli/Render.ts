@@ -1,6 +1,7 @@
 /** A report as people read it. */
 import {
   type BundleReport,
+  losesLife,
   type NamespaceReport,
   type Report,
   type StepReport,
@@ -80,10 +81,7 @@ const bundleLines = (style: Style, width: number, bundle: BundleReport): Readonl
   ].map((line) => `  ${' '.repeat(width)}            ${line}`),
 ];
 
-/** Whether a bundle is, or would be, destroyed though it lives: the first thing to know of a host. */
-const losesLife = ({ alive, verdict, outcome }: BundleReport): boolean =>
-  alive !== undefined && (outcome === undefined ? verdict !== 'hold' : outcome === 'removed' || outcome === 'failed');
-
+/** What would be destroyed though it lives is the first thing to know of a host. */
 const firstWhatLives = <A>(losesSome: (item: A) => boolean, items: ReadonlyArray<A>): ReadonlyArray<A> => [
   ...items.filter(losesSome),
   ...items.filter((item) => !losesSome(item)),

@@ -4,9 +4,12 @@
  */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
+import { isSameDirectory } from '@shim-recovery/core/Processes';
 import * as E from 'fp-ts/lib/Either.js';
 import type { IO } from 'fp-ts/lib/IO.js';
 import { errnoIn } from '../Errno.js';
+import { AT_FDCWD, identityAt, readLinkAt, statAt } from '../Native.js';
+import { maxTableBytes, namesAt, readCommandLineAt, readFileAt, withProcess } from './ProcessDirectory.js';
 import { readServiceUnit, type ServiceUnit, unitDirectories } from './ServiceUnit.js';
 
 /** A value of PATH, and where it is from, for the middle of a sentence. */
@@ -35,34 +38,51 @@ export const defaultPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/s
 
 /**
  * The PATH of the daemon that runs; else of a shim that it started, which inherited it; else what the daemon's unit sets;
- * else systemd's default.
+ * else systemd's default. Only a process that could not be another user's is asked for its PATH.
  */
 export const findDaemonPath =
   (daemon: SoughtDaemon, sources: PathSources = hostSources): IO<ProgramPath> =>
   () =>
     pathOfProcess(sources, daemon) ?? pathOfUnit(sources, daemon);
 
+/** How a process is known to belong to the daemon; an earlier one counts for more. */
+const kinds = ['server', 'shim', 'program'] as const;
+type Kind = (typeof kinds)[number];
+
 const pathOfProcess = ({ proc }: PathSources, daemon: SoughtDaemon): ProgramPath | undefined => {
-  const socket = listeningInode(proc, daemon.address);
-  let shim: number | undefined;
-  let likely: number | undefined;
-  for (const pid of namesIn(proc)
-    .filter((name) => /^\d+$/.test(name))
-    .map(Number)) {
-    const [program, ...args] = textOf(path.join(proc, `${pid}/cmdline`)).split('\0');
-    if (program === undefined || program === '') continue;
-    if (isShim(program)) {
-      if (shim === undefined && isShimOf(daemon, args)) shim = pid;
-      // Where the daemon is gone, this is the best that there is.
-      if (shim !== undefined && socket === undefined) break;
-    } else if (socket !== undefined && hasSocket(proc, pid, socket)) {
-      return pathOf(proc, pid, `process ${pid}, which serves ${daemon.address}`);
-    } else if (likely === undefined && runs(proc, pid, daemon.publishBinary)) likely = pid;
+  const sockets = listeningInodes(proc, daemon.address);
+  const found = new Map<Kind, ProgramPath>();
+  for (const pid of pidsIn(proc)) {
+    const candidate = withProcess(
+      pid,
+      (directory) => {
+        const kind = kindOf(directory, daemon, sockets);
+        const path = kind === undefined || !isTrusted(proc, directory) ? undefined : pathOf(directory);
+        return E.right(kind === undefined || path === undefined ? undefined : { kind, path });
+      },
+      proc,
+    );
+    if (E.isLeft(candidate) || candidate.right === undefined) continue;
+    const { kind, path } = candidate.right;
+    if (!found.has(kind)) found.set(kind, { path, from: `process ${pid}, ${shows[kind](daemon)}` });
+    // Where the daemon is gone, a shim is the best that there is.
+    if (kind === 'server' || (kind === 'shim' && sockets.size === 0)) break;
   }
-  return (
-    (shim === undefined ? undefined : pathOf(proc, shim, `process ${shim}, a shim of that daemon`)) ??
-    (likely === undefined ? undefined : pathOf(proc, likely, `process ${likely}, which runs ${daemon.publishBinary}`))
-  );
+  return kinds.flatMap((kind) => found.get(kind) ?? [])[0];
+};
+
+const shows: Readonly<Record<Kind, (daemon: SoughtDaemon) => string>> = {
+  server: ({ address }) => `which serves ${address}`,
+  shim: () => 'a shim of that daemon',
+  program: ({ publishBinary }) => `which runs ${publishBinary}`,
+};
+
+const kindOf = (directory: number, daemon: SoughtDaemon, sockets: ReadonlySet<string>): Kind | undefined => {
+  const [program = '', ...args] = orEmpty(readCommandLineAt(directory, 'cmdline')).split('\0').map(decode);
+  if (program === '') return undefined;
+  if (isShim(program)) return isShimOf(daemon, args) ? 'shim' : undefined;
+  if (sockets.size > 0 && hasSocket(directory, sockets)) return 'server';
+  return runs(directory, daemon.publishBinary) ? 'program' : undefined;
 };
 
 const isShim = (program: string): boolean => path.basename(program).startsWith('containerd-shim');
@@ -72,34 +92,74 @@ const isShimOf = ({ address }: SoughtDaemon, args: ReadonlyArray<string>): boole
   args.some((arg, index) => /^--?address$/.test(arg) && args[index + 1] === address) ||
   args.some((arg) => arg.replace(/^--?address=/, '') === address && arg !== address);
 
+/**
+ * Whether a process is of our own user, in our root and namespaces. Any user can start a process with the words of a shim and a
+ * PATH of their choice, also in a container, or start one with more rights, such as `sudo`: its programs must not run as ours.
+ */
+const isTrusted = (proc: string, directory: number): boolean =>
+  isOfOwnUser(directory) &&
+  !isSetId(directory) &&
+  hasOwnRoot(directory) &&
+  ['ns/user', 'ns/mnt'].every((name) => isSameLink(readLinkAt(directory, name), `${proc}/self/${name}`));
+
+const isOfOwnUser = (directory: number): boolean => {
+  const [, ...uids] = /^Uid:\t(\d+)\t(\d+)\t(\d+)\t(\d+)$/m.exec(orEmpty(readFileAt(directory, 'status'))) ?? [];
+  return uids.length > 0 && uids.every((uid) => uid === String(process.geteuid?.()));
+};
+
+const setIdBits = 0o6000;
+
+/** Whether the file of its program gives it the user or the group of that file. Its environment is then of another user. */
+const isSetId = (directory: number): boolean => {
+  const status = statAt(directory, 'exe');
+  return E.isLeft(status) ? status.left !== 'ENOENT' : (status.right.mode & setIdBits) !== 0;
+};
+
+const hasOwnRoot = (directory: number): boolean => {
+  const [theirs, ours] = [identityAt(directory, 'root'), identityAt(AT_FDCWD, '/')];
+  return E.isRight(theirs) && E.isRight(ours) && isSameDirectory(theirs.right, ours.right);
+};
+
+const isSameLink = (theirs: E.Either<string, string>, own: string): boolean => {
+  const ours = readLinkAt(AT_FDCWD, own);
+  return E.isRight(theirs) && E.isRight(ours) && theirs.right === ours.right;
+};
+
 /** Of a process that may be looked at; one without a PATH finds nothing along it. */
-const pathOf = (proc: string, pid: number, from: string): ProgramPath | undefined => {
-  const environment = read(path.join(proc, `${pid}/environ`));
-  if (environment === undefined || environment === '') return undefined;
+const pathOf = (directory: number): string | undefined => {
+  const environment = orEmpty(readFileAt(directory, 'environ'));
+  if (environment === '') return undefined;
   const variable = environment.split('\0').find((one) => one.startsWith('PATH='));
-  return { path: variable?.slice('PATH='.length) ?? '', from };
+  return decode(variable?.slice('PATH='.length) ?? '');
 };
 
-const runs = (proc: string, pid: number, program: string): boolean => {
-  const executable = linkAt(path.join(proc, `${pid}/exe`))?.replace(/ \(deleted\)$/, '');
-  return executable !== undefined && (executable === program || executable === realPath(program));
+const runs = (directory: number, program: string): boolean => {
+  const executable = decode(orEmpty(readLinkAt(directory, 'exe'))).replace(/ \(deleted\)$/, '');
+  return executable !== '' && (executable === program || executable === realPath(program));
 };
 
-const hasSocket = (proc: string, pid: number, inode: string): boolean => {
-  const descriptors = path.join(proc, `${pid}/fd`);
-  return namesIn(descriptors).some((name) => linkAt(path.join(descriptors, name)) === `socket:[${inode}]`);
+const hasSocket = (directory: number, inodes: ReadonlySet<string>): boolean => {
+  const names = namesAt(directory, 'fd');
+  return (
+    E.isRight(names) &&
+    names.right.some((name) => {
+      const inode = /^socket:\[(\d+)\]$/.exec(orEmpty(readLinkAt(directory, `fd/${name}`)))?.[1];
+      return inode !== undefined && inodes.has(inode);
+    })
+  );
 };
 
 /** Bit 16 of the flags says that it listens. */
 const listens = 0x10000;
 
-/** The socket that listens at a path, by its inode; undefined where none does. */
-const listeningInode = (proc: string, address: string): string | undefined => {
-  for (const line of textOf(path.join(proc, 'net/unix')).split('\n')) {
+/** The sockets that listen at a path, by their inodes. In a root of its own, any user can bind a socket to the same path. */
+const listeningInodes = (proc: string, address: string): ReadonlySet<string> => {
+  const found = new Set<string>();
+  for (const line of decode(orEmpty(readFileAt(AT_FDCWD, `${proc}/net/unix`, maxTableBytes))).split('\n')) {
     const [, flags = '', inode, name] = /^\S+: \S+ \S+ (\S+) \S+ \S+ +(\d+) (.*)$/.exec(line) ?? [];
-    if (name === address && (Number.parseInt(flags, 16) & listens) !== 0) return inode;
+    if (inode !== undefined && name === address && (Number.parseInt(flags, 16) & listens) !== 0) found.add(inode);
   }
-  return undefined;
+  return found;
 };
 
 /** The services that have a daemon in them, by what their directories are called; containerd's own is the last. */
@@ -135,18 +195,18 @@ const unitOf = (
     .find(({ program }) => program === publishBinary);
 };
 
-const attempt = <A>(act: IO<A>): A | undefined => {
-  const outcome = E.tryCatch(act, errnoIn);
-  return E.isRight(outcome) ? outcome.right : undefined;
+const pidsIn = (proc: string): ReadonlyArray<number> => {
+  const names = namesAt(AT_FDCWD, proc);
+  return E.isLeft(names) ? [] : names.right.filter((name) => /^\d+$/.test(name)).map(Number);
 };
 
-/** Undefined where it may not be read, or is gone. */
-const read = (file: string): string | undefined => attempt(() => fs.readFileSync(file, 'utf8'));
+/** Empty where it may not be read, or is gone, or is too long. */
+const orEmpty = (text: E.Either<string, string>): string => (E.isLeft(text) ? '' : text.right);
 
-const textOf = (file: string): string => read(file) ?? '';
+/** Of text whose bytes are characters. */
+const decode = (text: string): string => Buffer.from(text, 'latin1').toString('utf8');
 
-const namesIn = (directory: string): ReadonlyArray<string> => attempt(() => fs.readdirSync(directory)) ?? [];
-
-const linkAt = (file: string): string | undefined => attempt(() => fs.readlinkSync(file));
-
-const realPath = (file: string): string | undefined => attempt(() => fs.realpathSync(file));
+const realPath = (file: string): string | undefined => {
+  const found = E.tryCatch(() => fs.realpathSync(file), errnoIn);
+  return E.isRight(found) ? found.right : undefined;
+};

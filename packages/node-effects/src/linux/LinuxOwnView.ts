@@ -1,37 +1,45 @@
 /** How much of this machine's processes `/proc` shows to this one. */
-import type { OwnView, ProcessesError } from '@shim-recovery/core/Processes';
+import { type OwnView, type ProcessesError, valueOf } from '@shim-recovery/core/Processes';
 import * as E from 'fp-ts/lib/Either.js';
 import { isProcMounted } from '../FileSystem.js';
 import { AT_FDCWD, deviceOf, identityAt, readLinkAt } from '../Native.js';
 import { directoryAt, namespacesAt } from './ProcessFacts.js';
-import { readFileAt, unreadable, withProcess } from './ProcessDirectory.js';
+import { maxTableBytes, readFileAt, unreadable, withProcess } from './ProcessDirectory.js';
 
-/** `PROC_PID_INIT_INO` and `PROC_USER_INIT_INO`: the kernel's names for the namespaces that it starts with. */
+/** `PROC_PID_INIT_INO` and the like: the kernel's names for the namespaces that it starts with. */
 const firstPidNamespace = 'pid:[4026531836]';
 const firstUserNamespace = 'user:[4026531837]';
+const firstTimeNamespace = 'time:[4026531834]';
+/** Older kernels number it as they number later ones, from 4026531840 on. It is the first or the second that they number. */
+const firstMountNamespaces = ['mnt:[4026531832]', 'mnt:[4026531840]', 'mnt:[4026531841]'];
 
 export const readOwnView = (): E.Either<ProcessesError, OwnView> => {
   const limitedBy = readLimit();
   if (E.isLeft(limitedBy)) return limitedBy;
-  const pidNamespace = readLinkAt(AT_FDCWD, '/proc/self/ns/pid');
+  const namespaces = namespacesAt(AT_FDCWD, '/proc/self/');
+  const own = isProcOurs() ? valueOf(namespaces) : undefined;
   return E.right({
     pid: process.pid,
     limitedBy: limitedBy.right,
-    isFirstPidNamespace: isProcOurs() && E.isRight(pidNamespace) && pidNamespace.right === firstPidNamespace,
-    namespaces: namespacesAt(AT_FDCWD, '/proc/self/'),
+    isFirstPidNamespace: own?.pid === firstPidNamespace,
+    isFirstMountNamespace: own !== undefined && firstMountNamespaces.includes(own.mount),
+    namespaces,
     rootDirectory: directoryAt(AT_FDCWD, '/'),
   });
 };
 
-/** Why `/proc` may not show every process of this pid namespace; `undefined` where it does. Left: there is no `/proc`. */
+/**
+ * Why `/proc` may not show every process of this pid namespace, or not as it is; `undefined` where it does. Left: there is no
+ * `/proc`.
+ */
 export const readLimit = (): E.Either<ProcessesError, string | undefined> => {
   if (!isProcMounted()) return E.left(unreadable('/proc is not mounted'));
   if (!isProcOurs()) return E.right('the /proc that is mounted here belongs to another pid namespace');
   const status = readFileAt(AT_FDCWD, '/proc/self/status');
-  const mounts = readFileAt(AT_FDCWD, '/proc/self/mountinfo');
+  const mounts = readFileAt(AT_FDCWD, '/proc/self/mountinfo', maxTableBytes);
   if (E.isLeft(status)) return E.left(unreadable(`cannot read /proc/self/status: ${status.left}`));
   if (E.isLeft(mounts)) return E.left(unreadable(`cannot read /proc/self/mountinfo: ${mounts.left}`));
-  return E.right(hidingBy(mounts.right, status.right) ?? firstProcessHidden());
+  return E.right(hidingBy(mounts.right, status.right) ?? firstProcessHidden() ?? otherClock());
 };
 
 /**
@@ -98,4 +106,17 @@ const procOptions = (mounts: string): string | undefined => {
 const firstProcessHidden = (): string | undefined => {
   const first = withProcess(1, (directory) => readFileAt(directory, 'stat'));
   return E.isRight(first) ? undefined : `process 1 cannot be seen (${first.left})`;
+};
+
+/** The kernel shifts the start of every process by what the time namespace of its reader says: no record matches it. */
+const otherClock = (): string | undefined => {
+  const namespace = readLinkAt(AT_FDCWD, '/proc/self/ns/time');
+  // Kernels without time namespaces have no such file.
+  if (E.isLeft(namespace))
+    return namespace.left === 'ENOENT'
+      ? undefined
+      : `in which time namespace this program is cannot be seen (${namespace.left})`;
+  return namespace.right === firstTimeNamespace
+    ? undefined
+    : 'this program is in a time namespace of its own, in which processes may seem to begin at other times';
 };

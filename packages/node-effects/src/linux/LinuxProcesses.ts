@@ -15,12 +15,22 @@ import {
   findLiving,
   hasEnded,
   type LivingProcess,
+  maxTableBytes,
   namesAt,
+  readCommandLineAt,
   readFileAt,
   unreadable,
   withProcess,
 } from './ProcessDirectory.js';
-import { directoryAt, groupsOf, isLikeShim, namespacesAt, otherDirectoriesOf, wordsOf } from './ProcessFacts.js';
+import {
+  directoryAt,
+  groupsOf,
+  isLikeShim,
+  namespacesAt,
+  otherDirectoriesOf,
+  pathsAt,
+  wordsOf,
+} from './ProcessFacts.js';
 import { listenersIn } from './UnixSocketTable.js';
 
 /** The kernel counts what it tells of processes in hundredths of a second, on every machine that Linux runs on. */
@@ -28,7 +38,7 @@ const ticksPerSecond = 100;
 
 /** The line `btime` of `/proc/stat`. */
 const readBootedMs = (): E.Either<ProcessesError, number> => {
-  const stat = readFileAt(AT_FDCWD, '/proc/stat');
+  const stat = readFileAt(AT_FDCWD, '/proc/stat', maxTableBytes);
   if (E.isLeft(stat)) return E.left(unreadable(`cannot read /proc/stat: ${stat.left}`));
   const seconds = /^btime (\d+)$/m.exec(stat.right)?.[1];
   return seconds === undefined ? E.left(unreadable('/proc/stat has no btime')) : E.right(Number(seconds) * 1_000);
@@ -107,7 +117,7 @@ const unlessEnded = <A>(ended: A, outcome: E.Either<string, A>): E.Either<string
 const lookAtLiving =
   ({ pid, bootedMs, directory }: { readonly pid: number; readonly bootedMs: number; readonly directory: number }) =>
   ({ leader, through }: LivingProcess): E.Either<string, Sighting> => {
-    const commandLine = unlessEnded('', readFileAt(directory, `${through}cmdline`));
+    const commandLine = unlessEnded('', readCommandLineAt(directory, `${through}cmdline`));
     if (E.isLeft(commandLine)) return commandLine;
     const cgroup = unlessEnded('', readFileAt(directory, `${through}cgroup`));
     if (E.isLeft(cgroup)) return cgroup;
@@ -127,6 +137,7 @@ const lookAtLiving =
       rootDirectory: directoryOf('root'),
       namespaces: namespacesAt(directory, through),
       ...(otherDirectories.length === 0 ? {} : { otherDirectories }),
+      ...(leader.isKernelThread ? {} : { paths: pathsAt(directory, through) }),
     };
     return E.right({ process, isWhole: leader.isKernelThread || isWhole(process) });
   };
@@ -156,7 +167,7 @@ const listeners: Processes['listeners'] = (alsoOf) => async () => {
 const keyOf = ({ inode, name }: Listener): string => `${inode} ${name._tag} ${'path' in name ? name.path : name.name}`;
 
 const readListeners = (directory: number, through: string): E.Either<string, ReadonlyArray<Listener>> => {
-  const table = readFileAt(directory, `${through}net/unix`);
+  const table = readFileAt(directory, `${through}net/unix`, maxTableBytes);
   if (E.isLeft(table)) return table;
   const found = listenersIn(table.right);
   return found === undefined ? E.left('it has a form that this program does not know') : E.right(found);
@@ -180,14 +191,19 @@ const readListenersOf = (pid: number, wereRead: Set<string>): E.Either<string, R
     }),
   );
 
-type Holders = E.Either<ProcessesError, ReadonlyMap<string, ReadonlyArray<number>>>;
+/** What one walk over the open files of all processes found, by the inodes of sockets. */
+interface Holders {
+  readonly found: ReadonlyMap<string, ReadonlyArray<number>>;
+  /** The sockets that only a process can have whose open files may not be seen. */
+  readonly hidden: ReadonlySet<string>;
+}
 
 /**
  * Many ask at once, each about a socket of its own, and one walk over the open files of all processes answers them all. A walk
  * that has begun may have passed a process already: who asks meanwhile waits for the next one.
  */
 const makeHolders = (): Processes['holders'] => {
-  let next: { readonly inodes: Set<string>; readonly found: Promise<Holders> } | undefined;
+  let next: { readonly inodes: Set<string>; readonly found: Promise<E.Either<ProcessesError, Holders>> } | undefined;
   let walking: Promise<unknown> = Promise.resolve();
   return (inode) => async () => {
     if (next === undefined) {
@@ -200,50 +216,73 @@ const makeHolders = (): Processes['holders'] => {
       walking = found;
     }
     next.inodes.add(inode);
-    const found = await next.found;
-    return E.isLeft(found) ? found : E.right(found.right.get(inode) ?? []);
+    const holders = await next.found;
+    if (E.isLeft(holders)) return holders;
+    const { found, hidden } = holders.right;
+    return hidden.has(inode)
+      ? E.left(unreadable('a process that this program may not see listens there'))
+      : E.right(found.get(inode) ?? []);
   };
 };
 
-const findHolders = async (inodes: ReadonlySet<string>): Promise<Holders> => {
+const findHolders = async (inodes: ReadonlySet<string>): Promise<E.Either<ProcessesError, Holders>> => {
   const pids = allProcesses();
   if (E.isLeft(pids)) return pids;
   const found = new Map<string, Array<number>>();
+  let isWhole = true;
   for (const pid of pids.right) {
     const others = systemClock.breathe();
     if (others !== undefined) await others;
-    const held = withProcess(pid, (directory) => E.right(heldSockets(directory, inodes)));
-    if (E.isRight(held)) for (const inode of held.right) found.set(inode, [...(found.get(inode) ?? []), pid]);
+    const held = unlessEnded(
+      nothingHeld,
+      withProcess(pid, (directory) => heldSockets(directory, inodes)),
+    );
+    if (E.isLeft(held)) isWhole = false;
+    else for (const inode of held.right) found.set(inode, [...(found.get(inode) ?? []), pid]);
   }
-  return E.right(found);
+  const unheld = [...inodes].filter((inode) => !found.has(inode));
+  if (isWhole || unheld.length === 0) return E.right({ found, hidden: nothingHeld });
+  // A socket that is closed by now has no process. Any other one has: sockets of shims are in any network namespace.
+  const listening = await listeners(pids.right)();
+  const isClosed = (inode: string): boolean =>
+    E.isRight(listening) && !listening.right.some((listener) => listener.inode === inode);
+  return E.right({ found, hidden: new Set(unheld.filter((inode) => !isClosed(inode))) });
 };
 
-/** None where it cannot be seen. A first thread that has ended has no open files; the others may. */
-const heldSockets = (directory: number, inodes: ReadonlySet<string>): ReadonlySet<string> => {
+const nothingHeld: ReadonlySet<string> = new Set();
+
+/** Left: the errno where its open files may not be seen. A first thread that has ended has none; the others may. */
+const heldSockets = (directory: number, inodes: ReadonlySet<string>): E.Either<string, ReadonlySet<string>> => {
   const own = namesAt(directory, 'fd');
-  if (E.isLeft(own)) return new Set();
+  if (E.isLeft(own)) return own;
   if (own.right.length > 0) return socketsAmong(directory, 'fd', own.right, inodes);
   const living = findLiving(directory);
-  if (E.isLeft(living) || living.right === undefined || living.right.through === '') return new Set();
+  if (E.isLeft(living)) return living;
+  if (living.right === undefined || living.right.through === '') return E.right(nothingHeld);
   const files = `${living.right.through}fd`;
   const names = namesAt(directory, files);
-  return E.isLeft(names) ? new Set() : socketsAmong(directory, files, names.right, inodes);
+  return E.isLeft(names) ? names : socketsAmong(directory, files, names.right, inodes);
 };
 
-/** Which of these sockets are open under these names. */
+/** Which of these sockets are open under these names. The kernel may list the names, and refuse to tell what they are. */
 const socketsAmong = (
   directory: number,
   files: string,
   names: ReadonlyArray<string>,
   inodes: ReadonlySet<string>,
-): ReadonlySet<string> => {
+): E.Either<string, ReadonlySet<string>> => {
   const held = new Set<string>();
   for (const name of names) {
-    const link = readLinkAt(directory, `${files}/${name}`);
-    const inode = E.isRight(link) ? /^socket:\[(\d+)\]$/.exec(link.right)?.[1] : undefined;
+    const link = unlessEnded('', readLinkAt(directory, `${files}/${name}`));
+    if (E.isLeft(link)) {
+      // The text of a link to a file may be too long. A socket's is not.
+      if (link.left === 'ENAMETOOLONG') continue;
+      return link;
+    }
+    const inode = /^socket:\[(\d+)\]$/.exec(link.right)?.[1];
     if (inode !== undefined && inodes.has(inode)) held.add(inode);
   }
-  return held;
+  return E.right(held);
 };
 
 export const linuxProcesses: Processes = {

@@ -9,12 +9,13 @@ import { AT_FDCWD, close, O_PATH, openAt, read, readSomeEntries } from '../Nativ
 
 const { O_DIRECTORY, O_RDONLY } = fs.constants;
 
-/** Opens `/proc/NAME`, uses it by its descriptor, and closes it. Left: the errno. */
+/** Opens `/proc/NAME`, uses it by its descriptor, and closes it. Left: the errno. Tests have another `proc`. */
 export const withProcess = <A>(
   name: number | 'self',
   use: (directory: number) => E.Either<string, A>,
+  proc = '/proc',
 ): E.Either<string, A> => {
-  const directory = openAt(AT_FDCWD, `/proc/${name}`, O_PATH | O_DIRECTORY);
+  const directory = openAt(AT_FDCWD, `${proc}/${name}`, O_PATH | O_DIRECTORY);
   if (E.isLeft(directory)) return directory;
   const used = use(directory.right);
   close(directory.right);
@@ -29,8 +30,20 @@ export const unreadable = (reason: string): ProcessesError => ({ _tag: 'Processe
 /** What is read before it is copied: nothing is awaited in between. */
 const buffer = Buffer.allocUnsafe(64 * 1024);
 
-/** The content of a file, each byte as one character. The kernel makes it up: it tells no size, and may give it in parts. */
-export const readFileAt = (directory: number, name: string): E.Either<string, string> => {
+/** The most that is read of a file about one process. Any process chooses the length of its own command line. */
+const maxFileBytes = 1024 * 1024;
+
+/** The most that is read of a table of the whole machine. */
+export const maxTableBytes = 64 * 1024 * 1024;
+
+/** How a file begins, and whether that is all of it. */
+interface Beginning {
+  readonly content: string;
+  readonly isWhole: boolean;
+}
+
+/** Reads a file until its end, or until there is more than so much of it. The kernel makes it up, and tells no size. */
+const readBeginningAt = (directory: number, name: string, maxBytes: number): E.Either<string, Beginning> => {
   const file = openAt(directory, name, O_RDONLY);
   if (E.isLeft(file)) return file;
   let content = '';
@@ -38,11 +51,27 @@ export const readFileAt = (directory: number, name: string): E.Either<string, st
     const length = read(file.right, buffer);
     if (E.isRight(length) && length.right > 0) {
       content += buffer.toString('latin1', 0, length.right);
-      continue;
+      if (content.length <= maxBytes) continue;
     }
     close(file.right);
-    return E.isLeft(length) ? length : E.right(content);
+    if (E.isLeft(length)) return length;
+    return E.right({ content: content.slice(0, maxBytes), isWhole: content.length <= maxBytes });
   }
+};
+
+/** The content of a file, each byte as one character. Left: the errno; `EFBIG` where the file is longer than `maxBytes`. */
+export const readFileAt = (directory: number, name: string, maxBytes = maxFileBytes): E.Either<string, string> => {
+  const beginning = readBeginningAt(directory, name, maxBytes);
+  if (E.isLeft(beginning)) return beginning;
+  return beginning.right.isWhole ? E.right(beginning.right.content) : E.left('EFBIG');
+};
+
+/** The words of a command line, each with a NUL at its end. Of one that is too long, those that fit. */
+export const readCommandLineAt = (directory: number, name: string): E.Either<string, string> => {
+  const beginning = readBeginningAt(directory, name, maxFileBytes);
+  if (E.isLeft(beginning)) return beginning;
+  const { content, isWhole } = beginning.right;
+  return E.right(isWhole ? content : content.slice(0, content.lastIndexOf('\0') + 1));
 };
 
 /** The names of a directory's entries. */

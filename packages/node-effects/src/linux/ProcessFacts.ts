@@ -12,6 +12,14 @@ export const directoryAt = (directory: number, name: string): Look<DirectoryKey 
   return hasEnded(identity.left) ? seen(undefined) : hidden(identity.left);
 };
 
+/** Where the current directory, the root and the program stand, also where they were removed; the root of all is left out. */
+export const pathsAt = (directory: number, through: string): ReadonlyArray<B.ByteString> =>
+  ['cwd', 'root', 'exe'].flatMap((name) => {
+    const link = readLinkAt(directory, `${through}${name}`);
+    if (E.isLeft(link) || !link.right.startsWith('/') || link.right === '/') return [];
+    return [B.fromLatin1(link.right.replace(/ \(deleted\)$/, ''))];
+  });
+
 /** `through` is the path to a process's directory, or to a thread's, with a slash at its end. */
 export const namespacesAt = (directory: number, through: string): Look<ProcessNamespaces> => {
   const pid = readLinkAt(directory, `${through}ns/pid`);

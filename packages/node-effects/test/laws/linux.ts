@@ -261,7 +261,8 @@ const startProcesses = async (world: World, laid: RealWorld): Promise<WorldProce
     await end();
     throw error;
   }
-  const own = new Set(started.map(({ pid }) => pid));
+  // The sockets of the shims are those of this process.
+  const own = new Set([process.pid, ...started.map(({ pid }) => pid)]);
   const list: Processes['list'] = async () => {
     for (const process of started) if (await process.isOver()) await process.end();
     return pipe(

@@ -183,6 +183,53 @@ describe.concurrent('the first process of a container', () => {
   );
 });
 
+describe.concurrent('the root of a container', () => {
+  test(
+    'holds its bundle where config.json names it, outside the bundle',
+    inWorld(async (world) => {
+      const root = path.join(world.base, 'image');
+      const [live, dead] = [root, `${root}-of-none`].map((where, nth) => {
+        fs.mkdirSync(where);
+        return world.addBundle(`root${nth}`, { config: { root: { path: where } } });
+      });
+      if (live === undefined || dead === undefined) return;
+      const workload = await world.startContainer(root);
+      const outcome = await world.recover('careful', ...soon);
+      expectOrphan(outcome, live, workload.pid, 'root file system');
+      expect(outcome.of(dead).outcome).toBe('removed');
+      expect([live.exists(), dead.exists()]).toEqual([true, false]);
+    }),
+  );
+
+  test(
+    'may be any directory below the bundle, also one that was removed',
+    inWorld(async (world) => {
+      const rooted = world.addBundle('rooted-deeper');
+      const removed = world.addBundle('removed-root');
+      const working = world.addBundle('working');
+      const below = (bundle: Bundle): string => path.join(bundle.rootfs, 'sub');
+      for (const bundle of [rooted, removed, working]) fs.mkdirSync(below(bundle), { recursive: true });
+      const first = await world.startContainer(below(rooted));
+      const second = await world.startContainer(below(removed));
+      fs.rmdirSync(below(removed));
+      const third = await world.start('perl', ['-e', '$| = 1; print "ready\\n"; <STDIN>'], below(working));
+      const witness = world.witness(first, second, third);
+      const outcome = await world.recover('careful', ...soon);
+      for (const [bundle, { pid }] of [
+        [rooted, first],
+        [removed, second],
+        [working, third],
+      ] as const)
+        expect(outcome.of(bundle)).toMatchObject({
+          outcome: 'held',
+          reason: 'processes-unknown',
+          explanation: expect.stringContaining(`process ${pid} works or runs below the bundle`),
+        });
+      witness.expectNothingChanged();
+    }),
+  );
+});
+
 describe.concurrent('a container without its shim', () => {
   const addOrphans = async (world: World) => {
     const [named, other] = [world.addBundle('named'), world.addBundle('other')];
@@ -192,10 +239,17 @@ describe.concurrent('a container without its shim', () => {
     return { named, other, witness: world.witness(first, second) };
   };
 
+  /** As runc's shim does where runc has a record of the container. */
+  const endsContainers = ({ program }: World): void => {
+    const [shebang, ...lines] = fs.readFileSync(program, 'utf8').split('\n');
+    fs.writeFileSync(program, [shebang, 'kill -KILL "$(cat init.pid)"', ...lines].join('\n'));
+  };
+
   test(
     'is cleaned up after where it is named, as its hint says, and no other is',
     inWorld(async (world) => {
       const { named, other } = await addOrphans(world);
+      endsContainers(world);
       const { advice } = (await world.plan('careful', ...soon)).of(named);
       const [, words = ''] =
         /: shim-recovery recover (.*), with the other options as they were$/.exec(advice ?? '') ?? [];
@@ -205,6 +259,37 @@ describe.concurrent('a container without its shim', () => {
       expect(outcome.of(other)).toMatchObject({ verdict: 'hold', reason: 'orphan-workload' });
       expect(world.programCalls()).toEqual([expect.stringContaining(' -id named ')]);
       expect([named.exists(), other.exists()]).toEqual([false, true]);
+    }),
+  );
+
+  test(
+    'stays as it is where its program ends nothing, and nobody is told that it was destroyed',
+    inWorld(async (world) => {
+      const bundle = world.addBundle('survivor');
+      const sleep = await world.start('sh', ['-c', 'echo ready; exec sleep 1000']);
+      bundle.write('init.pid', String(sleep.pid));
+      world.mount('tmpfs', bundle.rootfs);
+      const witness = world.witness(sleep);
+      const reap = ['--policy', 'careful', '--orphans', `reap=${bundle.name}`, ...soon];
+      const outcome = await world.recover('careful', ...reap.slice(2));
+      expect(outcome.of(bundle)).toMatchObject({
+        reason: 'orphan-reaped',
+        outcome: 'failed',
+        steps: [
+          {
+            step: 'run-binary',
+            outcome: 'failed',
+            error: `process ${sleep.pid} of the container still lives`,
+            living: [sleep.pid],
+          },
+        ],
+      });
+      expect([outcome.code, outcome.report.summary.aliveDestroyed]).toEqual([3, 0]);
+      const { code, stdout } = await world.run('recover', ...reap);
+      expect(code).toBe(3);
+      expect(stdout).toMatch(/^recover: 1 bundle not finished, 1 step failed, in /m);
+      expect(stdout).not.toMatch(/destroyed|exit status/);
+      witness.expectNothingChanged();
     }),
   );
 });

@@ -168,7 +168,7 @@ describe.concurrent('a pod whose shim has a task for one bundle, and none for an
       expect(outcome.outcomes).toEqual({ container: 'adopted', sandbox: 'held' });
       expect(outcome.of(sandbox)).toMatchObject({
         reason: 'shim-shared',
-        explanation: 'the shim has no task for it, but other bundles share the shim: container',
+        explanation: 'the shim has no task for it, but other bundles share the shim, or may: container',
       });
       expect(shim.isRunning()).toBe(true);
     }),

@@ -44,7 +44,7 @@ describe.concurrent('a bundle that was renamed while its container runs', () => 
         expect(careful.of(bundle)).toMatchObject({
           verdict: 'hold',
           reason: 'shim-shared',
-          explanation: 'the shim has no task for it, but other bundles share the shim: web',
+          explanation: 'the shim has no task for it, but other bundles share the shim, or may: web',
         });
         witness.expectNothingChanged();
 
@@ -269,6 +269,36 @@ describe.concurrent('a /proc that shows processes and nothing else', () => {
       const outcome = await world.inShell(onlyProcesses, 'recover', '--policy', 'careful', ...soon);
       unknownBecause(outcome, bundle, 'processes cannot be seen: cannot read /proc/stat: ENOENT');
       expect(bundle.exists()).toBe(true);
+    }),
+  );
+});
+
+describe.concurrent('a program in a time namespace of its own', () => {
+  test(
+    'does not take a container that lives for dead, whose process its runtime recorded with its start',
+    inWorld(async (world, context) => {
+      const within = 'exec unshare --time --boottime 100000 "$@"';
+      try {
+        execFileSync('sh', ['-c', within, 'sh', 'true'], { stdio: 'ignore' });
+      } catch {
+        return context.skip('needs a kernel with time namespaces (5.6)');
+      }
+      const root = path.join(world.base, 'runc');
+      const bundle = world.addBundle('lives', { files: { 'options.json': JSON.stringify({ root }) } });
+      const workload = await world.startContainer();
+      const record = path.join(root, bundle.namespace, bundle.id);
+      fs.mkdirSync(record, { recursive: true });
+      const state = { init_process_pid: workload.pid, init_process_start: Number(workload.process.startTicks) };
+      fs.writeFileSync(path.join(record, 'state.json'), JSON.stringify(state));
+      const witness = world.witness(workload);
+      const outcome = await world.inShell(within, 'recover', '--policy', 'careful', ...soon);
+      unknownBecause(
+        outcome,
+        bundle,
+        'this program is in a time namespace of its own, in which processes may seem to begin at other times',
+      );
+      expect((await world.recover('careful', ...soon)).of(bundle)).toMatchObject({ reason: 'orphan-workload' });
+      witness.expectNothingChanged();
     }),
   );
 });

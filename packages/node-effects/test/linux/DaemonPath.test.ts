@@ -6,11 +6,13 @@ import * as os from 'node:os';
 import * as path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { defaultPath, findDaemonPath, type SoughtDaemon } from '../../src/linux/DaemonPath.js';
+import { isRoot } from '../temporary.js';
 
 let base = '';
 beforeEach(() => {
   base = fs.mkdtempSync(path.join(os.tmpdir(), 'sr-path-'));
   fs.mkdirSync(path.join(base, 'proc', 'net'), { recursive: true });
+  addNamespaces('self');
 });
 afterEach(() => fs.rmSync(base, { recursive: true, force: true }));
 
@@ -31,11 +33,36 @@ interface Process {
   readonly exe?: string;
   readonly environment?: ReadonlyArray<string>;
   readonly sockets?: ReadonlyArray<number>;
+  /** Real, effective, saved, and of the file system; by default our own. */
+  readonly uids?: readonly [number, number, number, number];
+  readonly root?: string;
+  /** `null`: they may not be looked at. */
+  readonly namespaces?: Partial<Namespaces> | null;
 }
 
-const addProcess = (pid: number, { words, exe, environment, sockets = [] }: Process): void => {
+interface Namespaces {
+  readonly user: string;
+  readonly mnt: string;
+}
+
+const addNamespaces = (name: string, { user = '[1]', mnt = '[1]' }: Partial<Namespaces> = {}): void => {
+  const directory = path.join(base, 'proc', name, 'ns');
+  fs.mkdirSync(directory, { recursive: true });
+  fs.symlinkSync(`user:${user}`, path.join(directory, 'user'));
+  fs.symlinkSync(`mnt:${mnt}`, path.join(directory, 'mnt'));
+};
+
+const own = process.geteuid?.() ?? 0;
+
+const addProcess = (
+  pid: number,
+  { words, exe, environment, sockets = [], uids = [own, own, own, own], root = '/', namespaces = {} }: Process,
+): void => {
   const directory = path.join(base, 'proc', String(pid));
   fs.mkdirSync(path.join(directory, 'fd'), { recursive: true });
+  fs.writeFileSync(path.join(directory, 'status'), `Name:\tx\nUid:\t${uids.join('\t')}\nGid:\t0\t0\t0\t0\n`);
+  fs.symlinkSync(root, path.join(directory, 'root'));
+  if (namespaces !== null) addNamespaces(String(pid), namespaces);
   fs.writeFileSync(path.join(directory, 'cmdline'), words.map((word) => `${word}\0`).join(''));
   if (environment !== undefined)
     fs.writeFileSync(path.join(directory, 'environ'), environment.map((one) => `${one}\0`).join(''));
@@ -130,22 +157,79 @@ describe('the PATH of a daemon that is gone', () => {
   });
 });
 
-it('is found on this machine, of a shim that runs', async () => {
-  const address = path.join(base, 'containerd.sock');
-  const shim = spawn('sh', ['-c', 'read nothing', 'shim', '-namespace', 'default', '-address', address], {
-    argv0: 'containerd-shim-fake-v1',
-    stdio: ['pipe', 'ignore', 'ignore'],
-    env: { PATH: `${base}/bin:/usr/bin:/bin` },
+describe('the PATH of a process that another user may have started', () => {
+  const setuid = (): string => {
+    const file = path.join(base, 'sudo');
+    fs.writeFileSync(file, '');
+    fs.chmodSync(file, 0o4755);
+    return file;
+  };
+  const others: ReadonlyArray<readonly [string, () => Partial<Process>]> = [
+    ['is of another user', () => ({ uids: [65534, 65534, 65534, 65534] })],
+    ['was started by another user, with the rights of ours', () => ({ uids: [65534, own, own, own] })],
+    ['keeps another user', () => ({ uids: [own, own, 65534, own] })],
+    ['is a program with the rights of its file', () => ({ exe: setuid() })],
+    ['has another root', () => ({ root: base })],
+    ['is in another user namespace', () => ({ namespaces: { user: '[2]' } })],
+    ['is in another mount namespace', () => ({ namespaces: { mnt: '[2]' } })],
+    ['hides its namespaces', () => ({ namespaces: null })],
+  ];
+
+  it.each(others)('is not taken from a shim that %s', (_, more) => {
+    addProcess(7, { words: shimOf(daemon.address), environment: ['PATH=/evil'], ...more() });
+    expect(find()).toEqual({ path: defaultPath, from: "systemd's default" });
+    addProcess(8, { words: shimOf(daemon.address), environment: ['PATH=/good'] });
+    expect(find()).toEqual({ path: '/good', from: 'process 8, a shim of that daemon' });
   });
-  await once(shim, 'spawn');
-  const ended = once(shim, 'exit');
-  try {
-    expect(findDaemonPath({ ...daemon, address })()).toEqual({
-      path: `${base}/bin:/usr/bin:/bin`,
-      from: `process ${shim.pid}, a shim of that daemon`,
+
+  it.each(others.filter(([name]) => !/rights of its file/.test(name)))(
+    'is not taken from a process that serves the socket or runs the program, and %s',
+    (_, more) => {
+      addSockets(['00010000', 31, daemon.address], ['00010000', 33, daemon.address]);
+      addProcess(5, { words: ['a'], exe: daemon.publishBinary, environment: ['PATH=/evil'], sockets: [31], ...more() });
+      addProcess(6, { words: ['a'], exe: daemon.publishBinary, environment: ['PATH=/evil'], ...more() });
+      expect(find()).toEqual({ path: defaultPath, from: "systemd's default" });
+      addProcess(9, { words: ['b'], exe: '/srv/k3s', environment: ['PATH=/good'], sockets: [33] });
+      expect(find()).toEqual({ path: '/good', from: `process 9, which serves ${daemon.address}` });
+    },
+  );
+});
+
+it('is found though the command line of another process is longer than this program reads', () => {
+  addProcess(5, { words: ['x'.repeat(2 * 1024 * 1024)], exe: daemon.publishBinary, environment: ['PATH=/long'] });
+  addProcess(8, { words: shimOf(daemon.address), environment: ['PATH=/k3s/bin'] });
+  expect(find().path).toBe('/k3s/bin');
+});
+
+describe('on this machine', () => {
+  /** What is found while a shim of a daemon runs as a user. */
+  const findWhile = async (user: { readonly uid?: number; readonly gid?: number }) => {
+    const address = path.join(base, 'containerd.sock');
+    const shim = spawn('sh', ['-c', 'read nothing', 'shim', '-namespace', 'default', '-address', address], {
+      argv0: 'containerd-shim-fake-v1',
+      cwd: '/',
+      stdio: ['pipe', 'ignore', 'ignore'],
+      env: { PATH: `${base}/bin:/usr/bin:/bin` },
+      ...user,
     });
-  } finally {
-    shim.kill('SIGKILL');
-    await ended;
-  }
+    await once(shim, 'spawn');
+    const ended = once(shim, 'exit');
+    try {
+      return { pid: shim.pid, found: findDaemonPath({ ...daemon, address })() };
+    } finally {
+      shim.kill('SIGKILL');
+      await ended;
+    }
+  };
+
+  it('the PATH is found of a shim that runs', async () => {
+    const { pid, found } = await findWhile({});
+    expect(found).toEqual({ path: `${base}/bin:/usr/bin:/bin`, from: `process ${pid}, a shim of that daemon` });
+  });
+
+  it('the PATH is not that of a process of another user with the words of a shim', async (context) => {
+    if (!isRoot) return context.skip('needs root, to start a process of another user');
+    const { found } = await findWhile({ uid: 65534, gid: 65534 });
+    expect(found.path).not.toContain(base);
+  });
 });

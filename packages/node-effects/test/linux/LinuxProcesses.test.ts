@@ -70,6 +70,14 @@ describe('the list of processes', () => {
     expect(await processOf(child.pid)).toBeUndefined();
   });
 
+  test('shows the first words of a process whose command line is longer than this program reads', async () => {
+    const words = Array.from({ length: 12 }, (_, index) => `${index}`.padEnd(100_000, 'x'));
+    const child = await started(spawn('sh', ['-c', 'read nothing', ...words], { stdio: ['pipe', 'ignore', 'ignore'] }));
+    const commandLine = (await processOf(child.pid))?.commandLine ?? [];
+    expect(commandLine.length).toBeGreaterThan(10);
+    expect(['sh', '-c', 'read nothing', ...words].slice(0, commandLine.length)).toEqual(commandLine);
+  });
+
   test('does not show a zombie', async () => {
     // The shell starts a child that ends at once, and becomes a program that never asks how.
     const { told } = await startTelling('sh', ['-c', 'sh -c "exit 0" & echo $!; exec sleep 1000']);
@@ -240,6 +248,35 @@ describe('listening sockets', () => {
     expect(right(await linuxProcesses.holders(listener?.inode ?? '')())).toEqual([]);
   });
 
+  test('of a process whose open files may not be seen have no known process, which is a failure', async (context) => {
+    if (!isRoot) return context.skip('needs root, to become another user');
+    const name = `${base.path()}/of-root`;
+    const script = `require('node:net').createServer().listen('\\0${name}', () => console.log('listens'))`;
+    const { child } = await startTelling(process.execPath, ['-e', script]);
+    const own = path.join(fresh(), 'own');
+    await listenAt(own);
+    const [[theirs], [ours]] = [await listenersAt(name), await listenersAt(own)];
+    const holders = (inode: string | undefined) => linuxProcesses.holders(inode ?? '')();
+    expect(right(await holders(theirs?.inode))).toEqual([child.pid]);
+    process.seteuid?.(1000);
+    try {
+      const unseen = 'a process that this program may not see listens there';
+      const found = await Promise.all([holders(theirs?.inode), holders(ours?.inode), holders('0')]);
+      expect(found).toEqual([
+        E.left({ _tag: 'ProcessesUnreadable', reason: unseen }),
+        E.right([process.pid]),
+        E.right([]),
+      ]);
+      process.seteuid?.(0);
+      child.kill('SIGKILL');
+      await once(child, 'exit');
+      process.seteuid?.(1000);
+      expect(await holders(theirs?.inode)).toEqual(E.right([]));
+    } finally {
+      process.seteuid?.(0);
+    }
+  });
+
   test('are found by an abstract name', async () => {
     const name = `${base.path()}/abstract`;
     await listenAt(`\0${name}`);
@@ -301,7 +338,7 @@ const inOwnPidNamespace = ['--mount', '--pid', '--fork'];
 
 describe('the view of this process', () => {
   test('is that of the first pid namespace or another one, as the kernel says', async () => {
-    const { pid, isFirstPidNamespace, namespaces } = await view();
+    const { pid, isFirstPidNamespace, isFirstMountNamespace, namespaces } = await view();
     expect(pid).toBe(process.pid);
     expect(namespaces).toEqual({
       _tag: 'Seen',
@@ -312,6 +349,7 @@ describe('the view of this process', () => {
       },
     });
     expect(isFirstPidNamespace).toBe(fs.readlinkSync('/proc/self/ns/pid') === 'pid:[4026531836]');
+    expect(isFirstMountNamespace).toBe(/^mnt:\[40265318(32|40|41)\]$/.test(fs.readlinkSync('/proc/self/ns/mnt')));
   });
 
   test('is whole in a pid namespace of its own, which is not the first', (context) => {
@@ -347,6 +385,22 @@ describe('the view of this process', () => {
     const told = seenIn([...inOwnPidNamespace, '--mount-proc'], 'mount -t tmpfs tmpfs /proc/1; "$@"; true');
     expect(right(told.view).limitedBy).toBe('process 1 cannot be seen (ENOENT)');
     expect(pidsIn(told)).toEqual([told.pid]);
+  });
+
+  test('is limited in a time namespace of its own, in which this process seems to be older', (context) => {
+    if (!isRoot) return context.skip('needs root, for namespaces');
+    if (!fs.existsSync('/proc/self/ns/time')) return context.skip('needs a kernel with time namespaces (5.6)');
+    const told = seenIn(['--time', '--boottime', '100000'], '"$@"; true');
+    expect(right(told.view).limitedBy).toMatch(/^this program is in a time namespace of its own, /);
+    const outside = seenIn(['--mount'], '"$@"; true');
+    const startOf = ({ pid, list }: Told): number => right(list).find((one) => one.pid === pid)?.startedTicks ?? 0;
+    expect(startOf(told) - startOf(outside)).toBeGreaterThan(9_000_000);
+  });
+
+  test('is that of the first mount namespace only where the kernel numbers it so', (context) => {
+    if (!isRoot) return context.skip('needs root, for namespaces');
+    const told = seenIn(['--mount'], '"$@"; true');
+    expect(right(told.view).isFirstMountNamespace).toBe(false);
   });
 
   test('does not explain a process that cannot be read, so that the list fails', (context) => {

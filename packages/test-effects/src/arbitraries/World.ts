@@ -211,6 +211,15 @@ interface Drawn {
   readonly unit: Unit;
 }
 
+/** What stands outside the directories is named after the id alone: a namesake has nothing there. */
+const inside = (one: Start): Start => {
+  const { bundle } = one;
+  if (typeof bundle !== 'object') return one;
+  const work = bundle.work === 'elsewhere' ? 'link' : bundle.work;
+  const rootfs = bundle.rootfs === 'symlink-tmpfs' ? 'tmpfs' : bundle.rootfs;
+  return { ...one, bundle: { ...bundle, work, rootfs } };
+};
+
 /** Names the entries by their place; a pod's containers name its sandbox. */
 const named = (drawn: ReadonlyArray<Drawn>, maxEntries: number): ReadonlyArray<Start> => {
   const entries: Array<Start> = [];
@@ -221,7 +230,8 @@ const named = (drawn: ReadonlyArray<Drawn>, maxEntries: number): ReadonlyArray<S
     const first = taken ?? `${isHidden ? '.' : ''}b${entries.length}`;
     const places = one.entries.map((part, index): Start => {
       const id = index === 0 ? first : `b${entries.length + index}`;
-      return { ...(one.isPod ? inPod(first)(part) : part), ns, id };
+      const entry = { ...(one.isPod ? inPod(first)(part) : part), ns, id };
+      return entries.some((other) => other.id === id) ? inside(entry) : entry;
     });
     entries.push(...places);
   }

@@ -221,6 +221,7 @@ export const makeProcesses = ({ tree, fileSystem, shims, bootedMs }: MachinePart
         pid: ownPid,
         limitedBy: view.limitedBy,
         isFirstPidNamespace: view.isFirstPidNamespace ?? true,
+        isFirstMountNamespace: view.isFirstMountNamespace ?? true,
         namespaces: view.namespaces ?? host.namespaces,
         rootDirectory: view.rootDirectory ?? host.rootDirectory,
       }),
