@@ -21,11 +21,14 @@ export const adviceOn = (
 ): string | undefined => {
   const again = `run shim-recovery recover --policy ${policy} again`;
   const look = pids.length === 0 ? '' : ` (ps -fp ${pids.join(',')})`;
+  const explain = `shim-recovery explain --policy ${policy} ${namespace}/${id}`;
   switch (reason) {
     case 'orphan-workload':
       return `to end this container and clean up: shim-recovery recover --policy careful --orphans reap=${namespace}/${id}, with the other options as they were`;
     case 'shim-unresponsive':
-      return `${again} when the shim answers; a stopped shim continues after kill -CONT ${shimPids.length === 0 ? 'PID' : shimPids.join(' ')}${look}`;
+      return shimPids.length === 0
+        ? `${again} when the shim answers; to let a stopped shim go on, look for its process with ${explain}, and run kill -CONT on it${look}`
+        : `${again} when the shim answers; a stopped shim continues after kill -CONT ${shimPids.join(' ')}${look}`;
     case 'shim-unreachable':
       return `look at its shim${look}; ${again} when it has ended or answers`;
     case 'no-container':
@@ -38,7 +41,7 @@ export const adviceOn = (
     case 'processes-unknown':
       return isViewLimited
         ? `${again} with CAP_SYS_PTRACE, in the pid and mount namespaces of the shims, where every process can be seen`
-        : `see what each source says: shim-recovery explain --policy ${policy} ${namespace}/${id}`;
+        : `see what each source says: ${explain}`;
     case 'bundle-unreadable':
       return `look at the bundle; when its files can be read, ${again}`;
     case 'address-unknown':
@@ -46,7 +49,7 @@ export const adviceOn = (
     case 'not-a-bundle':
       return 'check --state; a directory that is not a bundle is yours to remove';
     case 'would-kill':
-      return 'stop its container first, or allow it: the same command with --allow-killing, or the one that saved the plan';
+      return 'stop its container first, or run the same command with --allow-killing; for a saved plan, save it anew with plan --allow-killing --out FILE';
     case 'container-unanswered':
       return `${again} when the store answers`;
     case 'out-of-resources':

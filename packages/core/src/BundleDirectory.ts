@@ -42,7 +42,7 @@ export interface Namespaces {
   readonly use: (
     name: B.ByteString,
   ) => <L, A>(use: (directory: Directory) => TE.TaskEither<L, A>) => TE.TaskEither<L | FileError, A>;
-  /** The names of all namespaces that have a directory, whichever of them a run looks at. */
+  /** The names of all namespaces that have a directory, also of those that a run does not look at. */
   readonly names: TE.TaskEither<FileError, ReadonlyArray<B.ByteString>>;
   /** Gives back what nobody uses at the moment. */
   readonly closeIdle: Task<void>;

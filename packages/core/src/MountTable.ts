@@ -128,7 +128,7 @@ export const mountPointsBelow =
       .map((point) => point.path);
   };
 
-/** A directory by the file system that it is on and its path there: the same, whatever path leads to it. */
+/** A directory by the file system that it is on and its path there: the same by every path that leads to it. */
 export interface Place {
   readonly device: B.ByteString;
   readonly path: B.ByteString;

@@ -48,7 +48,7 @@ export const VerdictName = t.keyof(
 export type VerdictName = t.TypeOf<typeof VerdictName>;
 
 /**
- * What became of a bundle, whatever was decided:
+ * What became of a bundle, under each verdict:
  * - `adopted`: its task is registered, and the connection to its shim had not ended when the run let go of it or finished.
  * - `removed`: it is gone.
  * - `held`: it is as it was, and its task is not registered.

@@ -88,7 +88,7 @@ export const savedPlanOf =
 /** Whose decisions the plan took. */
 export const policyOf = ({ policy: { name, ...chosen } }: SavedPlan): Policy => withChoices(chosen)(policies[name]);
 
-/** Whether the plan may destroy what lives. One of the first version may not, whatever else is in it. */
+/** Whether the plan may destroy what lives. One of the first version never may. */
 export const allowsKilling = ({ schema, allowKilling }: SavedPlan): boolean =>
   schema === schemas.second && allowKilling === true;
 

@@ -40,7 +40,7 @@ export interface ScriptedShimConnector extends ShimConnector {
   readonly kill: (socket: SocketName) => void;
 }
 
-/** Of which tasks a shim has none, though it answers: for those it says so, whatever its script says. */
+/** Of which tasks a shim has none, though it answers: for those it says so, against its script. */
 export interface ShimTasks {
   readonly without?: ReadonlyArray<EntryKey>;
 }

@@ -48,7 +48,7 @@ export type BundleStart = t.TypeOf<typeof BundleStart>;
 export const SharedShim = t.exact(
   t.intersection([
     t.type({ of: t.string }),
-    /** The shim has no task of this id, whatever its script says of its own: the container was never created, or deleted. */
+    /** The shim has no task of this id, even if its script has one of its own: the container was never created, or deleted. */
     t.partial({ noTask: t.literal(true) }),
   ]),
   'SharedShim',

@@ -79,7 +79,7 @@ const decideProgram =
     return decideConnection(policy)(evidence, contents, E.isLeft(program) ? 'no-program' : 'program'); // H8
   };
 
-/** Whether the shim answers. It is always dialled: an answer settles the question, whatever any clock or file says. */
+/** Whether the shim answers. It is always dialled: an answer outweighs every clock and file. */
 const decideConnection =
   (policy: Policy) =>
   (evidence: BundleEvidence, contents: Listed, owner: Owner): Decision => {
@@ -122,7 +122,7 @@ const isSettled = ({ disputed, lost }: Target): boolean => disputed === undefine
 const mayOnlyBeSlow = (error: ShimError): boolean =>
   error._tag === 'TimedOut' || (error._tag === 'DialFailed' && error.code === 'EAGAIN');
 
-/** The shim lives. Whatever runs or ran in it is taken back, unless no record says whose it is. */
+/** The shim lives. The task is taken back, running or ended, unless no record says whose it is. */
 const decideTask =
   (policy: Policy) =>
   (answers: Answers, owner: Owner, address: Target): Decision => {

@@ -38,7 +38,7 @@ const answerOf = (answers: BundleEvidence['answers']): Life | undefined => {
   return { pids: known, says: status === undefined ? 'its shim answers' : `its shim says that its task is ${status}` };
 };
 
-/** All that is known to live of a bundle, whatever becomes of it; `undefined` where nothing is. */
+/** All that is known to live of a bundle, under every verdict; `undefined` where nothing is. */
 export const livesOf = ({ answers }: BundleEvidence): Life | undefined => {
   const living = [...livingContainer(answers.signs ?? []), ...livingShim(answers.signs ?? [])];
   return joined(answerOf(answers), living);

@@ -1,7 +1,7 @@
 /**
  * Which directories the operator means by `--state` and `--root`, and whether a recovery may work on them.
  *
- * A wrong directory is worse than none: whatever is in it would be taken for bundles, and removed. So every sign that a
+ * A wrong directory is worse than none: its entries would be taken for bundles, and removed. So every sign that a
  * directory is not what it is taken for is an error, and a recovery does nothing.
  */
 import * as E from 'fp-ts/lib/Either.js';
@@ -51,7 +51,7 @@ export interface UnderstoodDirectories {
  * - `RootMissing`: there is no root directory; `named` is the one that a `work` link names, where one does.
  * - `PluginInside`: a plugin of the daemon is where a namespace should be, in `path`: one level off.
  * - `OtherPlugin`: it is the directory of a plugin that keeps no bundles of this kind.
- * - `SameDirectory`, `Nested`: the two are one, or one is inside the other, by whatever path.
+ * - `SameDirectory`, `Nested`: the two are one, or one is inside the other, also by a symlink or a bind mount.
  * - `OtherOwner`: `path` belongs to another user than the one that this process runs as.
  * - `TooDeep`: the state directory is a namespace: `bundle` is where a namespace should be.
  * - `NoBundles`: there is something in the state directory, and nothing looks like a bundle; `found` is an example.
@@ -489,6 +489,12 @@ export interface DirectoriesAdvice {
 
 const usualState = '/run/containerd';
 
+/** Whether it is containerd's usual state directory, or the one with bundles in it. A hint must not name it again then. */
+const isUsualState = (path: B.ByteString): boolean => {
+  const { directory, name } = Layout.parentOf(path);
+  return path === usualState || (directory === usualState && keepsBundles(name));
+};
+
 /** For people. `nameOf` is what a user is called, where that is known. */
 export const showDirectoriesError =
   (nameOf: (uid: number) => string | undefined) =>
@@ -541,7 +547,9 @@ export const showDirectoriesError =
       case 'NoBundles':
         return {
           problem: `--state ${B.show(error.path)} holds no bundle: ${B.show(error.found)} does not look like one, nor like a namespace of bundles`,
-          hint: `name the daemon's state directory, such as --state ${usualState}`,
+          hint: isUsualState(error.path)
+            ? 'a daemon that keeps its state here has no bundle to recover; of another daemon, name the directory that its configuration calls state'
+            : `name the daemon's state directory, such as --state ${usualState}`,
         };
       case 'OtherRoot':
         return {

@@ -22,7 +22,7 @@ Options:
   -h, --help      this text; after a command, its own
   -V, --version   the version
 
-Exit codes: 0 done, 1 could not run, 2 bad usage, 3 see plan, recover, compare and replay, 4 see plan and recover.
+Exit codes: 0 done, 1 could not run, 2 bad usage, 3 see plan, recover, compare and replay, 4 see plan, recover and replay.
 `;
 
 const whereOptions = `Where:
@@ -119,7 +119,7 @@ ${hostOptions}  --plan FILE             do only what plan --out saved there. Wit
   -h, --help              this text
 
 Exit codes: 0 all steps done, 1 could not run, 2 bad usage, 3 a step failed or something was held,
-4 something that lives was held as --allow-killing was not given, or was destroyed as it was,
+4 a living bundle was held because --allow-killing is missing, or was destroyed because it was given,
 129, 130 or 143 interrupted (a watch that is told to end is done, not interrupted).
 `;
 
@@ -184,7 +184,7 @@ Exit codes: 0 done, 1 could not run or there is no such bundle, 2 bad usage.
 
 const demo = `shim-recovery demo: lay out a throw-away host, plan it and recover it. Needs neither root nor containerd.
 
-The shims are scripted, their sockets and log pipes are real. Nothing is left behind.
+The shims are scripted, their sockets and log pipes are real. Nothing is left behind. The demo decides as containerd-1.7.
 
 Usage: shim-recovery demo
 

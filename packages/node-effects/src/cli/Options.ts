@@ -203,9 +203,11 @@ const distance = (first: string, second: string): number => {
   return row.at(-1) ?? 0;
 };
 
-const maxDistance = 3;
+/** How many letters of a word may be wrong for a guess at what was meant: two, and three of a long one. */
+const maxDistanceOf = (word: string): number => Math.min(3, Math.max(2, Math.floor(word.length / 3)));
 
 const closest = (word: string, known: ReadonlyArray<string>): string => {
+  const maxDistance = maxDistanceOf(word.replace(/^--/, ''));
   const [best] = known
     .filter((name) => Math.abs(word.length - name.length) <= maxDistance)
     .map((name) => ({ name, away: distance(word, name) }))

@@ -7,7 +7,7 @@ import { changesSomething, type Report, type WorkDirectoryReport } from '@shim-r
 import type { SavedPlan } from '@shim-recovery/core/SavedPlan';
 import * as E from 'fp-ts/lib/Either.js';
 import { pipe } from 'fp-ts/lib/function.js';
-import { isServed } from '../containerd/DaemonProbe.js';
+import { probeDaemon } from '../containerd/DaemonProbe.js';
 import { lineSink } from '../EventSinks.js';
 import { exitCode } from './ExitCode.js';
 import { capabilitiesOf, lackOfRoot, type OpenStore, openStore, settingsOf } from './Host.js';
@@ -39,9 +39,15 @@ const objection = async (options: HostOptions, source: RecoverSource['_tag']): P
   }
   // What shim binaries are told may be any address; the daemon of these directories is also looked for where it would be.
   const sockets = new Set([address, daemonSocketOf(state), ...(store._tag === 'Containerd' ? [store.socketPath] : [])]);
-  for (const socket of sockets)
-    if (await isServed(socket)())
-      return `a daemon serves ${socket}, or whether one does cannot be told; its shims are its own: stop it first, look with plan instead, or insist with --force`;
+  for (const socket of sockets) {
+    const served = await probeDaemon(socket)();
+    if (served._tag === 'NotServed') continue;
+    const found =
+      served._tag === 'Served'
+        ? `a daemon serves ${socket}`
+        : `whether a daemon serves ${socket} cannot be told: ${served.why}`;
+    return `${found}; the shims of a daemon are its own: stop it first, look with plan instead, or insist with --force`;
+  }
   return undefined;
 };
 

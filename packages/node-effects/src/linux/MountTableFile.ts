@@ -36,7 +36,7 @@ export const readMountTable = (): B.ByteString => {
   if (known !== undefined && hasUrgent(known.descriptor) === false) return known.text;
   const descriptor = known?.descriptor ?? fs.openSync(mountTable, 'r');
   known = undefined;
-  // Whatever changes from here on is told the next time, also what changes while it is read.
+  // Every change from here on is told the next time, also what changes while it is read.
   const isTold = hasUrgent(descriptor) !== undefined;
   try {
     const text = readOpen(descriptor);

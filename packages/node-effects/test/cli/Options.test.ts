@@ -461,6 +461,8 @@ test.each<readonly [ReadonlyArray<string>, RegExp]>([
   [['plan', '--force'], /^plan has no option --force;/],
   [['recover', '--no-probe'], /^recover has no option --no-probe;/],
   [['recover', '--forse'], /did you mean --force\?/],
+  [['plan', '--bogus'], /^plan has no option --bogus; see shim-recovery plan --help$/],
+  [['plan', '--detailedexitcod'], /did you mean --detailed-exitcode\?/],
   [['demo', '--state', '/a'], /^demo has no option --state;/],
   [['plan', '-x'], /Unknown option '-x'; see shim-recovery plan --help$/],
   [['plan', 'extra'], /Unexpected argument 'extra'/],

@@ -274,7 +274,7 @@ describe.concurrent('what cannot be run', { timeout: testTimeoutMs }, () => {
       try {
         const args = [...host.args, '--address', address];
         expect(await run(['plan', ...args])).toMatchObject({ code: 0, stderr: '' });
-        expectRefusal(await run(['recover', ...args]), 1, /a daemon serves .*daemon.sock, or .*--force/);
+        expectRefusal(await run(['recover', ...args]), 1, /a daemon serves \S*daemon.sock; .*--force/);
         expect(host.bundles()).toEqual(['left']);
         expect(await run(['recover', '--force', ...args])).toMatchObject({ code: 0, stderr: '' });
         expect(host.bundles()).toEqual([]);

@@ -5,7 +5,7 @@ import { mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { isServed } from '../../src/containerd/DaemonProbe.js';
+import { isServed, probeDaemon } from '../../src/containerd/DaemonProbe.js';
 import { eventually } from '../temporary.js';
 import { rawShim, temporaryDirectory } from '../ttrpc/rawShim.js';
 import { abandonedSocket, grpcServer } from './grpcServer.js';
@@ -65,7 +65,9 @@ describe('a socket is served', () => {
   test('when the daemon is stopped, also with no room for another connection', async () => {
     const path = await stoppedDaemon();
     expect(await isServed(path)()).toBe(true);
+    expect(await probeDaemon(path)()).toEqual({ _tag: 'Served' });
     await fillBacklog(path);
+    expect(await probeDaemon(path)()).toEqual({ _tag: 'Unknown', why: `cannot connect to ${path} (EAGAIN)` });
     expect(await isServed(path)()).toBe(true);
   });
 
@@ -74,6 +76,7 @@ describe('a socket is served', () => {
     symlinkSync(link, link);
     expect(await isServed(link)()).toBe(true);
     expect(await isServed(`${link}/s`)()).toBe(true);
+    expect(await probeDaemon(link)()).toEqual({ _tag: 'Unknown', why: `cannot connect to ${link} (ELOOP)` });
     expect(await isServed('')()).toBe(true);
   });
 

@@ -77,7 +77,7 @@ describe.concurrent('a container that runs without its shim', () => {
         reason: 'would-kill',
         explanation: `containerd-1.7 would clean it up: the shim cannot be reached: cannot connect to ${orphan.socket} (ENOENT); but it is alive: its container runs: process ${pid} (init.pid)`,
         advice:
-          'stop its container first, or allow it: the same command with --allow-killing, or the one that saved the plan',
+          'stop its container first, or run the same command with --allow-killing; for a saved plan, save it anew with plan --allow-killing --out FILE',
       });
       const killed = await world.recover('containerd-1.7', ...soon, '--allow-killing');
       expect(killed.of(orphan)).toMatchObject({ outcome: 'removed', alive: { pids: [pid] } });
@@ -96,7 +96,7 @@ describe.concurrent('a container that runs without its shim', () => {
       };
       const held = await carriedOut();
       expect(held.stdout).toMatch(
-        / hold .* but it is alive: .*\n +alive: pid .*\n +stop its container first, or allow it: /,
+        / hold .* but it is alive: .*\n +alive: pid .*\n +stop its container first, or run the same command with --allow-killing/,
       );
       expect([held.code, orphan.exists()]).toEqual([4, true]);
       const killed = await carriedOut('--allow-killing');

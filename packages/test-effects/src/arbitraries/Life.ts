@@ -1,6 +1,6 @@
 /**
  * Random containers, pods and directories of users, with all that shows from outside whether they live: most of it ordinary,
- * some of it lost, damaged, or about something else. Whatever lives leaves at least one real trace, as on real hosts.
+ * some of it lost, damaged, or about something else. Each living thing leaves at least one real trace, as on real hosts.
  */
 import * as fc from 'fast-check';
 import { dead, exited, leaked, running, ShimScript } from '../Shim.js';

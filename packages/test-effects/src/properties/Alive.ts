@@ -87,7 +87,7 @@ const isLie = ([{ capability }, fault]: readonly [Effect, Fault]): boolean =>
   (capability === 'shimConnector' && (fault === 'refused' || fault === 'ENOENT'));
 
 /**
- * Whether the table of processes shows what lives of an entry, whatever its files say: the shim's command line or current
+ * Whether the table of processes shows what lives of an entry, without its files: the shim's command line or current
  * directory is its own, or its processes are in a control group of its id.
  */
 const isInTable = ({ laid }: Subject['simulated'], start: Start): boolean => {
@@ -131,7 +131,7 @@ export const alive: Property = {
   number: 9,
   name: 'alive',
   statement:
-    "Nothing that is alive is destroyed: whatever shows it, a shim with a task, a container's processes and a pod keep their bundle, their mounts and their working directory, and are not told to end; nor is a directory of a user's own touched.",
+    "Nothing that is alive is destroyed: a shim with a task, the processes of a container, and a pod keep their bundle, their mounts and their working directory, and no call tells them to end. No directory of a user's own is touched.",
   isCostly: false,
   check: async ({ schedule, simulated }) => {
     const { world, runs } = simulated;

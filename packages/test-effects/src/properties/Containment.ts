@@ -11,7 +11,7 @@ const hazardOf = ({ base }: Places, line: string): Hazard | undefined => {
   return name?.startsWith('volume-') === true ? 'H14' : undefined;
 };
 
-/** Where somebody else did something in the tree beside the one that is recovered. */
+/** Where another program did something in the tree beside the one that is recovered. */
 const moved = ({ entries }: World, { moves }: Schedule, places: Places): ReadonlyArray<string> =>
   moves.flatMap(({ entry }) => {
     const start = entries[entry % entries.length];

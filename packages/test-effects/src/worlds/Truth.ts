@@ -1,5 +1,5 @@
 /**
- * What lives in a world, by the world itself: whatever shows it, and whatever a recovery can see of it. And what is done to it:
+ * What lives in a world, by the world itself, also where a recovery cannot see it. And what is done to it:
  * every call that takes something from what lives, at the moment when it is made.
  */
 import * as B from '@shim-recovery/core/ByteString';

@@ -242,6 +242,19 @@ describe('what is refused', () => {
     expect(await errorOf(files, { state: '/etc' })).toMatchObject({ _tag: 'NoBundles', found: '/etc/group' });
     const flat = machineWith(file('/srv/a/x'), directory(root));
     expect(await errorOf(flat, { state: '/srv' })).toMatchObject({ _tag: 'NoBundles', found: '/srv/a' });
+    expect((await adviceOn(flat, { state: '/srv' })).hint).toBe(
+      "name the daemon's state directory, such as --state /run/containerd",
+    );
+  });
+
+  it.each([
+    ['/run/containerd', '/run/containerd/runc/default/state.json'],
+    ['/run/containerd', `${state}/notes`],
+    [state, `${state}/notes`],
+  ])('is %s without a bundle (%s): the hint does not name it again', async (asked, found) => {
+    const { problem, hint } = await adviceOn(machineWith(file(found), directory(root)), { state: asked });
+    expect(problem).toMatch(/ holds no bundle: /);
+    expect(hint).toMatch(/^a daemon that keeps its state here has no bundle to recover; /);
   });
 
   it('is a root directory that no bundle names while one names another, ready to be typed', async () => {
