@@ -1,4 +1,5 @@
 /** How much of this machine's processes `/proc` shows to this one. */
+import * as os from 'node:os';
 import { type OwnView, type ProcessesError, valueOf } from '@shim-recovery/core/Processes';
 import * as E from 'fp-ts/lib/Either.js';
 import { isProcMounted } from '../FileSystem.js';
@@ -10,8 +11,16 @@ import { maxTableBytes, readFileAt, unreadable, withProcess } from './ProcessDir
 const firstPidNamespace = 'pid:[4026531836]';
 const firstUserNamespace = 'user:[4026531837]';
 const firstTimeNamespace = 'time:[4026531834]';
-/** Older kernels number it as they number later ones, from 4026531840 on. It is the first or the second that they number. */
-const firstMountNamespaces = ['mnt:[4026531832]', 'mnt:[4026531840]', 'mnt:[4026531841]'];
+const firstMountNamespace = 'mnt:[4026531832]';
+/** Kernels before 6.17 number it as they number later ones, from 4026531840 on. It is the first or the second of all. */
+const olderFirstMountNamespaces = ['mnt:[4026531840]', 'mnt:[4026531841]'];
+
+/** A newer kernel may give those numbers to another one. */
+export const isFirstMountNamespace = (mount: string, kernel: string): boolean => {
+  const [, major = 0, minor = 0] = (/^(\d+)\.(\d+)/.exec(kernel) ?? []).map(Number);
+  const isOld = major < 6 || (major === 6 && minor < 17);
+  return mount === firstMountNamespace || (isOld && olderFirstMountNamespaces.includes(mount));
+};
 
 export const readOwnView = (): E.Either<ProcessesError, OwnView> => {
   const limitedBy = readLimit();
@@ -22,7 +31,7 @@ export const readOwnView = (): E.Either<ProcessesError, OwnView> => {
     pid: process.pid,
     limitedBy: limitedBy.right,
     isFirstPidNamespace: own?.pid === firstPidNamespace,
-    isFirstMountNamespace: own !== undefined && firstMountNamespaces.includes(own.mount),
+    isFirstMountNamespace: own !== undefined && isFirstMountNamespace(own.mount, os.release()),
     namespaces,
     rootDirectory: directoryAt(AT_FDCWD, '/'),
   });
