@@ -115,6 +115,11 @@ interface About {
   readonly names: ReadonlyArray<B.ByteString>;
 }
 
+/** What the sources look at that is the same for all bundles. */
+interface AboutView extends Pick<About, 'seen' | 'bundleAt'> {
+  readonly needs: Pick<SignNeeds, 'exists'>;
+}
+
 const namesOf = ({ exists }: SignNeeds, { namespace, id }: BundleEvidence): ReadonlyArray<B.ByteString> => {
   const former = B.slice(id, id.search(/[^.]|$/));
   return isHidden(id) && former !== '' && !exists({ namespace, id: former }) ? [id, former] : [id];
@@ -130,7 +135,7 @@ const programOf = ({ commandLine: [first] }: ProcessInfo): string =>
  * What this process may see at all. In a pid namespace that is not the machine's first, a shim outside it is not seen, unless
  * a shim of this tree is seen inside. Where shims live in another mount namespace, what is mounted there is not seen either.
  */
-const ownView = (about: About): Sign => {
+export const ownView = (about: AboutView): Sign => {
   const known = views.get(about.seen) ?? lookAtOwnView(about);
   views.set(about.seen, known);
   return known;
@@ -139,7 +144,7 @@ const ownView = (about: About): Sign => {
 /** The same for all bundles of one walk over the processes. */
 const views = new WeakMap<ProcessesSeen, Sign>();
 
-const lookAtOwnView = (about: About): Sign => {
+const lookAtOwnView = (about: AboutView): Sign => {
   const { table, view } = about.seen;
   if (view.limitedBy !== undefined) return sign('own-view', 'unknown', view.limitedBy);
   const own = valueOf(view.namespaces);
@@ -180,7 +185,7 @@ const lookAtOwnView = (about: About): Sign => {
 const makesOwnMounts = /kata|wasm|spin|slight|lunatic|nerdbox/;
 
 /** Whether a shim works in a bundle of the tree, or is named after one. */
-const isOfTree = ({ bundleAt, needs: { exists } }: About, { process, command }: ShimProcess): boolean => {
+const isOfTree = ({ bundleAt, needs: { exists } }: AboutView, { process, command }: ShimProcess): boolean => {
   const directory = valueOf(process.currentDirectory);
   if (directory !== undefined && bundleAt(directory) !== undefined) return true;
   const { namespace } = command;
@@ -242,8 +247,8 @@ const mayRun = ({ programs }: ShimCommand, program: string): boolean =>
   programs.some((name) => name === program || (programs.length > 1 && /shim/.test(name)));
 
 /** The shims of one bundle: certain ones, and processes that may be. */
-const shimsOf = (
-  { seen: { table, view }, bundleAt }: About,
+export const shimsOf = (
+  { seen: { table, view }, bundleAt }: Pick<About, 'seen' | 'bundleAt'>,
   evidence: BundleEvidence,
   names: ReadonlyArray<B.ByteString>,
 ): { readonly certain: ReadonlyArray<ProcessInfo>; readonly possible: ReadonlyArray<ProcessInfo> } => {

@@ -58,7 +58,9 @@ const openLocked = async (
   return unlocked;
 };
 
-const isNotPlanned = ({ reason }: WorkDirectoryReport): boolean => reason === 'not-planned';
+/** Whether it stays though nobody owns it. */
+const isKept = ({ reason }: WorkDirectoryReport): boolean =>
+  reason === 'not-planned' || reason === 'alive' || reason === 'unconfirmed';
 
 const outcomeOf = (options: HostOptions, report: Report): number => {
   const { summary, namespaces } = report;
@@ -66,7 +68,7 @@ const outcomeOf = (options: HostOptions, report: Report): number => {
   if ((summary.aliveDestroyed ?? 0) > 0 || isHeldAlive) return exitCode.aliveDestroyed;
   const isIncomplete =
     summary.failedSteps + summary.hold > 0 ||
-    namespaces.some(({ error, workDirs }) => error !== null || workDirs.some(isNotPlanned)) ||
+    namespaces.some(({ error, workDirs }) => error !== null || workDirs.some(isKept)) ||
     report.interrupted;
   const isDetailed = options.isDetailedExitCode && changesSomething(report);
   return isIncomplete || isDetailed ? exitCode.somethingElse : exitCode.done;

@@ -1,6 +1,6 @@
 import { type EndState, showEnd, simulate, type Simulated } from '../Simulation.js';
-import { hasSteadyShim, type Start, type World } from '../World.js';
-import { bundlePath, hiddenBundlePath, type Places } from '../WorldTree.js';
+import { hasSteadyShim, keyText, type Start, type World } from '../World.js';
+import { bundlePath, hiddenBundlePath, type Places, workPath } from '../WorldTree.js';
 import { type Property, type Violation, type Violations, violation } from './Property.js';
 import { isLeftToNextRun } from './Unfinished.js';
 
@@ -46,16 +46,25 @@ export const differences = (undisturbed: Simulated, crashed: EndState): Violatio
   ];
 };
 
+/** Without what is known to stay: the crash came after the last bundle had gone that says whose root directory it is. */
+const withoutUnconfirmed = ({ world, end, runs, laid: { places } }: Simulated): EndState => {
+  const kept = new Set(runs.at(-1)?.unconfirmed);
+  const paths = world.entries.filter((start) => kept.has(keyText(start))).map((start) => workPath(places, start));
+  return { ...end, entries: end.entries.filter((line) => !paths.some((path) => isAtOrBelow(path, line))) };
+};
+
 export const convergence: Property = {
   number: 3,
   name: 'convergence',
-  statement: 'Interrupted anywhere any number of times, then left alone, it ends as an uninterrupted run ends.',
+  statement:
+    'Interrupted anywhere any number of times, then left alone, it ends as an uninterrupted run ends, but for working directories that no bundle confirms any more.',
   isCostly: false,
   check: async ({ policy, schedule: { faults, crashes, moves }, simulated }) => {
-    const { world, end } = simulated;
+    const { world } = simulated;
     const isAboutCrashes = crashes.length > 0 && faults.length === 0 && moves.length === 0;
     if (!isAboutCrashes || !isComparable(world)) return [];
     const undisturbed = await simulate(world, undefined, policy, 1);
-    return showEnd(undisturbed.end) === showEnd(end) ? [] : differences(undisturbed, end);
+    const rest = withoutUnconfirmed(simulated);
+    return showEnd(undisturbed.end) === showEnd(rest) ? [] : differences(undisturbed, rest);
   },
 };
