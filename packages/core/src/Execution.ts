@@ -590,6 +590,7 @@ const endingOf =
     const { evidence } = instance;
     const { clock } = capabilities;
     const aboutHint = (answers: BundleEvidence['answers']): AboutHint => ({
+      hasProgram: answers.program?._tag === 'Right',
       policy: policy.name,
       namespace: B.show(evidence.namespace),
       id: B.show(evidence.id),

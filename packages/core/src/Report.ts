@@ -7,7 +7,7 @@
 import * as t from 'io-ts';
 import * as B from './ByteString.js';
 import { explain } from './Decision.js';
-import { belongingPids, isViewLimited, shimPidsOf } from './Evidence.js';
+import { belongingPids, isViewLimited, programOf, shimPidsOf } from './Evidence.js';
 import { DirectoryMeaning } from './Layout.js';
 import type { BundlePlan, NamespacePlan, Plan } from './Plan.js';
 import { type Policy, PolicyName } from './Policy.js';
@@ -225,6 +225,7 @@ const detailsOf = ({ name: policy }: Policy, { evidence, verdict }: BundlePlan):
     pids,
     shimPids: shimPidsOf(answers),
     isViewLimited: isViewLimited(answers),
+    hasProgram: programOf(evidence) !== undefined,
   });
   const life = verdict.reason === 'would-kill' ? livesOf(evidence) : lifeOf(evidence)(verdict);
   return {

@@ -16,7 +16,7 @@ import { type Interruption, listenForInterruption, sayEnding } from './Interrupt
 import { makeLogLines, taskName } from './LogLines.js';
 import { checkOutside, daemonSocketOf, type HostOptions, type RecoverSource } from './Options.js';
 import { readPlanFile } from './PlanFile.js';
-import { formatReport, refuse, reportNothing, sayMissingNamespaces, withRecording } from './planCommand.js';
+import { formatReport, refuse, reportNothing, sayMissingNamespaces, sayMissingOrphans, withRecording } from './planCommand.js';
 import { openRecording } from './RecordingFile.js';
 import { lockDatabase, lockState } from './StateLock.js';
 import type { Terminal } from './Terminal.js';
@@ -209,6 +209,7 @@ const recoverLocked = async (
     terminal.clearProgress();
     recording.right.end(report)();
     sayMissingNamespaces(options, terminal, report);
+    sayMissingOrphans(options, terminal, report);
     await terminal.print(formatReport(options, terminal, { ...report, ...understandingOf(options) }));
     await events?.release();
     if (recoverOptions.isWatching && !report.interrupted) {
