@@ -16,7 +16,14 @@ import { type Interruption, listenForInterruption, sayEnding } from './Interrupt
 import { makeLogLines, taskName } from './LogLines.js';
 import { checkOutside, daemonSocketOf, type HostOptions, type RecoverSource } from './Options.js';
 import { readPlanFile } from './PlanFile.js';
-import { formatReport, refuse, reportNothing, sayMissingNamespaces, sayMissingOrphans, withRecording } from './planCommand.js';
+import {
+  formatReport,
+  refuse,
+  reportNothing,
+  sayMissingNamespaces,
+  sayMissingOrphans,
+  withRecording,
+} from './planCommand.js';
 import { openRecording } from './RecordingFile.js';
 import { lockDatabase, lockState } from './StateLock.js';
 import type { Terminal } from './Terminal.js';
