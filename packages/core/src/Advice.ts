@@ -12,18 +12,22 @@ export interface AboutHint {
   readonly shimPids: ReadonlyArray<number>;
   /** Whether this program's own view was too narrow to tell. */
   readonly isViewLimited: boolean;
+  /** Whether the program is known that would clean up after its shim. */
+  readonly hasProgram: boolean;
 }
 
 /** A sentence with the command that would act on it; undefined for what is not held. */
 export const adviceOn = (
   reason: Reason,
-  { policy, namespace, id, pids, shimPids, isViewLimited }: AboutHint,
+  { policy, namespace, id, pids, shimPids, isViewLimited, hasProgram }: AboutHint,
 ): string | undefined => {
   const again = `run shim-recovery recover --policy ${policy} again`;
   const look = pids.length === 0 ? '' : ` (ps -fp ${pids.join(',')})`;
   const explain = `shim-recovery explain --policy ${policy} ${namespace}/${id}`;
   switch (reason) {
     case 'orphan-workload':
+      if (!hasProgram)
+        return `the program that would end this container is not known, as shim-binary-path does not name one that can be run; end its processes by hand${look}, then ${again}`;
       return `to end this container and clean up: shim-recovery recover --policy careful --orphans reap=${namespace}/${id}, with the other options as they were`;
     case 'shim-unresponsive':
       return shimPids.length === 0

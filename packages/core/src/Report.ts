@@ -7,7 +7,7 @@
 import * as t from 'io-ts';
 import * as B from './ByteString.js';
 import { explain } from './Decision.js';
-import { belongingPids, isViewLimited, shimPidsOf } from './Evidence.js';
+import { belongingPids, isViewLimited, programOf, shimPidsOf } from './Evidence.js';
 import { DirectoryMeaning } from './Layout.js';
 import type { BundlePlan, NamespacePlan, Plan } from './Plan.js';
 import { type Policy, PolicyName } from './Policy.js';
@@ -99,7 +99,11 @@ export type BundleReport = t.TypeOf<typeof BundleReport>;
 export const WorkDirectoryReport = t.readonly(
   t.intersection([
     t.type({ name: t.string, removed: t.boolean, reason: WorkDirectoryReason }),
-    t.partial({ error: t.string }),
+    t.partial({
+      error: t.string,
+      /** Of one that is `alive`: what shows that. */
+      says: t.string,
+    }),
   ]),
   'WorkDirectoryReport',
 );
@@ -221,6 +225,7 @@ const detailsOf = ({ name: policy }: Policy, { evidence, verdict }: BundlePlan):
     pids,
     shimPids: shimPidsOf(answers),
     isViewLimited: isViewLimited(answers),
+    hasProgram: programOf(evidence) !== undefined,
   });
   const life = verdict.reason === 'would-kill' ? livesOf(evidence) : lifeOf(evidence)(verdict);
   return {
@@ -303,10 +308,11 @@ export const reportPlannedNamespace =
     name: B.show(plan.name),
     error: plan.error === null ? null : inOneLine(plan.error),
     bundles: plan.bundles.map(reportPlannedBundle(policy)),
-    workDirs: plan.workDirectories.map(({ name, reason }) => ({
+    workDirs: plan.workDirectories.map(({ name, reason, says }) => ({
       name: B.show(name),
       removed: reason === 'not-registered',
       reason,
+      ...(says === undefined ? {} : { says: inOneLine(says) }),
     })),
   });
 

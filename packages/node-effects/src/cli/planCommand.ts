@@ -44,6 +44,21 @@ export const sayMissingNamespaces = (
     if (!names.has(name)) terminal.say(`shim-recovery: there is no namespace ${name} in ${state}`);
 };
 
+/** Says which of the orphans that were to be reaped by name are no bundles. */
+export const sayMissingOrphans = (
+  { policy: { orphans, reapedOrphans }, state }: Pick<HostOptions, 'policy' | 'state'>,
+  terminal: Terminal,
+  { namespaces }: Report,
+): void => {
+  const names = new Set(
+    namespaces.flatMap(({ name, bundles }) =>
+      bundles.flatMap(({ id, reason }) => (reason === 'gone' ? [] : [`${name}/${id}`])),
+    ),
+  );
+  for (const name of orphans === 'reaped' ? reapedOrphans : [])
+    if (!names.has(name)) terminal.say(`shim-recovery: there is no bundle ${name} in ${state}`);
+};
+
 /** A run that went well, and whose recording did not, could not do all that was asked. */
 export const withRecording = ({ isLost }: RecordingFile, outcome: number): number =>
   outcome === exitCode.done && isLost() ? exitCode.couldNotRun : outcome;
@@ -146,6 +161,7 @@ const planHost = async (
     const lack = lackOfRoot(options);
     if (lack !== undefined) terminal.say(`shim-recovery: ${lack}`);
     sayMissingNamespaces(options, terminal, report);
+    sayMissingOrphans(options, terminal, report);
     if (outPath === undefined) sayBrake(settings, terminal, planned.right);
     const saved =
       outPath === undefined ? E.right(undefined) : await save(options, outPath, capabilities.right, planned.right);
@@ -194,6 +210,7 @@ export const reportNothing = async (
     );
     recording.right.end(report)();
     terminal.say(`shim-recovery: ${why}`);
+    sayMissingOrphans(host, terminal, report);
     const saved =
       outPath === undefined
         ? E.right(undefined)

@@ -16,7 +16,14 @@ import { type Interruption, listenForInterruption, sayEnding } from './Interrupt
 import { makeLogLines, taskName } from './LogLines.js';
 import { checkOutside, daemonSocketOf, type HostOptions, type RecoverSource } from './Options.js';
 import { readPlanFile } from './PlanFile.js';
-import { formatReport, refuse, reportNothing, sayMissingNamespaces, withRecording } from './planCommand.js';
+import {
+  formatReport,
+  refuse,
+  reportNothing,
+  sayMissingNamespaces,
+  sayMissingOrphans,
+  withRecording,
+} from './planCommand.js';
 import { openRecording } from './RecordingFile.js';
 import { lockDatabase, lockState } from './StateLock.js';
 import type { Terminal } from './Terminal.js';
@@ -64,7 +71,9 @@ const openLocked = async (
   return unlocked;
 };
 
-const isNotPlanned = ({ reason }: WorkDirectoryReport): boolean => reason === 'not-planned';
+/** Whether it stays though nobody owns it. */
+const isKept = ({ reason }: WorkDirectoryReport): boolean =>
+  reason === 'not-planned' || reason === 'alive' || reason === 'unconfirmed';
 
 const outcomeOf = (options: HostOptions, report: Report): number => {
   const { summary, namespaces } = report;
@@ -72,7 +81,7 @@ const outcomeOf = (options: HostOptions, report: Report): number => {
   if ((summary.aliveDestroyed ?? 0) > 0 || isHeldAlive) return exitCode.aliveDestroyed;
   const isIncomplete =
     summary.failedSteps + summary.hold > 0 ||
-    namespaces.some(({ error, workDirs }) => error !== null || workDirs.some(isNotPlanned)) ||
+    namespaces.some(({ error, workDirs }) => error !== null || workDirs.some(isKept)) ||
     report.interrupted;
   const isDetailed = options.isDetailedExitCode && changesSomething(report);
   return isIncomplete || isDetailed ? exitCode.somethingElse : exitCode.done;
@@ -213,6 +222,7 @@ const recoverLocked = async (
     terminal.clearProgress();
     recording.right.end(report)();
     sayMissingNamespaces(options, terminal, report);
+    sayMissingOrphans(options, terminal, report);
     await terminal.print(formatReport(options, terminal, { ...report, ...understandingOf(options) }));
     await events?.release();
     if (recoverOptions.isWatching && !report.interrupted) {

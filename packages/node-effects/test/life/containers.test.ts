@@ -292,4 +292,22 @@ describe.concurrent('a container without its shim', () => {
       witness.expectNothingChanged();
     }),
   );
+
+  test(
+    'whose program is not known is not said to be reaped by naming it, and a name without a bundle is said',
+    inWorld(async (world) => {
+      const bundle = world.addBundle('nameless', { program: '', isRecorded: false });
+      const { pid } = await world.startContainer();
+      bundle.write('init.pid', String(pid));
+      const missing = `${bundle.namespace}/nobody`;
+      const reap = ['--orphans', `reap=${bundle.name}`, '--orphans', `reap=${missing}`, ...soon];
+      for (const outcome of [await world.plan('careful', ...reap), await world.recover('careful', ...reap)]) {
+        expect(outcome.stderr).toBe(`shim-recovery: there is no bundle ${missing} in ${world.state}\n`);
+        expect(outcome.of(bundle)).toMatchObject({
+          reason: 'orphan-workload',
+          advice: `the program that would end this container is not known, as shim-binary-path does not name one that can be run; end its processes by hand (ps -fp ${pid}), then run shim-recovery recover --policy careful again`,
+        });
+      }
+    }),
+  );
 });
