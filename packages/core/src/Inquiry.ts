@@ -256,7 +256,7 @@ const findSharers =
     const stays = async (id: B.ByteString): Promise<boolean> => !(await isLeaving(inquirer)(find({ namespace, id }))());
     const mayRun = async (id: B.ByteString): Promise<boolean> => {
       const bundle = find({ namespace, id });
-      if (bundle === undefined) return false;
+      if (bundle?.kind !== 'directory') return false;
       const signs = await signsOfLife(inquirer)(bundle)();
       return livingContainer(signs).length > 0 || (!hasShim(evidence.id) && unknownContainer(signs).length > 0);
     };
@@ -265,7 +265,7 @@ const findSharers =
     // A sandbox of the other tree that does not say where its shim listens may have this one.
     if (!hasShim(evidence.id))
       for (const other of await pods.beside())
-        if (other.namespace === namespace && socketOf(careful, other) === undefined)
+        if (other.kind === 'directory' && other.namespace === namespace && socketOf(careful, other) === undefined)
           ofOtherTree.push(nameOf({ tree: pods.treeBeside, evidence: other }));
     const own = members.flatMap((member) => (member.tree === undefined ? [member.evidence.id] : []));
     for (const id of new Set([...sure, ...own])) if (await stays(id)) found.add(id);

@@ -35,7 +35,7 @@ import {
 } from './Preparation.js';
 import { type Inquirer, release } from './Inquiry.js';
 import { socketOf } from './observe/Pods.js';
-import { isRootNamed, namesWithBundle, useOfWork } from './observe/WorkUse.js';
+import { isFilled, isRootNamed, namesWithBundle, useOfWork } from './observe/WorkUse.js';
 import { shimAddress } from './ShimAddress.js';
 import { hasNoListener } from './ShimConnector.js';
 import { refuseReplaced } from './Removal.js';
@@ -348,7 +348,14 @@ const sweepWorkDirectories = (
           held: held(id) || names.has(id),
           planned: mandate.workDirectory({ namespace, id })._tag !== 'None',
         }),
-        (at) => (looks && !withBundle.has(at.name) ? useOfWork(inquirer, namespace)(at) : async () => undefined),
+        {
+          useOf: (at) =>
+            looks && !withBundle.has(at.name) ? useOfWork(inquirer, namespace)(at) : async () => undefined,
+          isUnconfirmed: (at) => async () =>
+            settings.policy.workDirectories === 'unowned' &&
+            !(await executor.isRootNamed()) &&
+            (await isFilled(capabilities.fileSystem)(at)()),
+        },
         removalWithin(executor, mandate, namespace)(removalOfWork(executor, root, namespace)),
       ),
     ),

@@ -133,9 +133,16 @@ const removeOne =
 /** What is known of an entry before it is looked at. */
 export type KnownOwner = Pick<Owner, 'registered' | 'held' | 'planned'>;
 
+/** What is found out about an entry that has no owner. */
+export interface WorkLooks {
+  /** What may use it, for the middle of a sentence. */
+  readonly useOf: (at: Location) => Task<string | undefined>;
+  readonly isUnconfirmed: (at: Location) => Task<boolean>;
+}
+
 /** Only what nobody owns is looked at. */
 const settleOne =
-  (owner: KnownOwner, useOf: (at: Location) => Task<string | undefined>, remove: Remove) =>
+  (owner: KnownOwner, { useOf, isUnconfirmed }: WorkLooks, remove: Remove) =>
   (at: Location): Task<WorkDirectoryOutcome> =>
   async () => {
     const { name } = at;
@@ -143,7 +150,8 @@ const settleOne =
     if (known === 'registered' || known === 'held') return { name, reason: known, removed: false };
     const says = await useOf(at)();
     if (says !== undefined) return { name, reason: 'alive', removed: false, says };
-    return known === 'not-registered' ? removeOne(remove)(at)() : { name, reason: known, removed: false };
+    if (known === 'not-registered') return removeOne(remove)(at)();
+    return { name, reason: (await isUnconfirmed(at)()) ? 'unconfirmed' : known, removed: false };
   };
 
 /** Removes every entry that nothing keeps, in the given way; goes on after an error. */
@@ -151,7 +159,7 @@ export const removeWorkDirectories = (
   where: WorkDirectories,
   namespace: B.ByteString,
   ownerOf: (name: B.ByteString) => KnownOwner,
-  useOf: (at: Location) => Task<string | undefined>,
+  looks: WorkLooks,
   remove: Remove,
 ): TE.TaskEither<string, ReadonlyArray<WorkDirectoryOutcome>> =>
   inNamespace<ReadonlyArray<WorkDirectoryOutcome>>(where, namespace, [], (directory) =>
@@ -162,7 +170,7 @@ export const removeWorkDirectories = (
         for (const name of entries) {
           const others = where.clock.breathe();
           if (others !== undefined) await others;
-          outcomes.push(await settleOne(ownerOf(name), useOf, remove)({ directory, name })());
+          outcomes.push(await settleOne(ownerOf(name), looks, remove)({ directory, name })());
         }
         return outcomes;
       }),
