@@ -60,7 +60,7 @@ const mutants = [
   ['a busy mount is not waited for', 'Unmounting.ts', 'maxBusyTries = 50', 'maxBusyTries = 1'],
   ['inner mounts come last', 'MountTable.ts', 'second.path.length - first.path.length', 'first.path.length - second.path.length'],
   ['working directories of registered tasks go', 'WorkDirectory.ts', "if (owner.registered) return 'registered';", ''],
-  ['hidden working directories stay', 'WorkDirectory.ts', "if (known === 'not-registered')", "if (known === 'not-registered' && !name.startsWith('.'))"],
+  ['hidden working directories stay', 'WorkDirectory.ts', "reason === 'not-registered'\n", "reason === 'not-registered' && !name.startsWith('.')\n"],
   ['events go out for tasks that were never registered', 'Plan.ts', 'task.registered\n', 'true\n'],
   ['the deletion is published before the exit', 'Plan.ts', "{ _tag: 'PublishExit', known },\n        attempt({ _tag: 'PublishDelete', known }", "{ _tag: 'PublishDelete', known },\n        attempt({ _tag: 'PublishExit', known }"],
   ['a disconnected task stays registered', 'Plan.ts', "attempt({ _tag: 'Unregister' }, forget)", 'forget'],

@@ -39,7 +39,7 @@ import { isTaskNotFound, type ShimError, showShimError } from './ShimConnector.j
 import { type Step, type StepTree, successPath } from './Step.js';
 import { isPid, type TaskExitInfo, timestampFromMs } from './TaskExit.js';
 import type { ShimEnding } from './Trace.js';
-import { type Remove as WorkRemoval, unconfirmedWork } from './WorkDirectory.js';
+import type { Remove as WorkRemoval } from './WorkDirectory.js';
 import { type MountTableView, refuseMounted, unmountAll, unmountBelow, unmountInside } from './Unmounting.js';
 
 /** What carrying out steps needs, beyond the capabilities. */
@@ -56,8 +56,6 @@ export interface Executor {
   /** The bundles of this run's snapshot, and the pods among them. */
   readonly found: ReadonlyArray<BundleEvidence>;
   readonly pods: Pods;
-  /** Whether a bundle of this run confirms the root directory. */
-  readonly isRootNamed: Task<boolean>;
   /** Told of every connection that stays open behind a bundle's steps, so that its end is noticed. */
   readonly watch: (instance: Instance) => void;
 }
@@ -341,20 +339,14 @@ const refuseMountedAt =
 /** How a working directory that nobody owns is removed. */
 export const removalOfWork =
   (executor: Executor, root: Directory, namespace: B.ByteString): WorkRemoval =>
-  (at) =>
-  async () => {
+  (at) => {
     const { fileSystem } = executor.capabilities;
-    if (executor.settings.policy.workDirectories !== 'unowned')
-      return E.map(isRemoved)(await Removal.removeRecursively(fileSystem)(at)());
-    const refused = await refuseMountedAt(executor, mountPath(executor, root, namespace, at.name))();
-    if (E.isLeft(refused)) return refused;
-    if (await executor.isRootNamed()) return E.map(isRemoved)(await Removal.removeWithinMount(fileSystem)(at)());
-    const removed = unlessAbsent(await fileSystem.removeDirectory(at)());
-    const isFilled = E.isLeft(removed) && ['ENOTEMPTY', 'EEXIST', 'ENOTDIR'].includes(codeOf(removed.left));
-    return isFilled ? E.right('unconfirmed') : E.map(isRemoved)(removed);
+    if (executor.settings.policy.unmounts !== 'bundle') return Removal.removeRecursively(fileSystem)(at);
+    return async () => {
+      const refused = await refuseMountedAt(executor, mountPath(executor, root, namespace, at.name))();
+      return E.isLeft(refused) ? refused : Removal.removeWithinMount(fileSystem)(at)();
+    };
   };
-
-const isRemoved = (): 'removed' => 'removed';
 
 /** What was cleaned up after leaves nobody who owns its working directory, unless another bundle of its id stands there. */
 const removeUnownedWork =
@@ -369,9 +361,7 @@ const removeUnownedWork =
       fileSystem.openDirectory({ directory: root, name: namespace }),
       (directory) => removalOfWork(executor, root, namespace)({ directory, name: id }),
     )();
-    return E.isRight(removed) && removed.right === 'unconfirmed'
-      ? E.right(unconfirmedWork)
-      : toldOfFile(unlessAbsent(removed));
+    return toldOfFile(unlessAbsent(removed));
   };
 
 /** Refuses to remove what is another one than was looked at, or what something is mounted in. */

@@ -18,14 +18,11 @@ export const BundlePlan = t.readonly(
 );
 export type BundlePlan = t.TypeOf<typeof BundlePlan>;
 
-/**
- * An entry below the namespace's root directory, and what becomes of it; of one that goes, which one it is, where that was looked
- * at; of one that may be in use, what shows it.
- */
+/** An entry below the namespace's root directory, and what becomes of it; of one that goes, which one it is, where that was looked at. */
 export const WorkDirectoryPlan = t.readonly(
   t.intersection([
     t.type({ name: B.ByteString, reason: WorkDirectoryReason }),
-    t.partial({ identity: t.union([FileStatus, t.null]), says: t.string }),
+    t.partial({ identity: t.union([FileStatus, t.null]) }),
   ]),
   'WorkDirectoryPlan',
 );

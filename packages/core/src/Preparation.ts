@@ -5,7 +5,7 @@ import * as O from 'fp-ts/lib/Option.js';
 import * as T from 'fp-ts/lib/Task.js';
 import * as TE from 'fp-ts/lib/TaskEither.js';
 import * as t from 'io-ts';
-import { type BundleKey, makeNamespaces, type Namespaces, withDirectory } from './BundleDirectory.js';
+import { type BundleKey, makeNamespaces, type Namespaces } from './BundleDirectory.js';
 import type * as B from './ByteString.js';
 import type { Capabilities } from './Capabilities.js';
 import { atMostBusy, traverse } from './Concurrency.js';
@@ -35,7 +35,6 @@ import { makeProcessesBelow } from './observe/ProcessesBelow.js';
 import { makePods, type Pods } from './observe/Pods.js';
 import { signsOfLife } from './observe/SignsOfLife.js';
 import { makeProcessesSince } from './observe/ProcessTable.js';
-import { isFilled, isRootNamed, namesWithBundle, useOfWork } from './observe/WorkUse.js';
 import type { DirectoryKey } from './Processes.js';
 import type { Policy } from './Policy.js';
 import { makeResolver } from './RuntimeName.js';
@@ -236,37 +235,6 @@ const listing = (
   return { _tag: isAbsent(names.left) ? 'Absent' : 'NotListed', error: leftAsTheyAre(names.left) };
 };
 
-/** The same, with what keeps those that no bundle owns, where a policy wants to know. */
-const withUses =
-  (
-    inquirer: Inquirer,
-    { root, isNamed }: { readonly root: Directory; readonly isNamed: boolean },
-    { name: namespace, bundles }: NamespaceSnapshot,
-  ) =>
-  (listed: WorkListing): T.Task<WorkListing> =>
-  async () => {
-    const { fileSystem, clock } = inquirer.capabilities;
-    const withBundle = namesWithBundle(bundles);
-    if (listed._tag !== 'Listed' || (isNamed && listed.names.every((name) => withBundle.has(name)))) return listed;
-    const looked = await withDirectory(fileSystem)(
-      fileSystem.openDirectory({ directory: root, name: namespace }),
-      (directory) => async () => {
-        const alive: Array<{ readonly name: B.ByteString; readonly says: string }> = [];
-        const filled: Array<B.ByteString> = [];
-        for (const name of listed.names) {
-          const turn = clock.breathe();
-          if (turn !== undefined) await turn;
-          const at = { directory, name };
-          const says = withBundle.has(name) ? undefined : await useOfWork(inquirer, namespace)(at)();
-          if (says !== undefined) alive.push({ name, says });
-          if (!isNamed && (await isFilled(fileSystem)(at)())) filled.push(name);
-        }
-        return E.right({ ...(alive.length === 0 ? {} : { alive }), ...(filled.length === 0 ? {} : { filled }) });
-      },
-    )();
-    return E.isLeft(looked) ? listed : { ...listed, ...looked.right };
-  };
-
 /** Looks at everything and asks what the policy of the settings, and the others, want to know; changes nothing. */
 export const survey =
   (capabilities: Capabilities, settings: Settings, others: ReadonlyArray<Policy>) =>
@@ -281,15 +249,11 @@ export const survey =
     const inquirer = makeInquirer(capabilities, settings, open, probing, found);
     const surveyed = await forEachAsked(capabilities, settings, surveyBundle(inquirer, others))(found)();
     const queue = surveyed.values();
-    const looksAtWork = [settings.policy, ...others].some((policy) => policy.workDirectories === 'unowned');
-    const isNamed = looksAtWork && (await isRootNamed(capabilities.fileSystem, root)(found)());
     const namespaces: Array<SurveyedNamespace> = [];
     for (const namespace of snapshot.right) {
       const { name, error } = namespace;
       const names = error === null ? await listWorkDirectories({ ...capabilities, root }, name)() : E.right([]);
-      const listed = listing(namespace, names);
-      const workDirectories = looksAtWork ? await withUses(inquirer, { root, isNamed }, namespace)(listed)() : listed;
-      const about = { name, error, workDirectories };
+      const about = { name, error, workDirectories: listing(namespace, names) };
       capabilities.trace.tell({ _tag: 'NamespaceSurveyed', namespace: about })();
       namespaces.push({ ...about, bundles: takeAsMany(queue, namespace.bundles) });
     }
@@ -517,8 +481,6 @@ export interface PreparedHost {
   readonly namespaces: ReadonlyArray<PreparedNamespace>;
   readonly found: ReadonlyArray<BundleEvidence>;
   readonly pods: Pods;
-  /** What was asked, and may be asked again without looking again. */
-  readonly inquirer: Inquirer;
 }
 
 /** Decides on every bundle, within a mandate; those that wait for a shim do not hold up the others. */
@@ -539,7 +501,6 @@ export const prepare =
       ),
       found,
       pods,
-      inquirer,
     });
   };
 

@@ -33,9 +33,8 @@ import {
   refuseTooMuch,
   type Roots,
 } from './Preparation.js';
-import { type Inquirer, release } from './Inquiry.js';
+import { release } from './Inquiry.js';
 import { socketOf } from './observe/Pods.js';
-import { isFilled, isRootNamed, namesWithBundle, useOfWork } from './observe/WorkUse.js';
 import { shimAddress } from './ShimAddress.js';
 import { hasNoListener } from './ShimConnector.js';
 import { refuseReplaced } from './Removal.js';
@@ -325,15 +324,11 @@ const removalWithin =
 const sweepWorkDirectories = (
   executor: Executor,
   mandate: Mandate,
-  inquirer: Inquirer,
+  { root }: Roots,
   { name: namespace, error, bundles }: PreparedNamespace,
   records: Records,
 ): TE.TaskEither<string, ReadonlyArray<WorkDirectoryOutcome>> => {
-  const { capabilities, registry, settings, root } = executor;
-  const withBundle = namesWithBundle(
-    bundles.flatMap(({ plan: { evidence, verdict } }) => (verdict.reason === 'gone' ? [] : [evidence])),
-  );
-  const looks = settings.policy.workDirectories === 'unowned';
+  const { capabilities, registry, settings } = executor;
   const held = isHeld(executor, mandate, bundles, records);
   if (error !== null) return TE.left(error);
   if (capabilities.interrupted()) return TE.left('interrupted: working directories are left as they are');
@@ -348,54 +343,24 @@ const sweepWorkDirectories = (
           held: held(id) || names.has(id),
           planned: mandate.workDirectory({ namespace, id })._tag !== 'None',
         }),
-        {
-          useOf: (at) =>
-            looks && !withBundle.has(at.name) ? useOfWork(inquirer, namespace)(at) : async () => undefined,
-          isUnconfirmed: (at) => async () =>
-            settings.policy.workDirectories === 'unowned' &&
-            !(await executor.isRootNamed()) &&
-            (await isFilled(capabilities.fileSystem)(at)()),
-        },
         removalWithin(executor, mandate, namespace)(removalOfWork(executor, root, namespace)),
       ),
     ),
   );
 };
 
-const reportWorkDirectory = ({
-  name,
-  says,
-  ...outcome
-}: WorkDirectoryOutcome): NamespaceReport['workDirs'][number] => ({
-  ...outcome,
-  name: B.show(name),
-  ...(says === undefined ? {} : { says: inOneLine(says) }),
-});
-
-/** What was found there, so that a recording tells what was kept, and why. */
-const workListing = (outcomes: ReadonlyArray<WorkDirectoryOutcome>): WorkListing => {
-  const alive = outcomes.flatMap(({ name, says }) => (says === undefined ? [] : [{ name, says }]));
-  const filled = outcomes.flatMap(({ name, reason }) => (reason === 'unconfirmed' ? [name] : []));
-  return {
-    _tag: 'Listed',
-    names: outcomes.map(({ name }) => name),
-    ...(alive.length === 0 ? {} : { alive }),
-    ...(filled.length === 0 ? {} : { filled }),
-  };
-};
-
 /** Its part of the report, once its working directories were seen to. */
 const finishNamespace =
-  (executor: Executor, records: Records, mandate: Mandate, inquirer: Inquirer) =>
+  (executor: Executor, records: Records, mandate: Mandate, roots: Roots) =>
   (namespace: PreparedNamespace): Task<NamespaceReport> =>
   async () => {
     const { capabilities, registry } = executor;
     const { name, error, bundles } = namespace;
-    const removed = await sweepWorkDirectories(executor, mandate, inquirer, namespace, records)();
+    const removed = await sweepWorkDirectories(executor, mandate, roots, namespace, records)();
     if (E.isLeft(removed)) capabilities.trace.tell({ _tag: 'NamespaceFailed', namespace: name, error: removed.left })();
     const workDirectories: WorkListing = E.isLeft(removed)
       ? { _tag: 'NotListed', error: removed.left }
-      : workListing(removed.right);
+      : { _tag: 'Listed', names: removed.right.map((entry) => entry.name) };
     capabilities.trace.tell({ _tag: 'NamespaceSurveyed', namespace: { name, error, workDirectories } })();
     const reports: Array<BundleReport> = [];
     for (const { plan: bundle, explanation } of bundles) {
@@ -417,7 +382,7 @@ const finishNamespace =
       name: B.show(name),
       error: E.isLeft(removed) ? inOneLine(removed.left) : null,
       bundles: reports,
-      workDirs: E.isRight(removed) ? removed.right.map(reportWorkDirectory) : [],
+      workDirs: E.isRight(removed) ? removed.right.map((entry) => ({ ...entry, name: B.show(entry.name) })) : [],
     };
   };
 
@@ -453,7 +418,6 @@ export const recover =
 
     const registry = makeRegistry();
     const records = makeRecords();
-    let rootNamed: Promise<boolean> | undefined;
     const supervisor: Supervisor = makeSupervisor((instance) =>
       // A clean-up may come long after the walk over the bundles, so it reads the mount table afresh.
       carryOutDisconnect({ ...executor, mountTable: viewMountTable(capabilities) })(
@@ -470,7 +434,6 @@ export const recover =
       mountTable: viewMountTable(capabilities),
       found,
       pods,
-      isRootNamed: () => (rootNamed ??= isRootNamed(capabilities.fileSystem, roots.right.root)(found)()),
       watch: supervisor.watch,
     };
     await carryOutAll(executor, records)(bundles)();
@@ -479,7 +442,7 @@ export const recover =
     await supervisor.settled();
     const namespaces: Array<NamespaceReport> = [];
     for (const namespace of prepared.right.namespaces)
-      namespaces.push(await finishNamespace(executor, records, mandate, prepared.right.inquirer)(namespace)());
+      namespaces.push(await finishNamespace(executor, records, mandate, roots.right)(namespace)());
     await roots.right.namespaces.closeIdle();
 
     const { state, root, policy } = settings;

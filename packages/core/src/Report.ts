@@ -99,11 +99,7 @@ export type BundleReport = t.TypeOf<typeof BundleReport>;
 export const WorkDirectoryReport = t.readonly(
   t.intersection([
     t.type({ name: t.string, removed: t.boolean, reason: WorkDirectoryReason }),
-    t.partial({
-      error: t.string,
-      /** Of one that is `alive`: what shows that. */
-      says: t.string,
-    }),
+    t.partial({ error: t.string }),
   ]),
   'WorkDirectoryReport',
 );
@@ -308,11 +304,10 @@ export const reportPlannedNamespace =
     name: B.show(plan.name),
     error: plan.error === null ? null : inOneLine(plan.error),
     bundles: plan.bundles.map(reportPlannedBundle(policy)),
-    workDirs: plan.workDirectories.map(({ name, reason, says }) => ({
+    workDirs: plan.workDirectories.map(({ name, reason }) => ({
       name: B.show(name),
       removed: reason === 'not-registered',
       reason,
-      ...(says === undefined ? {} : { says: inOneLine(says) }),
     })),
   });
 

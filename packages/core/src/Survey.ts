@@ -22,18 +22,7 @@ export type SurveyedBundle = t.TypeOf<typeof SurveyedBundle>;
 /** The names of the entries below a namespace's root directory; or that there is no such directory, or why they are not known. */
 export const WorkListing = t.union(
   [
-    t.readonly(
-      t.intersection([
-        t.type({ _tag: t.literal('Listed'), names: t.readonlyArray(B.ByteString) }),
-        /** The first version did not look for these. */
-        t.partial({
-          /** Those without a bundle that a process may belong to, and what shows it. */
-          alive: t.readonlyArray(t.readonly(t.type({ name: B.ByteString, says: t.string }))),
-          /** Where no bundle confirms the root directory, those that are more than an empty directory. */
-          filled: t.readonlyArray(B.ByteString),
-        }),
-      ]),
-    ),
+    t.readonly(t.type({ _tag: t.literal('Listed'), names: t.readonlyArray(B.ByteString) })),
     t.readonly(t.type({ _tag: t.literal('Absent'), error: t.string })),
     t.readonly(t.type({ _tag: t.literal('NotListed'), error: t.string })),
   ],
@@ -99,7 +88,7 @@ const planNamespace =
       bundles,
       workDirectories:
         workDirectories._tag === 'Listed'
-          ? planWorkDirectories(policy, root, namespace.name, bundles, workDirectories)
+          ? planWorkDirectories(policy, root, namespace.name, bundles, workDirectories.names)
           : [],
     };
   };
@@ -110,7 +99,7 @@ const planWorkDirectories = (
   root: B.ByteString,
   namespace: B.ByteString,
   bundles: ReadonlyArray<BundlePlan>,
-  { names, alive = [], filled = [] }: Extract<WorkListing, { readonly _tag: 'Listed' }>,
+  names: ReadonlyArray<B.ByteString>,
 ): NamespacePlan['workDirectories'] => {
   const withVerdict = (tag: Verdict['_tag']): ReadonlyArray<BundleEvidence> =>
     bundles.filter(({ verdict }) => verdict._tag === tag).map(({ evidence }) => evidence);
@@ -123,22 +112,12 @@ const planWorkDirectories = (
   ]);
   const adopted = new Set(idsOf(withVerdict('Adopt')));
   const removed = new Set(bundles.flatMap(({ steps }) => workDirectoriesRemovedBy(steps)));
-  const isCareful = policy.workDirectories === 'unowned';
-  const using = new Map(isCareful ? alive.map(({ name, says }) => [name, says]) : []);
-  const unconfirmed = new Set(isCareful ? filled : []);
   return names
     .filter((name) => !removed.has(Layout.below(root, namespace, name)))
-    .map((name) => {
-      const says = using.get(name);
-      const reason = decideWorkDirectory({
-        registered: adopted.has(name),
-        held: held.has(name),
-        alive: says !== undefined,
-        unconfirmed: unconfirmed.has(name),
-        planned: true,
-      });
-      return reason === 'alive' && says !== undefined ? { name, reason, says } : { name, reason };
-    });
+    .map((name) => ({
+      name,
+      reason: decideWorkDirectory({ registered: adopted.has(name), held: held.has(name), planned: true }),
+    }));
 };
 
 /** The plan that a policy makes of a survey: pure, so that it is the same wherever it is computed. */

@@ -20,13 +20,11 @@ import type { Policy } from './Policy.js';
 /**
  * - `registered`: its task was taken back; it stays.
  * - `held`: its bundle is held, or could not be finished; it stays.
- * - `alive`: it has no bundle, but a process may belong to it, or whether one does is not known; it stays.
- * - `unconfirmed`: no bundle says that this is the root directory, and it is more than an empty directory; it stays.
  * - `not-planned`: nobody owns it, but the plan that is carried out does not say to remove it; it stays.
  * - `not-registered`: nobody that was taken back owns it; it is removed, whatever it is (H20).
  */
 export const WorkDirectoryReason = t.keyof(
-  { registered: null, held: null, alive: null, unconfirmed: null, 'not-planned': null, 'not-registered': null },
+  { registered: null, held: null, 'not-planned': null, 'not-registered': null },
   'WorkDirectoryReason',
 );
 export type WorkDirectoryReason = t.TypeOf<typeof WorkDirectoryReason>;
@@ -35,23 +33,14 @@ export type WorkDirectoryReason = t.TypeOf<typeof WorkDirectoryReason>;
 export interface Owner {
   readonly registered: boolean;
   readonly held: boolean;
-  /** Whether a process may belong to it. */
-  readonly alive: boolean;
-  /** Whether it is more than an empty directory, and no bundle confirms the root directory. */
-  readonly unconfirmed: boolean;
   /** Whether it may be removed when nobody owns it. */
   readonly planned: boolean;
 }
-
-/** Why one stays that is `unconfirmed`, for the middle of a sentence. */
-export const unconfirmedWork = 'it is not empty, and no bundle confirms that this is the root directory';
 
 /** Every entry counts: files, symlinks, and hidden names, too. */
 export const decideWorkDirectory = (owner: Owner): WorkDirectoryReason => {
   if (owner.registered) return 'registered';
   if (owner.held) return 'held';
-  if (owner.alive) return 'alive';
-  if (owner.unconfirmed) return 'unconfirmed';
   return owner.planned ? 'not-registered' : 'not-planned';
 };
 
@@ -61,8 +50,6 @@ export interface WorkDirectoryOutcome {
   readonly reason: WorkDirectoryReason;
   readonly removed: boolean;
   readonly error?: string;
-  /** Why one that is `alive` counts as that, for the middle of a sentence. */
-  readonly says?: string;
 }
 
 /** Why nothing is done to them. */
@@ -114,8 +101,8 @@ export const listWorkDirectories = (
     ),
   );
 
-/** How a working directory is removed; or it stays, as what may go must be empty, and it is not. */
-export type Remove = (at: Location) => TE.TaskEither<FileError, 'removed' | 'unconfirmed'>;
+/** How a working directory is removed. */
+export type Remove = (at: Location) => TE.TaskEither<FileError, void>;
 
 const removeOne =
   (remove: Remove) =>
@@ -123,43 +110,16 @@ const removeOne =
   async () => {
     const outcome = await remove(at)();
     const { name } = at;
-    if (E.isLeft(outcome))
-      return { name, reason: 'not-registered', removed: false, error: showFileError(outcome.left) };
-    return outcome.right === 'removed'
-      ? { name, reason: 'not-registered', removed: true }
-      : { name, reason: 'unconfirmed', removed: false };
+    return E.isLeft(outcome)
+      ? { name, reason: 'not-registered', removed: false, error: showFileError(outcome.left) }
+      : { name, reason: 'not-registered', removed: true };
   };
 
-/** What is known of an entry before it is looked at. */
-export type KnownOwner = Pick<Owner, 'registered' | 'held' | 'planned'>;
-
-/** What is found out about an entry that has no owner. */
-export interface WorkLooks {
-  /** What may use it, for the middle of a sentence. */
-  readonly useOf: (at: Location) => Task<string | undefined>;
-  readonly isUnconfirmed: (at: Location) => Task<boolean>;
-}
-
-/** Only what nobody owns is looked at. */
-const settleOne =
-  (owner: KnownOwner, { useOf, isUnconfirmed }: WorkLooks, remove: Remove) =>
-  (at: Location): Task<WorkDirectoryOutcome> =>
-  async () => {
-    const { name } = at;
-    const known = decideWorkDirectory({ ...owner, alive: false, unconfirmed: false });
-    if (known === 'registered' || known === 'held') return { name, reason: known, removed: false };
-    const says = await useOf(at)();
-    if (says !== undefined) return { name, reason: 'alive', removed: false, says };
-    if (known === 'not-registered') return removeOne(remove)(at)();
-    return { name, reason: (await isUnconfirmed(at)()) ? 'unconfirmed' : known, removed: false };
-  };
-
-/** Removes every entry that nothing keeps, in the given way; goes on after an error. */
+/** Removes every entry whose owner neither is registered nor held, in the given way; goes on after an error. */
 export const removeWorkDirectories = (
   where: WorkDirectories,
   namespace: B.ByteString,
-  ownerOf: (name: B.ByteString) => KnownOwner,
-  looks: WorkLooks,
+  ownerOf: (name: B.ByteString) => Owner,
   remove: Remove,
 ): TE.TaskEither<string, ReadonlyArray<WorkDirectoryOutcome>> =>
   inNamespace<ReadonlyArray<WorkDirectoryOutcome>>(where, namespace, [], (directory) =>
@@ -170,7 +130,12 @@ export const removeWorkDirectories = (
         for (const name of entries) {
           const others = where.clock.breathe();
           if (others !== undefined) await others;
-          outcomes.push(await settleOne(ownerOf(name), looks, remove)({ directory, name })());
+          const reason = decideWorkDirectory(ownerOf(name));
+          outcomes.push(
+            reason === 'not-registered'
+              ? await removeOne(remove)({ directory, name })()
+              : { name, reason, removed: false },
+          );
         }
         return outcomes;
       }),

@@ -37,8 +37,6 @@ export interface SimulatedRun {
   readonly settled: ReadonlyMap<string, Reason>;
   /** The steps that failed, by `namespace/id`. */
   readonly failedSteps: ReadonlyMap<string, ReadonlyArray<string>>;
-  /** The working directories that stay because no bundle confirms the root directory, as `namespace/id`. */
-  readonly unconfirmed: ReadonlyArray<string>;
   /** What was done to what lived at that moment. */
   readonly harms: ReadonlyArray<Harm>;
   /** The bundles that somebody made anew during the run, and whether all of each still stands. */
@@ -101,23 +99,17 @@ interface RunOnce {
 const showKey = ({ namespace, id }: EntryKey): string => `${B.show(namespace)}/${B.show(id)}`;
 
 /** What a run told of itself. */
-const heard = (
-  told: ReadonlyArray<TraceEvent>,
-): Pick<SimulatedRun, 'settled' | 'failedSteps' | 'lost' | 'unconfirmed'> => {
+const heard = (told: ReadonlyArray<TraceEvent>): Pick<SimulatedRun, 'settled' | 'failedSteps' | 'lost'> => {
   const settled = new Map<string, Reason>();
   const failedSteps = new Map<string, ReadonlyArray<string>>();
   const lost: Array<string> = [];
-  const unconfirmed: Array<string> = [];
   for (const event of told) {
     if (event._tag === 'BundleSettled') settled.set(showKey(event), event.verdict.reason);
     if (event._tag === 'StepTaken' && event.report.outcome === 'failed')
       failedSteps.set(showKey(event), [...(failedSteps.get(showKey(event)) ?? []), event.report.step]);
     if (event._tag === 'ShimDisconnected' && event.registered) lost.push(showKey(event));
-    if (event._tag === 'NamespaceSurveyed' && event.namespace.workDirectories._tag === 'Listed')
-      for (const id of event.namespace.workDirectories.filled ?? [])
-        unconfirmed.push(showKey({ namespace: event.namespace.name, id }));
   }
-  return { settled, failedSteps, lost, unconfirmed };
+  return { settled, failedSteps, lost };
 };
 
 /** Runs the program once, through an interception. A crash leaves nothing of the process behind. */

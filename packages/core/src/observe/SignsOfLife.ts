@@ -116,11 +116,6 @@ interface About {
   readonly names: ReadonlyArray<B.ByteString>;
 }
 
-/** What the sources look at that is the same for all bundles. */
-interface AboutView extends Pick<About, 'seen' | 'bundleAt'> {
-  readonly needs: Pick<SignNeeds, 'exists'>;
-}
-
 const namesOf = ({ exists }: SignNeeds, { namespace, id }: BundleEvidence): ReadonlyArray<B.ByteString> => {
   const former = unhidden(id);
   return isHidden(id) && former !== '' && !exists({ namespace, id: former }) ? [id, former] : [id];
@@ -137,7 +132,7 @@ const programOf = ({ commandLine: [first] }: ProcessInfo): string =>
  * a shim of this tree is seen inside. Where shims live in another mount namespace, what is mounted there is not seen either.
  * A namespace that may not be looked at may be another one.
  */
-export const ownView = (about: AboutView): Sign => {
+const ownView = (about: About): Sign => {
   const known = views.get(about.seen) ?? lookAtOwnView(about);
   views.set(about.seen, known);
   return known;
@@ -146,7 +141,7 @@ export const ownView = (about: AboutView): Sign => {
 /** The same for all bundles of one walk over the processes. */
 const views = new WeakMap<ProcessesSeen, Sign>();
 
-const lookAtOwnView = (about: AboutView): Sign => {
+const lookAtOwnView = (about: About): Sign => {
   const { table, view } = about.seen;
   const why =
     view.limitedBy ??
@@ -191,7 +186,7 @@ const otherNamespaces = ({ table, view }: ProcessesSeen, shims: ReadonlyArray<Sh
 const makesOwnMounts = /kata|wasm|spin|slight|lunatic|nerdbox/;
 
 /** Whether a shim works in a bundle of the tree, or is named after one. */
-const isOfTree = ({ bundleAt, needs: { exists } }: AboutView, { process, command }: ShimProcess): boolean => {
+const isOfTree = ({ bundleAt, needs: { exists } }: About, { process, command }: ShimProcess): boolean => {
   const directory = valueOf(process.currentDirectory);
   if (directory !== undefined && bundleAt(directory) !== undefined) return true;
   const { namespace } = command;
@@ -253,8 +248,8 @@ const mayRun = ({ programs }: ShimCommand, program: string): boolean =>
   programs.some((name) => name === program || (programs.length > 1 && /shim/.test(name)));
 
 /** The shims of one bundle: certain ones, and processes that may be. */
-export const shimsOf = (
-  { seen: { table, view }, bundleAt }: Pick<About, 'seen' | 'bundleAt'>,
+const shimsOf = (
+  { seen: { table, view }, bundleAt }: About,
   evidence: BundleEvidence,
   names: ReadonlyArray<B.ByteString>,
 ): { readonly certain: ReadonlyArray<ProcessInfo>; readonly possible: ReadonlyArray<ProcessInfo> } => {

@@ -7,9 +7,7 @@ import {
   type StepReport,
   type VerdictName,
   verdictWords,
-  type WorkDirectoryReport,
 } from '@shim-recovery/core/Report';
-import { unconfirmedWork } from '@shim-recovery/core/WorkDirectory';
 
 /** Marks text; the plain one leaves it as it is. */
 export interface Style {
@@ -89,19 +87,18 @@ const firstWhatLives = <A>(losesSome: (item: A) => boolean, items: ReadonlyArray
   ...items.filter((item) => !losesSome(item)),
 ];
 
-/** Why one stays that nobody owns. */
-const whyWorkStays: Partial<Record<WorkDirectoryReport['reason'], string>> = {
-  'not-planned': 'no task of this id is registered, but the plan does not name it',
-  unconfirmed: unconfirmedWork,
-};
-
 const workDirLines = (style: Style, command: Report['command'], namespace: NamespaceReport): ReadonlyArray<string> => {
   const removed = command === 'recover' ? 'removed' : 'would be removed';
-  return namespace.workDirs.flatMap(({ name, error, reason, says, removed: isRemoved }) => {
+  return namespace.workDirs.flatMap(({ name, error, reason, removed: isRemoved }) => {
     if (error !== undefined) return [style.bad(`  working directory ${name} is still there: ${error}`)];
     if (isRemoved) return [`  working directory ${name} ${removed}: no task of this id is registered`];
-    const why = reason === 'alive' ? (says ?? 'a process may belong to it') : whyWorkStays[reason];
-    return why === undefined ? [] : [style.strong(`  working directory ${name} stays: ${why}`)];
+    return reason === 'not-planned'
+      ? [
+          style.strong(
+            `  working directory ${name} stays: no task of this id is registered, but the plan does not name it`,
+          ),
+        ]
+      : [];
   });
 };
 

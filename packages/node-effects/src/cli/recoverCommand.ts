@@ -71,9 +71,7 @@ const openLocked = async (
   return unlocked;
 };
 
-/** Whether it stays though nobody owns it. */
-const isKept = ({ reason }: WorkDirectoryReport): boolean =>
-  reason === 'not-planned' || reason === 'alive' || reason === 'unconfirmed';
+const isNotPlanned = ({ reason }: WorkDirectoryReport): boolean => reason === 'not-planned';
 
 const outcomeOf = (options: HostOptions, report: Report): number => {
   const { summary, namespaces } = report;
@@ -81,7 +79,7 @@ const outcomeOf = (options: HostOptions, report: Report): number => {
   if ((summary.aliveDestroyed ?? 0) > 0 || isHeldAlive) return exitCode.aliveDestroyed;
   const isIncomplete =
     summary.failedSteps + summary.hold > 0 ||
-    namespaces.some(({ error, workDirs }) => error !== null || workDirs.some(isKept)) ||
+    namespaces.some(({ error, workDirs }) => error !== null || workDirs.some(isNotPlanned)) ||
     report.interrupted;
   const isDetailed = options.isDetailedExitCode && changesSomething(report);
   return isIncomplete || isDetailed ? exitCode.somethingElse : exitCode.done;

@@ -1,6 +1,6 @@
 import { type EndState, showEnd, simulate, type Simulated } from '../Simulation.js';
 import { hasSteadyShim, type Start, type World } from '../World.js';
-import { bundlePath, hiddenBundlePath, type Places, workPath } from '../WorldTree.js';
+import { bundlePath, hiddenBundlePath, type Places } from '../WorldTree.js';
 import { type Property, type Violation, type Violations, violation } from './Property.js';
 import { isLeftToNextRun } from './Unfinished.js';
 
@@ -46,30 +46,16 @@ export const differences = (undisturbed: Simulated, crashed: EndState): Violatio
   ];
 };
 
-/** Without what is known to stay: the crash came after the last bundle had gone that says whose root directory it is. */
-const withoutUnconfirmed =
-  ({ runs, laid: { places } }: Simulated) =>
-  (end: EndState): EndState => {
-    const paths = (runs.at(-1)?.unconfirmed ?? []).map((key) => {
-      const slash = key.indexOf('/');
-      return workPath(places, { ns: key.slice(0, slash), id: key.slice(slash + 1) });
-    });
-    return { ...end, entries: end.entries.filter((line) => !paths.some((path) => isAtOrBelow(path, line))) };
-  };
-
 export const convergence: Property = {
   number: 3,
   name: 'convergence',
-  statement:
-    'Interrupted anywhere any number of times, then left alone, it ends as an uninterrupted run ends, but for working directories that no bundle confirms any more.',
+  statement: 'Interrupted anywhere any number of times, then left alone, it ends as an uninterrupted run ends.',
   isCostly: false,
   check: async ({ policy, schedule: { faults, crashes, moves }, simulated }) => {
     const { world, end } = simulated;
     const isAboutCrashes = crashes.length > 0 && faults.length === 0 && moves.length === 0;
     if (!isAboutCrashes || !isComparable(world)) return [];
     const undisturbed = await simulate(world, undefined, policy, 1);
-    const rest = withoutUnconfirmed(simulated);
-    const calmly = { ...undisturbed, end: rest(undisturbed.end) };
-    return showEnd(calmly.end) === showEnd(rest(end)) ? [] : differences(calmly, rest(end));
+    return showEnd(undisturbed.end) === showEnd(end) ? [] : differences(undisturbed, end);
   },
 };

@@ -21,8 +21,6 @@ interface Trouble {
 interface Ended {
   readonly outcome: string;
   readonly reason: Reason | undefined;
-  /** Whether its working directory stays because no bundle confirms the root directory: another one may. */
-  readonly isUnconfirmed: boolean;
 }
 
 const recoverOnce = async (world: World, policy: Policy, trouble?: Trouble): Promise<ReadonlyMap<string, Ended>> => {
@@ -50,18 +48,10 @@ const recoverOnce = async (world: World, policy: Policy, trouble?: Trouble): Pro
       bundles.map(({ id, reason }) => [`${name}/${id}`, reason]),
     ),
   );
-  const unconfirmed = new Set(
-    recovered.right.report.namespaces.flatMap(({ name, workDirs }) =>
-      workDirs.flatMap(({ name: id, reason }) => (reason === 'unconfirmed' ? [`${name}/${id}`] : [])),
-    ),
-  );
   return new Map(
     world.entries.map((start) => {
       const key = keyText(start);
-      return [
-        key,
-        { outcome: JSON.stringify(outcome(start)), reason: reasons.get(key), isUnconfirmed: unconfirmed.has(key) },
-      ];
+      return [key, { outcome: JSON.stringify(outcome(start)), reason: reasons.get(key) }];
     }),
   );
 };
@@ -72,8 +62,6 @@ const heldForAnother: ReadonlyArray<Reason> = ['shim-shared', 'processes-unknown
 /** One that is held because of others depends on them: it cannot be told whose their shim or their process is. */
 const isOtherwise = (first: Ended | undefined, second: Ended | undefined): boolean =>
   first?.outcome !== second?.outcome &&
-  first?.isUnconfirmed !== true &&
-  second?.isUnconfirmed !== true &&
   ![first, second].some((ended) => ended?.reason !== undefined && heldForAnother.includes(ended.reason));
 
 /** Something in a namespace that nothing depends on: it makes sure that both of its directories are there (H19). */
@@ -114,7 +102,7 @@ export const independence: Property = {
   number: 5,
   name: 'independence',
   statement:
-    'What becomes of a bundle does not depend on the others, other than by a shim that they share, or may share, or by saying whose root directory it is; one failure never hides another bundle.',
+    'What becomes of a bundle does not depend on the others, other than by a shim that they share, or may share; one failure never hides another bundle.',
   isCostly: true,
   check: async ({ policy, simulated: { world } }) => {
     // Another bundle may take its time, and what is a question of time may end otherwise.
