@@ -112,7 +112,7 @@ describe.each(allPolicies.map((policy) => [policy.name, policy] as const))('unde
     let compared = 0;
     for (const of of foretellable) compared += (await expectSameEnd(of, policy)) ? 1 : 0;
     expect(compared).toBeGreaterThan(280);
-  }, 120_000);
+  }, 300_000);
 
   it('the same holds of random worlds', async () => {
     await fc.assert(
@@ -122,7 +122,7 @@ describe.each(allPolicies.map((policy) => [policy.name, policy] as const))('unde
       }),
       { numRuns: 150 },
     );
-  }, 120_000);
+  }, 300_000);
 });
 
 /** What somebody does to the entries of a world, counted round and round. */
@@ -285,7 +285,7 @@ describe.each(allPolicies.map((policy) => [policy.name, policy] as const))(
       );
       for (const what of [...leaving, 'destroyed', 'spared', 'comparable'])
         expect(met.get(what) ?? 0, what).toBeGreaterThan(5);
-    }, 120_000);
+    }, 300_000);
   },
 );
 

@@ -97,7 +97,7 @@ export const testCrashes = (name: PolicyName, { met }: { readonly met: ReadonlyA
       expect(unexplained).toEqual([]);
       expect([...hazards].sort()).toEqual([...met, 'none'].sort());
       expect(crashes).toBeGreaterThan(5_000);
-    }, 120_000);
+    }, 300_000);
 
     // `careful` destroys so little that it takes more of them to meet as many crashes.
     const count = name === 'careful' ? 60 : 20;
@@ -107,6 +107,6 @@ export const testCrashes = (name: PolicyName, { met }: { readonly met: ReadonlyA
       expect(unexplained).toEqual([]);
       expect(hazards.has('H11')).toBe(brokenBy[name].get(convergence)?.includes('H11') ?? false);
       expect(crashes).toBeGreaterThan(name === 'careful' ? 100 : 1_000);
-    }, 120_000);
+    }, 300_000);
   });
 };

@@ -63,7 +63,7 @@ export const testFaults = (name: PolicyName): void => {
         const kinds = new Set(injected.map(([effect]) => kindOf(effect)));
         expect(everyKind(policy).filter((kind) => !kinds.has(kind))).toEqual([]);
       },
-      120_000,
+      300_000,
     );
 
     it('is one that the call can give, and no other', async () => {
@@ -78,7 +78,7 @@ export const testFaults = (name: PolicyName): void => {
           );
         }
       }
-    }, 60_000);
+    }, 300_000);
 
     it('is made good by the runs that follow, as far as anything is left: another run changes nothing', async () => {
       const { unknown } = await findAll(
@@ -92,6 +92,6 @@ export const testFaults = (name: PolicyName): void => {
         [settling],
       );
       expect(unknown).toEqual([]);
-    }, 60_000);
+    }, 300_000);
   });
 };

@@ -19,6 +19,6 @@ export const testMeddlers = (name: PolicyName): void => {
         [connections, events, containment, alive],
       );
       expect(unknown).toEqual([]);
-    }, 120_000);
+    }, 300_000);
   });
 };

@@ -19,7 +19,7 @@ const anyRebootedWorld: fc.Arbitrary<World> = anyWorld({ maxEntries: 4 }).map((w
 const dialledBy = ({ effects }: SimulatedRun): ReadonlyArray<string> =>
   effects.flatMap(({ operation, subject }) => (operation === 'dial' ? [subject] : []));
 
-it('every property holds, whatever goes wrong, and no age of a file decides', { timeout: 120_000 }, async () => {
+it('every property holds, whatever goes wrong, and no age of a file decides', { timeout: 300_000 }, async () => {
   const reasons = new Map<string, number>();
   const calmly = fc.constant(calm);
   const anyTrouble: fc.Arbitrary<Schedule> = anySchedule({ runs: 2, most: 3 }).map((any) => ({ ...any, moves: [] }));

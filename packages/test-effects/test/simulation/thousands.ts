@@ -15,4 +15,4 @@ export const testThousands = (
     expect(failure === undefined ? '' : showFailure(failure)).toBe('');
     expect(tally.worlds).toBe(cases);
     expect(missing(policy)(tally)).toEqual([]);
-  }, 120_000);
+  }, 300_000);
