@@ -1,32 +1,22 @@
 /** What to do about a bundle that is held: a hint for the operator. Nothing acts on such a bundle by itself. */
+import * as B from './ByteString.js';
+import { belongingPids, type BundleEvidence, isViewLimited, programOf, shimPidsOf } from './Evidence.js';
 import type { Reason } from './Verdict.js';
 
-/** What a hint is about, and for whom it is. */
-export interface AboutHint {
-  /** The policy that held the bundle: another one might destroy it. */
-  readonly policy: string;
-  readonly namespace: string;
-  readonly id: string;
-  /** The processes of the bundle that are known, and those among them that are its shim. */
-  readonly pids: ReadonlyArray<number>;
-  readonly shimPids: ReadonlyArray<number>;
-  /** Whether this program's own view was too narrow to tell. */
-  readonly isViewLimited: boolean;
-  /** Whether the program is known that would clean up after its shim. */
-  readonly hasProgram: boolean;
-}
-
-/** A sentence with the command that would act on it; undefined for what is not held. */
-export const adviceOn = (
-  reason: Reason,
-  { policy, namespace, id, pids, shimPids, isViewLimited, hasProgram }: AboutHint,
-): string | undefined => {
+/**
+ * A sentence with the command that would act on a bundle that the policy of this name holds; undefined for what is not held.
+ * Another policy might destroy it.
+ */
+export const adviceOn = (reason: Reason, policy: string, evidence: BundleEvidence): string | undefined => {
+  const [namespace, id] = [B.show(evidence.namespace), B.show(evidence.id)];
+  const pids = belongingPids(evidence.answers);
+  const shimPids = shimPidsOf(evidence.answers);
   const again = `run shim-recovery recover --policy ${policy} again`;
   const look = pids.length === 0 ? '' : ` (ps -fp ${pids.join(',')})`;
   const explain = `shim-recovery explain --policy ${policy} ${namespace}/${id}`;
   switch (reason) {
     case 'orphan-workload':
-      if (!hasProgram)
+      if (programOf(evidence) === undefined)
         return `the program that would end this container is not known, as shim-binary-path does not name one that can be run; end its processes by hand${look}, then ${again}`;
       return `to end this container and clean up: shim-recovery recover --policy careful --orphans reap=${namespace}/${id}, with the other options as they were`;
     case 'shim-unresponsive':
@@ -43,7 +33,7 @@ export const adviceOn = (
     case 'leftover-in-use':
       return `look at these processes${look}; when they have ended, ${again}`;
     case 'processes-unknown':
-      return isViewLimited
+      return isViewLimited(evidence.answers)
         ? `${again} with CAP_SYS_PTRACE, in the pid and mount namespaces of the shims, where every process can be seen`
         : `see what each source says: ${explain}`;
     case 'bundle-unreadable':

@@ -2,17 +2,17 @@
 import * as E from 'fp-ts/lib/Either.js';
 import type { Task } from 'fp-ts/lib/Task.js';
 import type * as TE from 'fp-ts/lib/TaskEither.js';
-import { type AboutHint, adviceOn } from './Advice.js';
+import { adviceOn } from './Advice.js';
 import { type BundleKey, type Namespaces, withBundle, withDirectory, withLocation } from './BundleDirectory.js';
-import * as B from './ByteString.js';
+import type * as B from './ByteString.js';
 import type { Capabilities } from './Capabilities.js';
 import type { atMost } from './Concurrency.js';
 import { explain } from './Decision.js';
-import { belongingPids, isViewLimited, shimPidsOf, type BundleEvidence } from './Evidence.js';
+import type { BundleEvidence } from './Evidence.js';
 import type { Pods } from './observe/Pods.js';
 import { livingContainer, livingShim, pidsOf, showLiving, showPids } from './decide/Signs.js';
 import { signsOfLife } from './observe/SignsOfLife.js';
-import { type Known, knownAmong, survivorsOf } from './observe/Survivors.js';
+import { knownAmong, survivorsOf } from './observe/Survivors.js';
 import { showProcessesError } from './Processes.js';
 import type { EventError, TaskEvent } from './EventSink.js';
 import {
@@ -194,7 +194,7 @@ const runBinary =
     if (E.isLeft(known)) return survived(showProcessesError(known.left), seen);
     const ran = await runProgram(executor, subject)(step)();
     const living = await survivorsOf(capabilities)(known.right, E.isLeft(ran) ? 0 : endingPatienceMs)();
-    const pids = E.isRight(living) ? living.right : pidsOfKnown(known.right);
+    const pids = E.isRight(living) ? living.right : known.right.map(({ pid }) => pid);
     if (pids.length === 0) return ran;
     if (E.isLeft(ran)) return E.left({ ...ran.left, living: pids });
     return survived(
@@ -211,8 +211,6 @@ const endingPatienceMs = 2_000;
 /** The processes of the container that every step of a policy has to spare, unless they have ended. */
 const toBeEnded = ({ settings }: Executor, { evidence }: Subject): ReadonlyArray<number> =>
   settings.policy.death === 'every-source' ? pidsOf(livingContainer(evidence.answers.signs ?? [])) : [];
-
-const pidsOfKnown = (known: ReadonlyArray<Known>): ReadonlyArray<number> => known.map(({ pid }) => pid);
 
 const survived = (why: string, living: ReadonlyArray<number>): E.Either<Failure, never> =>
   E.left({ why, isOurs: false, living });
@@ -579,22 +577,13 @@ const endingOf =
     const { policy } = settings;
     const { evidence } = instance;
     const { clock } = capabilities;
-    const aboutHint = (answers: BundleEvidence['answers']): AboutHint => ({
-      hasProgram: answers.program?._tag === 'Right',
-      policy: policy.name,
-      namespace: B.show(evidence.namespace),
-      id: B.show(evidence.id),
-      pids: belongingPids(answers),
-      shimPids: shimPidsOf(answers),
-      isViewLimited: isViewLimited(answers),
-    });
     const asking = makeInquirer(capabilities, settings, namespaces, 'asked-with-log', executor.found, executor.pods);
     if (policy.disconnect === 'death') {
       const signs = settings.allowKilling ? [] : await signsOfLife(asking)(evidence)();
       const living = [...livingShim(signs), ...livingContainer(signs)];
       if (living.length === 0) return { ending: { _tag: 'Dead' }, evidence };
       const explanation = `its shim hung up, and ${policy.name} would clean up after it; but it is alive: ${showLiving(living)}`;
-      const advice = adviceOn('would-kill', aboutHint({ signs }));
+      const advice = adviceOn('would-kill', policy.name, { ...evidence, answers: { signs } });
       return { ending: { _tag: 'Unsure', explanation, advice }, evidence };
     }
     const tooSoonMs = (instance.againMs ?? -Infinity) + askAgainAfterMs - clock.elapsedMs();
@@ -608,7 +597,7 @@ const endingOf =
     open.session = undefined;
     if (_tag === 'CleanUp') return { ending: { _tag: 'Dead' }, evidence: settled.evidence };
     const explanation = inOneLine(explain(policy)(settled.evidence)(settled.verdict));
-    const advice = adviceOn(reason, aboutHint(settled.evidence.answers));
+    const advice = adviceOn(reason, policy.name, settled.evidence);
     return { ending: { _tag: 'Unsure', explanation, advice }, evidence: settled.evidence };
   };
 

@@ -253,24 +253,25 @@ const findSharers =
     const { namespace } = evidence;
     const isKnown = E.isRight(all);
     const hasShim = (id: B.ByteString): boolean => isKnown && all.right.table.shimsNaming(namespace, id).length > 0;
+    const hasOwnShim = hasShim(evidence.id);
     const stays = async (id: B.ByteString): Promise<boolean> => !(await isLeaving(inquirer)(find({ namespace, id }))());
     const mayRun = async (id: B.ByteString): Promise<boolean> => {
       const bundle = find({ namespace, id });
       if (bundle?.kind !== 'directory') return false;
       const signs = await signsOfLife(inquirer)(bundle)();
-      return livingContainer(signs).length > 0 || (!hasShim(evidence.id) && unknownContainer(signs).length > 0);
+      return livingContainer(signs).length > 0 || (!hasOwnShim && unknownContainer(signs).length > 0);
     };
     const found = new Set<B.ByteString>();
     const ofOtherTree = members.filter(({ tree }) => tree !== undefined).map(nameOf);
-    // A sandbox of the other tree that does not say where its shim listens may have this one.
-    if (!hasShim(evidence.id))
+    const own = members.flatMap((member) => (member.tree === undefined ? [member.evidence.id] : []));
+    for (const id of new Set([...sure, ...own])) if (await stays(id)) found.add(id);
+    if (!hasOwnShim) {
+      for (const id of [...addressless, ...elsewhere()]) if (hasShim(id) && (await stays(id))) found.add(id);
+      // A sandbox of the other tree that does not say where its shim listens may have this one.
       for (const other of await pods.beside())
         if (other.kind === 'directory' && other.namespace === namespace && socketOf(careful, other) === undefined)
           ofOtherTree.push(nameOf({ tree: pods.treeBeside, evidence: other }));
-    const own = members.flatMap((member) => (member.tree === undefined ? [member.evidence.id] : []));
-    for (const id of new Set([...sure, ...own])) if (await stays(id)) found.add(id);
-    if (!hasShim(evidence.id))
-      for (const id of [...addressless, ...elsewhere()]) if (hasShim(id) && (await stays(id))) found.add(id);
+    }
     for (const id of addressless) if (!isKnown || (!hasShim(id) && (await mayRun(id)))) found.add(id);
     for (const name of await otherOwnersOfShim(inquirer)(evidence)()) {
       const isOwn = find({ namespace, id: name }) !== undefined;

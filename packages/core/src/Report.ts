@@ -7,7 +7,7 @@
 import * as t from 'io-ts';
 import * as B from './ByteString.js';
 import { explain } from './Decision.js';
-import { belongingPids, isViewLimited, programOf, shimPidsOf } from './Evidence.js';
+import { belongingPids } from './Evidence.js';
 import { DirectoryMeaning } from './Layout.js';
 import type { BundlePlan, NamespacePlan, Plan } from './Plan.js';
 import { type Policy, PolicyName } from './Policy.js';
@@ -210,19 +210,11 @@ const targetOf = (step: Step): { readonly target?: string } => {
 };
 
 const detailsOf = ({ name: policy }: Policy, { evidence, verdict }: BundlePlan): Partial<BundleReport> => {
-  const { answers, namespace, id } = evidence;
+  const { answers } = evidence;
   const { state } = answers;
   const exit = state?._tag === 'Right' && state.right.status === 'stopped' ? state.right.exit : undefined;
   const pids = belongingPids(answers);
-  const advice = adviceOn(verdict.reason, {
-    policy,
-    namespace: B.show(namespace),
-    id: B.show(id),
-    pids,
-    shimPids: shimPidsOf(answers),
-    isViewLimited: isViewLimited(answers),
-    hasProgram: programOf(evidence) !== undefined,
-  });
+  const advice = adviceOn(verdict.reason, policy, evidence);
   const life = verdict.reason === 'would-kill' ? livesOf(evidence) : lifeOf(evidence)(verdict);
   return {
     ...(answers.obstacles === undefined ? {} : { foreseen: answers.obstacles.map(({ says }) => inOneLine(says)) }),

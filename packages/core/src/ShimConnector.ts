@@ -125,7 +125,7 @@ export const answered = (status: number, message: string): ShimError => ({
 export const isTaskNotFound = (error: ShimError): boolean => error._tag === 'Answered' && error.class === 'NotFound';
 
 /**
- * Whether nobody listens there, which says that the shim has ended. That a dial failed for another reason says nothing of the
+ * Whether the kernel finds no listener there, which says that the shim has ended. That a dial failed for another reason says nothing of the
  * shim: this process may lack a descriptor or the right to dial, or the shim is too busy to accept.
  */
 export const hasNoListener = (error: ShimError): boolean =>

@@ -47,6 +47,9 @@ export interface ShimTasks {
 
 const maxSocketPathBytes = 107;
 
+/** The same for two names of one socket. */
+export const socketKey = (socket: SocketName): string => (socket._tag === 'Path' ? socket.path : `@${socket.name}`);
+
 /** A shim that listens, with its open connections, and how often each call came. */
 interface Listener {
   readonly socket: SocketName;
@@ -77,8 +80,6 @@ export const makeShimConnector = (tree: Tree, clock: VirtualClock): ScriptedShim
   const listeners = new Map<string, Listener>();
   let lastInode = 1_000_000;
 
-  const keyOf = (socket: SocketName): string => (socket._tag === 'Path' ? socket.path : `@${socket.name}`);
-
   /** What `connect(2)` would find. */
   const find = (socket: SocketName): E.Either<string, Listener> => {
     if (socket._tag === 'Path') {
@@ -87,7 +88,7 @@ export const makeShimConnector = (tree: Tree, clock: VirtualClock): ScriptedShim
       if (E.isLeft(entry)) return entry;
       if (Entry.kindOf(entry.right) !== 'socket') return E.left('ECONNREFUSED');
     }
-    const listener = listeners.get(keyOf(socket));
+    const listener = listeners.get(socketKey(socket));
     return listener === undefined || listener.script.mode === 'refuse' ? E.left('ECONNREFUSED') : E.right(listener);
   };
 
@@ -173,14 +174,14 @@ export const makeShimConnector = (tree: Tree, clock: VirtualClock): ScriptedShim
   };
 
   const kill = (socket: SocketName): void => {
-    const listener = listeners.get(keyOf(socket));
-    listeners.delete(keyOf(socket));
+    const listener = listeners.get(socketKey(socket));
+    listeners.delete(socketKey(socket));
     listener?.connections.forEach((connection) => connection.end());
   };
 
   const killAfter = (socket: SocketName, listener: Listener, ms: number): void => {
     void clock.timer(ms).elapsed.then(() => {
-      if (listeners.get(keyOf(socket)) === listener) kill(socket);
+      if (listeners.get(socketKey(socket)) === listener) kill(socket);
     });
   };
 
@@ -190,13 +191,13 @@ export const makeShimConnector = (tree: Tree, clock: VirtualClock): ScriptedShim
       async () => {
         const listener = find(target.socket);
         if (E.isLeft(listener))
-          return dialFailed(listener.left, `cannot connect to ${B.show(B.fromText(keyOf(target.socket)))}`);
+          return dialFailed(listener.left, `cannot connect to ${B.show(B.fromText(socketKey(target.socket)))}`);
         return E.right(connect(listener.right, target.service, namespace));
       },
     listen: (socket, script, { without = [] } = {}) => {
       const inode = String(++lastInode);
       const listener: Listener = { socket, inode, without, script, connections: new Set(), turns: new Map() };
-      listeners.set(keyOf(socket), listener);
+      listeners.set(socketKey(socket), listener);
       if (script.diesAfterMs !== undefined) killAfter(socket, listener, script.diesAfterMs);
     },
     calls: () => [...calls],
@@ -205,7 +206,7 @@ export const makeShimConnector = (tree: Tree, clock: VirtualClock): ScriptedShim
     },
     listening: () =>
       [...listeners.values()].filter(({ script }) => script.mode === 'serve').map(({ socket }) => socket),
-    isListening: (socket) => listeners.get(keyOf(socket))?.script.mode === 'serve',
+    isListening: (socket) => listeners.get(socketKey(socket))?.script.mode === 'serve',
     listeners: () =>
       [...listeners.values()].flatMap(({ socket, inode, script }) =>
         script.mode === 'serve' ? [{ name: socket, inode }] : [],

@@ -361,7 +361,7 @@ describe('a shim that was told to end for the sake of another bundle, and is dia
     ['EAGAIN', 'adopted'],
     ['ENOENT', 'removed'],
     ['ECONNREFUSED', 'removed'],
-  ])('counts as dead only where nobody listens: after %s its task is %s', async (code, outcome) => {
+  ])('counts as dead only where no process listens: after %s its task is %s', async (code, outcome) => {
     const laid = layWorld(world(...pod));
     const { capabilities, shims } = laid.machine;
     const isTold = (): boolean => shims.calls().some(({ call }) => call.endsWith('/Shutdown'));

@@ -24,6 +24,7 @@ import {
   pathOf,
   showFileError,
 } from '../FileSystem.js';
+import { unhidden } from '../Identifier.js';
 import * as Layout from '../Layout.js';
 import * as MountTable from '../MountTable.js';
 
@@ -442,7 +443,7 @@ export const rootNamedBy = (work: B.ByteString, { namespace, id }: BundleKey): B
   const text = Layout.clean(work);
   const { directory, name } = Layout.parentOf(text);
   const { directory: root, name: within } = Layout.parentOf(directory);
-  const isOurs = within === namespace && (name === id || name === id.replace(/^\.+/, ''));
+  const isOurs = within === namespace && (name === id || name === unhidden(id));
   return text.startsWith('/') && isOurs ? root : undefined;
 };
 

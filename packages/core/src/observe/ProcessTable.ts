@@ -158,11 +158,11 @@ const keyOf = ({ device, inode }: DirectoryKey): string => `${device}:${inode}`;
 
 const bundleKey = (namespace: B.ByteString, id: B.ByteString): string => `${namespace}/${id}`;
 
-/** The namespace and id at the end of a bundle's path, as a key. */
-const lastTwo = (path: B.ByteString): string => {
-  const parts = B.split(path, '/').filter((part) => part !== '');
-  return parts.slice(-2).join('/');
-};
+/** The namespace and id at the end of a bundle's path. */
+export const lastTwo = (path: B.ByteString): ReadonlyArray<B.ByteString> =>
+  B.split(path, '/')
+    .filter((part) => part !== '')
+    .slice(-2);
 
 class Index<K> {
   readonly #found = new Map<K, Set<ProcessInfo>>();
@@ -264,7 +264,7 @@ export const processTable = (processes: ReadonlyArray<ProcessInfo>): ProcessTabl
     // A runtime names the bundle, too, but no namespace; the oldest shims name only their working directory.
     const isShim = !command.isAction && (namespace !== undefined || /shim/.test(command.program));
     const index = isShim ? byName : othersByName;
-    for (const bundle of bundles) index.add(lastTwo(bundle), process);
+    for (const bundle of bundles) index.add(lastTwo(bundle).join('/'), process);
     if (namespace === undefined) continue;
     for (const id of ids) index.add(bundleKey(namespace, id), process);
     if (ids.length + bundles.length === 0) {

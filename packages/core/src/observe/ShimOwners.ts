@@ -10,7 +10,7 @@ import { type BundleEvidence, formerIdOf } from '../Evidence.js';
 import { careful } from '../Policy.js';
 import { type ProcessInfo, showProcessesError } from '../Processes.js';
 import { nameOf, socketOf } from './Pods.js';
-import { type ProcessesSeen, type ShimCommand, shimCommandOf } from './ProcessTable.js';
+import { lastTwo, type ProcessesSeen, type ShimCommand, shimCommandOf } from './ProcessTable.js';
 import type { SignNeeds } from './SignsOfLife.js';
 
 /** The names of the other bundles of both trees, or their ids; a text where it cannot be told for whom the shim works. */
@@ -53,9 +53,7 @@ const holdersOf = async (
 /** The ids that a shim's command line names in a namespace, by themselves or as the last part of a bundle's path. */
 const idsNamedBy = ({ ids, bundles }: ShimCommand, namespace: B.ByteString): ReadonlyArray<B.ByteString> => {
   const ofPaths = bundles.flatMap((path) => {
-    const [id, parent] = B.split(path, '/')
-      .filter((part) => part !== '')
-      .reverse();
+    const [parent, id] = lastTwo(path);
     return id !== undefined && parent === namespace ? [id] : [];
   });
   return [...new Set([...ids, ...ofPaths])];

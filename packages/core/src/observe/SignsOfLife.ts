@@ -426,7 +426,7 @@ const runtimeStateSign = ({ files: { runtimeRecord }, seen: { table } }: About):
 /** Of all directories that the container may have for its root: what lives in one of them lives. */
 const rootFileSystemSign = async (about: About): Promise<Sign> => {
   const signs: Array<Sign> = [];
-  for (const root of about.files.roots) signs.push(await rootSign(about, root));
+  for (const root of about.files.roots) if (root._tag !== 'Absent') signs.push(await rootSign(about, root));
   signs.push(...(await belowSign(about)));
   const [first = sign('root-file-system', 'none', 'it has no rootfs')] = (
     ['alive', 'unknown', 'dead'] as const
@@ -447,11 +447,10 @@ const belowSign = async ({ needs, seen, evidence }: About): Promise<ReadonlyArra
 
 const rootSign = async (
   { evidence, needs, seen: { table, view } }: About,
-  root: ContainerFiles['roots'][number],
+  root: Exclude<ContainerFiles['roots'][number], { readonly _tag: 'Absent' }>,
 ): Promise<Sign> => {
   const source: SignSource = 'root-file-system';
   if (root._tag === 'Unknown') return sign(source, 'unknown', root.why);
-  if (root._tag === 'Absent') return sign(source, 'none', 'it has no rootfs');
   const { path, ...key } = root.value;
   const what = path === undefined ? 'its rootfs' : B.show(path);
   const ours = valueOf(view.rootDirectory);

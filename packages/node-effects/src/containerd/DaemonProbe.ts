@@ -1,6 +1,6 @@
 /** Whether a daemon serves a socket: then its shims are its own, and no other program may recover them. */
 import * as B from '@shim-recovery/core/ByteString';
-import type { ShimError } from '@shim-recovery/core/ShimConnector';
+import { hasNoListener, type ShimError } from '@shim-recovery/core/ShimConnector';
 import * as E from 'fp-ts/lib/Either.js';
 import type { Task } from 'fp-ts/lib/Task.js';
 import { close } from '../Native.js';
@@ -8,8 +8,6 @@ import { connectUnix } from '../UnixSocket.js';
 
 /** How long a daemon has to accept; a socket that takes longer counts as served, to be on the safe side. */
 const probeTimeoutMs = 2_000;
-
-const noListener: ReadonlyArray<string> = ['ENOENT', 'ECONNREFUSED', 'ENOTDIR'];
 
 /** `Unknown`: `why` it cannot be told. Only a missing or a refusing socket is certainly not served. */
 export type Served =
@@ -29,9 +27,8 @@ export const probeDaemon =
       return { _tag: 'Served' };
     }
     const { left } = connected;
-    return left._tag === 'DialFailed' && noListener.includes(left.code)
-      ? { _tag: 'NotServed' }
-      : { _tag: 'Unknown', why: showFailure(left) };
+    const isNoDirectory = left._tag === 'DialFailed' && left.code === 'ENOTDIR';
+    return hasNoListener(left) || isNoDirectory ? { _tag: 'NotServed' } : { _tag: 'Unknown', why: showFailure(left) };
   };
 
 const showFailure = (error: ShimError): string =>

@@ -9,7 +9,15 @@ import * as E from 'fp-ts/lib/Either.js';
 import type { IO } from 'fp-ts/lib/IO.js';
 import { errnoIn } from '../Errno.js';
 import { AT_FDCWD, identityAt, readLinkAt, statAt } from '../Native.js';
-import { maxTableBytes, namesAt, readCommandLineAt, readFileAt, withProcess } from './ProcessDirectory.js';
+import {
+  allProcesses,
+  maxTableBytes,
+  namesAt,
+  readCommandLineAt,
+  readFileAt,
+  withProcess,
+} from './ProcessDirectory.js';
+import { socketInode } from './ProcessFacts.js';
 import { readServiceUnit, type ServiceUnit, unitDirectories } from './ServiceUnit.js';
 
 /** A value of PATH, and where it is from, for the middle of a sentence. */
@@ -52,7 +60,8 @@ type Kind = (typeof kinds)[number];
 const pathOfProcess = ({ proc }: PathSources, daemon: SoughtDaemon): ProgramPath | undefined => {
   const sockets = listeningInodes(proc, daemon.address);
   const found = new Map<Kind, ProgramPath>();
-  for (const pid of pidsIn(proc)) {
+  const pids = allProcesses(proc);
+  for (const pid of E.isLeft(pids) ? [] : pids.right) {
     const candidate = withProcess(
       pid,
       (directory) => {
@@ -143,7 +152,7 @@ const hasSocket = (directory: number, inodes: ReadonlySet<string>): boolean => {
   return (
     E.isRight(names) &&
     names.right.some((name) => {
-      const inode = /^socket:\[(\d+)\]$/.exec(orEmpty(readLinkAt(directory, `fd/${name}`)))?.[1];
+      const inode = socketInode(orEmpty(readLinkAt(directory, `fd/${name}`)));
       return inode !== undefined && inodes.has(inode);
     })
   );
@@ -193,11 +202,6 @@ const unitOf = (
     .flatMap(([, all]) => all)
     .flatMap((name) => readUnit(name) ?? [])
     .find(({ program }) => program === publishBinary);
-};
-
-const pidsIn = (proc: string): ReadonlyArray<number> => {
-  const names = namesAt(AT_FDCWD, proc);
-  return E.isLeft(names) ? [] : names.right.filter((name) => /^\d+$/.test(name)).map(Number);
 };
 
 /** Empty where it may not be read, or is gone, or is too long. */

@@ -29,6 +29,7 @@ import {
   namespacesAt,
   otherDirectoriesOf,
   pathsAt,
+  socketInode,
   wordsOf,
 } from './ProcessFacts.js';
 import { listenersIn } from './UnixSocketTable.js';
@@ -279,7 +280,7 @@ const socketsAmong = (
       if (link.left === 'ENAMETOOLONG') continue;
       return link;
     }
-    const inode = /^socket:\[(\d+)\]$/.exec(link.right)?.[1];
+    const inode = socketInode(link.right);
     if (inode !== undefined && inodes.has(inode)) held.add(inode);
   }
   return E.right(held);

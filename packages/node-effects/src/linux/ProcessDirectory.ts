@@ -90,11 +90,11 @@ export const namesAt = (directory: number, name: string): E.Either<string, Reado
   }
 };
 
-/** The number of every process that `/proc` shows. */
-export const allProcesses = (): E.Either<ProcessesError, ReadonlyArray<number>> => {
-  const names = namesAt(AT_FDCWD, '/proc');
+/** The number of every process that `/proc` shows. Tests have another `proc`. */
+export const allProcesses = (proc = '/proc'): E.Either<ProcessesError, ReadonlyArray<number>> => {
+  const names = namesAt(AT_FDCWD, proc);
   return E.isLeft(names)
-    ? E.left(unreadable(`cannot list /proc: ${names.left}`))
+    ? E.left(unreadable(`cannot list ${proc}: ${names.left}`))
     : E.right(names.right.filter((name) => /^\d+$/.test(name)).map(Number));
 };
 

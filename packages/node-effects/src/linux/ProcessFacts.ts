@@ -58,6 +58,9 @@ export const otherDirectoriesOf = (
   return [...found.values()];
 };
 
+/** The inode of the socket that an open file's link leads to; `undefined` where it leads to something else. */
+export const socketInode = (link: string): string | undefined => /^socket:\[(\d+)\]$/.exec(link)?.[1];
+
 /** Of `cgroup`: `12:memory:/default/web` */
 export const groupsOf = (cgroup: string): ReadonlyArray<B.ByteString> =>
   B.split(B.fromLatin1(cgroup), '\n').flatMap((line) => {

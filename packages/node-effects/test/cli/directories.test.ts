@@ -382,7 +382,7 @@ describe('directories that are refused before anything is done', { timeout }, ()
 });
 
 describe('where there is nothing', { timeout }, () => {
-  /** The tree of a daemon that never ran: there is no database, either. */
+  /** The tree of a daemon that never ran, without a database. */
   const args = (host: Host, state: string) => [
     '--state',
     path.join(host.base, state),

@@ -263,7 +263,7 @@ describe.concurrent('a container without its shim', () => {
   );
 
   test(
-    'stays as it is where its program ends nothing, and nobody is told that it was destroyed',
+    'stays as it is where its program ends nothing, and the report does not call it destroyed',
     inWorld(async (world) => {
       const bundle = world.addBundle('survivor');
       const sleep = await world.start('sh', ['-c', 'echo ready; exec sleep 1000']);
@@ -299,7 +299,7 @@ describe.concurrent('a container without its shim', () => {
       const bundle = world.addBundle('nameless', { program: '', isRecorded: false });
       const { pid } = await world.startContainer();
       bundle.write('init.pid', String(pid));
-      const missing = `${bundle.namespace}/nobody`;
+      const missing = `${bundle.namespace}/missing`;
       const reap = ['--orphans', `reap=${bundle.name}`, '--orphans', `reap=${missing}`, ...soon];
       for (const outcome of [await world.plan('careful', ...reap), await world.recover('careful', ...reap)]) {
         expect(outcome.stderr).toBe(`shim-recovery: there is no bundle ${missing} in ${world.state}\n`);

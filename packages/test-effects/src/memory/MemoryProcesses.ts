@@ -18,7 +18,7 @@ import * as E from 'fp-ts/lib/Either.js';
 import type { IO } from 'fp-ts/lib/IO.js';
 import type * as Entry from '../Entry.js';
 import type { MemoryFileSystem } from '../FileSystem.js';
-import type { ScriptedShimConnector } from '../ShimConnector.js';
+import { type ScriptedShimConnector, socketKey } from '../ShimConnector.js';
 import type { Tree } from '../Tree.js';
 
 /** A process to start. What is absent is as for a process of the host's own. */
@@ -227,6 +227,3 @@ export const makeProcesses = ({ tree, fileSystem, shims, bootedMs }: MachinePart
       }),
   };
 };
-
-/** The same for two names of one socket. */
-export const socketKey = (socket: SocketName): string => (socket._tag === 'Path' ? socket.path : `@${socket.name}`);
