@@ -143,11 +143,13 @@ export interface ProcessTable {
   /**
    * The processes in whose control group's path the id appears between characters that are neither letters nor digits.
    * Where the path shows one of `otherNamespaces` just before the id, it is that namespace's. A long id may be ours all the
-   * same: what is before it may be a parent of that name.
+   * same: what is before it may be a parent of that name. Where the container's own group is known, a short id in another
+   * path is probably that of another daemon's container.
    */
   readonly inGroupOf: (
     id: B.ByteString,
     otherNamespaces: ReadonlySet<string>,
+    isOwnGroupKnown: boolean,
   ) => Readonly<Record<GroupMatch, ReadonlyArray<ProcessInfo>>>;
   /** Every process that is a shim by its command line, whatever it names. */
   readonly shims: ReadonlyArray<ShimProcess>;
@@ -292,11 +294,13 @@ export const processTable = (processes: ReadonlyArray<ProcessInfo>): ProcessTabl
       for (const path of candidates(hint)) if (isMeant(path)) found.push(...members.get(path));
       return sorted(found);
     },
-    inGroupOf: (id, otherNamespaces) => {
+    inGroupOf: (id, otherNamespaces, isOwnGroupKnown) => {
+      const isShort = id.length < longIdBytes;
       const found: Record<GroupMatch, Array<ProcessInfo>> = { certain: [], possible: [] };
       for (const path of candidates(id)) {
         const match = matchPath(path, id, otherNamespaces);
-        if (match !== undefined) found[match].push(...members.get(path));
+        if (match === undefined) continue;
+        found[isOwnGroupKnown && isShort ? 'possible' : match].push(...members.get(path));
       }
       return { certain: sorted(found.certain), possible: sorted(found.possible) };
     },

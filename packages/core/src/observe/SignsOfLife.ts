@@ -393,7 +393,7 @@ const initPidSign = ({ files: { initPid, runtimeRecord, roots }, seen: { table, 
 const controlGroupSign = ({ files: { config }, seen: { table }, names, otherNamespaces }: About): Sign => {
   const group = config._tag === 'Says' ? config.value.cgroupsPath : undefined;
   const exact = group === undefined ? [] : table.inGroup(groupsOf(group));
-  const byName = names.map((id) => table.inGroupOf(id, otherNamespaces));
+  const byName = names.map((id) => table.inGroupOf(id, otherNamespaces, group !== undefined));
   const certain = pidsOf([...exact, ...byName.flatMap((found) => found.certain)]);
   if (certain.length > 0)
     return sign(

@@ -94,9 +94,14 @@ describe('shimsNaming', () => {
 
 describe('inGroupOf', () => {
   const long = '28b0c852c0cd56c416ab9b82077b2143a109ee46a2b311d38838490544990dac';
-  const found = (path: string, id: string, others: ReadonlyArray<string> = []): string => {
+  const found = (
+    path: string,
+    id: string,
+    others: ReadonlyArray<string> = [],
+    isOwnGroupKnown: boolean = false,
+  ): string => {
     const table = processTable([process(1, { cgroups: [text(path)] })]);
-    const { certain, possible } = table.inGroupOf(text(id), new Set(others));
+    const { certain, possible } = table.inGroupOf(text(id), new Set(others), isOwnGroupKnown);
     if (certain.length > 0) return 'certain';
     return possible.length > 0 ? 'possible' : 'no';
   };
@@ -133,6 +138,12 @@ describe('inGroupOf', () => {
     expect(found('/b/web', 'web', ['c'])).toBe('certain');
   });
 
+  it('leaves open whether a short id is of another daemon, where the own group is known to be elsewhere', () => {
+    expect(found('/c/web', 'web', ['b'], true)).toBe('possible');
+    expect(found('/b/web', 'web', ['b'], true)).toBe('no');
+    expect(found(`/c/${long}`, long, ['b'], true)).toBe('certain');
+  });
+
   it('leaves open whether a long id is of the namespace that has the name of its parent', () => {
     expect(found(`/docker/${long}`, long, ['docker'])).toBe('possible');
     expect(found(`/docker/${long}/init.scope`, long, ['docker', 'b'])).toBe('possible');
@@ -147,7 +158,7 @@ describe('inGroupOf', () => {
       fc.property(fc.array(path, { maxLength: 5 }), part, (paths, id) => {
         const all = paths.map((each, at) => process(at + 1, { cgroups: [text(each)] }));
         const alone = all.filter(({ cgroups: [each = ''] }) => found(each, id) !== 'no');
-        const { certain, possible } = processTable(all).inGroupOf(text(id), new Set());
+        const { certain, possible } = processTable(all).inGroupOf(text(id), new Set(), false);
         expect(new Set(pids([...certain, ...possible]))).toEqual(new Set(pids(alone)));
       }),
     );

@@ -13,24 +13,24 @@ import { isAlive, kill, until } from './containerd.js';
 import { killBoth, killedHost, step, watching } from './killedHost.js';
 
 const expected = {
-  alive: 'adopt task-running',
-  'both-killed': 'cleanUp dial-failed',
-  exited: 'adopt task-exited',
-  moved: 'adopt task-running',
-  'shim-killed': 'hold orphan-workload',
-  stopped: 'hold shim-unresponsive',
+  living: 'adopt task-running',
+  dead: 'cleanUp dial-failed',
+  ended: 'adopt task-exited',
+  elsewhere: 'adopt task-running',
+  orphan: 'hold orphan-workload',
+  silent: 'hold shim-unresponsive',
 };
 
 describe('careful recovery of a host whose containerd was killed', () => {
   let program = '';
   const { host, of, left, mounted } = killedHost(Object.keys(expected), async (container) => {
-    await kill(container('exited').taskPid);
-    await kill(container('shim-killed').shimPid);
-    await killBoth(container('both-killed'));
-    const file = path.join(container('moved').bundle, 'shim-binary-path');
+    await kill(container('ended').taskPid);
+    await kill(container('orphan').shimPid);
+    await killBoth(container('dead'));
+    const file = path.join(container('elsewhere').bundle, 'shim-binary-path');
     program = fs.readFileSync(file, 'utf8');
     fs.writeFileSync(file, '/nowhere/containerd-shim-runc-v2');
-    process.kill(container('stopped').shimPid, 'SIGSTOP');
+    process.kill(container('silent').shimPid, 'SIGSTOP');
   });
 
   const run = async (
@@ -57,8 +57,8 @@ describe('careful recovery of a host whose containerd was killed', () => {
       );
       expect(verdicts(JSON.parse(printed) as Report)).toEqual({
         ...expected,
-        'both-killed': 'hold processes-unknown',
-        'shim-killed': 'hold processes-unknown',
+        dead: 'hold processes-unknown',
+        orphan: 'hold processes-unknown',
       });
     },
   );
@@ -68,46 +68,46 @@ describe('careful recovery of a host whose containerd was killed', () => {
     expect(verdicts(report)).toEqual(expected);
     expect(code).toBe(3);
     const bundles = new Map(report.namespaces.flatMap((namespace) => namespace.bundles).map((one) => [one.id, one]));
-    expect(bundles.get('exited')).toMatchObject({ exitStatus: 137 });
-    expect(bundles.get('shim-killed')?.pids).toContain(of('shim-killed').taskPid);
-    expect(bundles.get('shim-killed')?.advice).toContain('--orphans reap');
-    for (const id of ['alive', 'moved', 'shim-killed', 'stopped']) {
+    expect(bundles.get('ended')).toMatchObject({ exitStatus: 137 });
+    expect(bundles.get('orphan')?.pids).toContain(of('orphan').taskPid);
+    expect(bundles.get('orphan')?.advice).toContain('--orphans reap');
+    for (const id of ['living', 'elsewhere', 'orphan', 'silent']) {
       expect(isAlive(of(id).taskPid), id).toBe(true);
       expect(mounted(id), id).toBe(true);
       expect(left(id), id).toHaveLength(2);
     }
-    expect(left('exited')).toHaveLength(2);
+    expect(left('ended')).toHaveLength(2);
   });
 
   step('the dead one is gone, with its mounts, its processes and its directories', async () => {
-    expect(left('both-killed')).toEqual([]);
-    expect(mounted('both-killed')).toBe(false);
-    expect((await host().runcState()).has('both-killed')).toBe(false);
+    expect(left('dead')).toEqual([]);
+    expect(mounted('dead')).toBe(false);
+    expect((await host().runcState()).has('dead')).toBe(false);
   });
 
   step('a second run changes nothing', async () => {
-    const { 'both-killed': _, ...rest } = expected;
+    const { dead: _, ...rest } = expected;
     expect(verdicts((await run('recover')).report)).toEqual(rest);
   });
 
   step('the orphan is cleaned up where that is asked for', async () => {
     expect(verdicts((await run('recover', '--orphans', 'reap')).report)).toMatchObject({
-      'shim-killed': 'cleanUp orphan-reaped',
+      orphan: 'cleanUp orphan-reaped',
     });
-    await until('the process to end', () => (isAlive(of('shim-killed').taskPid) ? undefined : true));
-    expect(left('shim-killed')).toEqual([]);
-    expect(mounted('shim-killed')).toBe(false);
+    await until('the process to end', () => (isAlive(of('orphan').taskPid) ? undefined : true));
+    expect(left('orphan')).toEqual([]);
+    expect(mounted('orphan')).toBe(false);
   });
 
   step('containerd, started again, takes back what lives, and the exit can still be collected', async () => {
-    process.kill(of('stopped').shimPid, 'SIGCONT');
-    fs.writeFileSync(path.join(of('moved').bundle, 'shim-binary-path'), program);
+    process.kill(of('silent').shimPid, 'SIGCONT');
+    fs.writeFileSync(path.join(of('elsewhere').bundle, 'shim-binary-path'), program);
     await host().start();
     const tasks = await host().ctr('tasks', 'list');
-    for (const id of ['alive', 'moved', 'stopped'])
+    for (const id of ['living', 'elsewhere', 'silent'])
       expect(tasks).toMatch(new RegExp(`^${id} +${of(id).taskPid} +RUNNING`, 'm'));
-    expect(tasks).toMatch(/^exited +\d+ +STOPPED/m);
-    expect(tasks).not.toContain('killed');
+    expect(tasks).toMatch(/^ended +\d+ +STOPPED/m);
+    expect(tasks).not.toMatch(/^(?:dead|orphan) /m);
     await host().killDaemon();
   });
 
@@ -116,31 +116,31 @@ describe('careful recovery of a host whose containerd was killed', () => {
       await until('it to watch', () => (said().includes('watching') ? true : undefined));
       expect(lines[0]).toMatchObject({ schema: 'shim-recovery/report@1', summary: { adopt: 4, hold: 0 } });
 
-      process.kill(of('alive').shimPid, 'SIGKILL');
-      await until('it to be said', () => (/\/alive: [^\n]*\n/.test(said()) ? true : undefined));
+      process.kill(of('living').shimPid, 'SIGKILL');
+      await until('it to be said', () => (/\/living: [^\n]*\n/.test(said()) ? true : undefined));
       expect(said()).toMatch(
         new RegExp(
-          `/alive: the shim's connection ended; held, and watched no more: the shim is dead, but its container still runs: process(es)? [^;]*${of('alive').taskPid}.*--orphans reap`,
+          `/living: the shim's connection ended; held, and watched no more: the shim is dead, but its container still runs: process(es)? [^;]*${of('living').taskPid}.*--orphans reap`,
         ),
       );
-      expect(isAlive(of('alive').taskPid)).toBe(true);
-      expect(mounted('alive')).toBe(true);
-      expect(left('alive')).toHaveLength(2);
+      expect(isAlive(of('living').taskPid)).toBe(true);
+      expect(mounted('living')).toBe(true);
+      expect(left('living')).toHaveLength(2);
       expect(lines).toHaveLength(1);
 
-      await kill(of('moved').taskPid);
-      process.kill(of('moved').shimPid, 'SIGKILL');
+      await kill(of('elsewhere').taskPid);
+      process.kill(of('elsewhere').shimPid, 'SIGKILL');
       await until('two events', () => (lines.length > 2 ? true : undefined));
       expect(lines.slice(1)).toMatchObject([
-        { topic: '/tasks/exit', containerId: 'moved', pid: of('moved').taskPid, exitStatus: 137 },
-        { topic: '/tasks/delete', containerId: 'moved', pid: of('moved').taskPid, exitStatus: 137 },
+        { topic: '/tasks/exit', containerId: 'elsewhere', pid: of('elsewhere').taskPid, exitStatus: 137 },
+        { topic: '/tasks/delete', containerId: 'elsewhere', pid: of('elsewhere').taskPid, exitStatus: 137 },
       ]);
-      expect(said()).toContain("/moved: the shim's connection ended; cleaning up");
-      expect(left('moved')).toEqual([]);
-      expect(mounted('moved')).toBe(false);
+      expect(said()).toContain("/elsewhere: the shim's connection ended; cleaning up");
+      expect(left('elsewhere')).toEqual([]);
+      expect(mounted('elsewhere')).toBe(false);
 
       expect(await end()).toBe(0);
-      expect(isAlive(of('alive').taskPid) && isAlive(of('stopped').shimPid)).toBe(true);
+      expect(isAlive(of('living').taskPid) && isAlive(of('silent').shimPid)).toBe(true);
     }),
   );
 });

@@ -25,7 +25,10 @@ export interface KilledHost {
 export const step = (name: string, body: () => Promise<void>): void =>
   it(name, async (context) => (because === undefined ? body() : context.skip(because)), patienceMs);
 
-/** Within a `describe`: makes the host before its tests, and takes it away after them. */
+/**
+ * Within a `describe`: makes the host before its tests, and takes it away after them. Files of tests run beside each other, and
+ * a control group is found by the id: each file has ids of its own.
+ */
 export const killedHost = (
   ids: ReadonlyArray<string>,
   happen: (of: KilledHost['of']) => Promise<void> | void,

@@ -13,16 +13,16 @@ import { killBoth, killedHost, step } from './killedHost.js';
 const as17 = ['--policy', 'containerd-1.7'];
 
 const planned = {
-  alive: 'adopt task-running',
-  'both-killed': 'cleanUp dial-failed',
+  kept: 'adopt task-running',
+  lost: 'cleanUp dial-failed',
   dying: 'adopt task-running',
-  exited: 'reap no-processes',
+  finished: 'reap no-processes',
 };
 
 describe('a plan of a host whose containerd was killed', () => {
   const { host, of, left, mounted } = killedHost(Object.keys(planned), async (container) => {
-    await kill(container('exited').taskPid);
-    await killBoth(container('both-killed'));
+    await kill(container('finished').taskPid);
+    await killBoth(container('lost'));
   });
   const plan = (): string => path.join(host().base, 'plan');
   const reportOf = (stdout: string): Report => {
@@ -56,9 +56,9 @@ describe('a plan of a host whose containerd was killed', () => {
   });
 
   step('leaves what it took back alive, and of the rest nothing', async () => {
-    expect(isAlive(of('alive').taskPid) && isAlive(of('alive').shimPid) && mounted('alive')).toBe(true);
-    await until('the shim to end', () => (isAlive(of('exited').shimPid) ? undefined : true));
-    for (const id of ['exited', 'both-killed']) {
+    expect(isAlive(of('kept').taskPid) && isAlive(of('kept').shimPid) && mounted('kept')).toBe(true);
+    await until('the shim to end', () => (isAlive(of('finished').shimPid) ? undefined : true));
+    for (const id of ['finished', 'lost']) {
       expect(left(id), id).toEqual([]);
       expect(mounted(id), id).toBe(false);
       expect((await host().runcState()).has(id), id).toBe(false);
@@ -68,17 +68,17 @@ describe('a plan of a host whose containerd was killed', () => {
   step('can be carried out again, and comes to the same', async () => {
     const { code, stdout } = await run('recover', '--json', '--plan', plan());
     expect(verdicts(reportOf(stdout))).toEqual({
-      alive: planned.alive,
-      'both-killed': 'ignore gone',
+      kept: planned.kept,
+      lost: 'ignore gone',
       dying: 'hold plan-stale',
-      exited: 'ignore gone',
+      finished: 'ignore gone',
     });
     expect(code).toBe(3);
   });
 
   step('is followed by a run without it, which cleans up what was held', async () => {
     const { code, stdout } = await shimRecovery(host(), 'recover', ...as17, '--allow-killing', '--json');
-    expect(verdicts(reportOf(stdout))).toEqual({ alive: planned.alive, dying: 'cleanUp dial-failed' });
+    expect(verdicts(reportOf(stdout))).toEqual({ kept: planned.kept, dying: 'cleanUp dial-failed' });
     expect(code).toBe(4);
     await until('the process to end', () => (isAlive(of('dying').taskPid) ? undefined : true));
     expect(left('dying')).toEqual([]);
@@ -91,7 +91,7 @@ describe('a plan of a host whose containerd was killed', () => {
     expect(stderr).toMatch(/a daemon serves/);
     expect(code).toBe(1);
     expect(await host().ctr('tasks', 'list')).toMatch(
-      new RegExp(`^TASK .*\\nalive +${of('alive').taskPid} +RUNNING *\\n$`),
+      new RegExp(`^TASK .*\\nkept +${of('kept').taskPid} +RUNNING *\\n$`),
     );
     await host().killDaemon();
   });

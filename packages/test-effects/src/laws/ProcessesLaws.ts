@@ -108,7 +108,7 @@ const counts = async (area: ProcessesArea, keys: ReadonlyArray<EntryKey>): Promi
   return keys.map(({ namespace, id }) => {
     const shims = table.shimsNaming(namespace, id);
     const others = new Set(['default', 'k8s.io'].filter((name) => name !== namespace));
-    return `${shims.length} and ${table.inGroupOf(id, others).certain.length}`;
+    return `${shims.length} and ${table.inGroupOf(id, others, false).certain.length}`;
   });
 };
 
