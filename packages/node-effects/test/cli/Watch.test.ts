@@ -110,8 +110,8 @@ describe.concurrent('recover --watch', { timeout }, () => {
       const ended = await watching.ended;
       expect(ended.code).toBe(0);
       expect(ended.stderr.split('\n').slice(1, 3)).toEqual([
-        "shim-recovery: default/web: the shim's connection ended; cleaning up",
-        `shim-recovery: default/web: run-binary ${host.binary} failed: ${host.binary} delete ended with exit code 7: no such runtime`,
+        `shim-recovery: ${host.namespace}/web: the shim's connection ended; cleaning up`,
+        `shim-recovery: ${host.namespace}/web: run-binary ${host.binary} failed: ${host.binary} delete ended with exit code 7: no such runtime`,
       ]);
     });
   });
@@ -133,9 +133,9 @@ describe.concurrent('recover --watch', { timeout }, () => {
       const ended = await watching.ended;
       expect(ended.code).toBe(0);
       expect(ended.stderr.split('\n').slice(1, 4)).toEqual([
-        "shim-recovery: default/web: the shim's connection ended, but the shim answers: taken back again",
-        "shim-recovery: default/web: the shim's connection ended, but the shim answers: taken back again",
-        "shim-recovery: default/web: the shim's connection ended; cleaning up",
+        `shim-recovery: ${host.namespace}/web: the shim's connection ended, but the shim answers: taken back again`,
+        `shim-recovery: ${host.namespace}/web: the shim's connection ended, but the shim answers: taken back again`,
+        `shim-recovery: ${host.namespace}/web: the shim's connection ended; cleaning up`,
       ]);
       expect(host.workDirectories()).toEqual([]);
     });
@@ -155,7 +155,7 @@ describe.concurrent('recover --watch', { timeout }, () => {
         expect(ended.code).toBe(0);
         expect(ended.stdout.split('\n')).toHaveLength(2);
         expect(ended.stderr.split('\n')[1]).toBe(
-          `shim-recovery: default/web: the shim's connection ended; held, and watched no more: the shim is dead, but its container still runs: process ${container.pid} (init.pid); to end this container and clean up: shim-recovery recover --policy careful --orphans reap=default/web, with the other options as they were`,
+          `shim-recovery: ${host.namespace}/web: the shim's connection ended; held, and watched no more: the shim is dead, but its container still runs: process ${container.pid} (init.pid); to end this container and clean up: shim-recovery recover --policy careful --orphans reap=${host.namespace}/web, with the other options as they were`,
         );
         expect(host.bundles()).toEqual(['web']);
         expect(host.workDirectories()).toEqual(['web']);
@@ -177,10 +177,10 @@ describe.concurrent('recover --watch', { timeout }, () => {
       await eventually('the lines', () => watching.stderr().includes('goroutine'));
       watching.child.kill('SIGTERM');
       const ended = await watching.ended;
-      expect(ended.stderr.split('\n').filter((line) => line.startsWith('default/'))).toEqual([
-        'default/web: msg="a \\"b\\" ü\\x1b[2J"',
-        'default/web:     goroutine 1',
-        'default/web: unfinished',
+      expect(ended.stderr.split('\n').filter((line) => line.startsWith(`${host.namespace}/`))).toEqual([
+        `${host.namespace}/web: msg="a \\"b\\" ü\\x1b[2J"`,
+        `${host.namespace}/web:     goroutine 1`,
+        `${host.namespace}/web: unfinished`,
       ]);
     });
   });
@@ -205,7 +205,7 @@ describe.concurrent('recover --watch', { timeout }, () => {
           return looks > 200;
         });
         watching.child.stderr?.resume();
-        await eventually('it to go on', () => writtenBytes() > before + 1_000_000);
+        await eventually('it to go on', () => writtenBytes() > before + 200_000);
       } finally {
         writer.kill('SIGKILL');
       }

@@ -21,7 +21,7 @@ const layOut = async (host: Host): Promise<void> => {
   await host.addBundle('leaked', { shim: { ...running, pids: { ok: { pids: [] } } } });
   await host.addBundle('dead', { shim: dead });
   await host.addBundle('mute', { shim: running, files: { address: '{"version":3}' } });
-  fs.mkdirSync(path.join(host.state, 'default', '.leftover'));
+  fs.mkdirSync(path.join(host.state, host.namespace, '.leftover'));
 };
 
 const comparisonOf = ({ stdout, stderr }: Run): Comparison => {
@@ -70,7 +70,7 @@ describe.concurrent('compare', { timeout }, () => {
       expect(stderr).toBe('');
       expect(stdout.split('\n').slice(0, 5)).toEqual([
         'alive, and destroyed by one of them only',
-        '  default/leaked',
+        `  ${host.namespace}/leaked`,
         '    containerd-1.6  adopt     the shim answers, and this daemon asks nothing more',
         '    containerd-1.7  reap      the shim answers, but its task has no process and no sandbox of this id is recorded: a leaked shim',
         '    why: containerd-1.6 takes back every shim that answers, whatever it has; containerd-1.7 asks a shim that answers for its processes, and reaps it when it has none',
@@ -83,8 +83,8 @@ describe.concurrent('compare', { timeout }, () => {
     await withHost(async (host) => {
       for (let nth = 10; nth < 23; nth++) await host.addBundle(`left-${nth}`);
       const { stdout } = await run(['compare', '--policy', 'containerd-2.1', ...host.args]);
-      expect(stdout).toContain('\n  default/left-10, default/left-11, ');
-      expect(stdout).toContain(', default/left-19 and 3 more (--json names them all)\n    why: ');
+      expect(stdout).toContain(`\n  ${host.namespace}/left-10, ${host.namespace}/left-11, `);
+      expect(stdout).toContain(`, ${host.namespace}/left-19 and 3 more (--json names them all)\n    why: `);
     });
   });
 

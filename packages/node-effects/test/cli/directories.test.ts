@@ -226,8 +226,8 @@ describe('directories that are refused before anything is done', { timeout }, ()
   test("a namespace's", async () => {
     await withHost(async (host) => {
       await layOut(host);
-      await expectRefused(host, withDirectories(host, { state: path.join(host.state, 'default') }), {
-        problem: /\/default is one level too deep: .*\/default\/cache is a bundle, where a namespace was expected/,
+      await expectRefused(host, withDirectories(host, { state: path.join(host.state, host.namespace) }), {
+        problem: /\/sr-\w+ is one level too deep: .*\/sr-\w+\/cache is a bundle, where a namespace was expected/,
         hint: `--state ${host.state}`,
       });
     });
@@ -264,7 +264,7 @@ describe('directories that are refused before anything is done', { timeout }, ()
       const same = { problem: /--state \S+ and --root \S+\/link are the same directory/, hint: two };
       await expectRefused(host, withDirectories(host, { root: link }), same);
       fs.unlinkSync(link);
-      fs.symlinkSync(path.join(host.state, 'default'), link);
+      fs.symlinkSync(path.join(host.state, host.namespace), link);
       const inside = { problem: /--root \S+\/link is inside --state \S+\/state;/, hint: two };
       await expectRefused(host, withDirectories(host, { root: link }), inside);
     });
@@ -279,7 +279,7 @@ describe('directories that are refused before anything is done', { timeout }, ()
       const same = { problem: /are the same directory/, hint: two };
       await withBind(host.state, bound, () => expectRefused(host, args(bound), same));
       fs.rmdirSync(bound);
-      await withBind(path.join(host.state, 'default'), bound, () =>
+      await withBind(path.join(host.state, host.namespace), bound, () =>
         expectRefused(host, args(bound), { problem: /--root \S+\/bound is inside --state/, hint: two }),
       );
       fs.rmdirSync(bound);
@@ -332,7 +332,7 @@ describe('directories that are refused before anything is done', { timeout }, ()
       await layOut(host);
       give(host.bundlePath('cache'));
       await expectRefused(host, host.args, {
-        problem: /default\/cache belongs to \S+ \(uid 65534\)/,
+        problem: /sr-\w+\/cache belongs to \S+ \(uid 65534\)/,
         hint: `run it as that user: sudo -u ${execFileSync('id', ['-nu', '65534'], { encoding: 'utf8' }).trim()} shim-recovery …`,
       });
     });
@@ -344,10 +344,10 @@ describe('directories that are refused before anything is done', { timeout }, ()
       // Programs as names only a record tells: another daemon's records would have all of these discarded.
       for (const id of ids) fs.unlinkSync(path.join(host.bundlePath(id), 'shim-binary-path'));
       const other = path.join(host.base, 'other', tasks);
-      fs.mkdirSync(path.join(other, 'default', 'precious'), { recursive: true });
+      fs.mkdirSync(path.join(other, host.namespace, 'precious'), { recursive: true });
       for (const [root, containers] of [
         [other, []],
-        [host.root, ids.map((id) => ({ namespace: 'default', id, runtimeName: host.binary }))],
+        [host.root, ids.map((id) => ({ namespace: host.namespace, id, runtimeName: host.binary }))],
       ] as const) {
         fs.mkdirSync(path.dirname(databaseOf(root)), { recursive: true });
         fs.writeFileSync(databaseOf(root), writeMetadata({ containers, sandboxes: [] }));
@@ -355,11 +355,11 @@ describe('directories that are refused before anything is done', { timeout }, ()
       const args = ['--state', host.state, '--load-timeout', '2s'];
       await expectRefused(host, [...args, '--root', other], {
         problem: new RegExp(
-          `no bundle keeps its work in --root ${other}: the work link of .*/default/cache names another`,
+          `no bundle keeps its work in --root ${other}: the work link of .*/sr-\\w+/cache names another`,
         ),
         hint: `--root ${host.root}`,
       });
-      expect(fs.readdirSync(path.join(other, 'default'))).toEqual(['precious']);
+      expect(fs.readdirSync(path.join(other, host.namespace))).toEqual(['precious']);
       // What the hint says is right.
       const recovered = await run(['recover', '--json', ...args, '--root', host.root]);
       expect(recovered).toMatchObject({ code: 0, stderr: '' });
@@ -438,7 +438,7 @@ describe('where there is nothing', { timeout }, () => {
       const file = path.join(host.base, 'plan');
       await run(['plan', '--out', file, ...host.args]);
       for (const id of ids) await host.stopShim(id);
-      fs.rmSync(path.join(host.state, 'default'), { recursive: true });
+      fs.rmSync(path.join(host.state, host.namespace), { recursive: true });
       const recovered = await run(['recover', '--json', '--plan', file]);
       expect(bundlesOf(recovered).map(({ id, reason }) => [id, reason])).toEqual(ids.map((id) => [id, 'gone']));
       fs.rmdirSync(host.state);
@@ -505,7 +505,7 @@ describe('the programs of shims', { timeout }, () => {
     await withHost(async (host) => {
       const bin = await layOdd(host);
       const address = path.join(path.dirname(host.state), 'containerd.sock');
-      const shim = spawn('sh', ['-c', 'read nothing', 'shim', '-namespace', 'default', '-address', address], {
+      const shim = spawn('sh', ['-c', 'read nothing', 'shim', '-namespace', host.namespace, '-address', address], {
         argv0: program,
         stdio: ['pipe', 'ignore', 'ignore'],
         env: { PATH: `${bin}:/usr/bin:/bin` },

@@ -27,18 +27,23 @@ describe.concurrent('explain', { timeout }, () => {
       const explanation = explanationOf(await run(['explain', 'web', '--json', ...host.args]));
       expect(host.fingerprint()).toEqual(before);
       expect(['web', 'db', 'cache'].map(host.callsTo)).toEqual([2, 0, 0]);
-      expect(explanation).toMatchObject({ namespace: 'default', id: 'web', verdict: 'adopt', reason: 'task-running' });
+      expect(explanation).toMatchObject({
+        namespace: host.namespace,
+        id: 'web',
+        verdict: 'adopt',
+        reason: 'task-running',
+      });
     });
   });
 
   test('says for people each question with its answer and the rule, then the steps', async () => {
     await withHost(async (host) => {
       await host.addBundle('cache', { shim: dead });
-      const { stdout, stderr, code } = await run(['explain', 'default/cache', ...host.as17]);
+      const { stdout, stderr, code } = await run(['explain', `${host.namespace}/cache`, ...host.as17]);
       expect({ stderr, code }).toEqual({ stderr: '', code: 0 });
       const lines = stdout.split('\n');
       expect(lines.slice(0, 3)).toEqual([
-        'default/cache, as containerd-1.7 decides',
+        `${host.namespace}/cache, as containerd-1.7 decides`,
         '  what stands there? a directory → step 2: its name decides next',
         '  is it hidden? no → step 4: it is listed',
       ]);
@@ -62,7 +67,7 @@ describe.concurrent('explain', { timeout }, () => {
       await host.addBundle('orphan', { shim: dead, files: { 'init.pid': String(process.pid) } });
       const gone = await run(['explain', 'cache', ...host.args]);
       expect(gone.stdout).toMatch(
-        /^default\/cache, as careful decides\n[^]*\n {2}what do the other sources say of its life\? every source says that it is dead → every source says that it is dead: its binary cleans up\n[^]*\nclean up \(dial-failed\): /,
+        /^sr-\w+\/cache, as careful decides\n[^]*\n {2}what do the other sources say of its life\? every source says that it is dead → every source says that it is dead: its binary cleans up\n[^]*\nclean up \(dial-failed\): /,
       );
       const kept = await run(['explain', 'orphan', ...host.args]);
       expect(kept.stdout).toMatch(
@@ -88,7 +93,7 @@ describe.concurrent('explain', { timeout }, () => {
 
   test('explains what is no bundle, and what has a name of any bytes', async () => {
     await withHost(async (host) => {
-      fs.writeFileSync(path.join(host.state, 'default', 'file'), 'x');
+      fs.writeFileSync(path.join(host.state, host.namespace, 'file'), 'x');
       host.addRawBundle(Buffer.from([0x77, 0xff, 0x0a]), { address: 'unix:///nonexistent' });
       expect(explanationOf(await run(['explain', 'file', '--json', ...host.args])).reason).toBe('not-a-directory');
       const strange = explanationOf(await run(['explain', 'w\\xff\\x0a', '--json', ...host.args]));
@@ -108,7 +113,7 @@ describe.concurrent('explain', { timeout }, () => {
       const { stderr, code } = await run(['explain', 'web', ...host.args]);
       expect(code).toBe(1);
       expect(stderr).toBe(
-        `shim-recovery: there is no bundle web in ${host.state}; there are default/web-1, ${Array.from({ length: 9 }, (_, nth) => `default/left-${10 + nth}`).join(', ')} and 3 more\n`,
+        `shim-recovery: there is no bundle web in ${host.state}; there are ${host.namespace}/web-1, ${Array.from({ length: 9 }, (_, nth) => `${host.namespace}/left-${10 + nth}`).join(', ')} and 3 more\n`,
       );
       expect(host.callsTo('web-1')).toBe(0);
     });
@@ -124,7 +129,7 @@ describe.concurrent('explain', { timeout }, () => {
       );
       await host.addBundle('batch');
       expect((await run(['explain', 'web', ...host.args])).stderr).toBe(
-        `shim-recovery: there is no bundle web in ${host.state}; there is default/batch; ${notSeen}\n`,
+        `shim-recovery: there is no bundle web in ${host.state}; there is ${host.namespace}/batch; ${notSeen}\n`,
       );
     });
   });
@@ -136,7 +141,7 @@ describe.concurrent('explain', { timeout }, () => {
       fs.mkdirSync(path.join(host.state, 'elsewhere', 'web'));
       expect(await run(['explain', 'web', ...host.args])).toMatchObject({
         code: 1,
-        stderr: `shim-recovery: web stands in several namespaces of ${host.state}; name one of them: default/web, elsewhere/web\n`,
+        stderr: `shim-recovery: web stands in several namespaces of ${host.state}; name one of them: ${[`${host.namespace}/web`, 'elsewhere/web'].sort().join(', ')}\n`,
       });
       expect(host.callsTo('web')).toBe(0);
       for (const args of [['elsewhere/web'], ['web', '--namespace', 'elsewhere']])
@@ -177,7 +182,7 @@ describe.concurrent('explain --recording', { timeout }, () => {
       expect(missing).toMatchObject({
         code: 1,
         stdout: '',
-        stderr: `shim-recovery: there is no bundle wbe in ${file}; there is default/web\n`,
+        stderr: `shim-recovery: there is no bundle wbe in ${file}; there is ${host.namespace}/web\n`,
       });
     });
   });

@@ -121,14 +121,19 @@ export interface Host {
   /** The same, and that containerd 1.7 decides. */
   readonly as17: ReadonlyArray<string>;
   readonly bundlePath: (id: string, namespace?: string) => string;
-  /** Lays out a bundle of namespace `default` with its working directory, and starts its shim. */
+  /**
+   * The one namespace of its bundles, of its own: a host that decides as `careful` looks at all processes of the machine, and
+   * another test may just run the program of a shim for a bundle of the same id.
+   */
+  readonly namespace: string;
+  /** Lays out a bundle with its working directory, and starts its shim. */
   readonly addBundle: (id: string, bundle?: Bundle) => Promise<void>;
   /** The same for a name of any bytes, without a shim. */
   readonly addRawBundle: (id: Buffer, files: Readonly<Record<string, string>>) => void;
   /** What the binary of every shim does. */
   readonly setBinary: (script: string) => void;
   readonly binary: string;
-  /** What the store knows: containers of namespace `default`. */
+  /** What the store knows: containers of its namespace. */
   readonly setContainers: (runtimes: Readonly<Record<string, string>>) => void;
   readonly store: string;
   readonly bundles: (namespace?: string) => ReadonlyArray<string>;
@@ -179,12 +184,15 @@ export const makeHost = (places: Places = ownNames): Host => {
     path.join(base, name),
   );
   if (state === undefined || root === undefined || store === undefined || binary === undefined) throw new Error();
+  const namespace = path.basename(base);
   const shims = new Map<string, ScriptedShim>();
   for (const directory of [state, root])
-    fs.mkdirSync(path.join(directory, 'default'), { recursive: true, mode: 0o711 });
+    fs.mkdirSync(path.join(directory, namespace), { recursive: true, mode: 0o711 });
 
   const addRawBundle = (id: Buffer, files: Readonly<Record<string, string>>): void => {
-    const [bundle, work] = [state, root].map((directory) => Buffer.concat([Buffer.from(`${directory}/default/`), id]));
+    const [bundle, work] = [state, root].map((directory) =>
+      Buffer.concat([Buffer.from(`${directory}/${namespace}/`), id]),
+    );
     if (bundle === undefined || work === undefined) return;
     const inBundle = (name: string): Buffer => Buffer.concat([bundle, Buffer.from(`/${name}`)]);
     fs.mkdirSync(inBundle('rootfs'), { recursive: true, mode: 0o711 });
@@ -201,16 +209,17 @@ export const makeHost = (places: Places = ownNames): Host => {
     root,
     store,
     binary,
+    namespace,
     args,
     as17: [...args, '--policy', 'containerd-1.7'],
-    bundlePath: (id, namespace = 'default') => path.join(state, namespace, id),
+    bundlePath: (id, within = namespace) => path.join(state, within, id),
     addRawBundle,
     addBundle: async (id, { files, shim } = {}) => {
       const socketPath = path.join(base, `${id}.sock`);
       const shimFiles = shim === undefined ? {} : { 'shim-binary-path': binary, address: `unix://${socketPath}` };
       addRawBundle(Buffer.from(id), { ...shimFiles, ...files });
       if (shim === undefined) return;
-      execFileSync('mkfifo', ['-m', '0700', path.join(state, 'default', id, 'log')]);
+      execFileSync('mkfifo', ['-m', '0700', path.join(state, namespace, id, 'log')]);
       shims.set(id, right(await startScriptedShim({ socketPath, script: shim })()));
     },
     setBinary: (script) => fs.writeFileSync(binary, `#!/bin/sh\n${script}\n`, { mode: 0o755 }),
@@ -218,11 +227,11 @@ export const makeHost = (places: Places = ownNames): Host => {
       const containers = Object.fromEntries(Object.entries(runtimes).map(([id, runtime]) => [id, { runtime }]));
       fs.writeFileSync(
         store,
-        JSON.stringify({ schema: 'shim-recovery/store@1', namespaces: { default: { containers } } }),
+        JSON.stringify({ schema: 'shim-recovery/store@1', namespaces: { [namespace]: { containers } } }),
       );
     },
-    bundles: (namespace = 'default') => listed(path.join(state, namespace)),
-    workDirectories: (namespace = 'default') => listed(path.join(root, namespace)),
+    bundles: (within = namespace) => listed(path.join(state, within)),
+    workDirectories: (within = namespace) => listed(path.join(root, within)),
     fingerprint: () => [state, root].flatMap((directory) => fingerprintOf(Buffer.from(directory))),
     stopShim: async (id) => {
       await shims.get(id)?.stop();

@@ -128,10 +128,10 @@ describe.concurrent('what cannot be run', { timeout: testTimeoutMs }, () => {
     ],
     [
       'a database that was cut off where its records are',
-      ({ args, base }) => {
+      ({ args, base, namespace }) => {
         const file = path.join(base, 'cut.db');
         const containers = Array.from({ length: 200 }, (_, index) => ({
-          namespace: 'default',
+          namespace,
           id: `container-${index}`,
           runtimeName: 'io.containerd.runc.v2',
         }));
@@ -316,12 +316,12 @@ describe.concurrent('its output', { timeout: testTimeoutMs }, () => {
       const line = (environment: string): string =>
         `command="env ${environment}"; for word in "$@"; do command="$command '$word'"; done; script --quiet --return --command "$command" /dev/null`;
       const coloured = await runInShell(line('TERM=xterm'), args);
-      expect(coloured.stdout).toMatch(/\u001b\[1mnamespace default\u001b\[0m/);
+      expect(coloured.stdout).toMatch(/\u001b\[1mnamespace sr-\w+\u001b\[0m/);
       const plain = await runInShell(line('NO_COLOR=1'), args);
-      expect(plain.stdout).toContain('namespace default');
+      expect(plain.stdout).toContain(`namespace ${host.namespace}`);
       expect(plain.stdout).not.toMatch(/\u001b\[[0-9;]*m/);
       const piped = await run(args);
-      expect(piped.stdout).toContain('namespace default');
+      expect(piped.stdout).toContain(`namespace ${host.namespace}`);
       expect(piped.stdout + piped.stderr).not.toMatch(escapeCodes);
     });
   });
@@ -365,9 +365,9 @@ describe.concurrent('plan', { timeout: testTimeoutMs }, () => {
       await host.addBundle('unknown');
       await host.addBundle('recorded');
       host.setContainers({ recorded: host.binary });
-      fs.mkdirSync(path.join(host.root, 'default', 'stale'));
-      fs.mkdirSync(path.join(host.state, 'default', '.leftover'));
-      fs.writeFileSync(path.join(host.state, 'default', 'file'), 'x');
+      fs.mkdirSync(path.join(host.root, host.namespace, 'stale'));
+      fs.mkdirSync(path.join(host.state, host.namespace, '.leftover'));
+      fs.writeFileSync(path.join(host.state, host.namespace, 'file'), 'x');
       const before = host.fingerprint();
       const planned = await run(['plan', '--json', '--detailed-exitcode', ...args]);
       expect(planned).toMatchObject({ code: 3, stderr: '' });

@@ -40,7 +40,7 @@ describe.concurrent('names', { timeout }, () => {
     await withHost(async (host) => {
       host.addRawBundle(raw, {});
       host.addRawBundle(Buffer.from([0xe4]), {});
-      fs.mkdirSync(Buffer.concat([Buffer.from(`${host.root}/default/`), Buffer.from([0xf6])]));
+      fs.mkdirSync(Buffer.concat([Buffer.from(`${host.root}/${host.namespace}/`), Buffer.from([0xf6])]));
       const planned = await run(['plan', ...host.args]);
       expect(planned.stdout).toContain(`  ${shown}  discard   shim-binary-path is missing`);
       expect(planned.stdout).toContain(String.raw`working directory \xf6 would be removed`);
@@ -78,7 +78,7 @@ describe.concurrent('names', { timeout }, () => {
       expect(recovered.code).toBe(3);
       expect(reportOf(recovered).namespaces.map(({ name, error }) => [name, error])).toEqual([
         ['bad..ns', 'the name is not valid for a namespace; nothing in it is touched'],
-        ['default', null],
+        [host.namespace, null],
       ]);
       expect(untouched()).toEqual(before);
       expect(before).toHaveLength(6);
@@ -168,15 +168,11 @@ describe.concurrent('--namespace', { timeout }, () => {
   const startNamed = (...words: ReadonlyArray<string>): ChildProcess =>
     spawn('sh', ['-c', 'read nothing', ...words], { stdio: ['pipe', 'ignore', 'ignore'] });
 
-  /** A host whose bundles are in a namespace that no other host has: a process of its name may be the shim of any of them. */
   const withNamespace = (use: (host: Host, namespace: string) => Promise<void>): Promise<void> =>
     withHost(async (host) => {
-      const namespace = path.basename(host.base);
       await host.addBundle('web', { shim: dead });
       await host.addBundle('unknown');
-      for (const directory of [host.state, host.root])
-        fs.renameSync(path.join(directory, 'default'), path.join(directory, namespace));
-      await use(host, namespace);
+      await use(host, host.namespace);
     });
 
   test('does not make the command itself, nor what runs it, the shim of a bundle', async () => {

@@ -16,7 +16,7 @@ const layOut = async (host: Host): Promise<void> => {
   await host.addBundle('dead', { shim: dead });
   await host.addBundle('unknown');
   host.addRawBundle(Buffer.from([0x77, 0xff, 0x0a]), { address: 'unix:///nonexistent' });
-  fs.mkdirSync(path.join(host.root, 'default', 'old'));
+  fs.mkdirSync(path.join(host.root, host.namespace, 'old'));
 };
 
 const recordingIn = ({ base }: Host): string => path.join(base, 'recording');
@@ -71,7 +71,7 @@ describe.concurrent('plan --record', { timeout }, () => {
         expect(lasting(await run(['replay', '--policy', policy, '--json', file], options))).toEqual(plans[index]);
       const detailed = await run(['replay', file, '--detailed-exitcode'], options);
       expect(detailed).toMatchObject({ code: 3, stderr: '' });
-      const asRecorded = `Replay as careful of ${host.state}\n\nnamespace default\n`;
+      const asRecorded = `Replay as careful of ${host.state}\n\nnamespace ${host.namespace}\n`;
       expect(detailed.stdout.slice(0, asRecorded.length)).toBe(asRecorded);
       expect(detailed.stdout).toMatch(/\n {2}working directory old would be removed/);
       expect(detailed.stdout).toMatch(/\nreplay: 1 to adopt, .*, as recorded at 2\d{3}-[-:.0-9T]+Z\n$/);

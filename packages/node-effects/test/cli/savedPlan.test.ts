@@ -21,7 +21,7 @@ const layOut = async (host: Host): Promise<void> => {
   await host.addBundle('leaked', { shim: { ...running, pids: { ok: { pids: [] } } } });
   await host.addBundle('dead', { shim: dead });
   await host.addBundle('unknown');
-  fs.mkdirSync(path.join(host.root, 'default', 'old'));
+  fs.mkdirSync(path.join(host.root, host.namespace, 'old'));
 };
 
 const savePlan = async (host: Host, ...more: ReadonlyArray<string>): Promise<string> => {
@@ -92,10 +92,7 @@ describe.concurrent('a plan that is saved', { timeout }, () => {
       const ids = ['a', 'b', 'c', 'd', 'e'];
       for (const id of ids) await host.addBundle(id, { shim: dead });
       fs.mkdirSync(path.join(host.state, 'other', 'x'), { recursive: true });
-      // Of its own, as a command with this option may look like the shim of bundles that other tests lay.
-      const namespace = path.basename(host.base);
-      for (const directory of [host.state, host.root])
-        fs.renameSync(path.join(directory, 'default'), path.join(directory, namespace));
+      const { namespace } = host;
       const options = ['--policy', 'careful', '--orphans', 'reap', '--may-destroy', '1', '--namespace', namespace];
       const file = await savePlan(host, ...options, '--debug');
       const saved = right(parseSavedPlan(fs.readFileSync(file, 'utf8')));
@@ -224,10 +221,10 @@ describe.concurrent('a plan of what lives', { timeout }, () => {
 
   test('of one orphan is read back as that, and ends no other', async () => {
     await withContainers(['db', 'web'], async (host, isRunning) => {
-      const file = await save(host, '--orphans', 'reap=default/web');
+      const file = await save(host, '--orphans', `reap=${host.namespace}/web`);
       expect(schemaOf(file)).toBe('shim-recovery/plan@2');
       expect(right(parseSavedPlan(fs.readFileSync(file, 'utf8')))).toMatchObject({
-        policy: { name: 'careful', orphans: 'reaped', reapedOrphans: ['default/web'] },
+        policy: { name: 'careful', orphans: 'reaped', reapedOrphans: [`${host.namespace}/web`] },
       });
       const recovered = await run(['recover', '--json', '--plan', file]);
       expect(recovered.stderr).toBe('');
@@ -363,7 +360,7 @@ describe.concurrent('what changed since', { timeout }, () => {
   });
 
   const replaceWork = async (host: Host): Promise<void> => {
-    const work = path.join(host.root, 'default', 'dead');
+    const work = path.join(host.root, host.namespace, 'dead');
     fs.renameSync(work, path.join(host.base, 'aside'));
     fs.mkdirSync(work);
     fs.writeFileSync(path.join(work, 'new'), '');
@@ -376,10 +373,10 @@ describe.concurrent('what changed since', { timeout }, () => {
         expect(recovered.code).toBe(3);
         expect(fates(recovered)).toEqual({ ...asPlanned, dead: 'hold plan-stale' });
         expect(bundleOf(recovered, 'dead').explanation).toBe(
-          `not as planned: another working directory stands at ${path.join(host.root, 'default', 'dead')}`,
+          `not as planned: another working directory stands at ${path.join(host.root, host.namespace, 'dead')}`,
         );
         expect(host.bundles()).toEqual(['alive', 'dead']);
-        expect(fs.readdirSync(path.join(host.root, 'default', 'dead'))).toEqual(['new']);
+        expect(fs.readdirSync(path.join(host.root, host.namespace, 'dead'))).toEqual(['new']);
       },
       { policy: 'containerd-1.7' },
     );
@@ -396,7 +393,7 @@ describe.concurrent('what changed since', { timeout }, () => {
         error: expect.stringMatching(/another one than when it was looked at; it was not touched$/),
       });
       expect(host.bundles()).toEqual(['alive']);
-      expect(fs.readdirSync(path.join(host.root, 'default', 'dead'))).toEqual(['new']);
+      expect(fs.readdirSync(path.join(host.root, host.namespace, 'dead'))).toEqual(['new']);
     });
   });
 
@@ -404,10 +401,10 @@ describe.concurrent('what changed since', { timeout }, () => {
     await withHost(async (host) => {
       await layOut(host);
       const file = await savePlan(host);
-      const old = path.join(host.root, 'default', 'old');
+      const old = path.join(host.root, host.namespace, 'old');
       fs.rmdirSync(old);
       fs.writeFileSync(old, 'younger');
-      fs.mkdirSync(path.join(host.root, 'default', 'younger'));
+      fs.mkdirSync(path.join(host.root, host.namespace, 'younger'));
       const recovered = await run(['recover', '--plan', file]);
       expect(recovered).toMatchObject({ code: 3, stderr: '' });
       expect(recovered.stdout).toMatch(/ working directory old is still there: .* another one than when it was looked/);
@@ -418,7 +415,7 @@ describe.concurrent('what changed since', { timeout }, () => {
 
   test('only a new working directory makes the run end with 3, too', async () => {
     await after(
-      async (host) => fs.mkdirSync(path.join(host.root, 'default', 'younger')),
+      async (host) => fs.mkdirSync(path.join(host.root, host.namespace, 'younger')),
       (recovered) => {
         expect(fates(recovered)).toEqual(asPlanned);
         expect(recovered.code).toBe(3);
