@@ -1,4 +1,5 @@
 // Lint rules of this repository that no published plugin has.
+import { dirname, join } from 'node:path';
 
 /** Packages that the core may import; everything else is I/O or belongs to an outer package. */
 const corePackages = /^(fp-ts\/lib\/[^/]+\.js|io-ts|io-ts\/lib\/[^/]+\.js|\.\.?\/.*)$/;
@@ -30,6 +31,60 @@ const onImport = (check) => {
 const nameOf = (node, computed = false) => {
   if (!computed && node?.type === 'Identifier') return node.name;
   return node?.type === 'Literal' ? node.value : undefined;
+};
+
+/**
+ * The rooms of each package, in the order of the flow: a room imports only from itself and from rooms above it. What is beside
+ * them (a package's doors) puts them together.
+ */
+const rooms = {
+  core: [
+    'base',
+    'capabilities',
+    'policy',
+    'decide',
+    'plan',
+    'report',
+    'observe',
+    'apply',
+    'documents',
+    'recovery',
+  ],
+  'node-effects': [
+    'native',
+    'protobuf',
+    'linux',
+    'shims',
+    'stores',
+    'daemon',
+    'events',
+    'demo',
+    'cli/arguments',
+    'cli/views',
+    'cli/commands',
+  ],
+  'test-effects': ['worlds', 'memory', 'simulation', 'properties', 'arbitraries', 'campaign', 'laws', 'cli'],
+};
+
+/** The package and the room of a source file; the room is undefined for what is in none. */
+const roomOf = (file) => {
+  const [, name, path] = /\/packages\/([^/]+)\/src\/(.+)$/.exec(file) ?? [];
+  const known = name === undefined ? undefined : rooms[name];
+  return known === undefined ? undefined : { known, index: known.findIndex((room) => path.startsWith(`${room}/`)) };
+};
+
+const roomOrder = {
+  create: (context) => {
+    const own = roomOf(context.filename);
+    if (own === undefined || own.index < 0) return {};
+    return onImport((specifier, node) => {
+      if (!specifier.startsWith('.')) return;
+      const target = roomOf(join(dirname(context.filename), specifier));
+      if (target === undefined || target.index <= own.index) return;
+      const [from, to] = [own.known[own.index], own.known[target.index]];
+      context.report({ node, message: `'${from}' comes before '${to}' in the flow, and must not import from it.` });
+    });
+  },
 };
 
 const coreImports = {
@@ -112,5 +167,6 @@ export default {
     'functional-imports': functionalImports,
     pure,
     'no-recursive-removal': noRecursiveRemoval,
+    'room-order': roomOrder,
   },
 };

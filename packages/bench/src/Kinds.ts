@@ -1,7 +1,7 @@
 /** The kinds of hosts that are measured: how a bundle of each is laid, and the bare loop that does what becomes of it. */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
-import * as Native from '@shim-recovery/node-effects/Native';
+import * as Native from '@shim-recovery/node-effects/native/Native';
 import * as E from 'fp-ts/lib/Either.js';
 import { askShim } from './askShim.js';
 

@@ -2,10 +2,10 @@
 import * as fs from 'node:fs';
 import { monitorEventLoopDelay, performance } from 'node:perf_hooks';
 import { linuxCapabilities, linuxSettings, daemonProgramSearch } from '@shim-recovery/node-effects/interpreter';
-import { openJsonStore } from '@shim-recovery/node-effects/JsonStore';
-import * as B from '@shim-recovery/core/ByteString';
-import { policies, PolicyName } from '@shim-recovery/core/Policy';
-import * as Recovery from '@shim-recovery/core/Recovery';
+import { openJsonStore } from '@shim-recovery/node-effects/stores/JsonStore';
+import * as B from '@shim-recovery/core/base/ByteString';
+import { policies, PolicyName } from '@shim-recovery/core/policy/Policy';
+import * as Recovery from '@shim-recovery/core/recovery/Recovery';
 import * as E from 'fp-ts/lib/Either.js';
 
 const [state = '', root = '', store = '', bundles = '0', named = ''] = process.argv.slice(2);

@@ -1,8 +1,8 @@
 import * as fc from 'fast-check';
-import * as B from '../src/ByteString.js';
-import type { BundleEvidence } from '../src/Evidence.js';
-import { policies } from '../src/Policy.js';
-import type { Survey, SurveyedBundle } from '../src/Survey.js';
+import * as B from '../src/base/ByteString.js';
+import type { BundleEvidence } from '../src/decide/Evidence.js';
+import { policies } from '../src/policy/Policy.js';
+import type { Survey, SurveyedBundle } from '../src/plan/HostFacts.js';
 import { anyEvidence } from './evidence.js';
 
 const text = B.fromText;

@@ -1,4 +1,4 @@
-import { type ByteString, Preparation, Recovery, type Stores } from '@shim-recovery/core';
+import { type ByteString, Recovery, type Stores } from '@shim-recovery/core';
 import { daemonProgramSearch, linuxCapabilities, linuxSettings, makeListeners } from '@shim-recovery/node-effects';
 import * as E from 'fp-ts/lib/Either.js';
 
@@ -15,6 +15,6 @@ export const takeBackShims = async (own: {
   const daemon = { address: own.socket, ttrpcAddress: own.socket, publishBinary: own.program, debug: false };
   const capabilities = linuxCapabilities({ store: own.containers, daemon, eventSink: events.sink });
   const recovered = await Recovery.recover(settings)(capabilities)();
-  if (E.isLeft(recovered)) throw new Error(Preparation.showRecoveryError(recovered.left));
+  if (E.isLeft(recovered)) throw new Error(Recovery.showRecoveryError(recovered.left));
   return recovered.right; // .registry: what lives; .report: what became of the rest; .stop(): let go
 };

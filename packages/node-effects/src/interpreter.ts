@@ -1,26 +1,26 @@
 /** The interpreter for Linux, put together: all that the program of `@shim-recovery/core` needs to run on a real host. */
 import * as os from 'node:os';
 import * as path from 'node:path';
-import * as B from '@shim-recovery/core/ByteString';
-import type { Capabilities } from '@shim-recovery/core/Capabilities';
-import type { EventSink } from '@shim-recovery/core/EventSink';
-import type { ProgramSearch } from '@shim-recovery/core/RuntimeName';
-import { defaultBounds, type Settings, settingsFor } from '@shim-recovery/core/Settings';
-import type { DaemonAddresses } from '@shim-recovery/core/ShimBinary';
-import type { ContainerStore, SandboxStore } from '@shim-recovery/core/Stores';
-import { silent, type Trace } from '@shim-recovery/core/Trace';
+import * as B from '@shim-recovery/core/base/ByteString';
+import type { Capabilities } from '@shim-recovery/core/observe/Capabilities';
+import type { EventSink } from '@shim-recovery/core/capabilities/EventSink';
+import type { ProgramSearch } from '@shim-recovery/core/policy/ShimProgram';
+import { defaultBounds, type Settings, settingsFor } from '@shim-recovery/core/policy/Settings';
+import type { DaemonAddresses } from '@shim-recovery/core/capabilities/ShimBinary';
+import type { ContainerStore, SandboxStore } from '@shim-recovery/core/capabilities/Stores';
+import { silent, type Trace } from '@shim-recovery/core/observe/Observer';
 import * as E from 'fp-ts/lib/Either.js';
 import type { IO } from 'fp-ts/lib/IO.js';
-import { systemClock } from './Clock.js';
-import { linuxFileSystem } from './FileSystem.js';
-import type { ProgramPath } from './linux/DaemonPath.js';
-import { type LogSink, makeLogPipes } from './LogPipes.js';
-import { linuxMounts } from './Mounts.js';
-import { mostDescriptors } from './Native.js';
+import { systemClock } from './linux/LinuxClock.js';
+import { linuxFileSystem } from './linux/LinuxFileSystem.js';
+import type { ProgramPath } from './daemon/DaemonPath.js';
+import { type LogSink, makeLogPipes } from './linux/LinuxLogPipes.js';
+import { linuxMounts } from './linux/LinuxMounts.js';
+import { mostDescriptors } from './native/Native.js';
 import { linuxProcesses } from './linux/LinuxProcesses.js';
-import { linuxProgramFiles } from './ProgramFiles.js';
-import { makeShimBinary } from './ShimBinary.js';
-import { makeShimConnector } from './ShimConnector.js';
+import { linuxProgramFiles } from './linux/LinuxExecutableLookup.js';
+import { makeShimBinary } from './linux/LinuxShimBinary.js';
+import { makeShimConnector } from './shims/LinuxShimConnector.js';
 
 /** What a host has to say for itself; everything else is the same everywhere. */
 export interface LinuxOptions {

@@ -1,7 +1,7 @@
 /** When whoever works long lets others have their turn. */
-import type { Clock } from '@shim-recovery/core/Clock';
+import type { Clock } from '@shim-recovery/core/capabilities/Clock';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { systemClock, unsharedClock } from '../src/Clock.js';
+import { systemClock, unsharedClock } from '../src/linux/LinuxClock.js';
 
 const anInstant = Promise.resolve();
 

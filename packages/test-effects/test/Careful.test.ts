@@ -1,19 +1,19 @@
 /** What careful does that no decision says: the brake, the order of things, and the looks before something is removed. */
-import * as B from '@shim-recovery/core/ByteString';
-import type { Capabilities } from '@shim-recovery/core/Capabilities';
-import { careful, type Policy, withChoices } from '@shim-recovery/core/Policy';
-import * as Recovery from '@shim-recovery/core/Recovery';
-import type { Report } from '@shim-recovery/core/Report';
+import * as B from '@shim-recovery/core/base/ByteString';
+import type { Capabilities } from '@shim-recovery/core/observe/Capabilities';
+import { careful, type Policy, withChoices } from '@shim-recovery/core/policy/Policy';
+import * as Recovery from '@shim-recovery/core/recovery/Recovery';
+import type { Report } from '@shim-recovery/core/report/Report';
 import * as E from 'fp-ts/lib/Either.js';
 import { describe, expect, it } from 'vitest';
-import { type Effect, intercept, proceed } from '../src/Effect.js';
-import { type LaidWorld, layWorld, socketOf } from '../src/LaidWorld.js';
-import { makeEntry, makeMount } from '../src/Machine.js';
-import { calm } from '../src/Schedule.js';
-import { dead, leaked, running } from '../src/Shim.js';
-import { mutations, simulate } from '../src/Simulation.js';
-import { ordinary, type Start, world } from '../src/World.js';
-import { bundlePath, workPath } from '../src/WorldTree.js';
+import { type Effect, intercept, proceed } from '../src/simulation/FaultInjection.js';
+import { type LaidWorld, layWorld, socketOf } from '../src/simulation/LaidWorld.js';
+import { makeEntry, makeMount } from '../src/memory/Machine.js';
+import { calm } from '../src/simulation/Schedule.js';
+import { dead, leaked, running } from '../src/worlds/Shim.js';
+import { mutations, simulate } from '../src/simulation/Simulation.js';
+import { ordinary, type Start, world } from '../src/worlds/World.js';
+import { bundlePath, workPath } from '../src/worlds/WorldTree.js';
 
 const lost: Omit<Start, 'ns' | 'id'> = { bundle: ordinary, shim: dead };
 const many = (count: number, start: Omit<Start, 'ns' | 'id'>, prefix: string): ReadonlyArray<Start> =>

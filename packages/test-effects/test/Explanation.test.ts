@@ -1,15 +1,15 @@
 /** `explain` looks at one bundle, and comes to the verdict that `plan` gives it among all others. */
-import { explainBundle } from '@shim-recovery/core/Explanation';
-import { policies, type Policy } from '@shim-recovery/core/Policy';
-import * as Recovery from '@shim-recovery/core/Recovery';
+import { explainBundle } from '@shim-recovery/core/documents/Explanation';
+import { policies, type Policy } from '@shim-recovery/core/policy/Policy';
+import * as Recovery from '@shim-recovery/core/recovery/Recovery';
 import * as E from 'fp-ts/lib/Either.js';
 import * as O from 'fp-ts/lib/Option.js';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { world as anyWorld } from '../src/arbitraries/World.js';
-import { layWorld } from '../src/LaidWorld.js';
-import { canDie, dead, isSteady, leaked, running } from '../src/Shim.js';
-import { ordinary, scriptOf, type Start, type World, world } from '../src/World.js';
+import { layWorld } from '../src/simulation/LaidWorld.js';
+import { canDie, dead, isSteady, leaked, running } from '../src/worlds/Shim.js';
+import { ordinary, scriptOf, type Start, type World, world } from '../src/worlds/World.js';
 import { recordedWorlds } from './simulation/recorded.js';
 
 const orFail = <L, A>(outcome: E.Either<L, A>): A => {

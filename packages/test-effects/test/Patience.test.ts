@@ -1,15 +1,15 @@
 /** How long a careful recovery waits for stores and shims that give no answer: in virtual time, to the millisecond. */
-import type { Capabilities } from '@shim-recovery/core/Capabilities';
-import { careful, containerd17, type Policy } from '@shim-recovery/core/Policy';
-import * as Recovery from '@shim-recovery/core/Recovery';
-import type { BundleReport } from '@shim-recovery/core/Report';
-import { defaultBounds, defaultTimeouts, type Settings } from '@shim-recovery/core/Settings';
-import { type ContainerStore, unknown } from '@shim-recovery/core/Stores';
+import type { Capabilities } from '@shim-recovery/core/observe/Capabilities';
+import { careful, containerd17, type Policy } from '@shim-recovery/core/policy/Policy';
+import * as Recovery from '@shim-recovery/core/recovery/Recovery';
+import type { BundleReport } from '@shim-recovery/core/report/Report';
+import { defaultBounds, defaultTimeouts, type Settings } from '@shim-recovery/core/policy/Settings';
+import { type ContainerStore, unknown } from '@shim-recovery/core/capabilities/Stores';
 import * as E from 'fp-ts/lib/Either.js';
 import { describe, expect, it } from 'vitest';
-import { layWorld } from '../src/LaidWorld.js';
-import { running, type ShimScript } from '../src/Shim.js';
-import { ordinary, type Start, world } from '../src/World.js';
+import { layWorld } from '../src/simulation/LaidWorld.js';
+import { running, type ShimScript } from '../src/worlds/Shim.js';
+import { ordinary, type Start, world } from '../src/worlds/World.js';
 
 /** One whose program nobody wrote down, so that the store is asked for it. */
 const { 'shim-binary-path': _, ...withoutProgram } = ordinary.files;

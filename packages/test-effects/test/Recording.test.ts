@@ -1,24 +1,24 @@
 /** What a run records gives its verdicts again, and what every policy would have decided in its place. */
-import { careful, containerd17, policies, type Policy, withChoices } from '@shim-recovery/core/Policy';
+import { careful, containerd17, policies, type Policy, withChoices } from '@shim-recovery/core/policy/Policy';
 import {
   headOf,
   parseRecording,
   type Recording,
   showRecordingError,
   startRecording,
-} from '@shim-recovery/core/Recording';
-import * as Recovery from '@shim-recovery/core/Recovery';
-import { replay, showReplayError, type WantedPolicy } from '@shim-recovery/core/Replay';
-import type { NamespaceReport, Report } from '@shim-recovery/core/Report';
-import type { Trace } from '@shim-recovery/core/Trace';
+} from '@shim-recovery/core/documents/Recording';
+import * as Recovery from '@shim-recovery/core/recovery/Recovery';
+import { replay, showReplayError, type WantedPolicy } from '@shim-recovery/core/documents/Replay';
+import type { NamespaceReport, Report } from '@shim-recovery/core/report/Report';
+import type { Trace } from '@shim-recovery/core/observe/Observer';
 import * as E from 'fp-ts/lib/Either.js';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import * as anyOf from '../src/arbitraries/World.js';
-import { layWorld } from '../src/LaidWorld.js';
-import { loadRecordings, toWorld, worldsOf } from '../src/Recordings.js';
-import { dead } from '../src/Shim.js';
-import { ordinary, type World, world } from '../src/World.js';
+import { layWorld } from '../src/simulation/LaidWorld.js';
+import { loadRecordings, toWorld, worldsOf } from '../src/worlds/Recordings.js';
+import { dead } from '../src/worlds/Shim.js';
+import { ordinary, type World, world } from '../src/worlds/World.js';
 import { recordedWorlds } from './simulation/recorded.js';
 
 const orFail = <L, A>(outcome: E.Either<L, A>, show: (error: L) => string = JSON.stringify): A => {

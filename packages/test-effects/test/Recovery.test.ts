@@ -1,18 +1,18 @@
-import * as B from '@shim-recovery/core/ByteString';
-import type { Capabilities } from '@shim-recovery/core/Capabilities';
-import { systemError } from '@shim-recovery/core/FileSystem';
-import { careful, containerd17, containerd21, type Policy } from '@shim-recovery/core/Policy';
-import * as Recovery from '@shim-recovery/core/Recovery';
-import type { BundleReport } from '@shim-recovery/core/Report';
+import * as B from '@shim-recovery/core/base/ByteString';
+import type { Capabilities } from '@shim-recovery/core/observe/Capabilities';
+import { systemError } from '@shim-recovery/core/capabilities/FileSystem';
+import { careful, containerd17, containerd21, type Policy } from '@shim-recovery/core/policy/Policy';
+import * as Recovery from '@shim-recovery/core/recovery/Recovery';
+import type { BundleReport } from '@shim-recovery/core/report/Report';
 import * as E from 'fp-ts/lib/Either.js';
 import { describe, expect, it } from 'vitest';
-import { intercept, proceed } from '../src/Effect.js';
-import { layWorld } from '../src/LaidWorld.js';
-import { symlink } from '../src/Making.js';
-import { makeMove } from '../src/Moves.js';
-import { dead, leaked, running } from '../src/Shim.js';
-import { ordinary, type Start, world } from '../src/World.js';
-import { bundlePath, workPath } from '../src/WorldTree.js';
+import { intercept, proceed } from '../src/simulation/FaultInjection.js';
+import { layWorld } from '../src/simulation/LaidWorld.js';
+import { symlink } from '../src/worlds/Fixture.js';
+import { makeMove } from '../src/simulation/Interference.js';
+import { dead, leaked, running } from '../src/worlds/Shim.js';
+import { ordinary, type Start, world } from '../src/worlds/World.js';
+import { bundlePath, workPath } from '../src/worlds/WorldTree.js';
 
 const reasonOf = async (start: Omit<Start, 'ns' | 'id'>): Promise<unknown> => {
   const laid = layWorld(world({ ns: 'main', id: 'web', ...start }));

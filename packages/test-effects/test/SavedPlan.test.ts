@@ -1,10 +1,10 @@
 /** A plan that was saved is carried out as it is in a world that is as it was, and elsewhere only ever does less. */
-import * as B from '@shim-recovery/core/ByteString';
-import { asPlanned } from '@shim-recovery/core/Mandate';
-import type { BundlePlan } from '@shim-recovery/core/Plan';
-import { policies, type Policy } from '@shim-recovery/core/Policy';
-import * as Recovery from '@shim-recovery/core/Recovery';
-import type { BundleReport, Report } from '@shim-recovery/core/Report';
+import * as B from '@shim-recovery/core/base/ByteString';
+import { asPlanned } from '@shim-recovery/core/recovery/ApprovedPlan';
+import type { BundlePlan } from '@shim-recovery/core/plan/Plan';
+import { policies, type Policy } from '@shim-recovery/core/policy/Policy';
+import * as Recovery from '@shim-recovery/core/recovery/Recovery';
+import type { BundleReport, Report } from '@shim-recovery/core/report/Report';
 import {
   encodeSavedPlan,
   parseSavedPlan,
@@ -12,20 +12,20 @@ import {
   type SavedPlan,
   savedPlanOf,
   showSavedPlanError,
-} from '@shim-recovery/core/SavedPlan';
-import type { StepTree } from '@shim-recovery/core/Step';
-import { isDestructive } from '@shim-recovery/core/Verdict';
+} from '@shim-recovery/core/documents/SavedPlan';
+import type { StepTree } from '@shim-recovery/core/plan/Step';
+import { isDestructive } from '@shim-recovery/core/decide/Verdict';
 import * as fc from 'fast-check';
 import * as E from 'fp-ts/lib/Either.js';
 import { describe, expect, it } from 'vitest';
 import * as anyOf from '../src/arbitraries/World.js';
-import { type LaidWorld, layWorld, registeredBy } from '../src/LaidWorld.js';
-import { allMoves, makeMove, type Move } from '../src/Moves.js';
+import { type LaidWorld, layWorld, registeredBy } from '../src/simulation/LaidWorld.js';
+import { allMoves, makeMove, type Move } from '../src/simulation/Interference.js';
 import { isForetellable } from '../src/properties/DryRun.js';
-import { loadRecordings, toWorld, worldsOf } from '../src/Recordings.js';
-import { dead, leaked, running } from '../src/Shim.js';
-import { hasSteadyShim, ordinary, type World, world } from '../src/World.js';
-import { bundlePath, workPath, rootDirectory, volumePath } from '../src/WorldTree.js';
+import { loadRecordings, toWorld, worldsOf } from '../src/worlds/Recordings.js';
+import { dead, leaked, running } from '../src/worlds/Shim.js';
+import { hasSteadyShim, ordinary, type World, world } from '../src/worlds/World.js';
+import { bundlePath, workPath, rootDirectory, volumePath } from '../src/worlds/WorldTree.js';
 import { recordedWorlds } from './simulation/recorded.js';
 
 const orFail = <L, A>(outcome: E.Either<L, A>, show: (error: L) => string = JSON.stringify): A => {

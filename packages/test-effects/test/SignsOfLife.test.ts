@@ -1,17 +1,17 @@
 /** What each source says of a bundle, on the machine in memory: alive, dead, unknown or nothing, and each of them alone. */
-import * as B from '@shim-recovery/core/ByteString';
+import * as B from '@shim-recovery/core/base/ByteString';
 import type { SignSource, SignState } from '@shim-recovery/core/decide/Signs';
-import { careful } from '@shim-recovery/core/Policy';
-import { hidden } from '@shim-recovery/core/Processes';
-import * as Recovery from '@shim-recovery/core/Recovery';
+import { careful } from '@shim-recovery/core/policy/Policy';
+import { hidden } from '@shim-recovery/core/capabilities/Processes';
+import * as Recovery from '@shim-recovery/core/recovery/Recovery';
 import * as E from 'fp-ts/lib/Either.js';
 import * as O from 'fp-ts/lib/Option.js';
 import { describe, expect, it } from 'vitest';
-import { type Effect, type Fault, intercept, proceed } from '../src/Effect.js';
-import { layWorld } from '../src/LaidWorld.js';
+import { type Effect, type Fault, intercept, proceed } from '../src/simulation/FaultInjection.js';
+import { layWorld } from '../src/simulation/LaidWorld.js';
 import type { MemoryView } from '../src/memory/MemoryProcesses.js';
-import { dead, running } from '../src/Shim.js';
-import { ordinary, type Start, type World, world } from '../src/World.js';
+import { dead, running } from '../src/worlds/Shim.js';
+import { ordinary, type Start, type World, world } from '../src/worlds/World.js';
 
 type Entry = Omit<Start, 'ns' | 'id'>;
 

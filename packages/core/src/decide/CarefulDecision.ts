@@ -3,14 +3,14 @@
  * the bundle as it is. Pure: it asks for the facts that it needs, one at a time, as {@link decide} does.
  */
 import * as E from 'fp-ts/lib/Either.js';
-import type * as B from '../ByteString.js';
-import type { Answers, BundleEvidence } from '../Evidence.js';
-import { isHidden, unhidden } from '../Identifier.js';
-import { mayReapOrphan, type Policy } from '../Policy.js';
-import { ask, askShim, type Decision, type Listed, settle, settleUnlessExhausted } from '../Question.js';
-import { type ShimAddress, shimAddress } from '../ShimAddress.js';
-import { hasNoListener, isTaskNotFound, type ShimError } from '../ShimConnector.js';
-import type { Reason } from '../Verdict.js';
+import type * as B from '../base/ByteString.js';
+import type { Answers, BundleEvidence } from './Evidence.js';
+import { isHidden, unhidden } from '../policy/Names.js';
+import { mayReapOrphan, type Policy } from '../policy/Policy.js';
+import { ask, askShim, type Decision, type Listed, settle, settleUnlessExhausted } from './Question.js';
+import { type ShimAddress, shimAddress } from './ShimAddress.js';
+import { hasNoListener, isTaskNotFound, type ShimError } from '../capabilities/ShimConnector.js';
+import type { Reason } from './Verdict.js';
 import { livingContainer, livingShim, type Signs, unknownContainer, unknownShim, unknownSigns } from './Signs.js';
 
 /** What would clean up after the shim, as far as it is known. */

@@ -1,9 +1,9 @@
 /** Whether something that a verdict destroys is alive, and which processes: what an operator is told before it is done. */
 import * as E from 'fp-ts/lib/Either.js';
-import type { BundleEvidence } from '../Evidence.js';
-import type { TaskStatus } from '../ShimConnector.js';
-import { processesAmong } from '../TaskExit.js';
-import { isDestructive, type Verdict } from '../Verdict.js';
+import type { BundleEvidence } from './Evidence.js';
+import type { TaskStatus } from '../capabilities/ShimConnector.js';
+import { processesAmong } from '../capabilities/TaskExit.js';
+import { isDestructive, type Verdict } from './Verdict.js';
 import { livingContainer, livingShim, pidsOf, showLiving, type Signs } from './Signs.js';
 
 /** What lives of a bundle, in words and by process. */

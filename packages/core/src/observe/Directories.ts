@@ -8,9 +8,9 @@ import * as E from 'fp-ts/lib/Either.js';
 import { pipe } from 'fp-ts/lib/function.js';
 import type { Task } from 'fp-ts/lib/Task.js';
 import * as TE from 'fp-ts/lib/TaskEither.js';
-import { type BundleKey, withDirectory } from '../BundleDirectory.js';
-import * as B from '../ByteString.js';
-import type { Capabilities } from '../Capabilities.js';
+import { type BundleKey, withDirectory } from './BundleHandles.js';
+import * as B from '../base/ByteString.js';
+import type { Capabilities } from './Capabilities.js';
 import {
   codeOf,
   type Directory,
@@ -23,10 +23,10 @@ import {
   type Location,
   pathOf,
   showFileError,
-} from '../FileSystem.js';
-import { unhidden } from '../Identifier.js';
-import * as Layout from '../Layout.js';
-import * as MountTable from '../MountTable.js';
+} from '../capabilities/FileSystem.js';
+import { unhidden } from '../policy/Names.js';
+import * as Layout from '../capabilities/BundleLayout.js';
+import * as MountTable from './MountTable.js';
 
 /** The option that names a directory, without its dashes. */
 export type DirectoryOption = 'state' | 'root';

@@ -1,13 +1,13 @@
 /** What will keep a step of a plan from being done, as far as that can be seen before anything is tried. Changes nothing. */
 import * as E from 'fp-ts/lib/Either.js';
 import type { Task } from 'fp-ts/lib/Task.js';
-import { type Namespaces, withBundle, withDirectory } from '../BundleDirectory.js';
-import type { Capabilities } from '../Capabilities.js';
-import type { BundleEvidence, Obstacle } from '../Evidence.js';
-import { codeOf, showFileError } from '../FileSystem.js';
-import * as Layout from '../Layout.js';
-import type { Settings } from '../Settings.js';
-import { type StepTree, successPath } from '../Step.js';
+import { type Namespaces, withBundle, withDirectory } from './BundleHandles.js';
+import type { Capabilities } from './Capabilities.js';
+import type { BundleEvidence, Obstacle } from '../decide/Evidence.js';
+import { codeOf, showFileError } from '../capabilities/FileSystem.js';
+import * as Layout from '../capabilities/BundleLayout.js';
+import type { Settings } from '../policy/Settings.js';
+import { type StepTree, successPath } from '../plan/Step.js';
 
 export interface ForesightNeeds {
   readonly capabilities: Pick<Capabilities, 'fileSystem' | 'mounts'>;

@@ -1,10 +1,10 @@
 /** The command `shim-recovery`. */
 import * as E from 'fp-ts/lib/Either.js';
-import { isAnythingUnanswered } from '../Deadline.js';
-import { helpText } from './Help.js';
-import { type Command, parseCommandLine } from './Options.js';
+import { isAnythingUnanswered } from '../native/Deadline.js';
+import { helpText } from './arguments/Help.js';
+import { type Command, parseCommandLine } from './arguments/Options.js';
 import { exitCode } from './ExitCode.js';
-import { processTerminal, type Terminal } from './Terminal.js';
+import { processTerminal, type Terminal } from './views/Terminal.js';
 
 /** The package's, when the command was built. */
 declare const packageVersion: string;
@@ -19,27 +19,27 @@ const runCommand = async (command: Command, terminal: Terminal): Promise<number>
       await terminal.print(`shim-recovery ${packageVersion}\n`);
       return exitCode.done;
     case 'Plan': {
-      const { runPlan } = await import('./planCommand.js');
+      const { runPlan } = await import('./commands/planCommand.js');
       return runPlan(command.host, terminal, command);
     }
     case 'Recover': {
-      const { runRecover } = await import('./recoverCommand.js');
+      const { runRecover } = await import('./commands/recoverCommand.js');
       return runRecover(command.source, terminal, command);
     }
     case 'Replay': {
-      const { runReplay } = await import('./replayCommand.js');
+      const { runReplay } = await import('./commands/replayCommand.js');
       return runReplay(command.replay, terminal);
     }
     case 'Compare': {
-      const { runCompare } = await import('./compareCommand.js');
+      const { runCompare } = await import('./commands/compareCommand.js');
       return runCompare(command.compare, terminal);
     }
     case 'Explain': {
-      const { runExplain } = await import('./explainCommand.js');
+      const { runExplain } = await import('./commands/explainCommand.js');
       return runExplain(command.explain, terminal);
     }
     case 'Demo': {
-      const { runDemo } = await import('./demoCommand.js');
+      const { runDemo } = await import('./commands/demoCommand.js');
       return runDemo(terminal);
     }
   }
@@ -72,6 +72,6 @@ void start(terminal).then(async (code) => {
   process.exitCode = code;
   if (!isAnythingUnanswered()) return;
   await terminal.said();
-  const { exitAtOnce } = await import('../Native.js');
+  const { exitAtOnce } = await import('../native/Native.js');
   exitAtOnce(code);
 });

@@ -1,9 +1,9 @@
 /** How much of this machine's processes `/proc` shows to this one. */
 import * as os from 'node:os';
-import { type OwnView, type ProcessesError, valueOf } from '@shim-recovery/core/Processes';
+import { type OwnView, type ProcessesError, valueOf } from '@shim-recovery/core/capabilities/Processes';
 import * as E from 'fp-ts/lib/Either.js';
-import { isProcMounted } from '../FileSystem.js';
-import { AT_FDCWD, deviceOf, identityAt, readLinkAt } from '../Native.js';
+import { isProcMounted } from './LinuxFileSystem.js';
+import { AT_FDCWD, deviceOf, identityAt, readLinkAt } from '../native/Native.js';
 import { directoryAt, namespacesAt } from './ProcessFacts.js';
 import { maxTableBytes, readFileAt, unreadable, withProcess } from './ProcessDirectory.js';
 

@@ -5,10 +5,10 @@ import {
   type ProcessesError,
   type ProcessInfo,
   seen,
-} from '@shim-recovery/core/Processes';
+} from '@shim-recovery/core/capabilities/Processes';
 import * as E from 'fp-ts/lib/Either.js';
-import { systemClock } from '../Clock.js';
-import { AT_FDCWD, readLinkAt } from '../Native.js';
+import { systemClock } from './LinuxClock.js';
+import { AT_FDCWD, readLinkAt } from '../native/Native.js';
 import { readLimit, readOwnView } from './LinuxOwnView.js';
 import {
   allProcesses,

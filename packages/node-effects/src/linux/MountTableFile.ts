@@ -3,8 +3,8 @@
  * removal looks at the table before each directory, and on most hosts nothing is mounted in between.
  */
 import * as fs from 'node:fs';
-import * as B from '@shim-recovery/core/ByteString';
-import { hasUrgent } from '../Native.js';
+import * as B from '@shim-recovery/core/base/ByteString';
+import { hasUrgent } from '../native/Native.js';
 
 const mountTable = '/proc/self/mountinfo';
 const maxTableBytes = 64 * 1024 * 1024;

@@ -3,9 +3,9 @@
  * then reads fail (`ESRCH`), and never tell of that other one.
  */
 import * as fs from 'node:fs';
-import type { ProcessesError } from '@shim-recovery/core/Processes';
+import type { ProcessesError } from '@shim-recovery/core/capabilities/Processes';
 import * as E from 'fp-ts/lib/Either.js';
-import { AT_FDCWD, close, O_PATH, openAt, read, readSomeEntries } from '../Native.js';
+import { AT_FDCWD, close, O_PATH, openAt, read, readSomeEntries } from '../native/Native.js';
 
 const { O_DIRECTORY, O_RDONLY } = fs.constants;
 

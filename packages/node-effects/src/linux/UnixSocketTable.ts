@@ -1,7 +1,7 @@
 /** The kernel's table of unix sockets, `/proc/net/unix`. */
-import * as B from '@shim-recovery/core/ByteString';
-import type { SocketName } from '@shim-recovery/core/Bootstrap';
-import type { Listener } from '@shim-recovery/core/Processes';
+import * as B from '@shim-recovery/core/base/ByteString';
+import type { SocketName } from '@shim-recovery/core/capabilities/ShimSocket';
+import type { Listener } from '@shim-recovery/core/capabilities/Processes';
 
 /** `__SO_ACCEPTCON` in a socket's flags: it listens. */
 const listening = 0x1_0000;

@@ -2,7 +2,7 @@
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { allSignSources } from '@shim-recovery/core/decide/Signs';
-import { Explanation } from '@shim-recovery/core/Explanation';
+import { Explanation } from '@shim-recovery/core/documents/Explanation';
 import { describe, expect, test } from 'vitest';
 import { right } from '../temporary.js';
 import { dead, type Host, type Run, run, running, withHost } from './host.js';

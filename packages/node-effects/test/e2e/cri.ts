@@ -1,8 +1,8 @@
 /** A client of the container runtime interface (CRI, `runtime.v1`): it makes pods, reads their state, runs programs in them. */
-import * as B from '@shim-recovery/core/ByteString';
+import * as B from '@shim-recovery/core/base/ByteString';
 import * as E from 'fp-ts/lib/Either.js';
 import * as O from 'fp-ts/lib/Option.js';
-import { openChannel } from '../../src/GrpcChannel.js';
+import { openChannel } from '../../src/shims/GrpcChannel.js';
 import {
   bytes,
   decode,

@@ -1,4 +1,4 @@
-import * as B from '@shim-recovery/core/ByteString';
+import * as B from '@shim-recovery/core/base/ByteString';
 import { describe, expect, test } from 'vitest';
 import { listenersIn } from '../../src/linux/UnixSocketTable.js';
 

@@ -1,9 +1,9 @@
 /** Every recorded world on this machine: the same tree, mounts, tasks, calls and runs as each daemon left behind. */
-import * as B from '@shim-recovery/core/ByteString';
-import { policies, type Policy } from '@shim-recovery/core/Policy';
-import * as Recovery from '@shim-recovery/core/Recovery';
-import { registeredBy } from '@shim-recovery/test-effects/LaidWorld';
-import { matches, outcomeOf } from '@shim-recovery/test-effects/Outcome';
+import * as B from '@shim-recovery/core/base/ByteString';
+import { policies, type Policy } from '@shim-recovery/core/policy/Policy';
+import * as Recovery from '@shim-recovery/core/recovery/Recovery';
+import { registeredBy } from '@shim-recovery/test-effects/simulation/LaidWorld';
+import { matches, outcomeOf } from '@shim-recovery/test-effects/worlds/Outcome';
 import {
   allDaemons,
   type Daemon,
@@ -12,12 +12,12 @@ import {
   type RecordedWorld,
   toWorld,
   worldsOf,
-} from '@shim-recovery/test-effects/Recordings';
-import type { Start, World } from '@shim-recovery/test-effects/World';
+} from '@shim-recovery/test-effects/worlds/Recordings';
+import type { Start, World } from '@shim-recovery/test-effects/worlds/World';
 import * as E from 'fp-ts/lib/Either.js';
 import { describe, expect, it } from 'vitest';
-import { openMetadataStore } from '../../src/bolt/MetadataStore.js';
-import { openDirectories } from '../../src/FileSystem.js';
+import { openMetadataStore } from '../../src/stores/bolt/MetadataStore.js';
+import { openDirectories } from '../../src/linux/LinuxFileSystem.js';
 import { linuxCapabilities } from '../../src/interpreter.js';
 import { hurriedClock, layRealWorld, realSettings, type RealWorld } from './layRealWorld.js';
 

@@ -3,8 +3,8 @@
  * some of it lost, damaged, or about something else. Each living thing leaves at least one real trace, as on real hosts.
  */
 import * as fc from 'fast-check';
-import { dead, exited, leaked, running, ShimScript } from '../Shim.js';
-import { type BundleStart, ordinary, type Start } from '../World.js';
+import { dead, exited, leaked, running, ShimScript } from '../worlds/Shim.js';
+import { type BundleStart, ordinary, type Start } from '../worlds/World.js';
 import { mostly, plausible, shimScript, sometimes } from './Part.js';
 
 /** An entry without its name. */

@@ -1,7 +1,7 @@
 /** Parts of random worlds: what is mostly as usual, and shims. */
 import * as fc from 'fast-check';
-import { dead, exited, isSteady, leaked, type PlainReply, type Reply, running, ShimScript } from '../Shim.js';
-import type { Start } from '../World.js';
+import { dead, exited, isSteady, leaked, type PlainReply, type Reply, running, ShimScript } from '../worlds/Shim.js';
+import type { Start } from '../worlds/World.js';
 
 /** The usual, but for one time in so many. Shrinks to the usual. */
 export const mostly = <A>(usual: A, unusual: fc.Arbitrary<A>, onceIn: number): fc.Arbitrary<A> =>

@@ -1,8 +1,14 @@
 /** Random schedules of what goes wrong. */
 import * as fc from 'fast-check';
-import { errnos, otherFaults } from '../Effect.js';
-import { allMoves } from '../Moves.js';
-import { calm, type Schedule, type ScheduledCrash, type ScheduledFault, type ScheduledMove } from '../Schedule.js';
+import { errnos, otherFaults } from '../simulation/FaultInjection.js';
+import { allMoves } from '../simulation/Interference.js';
+import {
+  calm,
+  type Schedule,
+  type ScheduledCrash,
+  type ScheduledFault,
+  type ScheduledMove,
+} from '../simulation/Schedule.js';
 
 /** How many calls of a run are within reach: a run over a small world makes some forty for each bundle. */
 const reach = 90;

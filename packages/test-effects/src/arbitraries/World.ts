@@ -1,6 +1,6 @@
 /** Random starting worlds: what no test machine has, in all combinations. Mostly ordinary, so that oddities meet. */
 import * as fc from 'fast-check';
-import { type BundleStart, ordinary, type Start, type World } from '../World.js';
+import { type BundleStart, ordinary, type Start, type World } from '../worlds/World.js';
 import { container, inPod, pod, type Unit, userDirectory } from './Life.js';
 import { mostly, plausible, shimScript, sometimes } from './Part.js';
 

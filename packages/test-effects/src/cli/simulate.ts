@@ -6,22 +6,22 @@ import { appendFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 import { Worker } from 'node:worker_threads';
-import { policies, PolicyName } from '@shim-recovery/core/Policy';
+import { policies, PolicyName } from '@shim-recovery/core/policy/Policy';
 import * as E from 'fp-ts/lib/Either.js';
 import { pipe } from 'fp-ts/lib/function.js';
 import * as t from 'io-ts';
-import { type Failure, run as runCampaign, showFailure, type Wanted } from '../Campaign.js';
-import { type Case, decodeCase, examine, showCase } from '../Case.js';
+import { type Failure, run as runCampaign, showFailure, type Wanted } from '../campaign/Campaign.js';
+import { type Case, decodeCase, examine, showCase } from '../campaign/Case.js';
 import {
   type Counterexample,
   counterexamplesFile,
   loadCounterexamples,
   mend,
   printCounterexamples,
-} from '../Counterexamples.js';
-import { Hazard } from '../Hazards.js';
-import { allProperties, showFound } from '../Properties.js';
-import * as Tally from '../Tally.js';
+} from '../campaign/Counterexamples.js';
+import { Hazard } from '../simulation/Hazards.js';
+import { allProperties, showFound } from '../properties/Properties.js';
+import * as Tally from '../campaign/Coverage.js';
 import type { Portion } from './simulateWorker.js';
 
 const usage = `Usage: pnpm simulate [--runs N] [--seed S] [--policy P] [--jobs J] [--properties N,M] [--progress FILE]

@@ -1,5 +1,5 @@
 /** What every `FileSystem` must do: in every operation what Linux does, and what the capability promises beyond it. */
-import * as B from '@shim-recovery/core/ByteString';
+import * as B from '@shim-recovery/core/base/ByteString';
 import {
   codeOf,
   type Directory,
@@ -8,15 +8,15 @@ import {
   type FileSystem,
   isSameFile,
   type Location,
-} from '@shim-recovery/core/FileSystem';
+} from '@shim-recovery/core/capabilities/FileSystem';
 import * as E from 'fp-ts/lib/Either.js';
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
-import * as Entry from '../Entry.js';
-import { make } from '../LaidWorld.js';
-import { directory, fifo, file, type Making, symlink, tmpfs } from '../Making.js';
-import { type Machine, listTree, makeDirectories, makeMachine } from '../Machine.js';
-import type { Listing } from '../Outcome.js';
-import { maxNameBytes } from '../Tree.js';
+import * as Entry from '../memory/Entry.js';
+import { make } from '../simulation/LaidWorld.js';
+import { directory, fifo, file, type Making, symlink, tmpfs } from '../worlds/Fixture.js';
+import { type Machine, listTree, makeDirectories, makeMachine } from '../memory/Machine.js';
+import type { Listing } from '../worlds/Outcome.js';
+import { maxNameBytes } from '../memory/Tree.js';
 import { anyOperations, type Operation } from './FileOperation.js';
 import { type Disposable, expectSame, type Law, law, lawOfAll, type Trials } from './Law.js';
 

@@ -1,13 +1,13 @@
 /** What every `Mounts` must do: tell the table as the kernel does, and take away one mount at a time, the topmost. */
-import * as B from '@shim-recovery/core/ByteString';
-import * as MountTable from '@shim-recovery/core/MountTable';
-import { codeOf, type FileError } from '@shim-recovery/core/FileSystem';
-import type { MountError, Mounts } from '@shim-recovery/core/Mounts';
+import * as B from '@shim-recovery/core/base/ByteString';
+import * as MountTable from '@shim-recovery/core/observe/MountTable';
+import { codeOf, type FileError } from '@shim-recovery/core/capabilities/FileSystem';
+import type { MountError, Mounts } from '@shim-recovery/core/capabilities/Mounts';
 import * as E from 'fp-ts/lib/Either.js';
 import * as fc from 'fast-check';
-import { make } from '../LaidWorld.js';
-import { busyTmpfs, directory, fifo, file, type Making, symlink, tmpfs } from '../Making.js';
-import { makeDirectories, makeMachine } from '../Machine.js';
+import { make } from '../simulation/LaidWorld.js';
+import { busyTmpfs, directory, fifo, file, type Making, symlink, tmpfs } from '../worlds/Fixture.js';
+import { makeDirectories, makeMachine } from '../memory/Machine.js';
 import { anyRoute } from './FileOperation.js';
 import type { FileArea } from './FileSystemLaws.js';
 import { expectSame, type Law, law, lawOfAll, type Trials } from './Law.js';

@@ -2,10 +2,10 @@
  * What every `Processes` must do: see each process for as long as it lives, tell whose it is, and see who listens, whether
  * or not the name of the socket is still there.
  */
-import * as B from '@shim-recovery/core/ByteString';
-import type { SocketName } from '@shim-recovery/core/Bootstrap';
-import type { Clock } from '@shim-recovery/core/Clock';
-import { type ProcessTable, processTable } from '@shim-recovery/core/observe/ProcessTable';
+import * as B from '@shim-recovery/core/base/ByteString';
+import type { SocketName } from '@shim-recovery/core/capabilities/ShimSocket';
+import type { Clock } from '@shim-recovery/core/capabilities/Clock';
+import { type ProcessTable, processTable } from '@shim-recovery/core/observe/life/ProcessTable';
 import type {
   DirectoryKey,
   Listener,
@@ -13,9 +13,9 @@ import type {
   Processes,
   ProcessesError,
   ProcessInfo,
-} from '@shim-recovery/core/Processes';
+} from '@shim-recovery/core/capabilities/Processes';
 import * as E from 'fp-ts/lib/Either.js';
-import type { EntryKey } from '../World.js';
+import type { EntryKey } from '../worlds/World.js';
 import { type Disposable, expectSame, type Law, law } from './Law.js';
 
 /** A process that was started; `end` completes once it is dead, even if its parent has not collected it. */

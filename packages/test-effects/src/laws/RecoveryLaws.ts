@@ -1,14 +1,14 @@
 /** What every interpreter as a whole must do: recover any world as the machine in memory does. */
-import * as B from '@shim-recovery/core/ByteString';
-import type { Capabilities } from '@shim-recovery/core/Capabilities';
-import type { Policy } from '@shim-recovery/core/Policy';
-import * as Recovery from '@shim-recovery/core/Recovery';
-import type { Settings } from '@shim-recovery/core/Settings';
+import * as B from '@shim-recovery/core/base/ByteString';
+import type { Capabilities } from '@shim-recovery/core/observe/Capabilities';
+import type { Policy } from '@shim-recovery/core/policy/Policy';
+import * as Recovery from '@shim-recovery/core/recovery/Recovery';
+import type { Settings } from '@shim-recovery/core/policy/Settings';
 import * as E from 'fp-ts/lib/Either.js';
 import * as fc from 'fast-check';
 import { plainWorld } from '../arbitraries/World.js';
-import { layWorld, registeredBy } from '../LaidWorld.js';
-import { type Listing, matches, type Observation, outcomeOf } from '../Outcome.js';
+import { layWorld, registeredBy } from '../simulation/LaidWorld.js';
+import { type Listing, matches, type Observation, outcomeOf } from '../worlds/Outcome.js';
 import {
   type Daemon,
   loadRecordings,
@@ -16,10 +16,10 @@ import {
   type RecordedWorld,
   toWorld,
   worldsOf,
-} from '../Recordings.js';
-import { endsInTime, running } from '../Shim.js';
-import { type EntryKey, keyText, scriptOf, showWorld, type Start, type World } from '../World.js';
-import type { Places } from '../WorldTree.js';
+} from '../worlds/Recordings.js';
+import { endsInTime, running } from '../worlds/Shim.js';
+import { type EntryKey, keyText, scriptOf, showWorld, type Start, type World } from '../worlds/World.js';
+import type { Places } from '../worlds/WorldTree.js';
 import { type Disposable, expectSame, type Law, type Trials } from './Law.js';
 
 /** A world that was laid, ready to be recovered. */

@@ -1,7 +1,7 @@
 /** What every `ShimConnector` must do: whatever a shim does, each call ends, by its own deadline, with its own answer. */
-import type { SocketName } from '@shim-recovery/core/Bootstrap';
-import * as B from '@shim-recovery/core/ByteString';
-import type { Clock } from '@shim-recovery/core/Clock';
+import type { SocketName } from '@shim-recovery/core/capabilities/ShimSocket';
+import * as B from '@shim-recovery/core/base/ByteString';
+import type { Clock } from '@shim-recovery/core/capabilities/Clock';
 import {
   errorClassOf,
   type ShimConnector,
@@ -10,9 +10,9 @@ import {
   type TaskCall,
   type TaskState,
   TaskStatus,
-} from '@shim-recovery/core/ShimConnector';
+} from '@shim-recovery/core/capabilities/ShimConnector';
 import * as E from 'fp-ts/lib/Either.js';
-import { dead, running, type ShimScript } from '../Shim.js';
+import { dead, running, type ShimScript } from '../worlds/Shim.js';
 import { type Disposable, expectSame, type Law, law } from './Law.js';
 
 /** Where shims can be started, and reached. */

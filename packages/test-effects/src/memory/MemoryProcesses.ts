@@ -2,8 +2,8 @@
  * The processes of an imaginary machine, and the sockets that they listen on: those of the host itself, the shims, and what
  * runs in containers. What this program may see of them can be limited.
  */
-import * as B from '@shim-recovery/core/ByteString';
-import type { SocketName } from '@shim-recovery/core/Bootstrap';
+import * as B from '@shim-recovery/core/base/ByteString';
+import type { SocketName } from '@shim-recovery/core/capabilities/ShimSocket';
 import {
   type DirectoryKey,
   hidden,
@@ -13,13 +13,13 @@ import {
   type Processes,
   type ProcessInfo,
   seen,
-} from '@shim-recovery/core/Processes';
+} from '@shim-recovery/core/capabilities/Processes';
 import * as E from 'fp-ts/lib/Either.js';
 import type { IO } from 'fp-ts/lib/IO.js';
-import type * as Entry from '../Entry.js';
-import type { MemoryFileSystem } from '../FileSystem.js';
-import { type ScriptedShimConnector, socketKey } from '../ShimConnector.js';
-import type { Tree } from '../Tree.js';
+import type * as Entry from './Entry.js';
+import type { MemoryFileSystem } from './MemoryFileSystem.js';
+import { type ScriptedShimConnector, socketKey } from './MemoryShimConnector.js';
+import type { Tree } from './Tree.js';
 
 /** A process to start. What is absent is as for a process of the host's own. */
 export interface NewProcess {

@@ -1,10 +1,10 @@
-import type { Reason } from '@shim-recovery/core/Verdict';
-import type { Effect, Fault } from '../Effect.js';
-import type { Hazard } from '../Hazards.js';
-import type { SimulatedRun } from '../Simulation.js';
-import { keyText, shimOwner, type Start } from '../World.js';
-import { bundlePath, workPath } from '../WorldTree.js';
-import { mustStay } from '../worlds/Truth.js';
+import type { Reason } from '@shim-recovery/core/decide/Verdict';
+import type { Effect, Fault } from '../simulation/FaultInjection.js';
+import type { Hazard } from '../simulation/Hazards.js';
+import type { SimulatedRun } from '../simulation/Simulation.js';
+import { keyText, shimOwner, type Start } from '../worlds/World.js';
+import { bundlePath, workPath } from '../worlds/WorldTree.js';
+import { mustStay } from '../simulation/Truth.js';
 import { type Property, type Subject, type Violations, violation } from './Property.js';
 
 /** The hazard behind each reason for which something that is alive is not taken back. */

@@ -1,6 +1,6 @@
-import { type EndState, showEnd, simulate, type Simulated } from '../Simulation.js';
-import { hasSteadyShim, type Start, type World } from '../World.js';
-import { bundlePath, hiddenBundlePath, type Places } from '../WorldTree.js';
+import { type EndState, showEnd, simulate, type Simulated } from '../simulation/Simulation.js';
+import { hasSteadyShim, type Start, type World } from '../worlds/World.js';
+import { bundlePath, hiddenBundlePath, type Places } from '../worlds/WorldTree.js';
 import { type Property, type Violation, type Violations, violation } from './Property.js';
 import { isLeftToNextRun } from './Unfinished.js';
 

@@ -1,8 +1,8 @@
-import * as Recovery from '@shim-recovery/core/Recovery';
-import type { BundleReport } from '@shim-recovery/core/Report';
+import * as Recovery from '@shim-recovery/core/recovery/Recovery';
+import type { BundleReport } from '@shim-recovery/core/report/Report';
 import * as E from 'fp-ts/lib/Either.js';
-import { layWorld } from '../LaidWorld.js';
-import { hasSteadyShim, type World } from '../World.js';
+import { layWorld } from '../simulation/LaidWorld.js';
+import { hasSteadyShim, type World } from '../worlds/World.js';
 import { type Property, type Violations, violation } from './Property.js';
 
 /** Steps after a disconnect are no part of the plan: a shim that dies later is none that the plan was about. */

@@ -1,4 +1,4 @@
-import * as B from '@shim-recovery/core/ByteString';
+import * as B from '@shim-recovery/core/base/ByteString';
 import { type Property, violation } from './Property.js';
 
 const orders = ['TaskExit', 'TaskDelete', 'TaskExit TaskDelete'];

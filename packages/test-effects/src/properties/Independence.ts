@@ -1,14 +1,14 @@
-import * as Recovery from '@shim-recovery/core/Recovery';
-import type { Policy } from '@shim-recovery/core/Policy';
-import type { Reason } from '@shim-recovery/core/Verdict';
+import * as Recovery from '@shim-recovery/core/recovery/Recovery';
+import type { Policy } from '@shim-recovery/core/policy/Policy';
+import type { Reason } from '@shim-recovery/core/decide/Verdict';
 import * as E from 'fp-ts/lib/Either.js';
-import { type Fault, intercept, proceed } from '../Effect.js';
-import { layWorld, registeredBy } from '../LaidWorld.js';
-import { outcomeOf } from '../Outcome.js';
-import type { RecordedOutcome } from '../Recordings.js';
-import { endsInTime } from '../Shim.js';
-import { keyText, scriptOf, shimOwner, type Start, type World } from '../World.js';
-import { bundlePath, workPath } from '../WorldTree.js';
+import { type Fault, intercept, proceed } from '../simulation/FaultInjection.js';
+import { layWorld, registeredBy } from '../simulation/LaidWorld.js';
+import { outcomeOf } from '../worlds/Outcome.js';
+import type { RecordedOutcome } from '../worlds/Recordings.js';
+import { endsInTime } from '../worlds/Shim.js';
+import { keyText, scriptOf, shimOwner, type Start, type World } from '../worlds/World.js';
+import { bundlePath, workPath } from '../worlds/WorldTree.js';
 import { type Property, type Violations, violation } from './Property.js';
 
 /** Everything about one entry goes wrong in one way. */

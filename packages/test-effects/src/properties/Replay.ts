@@ -1,13 +1,13 @@
-import * as B from '@shim-recovery/core/ByteString';
-import { decide } from '@shim-recovery/core/Decision';
-import { BundleEvidence } from '@shim-recovery/core/Evidence';
-import type { BundlePlan } from '@shim-recovery/core/Plan';
-import type { Policy } from '@shim-recovery/core/Policy';
-import * as Recovery from '@shim-recovery/core/Recovery';
-import type { Settings } from '@shim-recovery/core/Settings';
+import * as B from '@shim-recovery/core/base/ByteString';
+import { decide } from '@shim-recovery/core/decide/Decision';
+import { BundleEvidence } from '@shim-recovery/core/decide/Evidence';
+import type { BundlePlan } from '@shim-recovery/core/plan/Plan';
+import type { Policy } from '@shim-recovery/core/policy/Policy';
+import * as Recovery from '@shim-recovery/core/recovery/Recovery';
+import type { Settings } from '@shim-recovery/core/policy/Settings';
 import * as E from 'fp-ts/lib/Either.js';
-import { layWorld } from '../LaidWorld.js';
-import { hasSteadyShim, type World } from '../World.js';
+import { layWorld } from '../simulation/LaidWorld.js';
+import { hasSteadyShim, type World } from '../worlds/World.js';
 import { type Property, type Violations, violation } from './Property.js';
 
 const planned = async (world: World, change: (settings: Settings) => Settings): Promise<ReadonlyArray<BundlePlan>> => {

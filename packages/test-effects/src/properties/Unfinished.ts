@@ -1,7 +1,7 @@
 /** What a run can leave to the next one without any crash: the bundle of a task whose shim ended after it was taken back. */
-import type { SimulatedRun } from '../Simulation.js';
-import { keyText, type Start, type World } from '../World.js';
-import { bundlePath, elsewherePath, type Places, volumePath, workPath } from '../WorldTree.js';
+import type { SimulatedRun } from '../simulation/Simulation.js';
+import { keyText, type Start, type World } from '../worlds/World.js';
+import { bundlePath, elsewherePath, type Places, volumePath, workPath } from '../worlds/WorldTree.js';
 
 /** Whether an entry's connection ended while it was registered, and the program that then cleans up failed. */
 const isUnfinished =

@@ -1,5 +1,5 @@
 /** What shows the container of an entry, and its shim, from outside. */
-import type { Start } from '../World.js';
+import type { Start } from './World.js';
 
 /** The first process of a container. */
 export interface FirstProcess {

@@ -1,5 +1,5 @@
 /** Which directories are meant and which are refused, on machines in memory. */
-import * as B from '@shim-recovery/core/ByteString';
+import * as B from '@shim-recovery/core/base/ByteString';
 import {
   type DirectoriesError,
   rootNamedBy,
@@ -7,14 +7,14 @@ import {
   understandDirectories,
   type UnderstoodDirectories,
 } from '@shim-recovery/core/observe/Directories';
-import { systemError } from '@shim-recovery/core/FileSystem';
+import { systemError } from '@shim-recovery/core/capabilities/FileSystem';
 import * as fc from 'fast-check';
 import * as E from 'fp-ts/lib/Either.js';
 import { describe, expect, it } from 'vitest';
-import * as Entry from '../../src/Entry.js';
-import { make } from '../../src/LaidWorld.js';
-import { type Machine, listTree, makeDirectories, makeMachine } from '../../src/Machine.js';
-import { directory, file, type Making, symlink } from '../../src/Making.js';
+import * as Entry from '../../src/memory/Entry.js';
+import { make } from '../../src/simulation/LaidWorld.js';
+import { type Machine, listTree, makeDirectories, makeMachine } from '../../src/memory/Machine.js';
+import { directory, file, type Making, symlink } from '../../src/worlds/Fixture.js';
 
 const tasks = 'io.containerd.runtime.v2.task';
 const sandboxes = 'io.containerd.sandbox.controller.v1.shim';

@@ -1,13 +1,13 @@
 /** What `careful` makes of each recorded world, beside what the reference does: a table that people review. */
-import { careful, containerd17, type Policy } from '@shim-recovery/core/Policy';
-import * as Recovery from '@shim-recovery/core/Recovery';
-import type { BundleReport } from '@shim-recovery/core/Report';
+import { careful, containerd17, type Policy } from '@shim-recovery/core/policy/Policy';
+import * as Recovery from '@shim-recovery/core/recovery/Recovery';
+import type { BundleReport } from '@shim-recovery/core/report/Report';
 import * as E from 'fp-ts/lib/Either.js';
 import { expect, it } from 'vitest';
-import { layWorld, registeredBy } from '../../src/LaidWorld.js';
-import { outcomeOf } from '../../src/Outcome.js';
-import { loadRecordings, type RecordedOutcome, toWorld, worldsOf } from '../../src/Recordings.js';
-import { keyText, type Start, type World } from '../../src/World.js';
+import { layWorld, registeredBy } from '../../src/simulation/LaidWorld.js';
+import { outcomeOf } from '../../src/worlds/Outcome.js';
+import { loadRecordings, type RecordedOutcome, toWorld, worldsOf } from '../../src/worlds/Recordings.js';
+import { keyText, type Start, type World } from '../../src/worlds/World.js';
 
 const orFail = <L, A>(outcome: E.Either<L, A>): A => {
   if (E.isLeft(outcome)) throw new Error(JSON.stringify(outcome.left));

@@ -1,11 +1,11 @@
 /** What a comparison foretells of two daemons, beside what these daemons were seen to leave behind. */
-import { compare, type Comparison } from '@shim-recovery/core/Comparison';
-import { containerd17, containerd21, policies, type Policy } from '@shim-recovery/core/Policy';
-import * as Recovery from '@shim-recovery/core/Recovery';
+import { compare, type Comparison } from '@shim-recovery/core/documents/Comparison';
+import { containerd17, containerd21, policies, type Policy } from '@shim-recovery/core/policy/Policy';
+import * as Recovery from '@shim-recovery/core/recovery/Recovery';
 import * as E from 'fp-ts/lib/Either.js';
 import { describe, expect, it } from 'vitest';
-import { layWorld } from '../../src/LaidWorld.js';
-import { type Daemon, loadRecordings, type RecordedCase, toWorld, worldsOf } from '../../src/Recordings.js';
+import { layWorld } from '../../src/simulation/LaidWorld.js';
+import { type Daemon, loadRecordings, type RecordedCase, toWorld, worldsOf } from '../../src/worlds/Recordings.js';
 
 const orFail = <L, A>(outcome: E.Either<L, A>): A => {
   if (E.isLeft(outcome)) throw new Error(JSON.stringify(outcome.left));

@@ -1,11 +1,11 @@
-import * as Recovery from '@shim-recovery/core/Recovery';
-import { policies, type Policy } from '@shim-recovery/core/Policy';
+import * as Recovery from '@shim-recovery/core/recovery/Recovery';
+import { policies, type Policy } from '@shim-recovery/core/policy/Policy';
 import * as E from 'fp-ts/lib/Either.js';
 import { describe, expect, it } from 'vitest';
-import { layWorld, registeredBy } from '../../src/LaidWorld.js';
-import { matches, outcomeOf } from '../../src/Outcome.js';
-import { allDaemons, loadRecordings, toWorld, worldsOf } from '../../src/Recordings.js';
-import type { World } from '../../src/World.js';
+import { layWorld, registeredBy } from '../../src/simulation/LaidWorld.js';
+import { matches, outcomeOf } from '../../src/worlds/Outcome.js';
+import { allDaemons, loadRecordings, toWorld, worldsOf } from '../../src/worlds/Recordings.js';
+import type { World } from '../../src/worlds/World.js';
 
 const orFail = <L, A>(outcome: E.Either<L, A>): A => {
   if (E.isLeft(outcome)) throw new Error(JSON.stringify(outcome.left));

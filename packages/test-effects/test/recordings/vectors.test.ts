@@ -1,11 +1,18 @@
-import * as B from '@shim-recovery/core/ByteString';
-import * as Recovery from '@shim-recovery/core/Recovery';
-import { settingsFor } from '@shim-recovery/core/Settings';
+import * as B from '@shim-recovery/core/base/ByteString';
+import * as Recovery from '@shim-recovery/core/recovery/Recovery';
+import { settingsFor } from '@shim-recovery/core/policy/Settings';
 import * as E from 'fp-ts/lib/Either.js';
 import { describe, expect, it } from 'vitest';
-import type * as Entry from '../../src/Entry.js';
-import { listTree, type Machine, makeDirectories, makeEntry, makeMachine, makeMount } from '../../src/Machine.js';
-import type { ShimScript } from '../../src/Shim.js';
+import type * as Entry from '../../src/memory/Entry.js';
+import {
+  listTree,
+  type Machine,
+  makeDirectories,
+  makeEntry,
+  makeMachine,
+  makeMount,
+} from '../../src/memory/Machine.js';
+import type { ShimScript } from '../../src/worlds/Shim.js';
 
 // SPEC 22: bundle `a` in `ns1`, with an empty rootfs, a work link, a program and an address; no record in the stores.
 const text = B.fromText;

@@ -1,11 +1,11 @@
 /** Worlds in which campaigns found that `careful` destroyed what lives: shrunk, and kept. */
 import { readFileSync } from 'node:fs';
-import { careful } from '@shim-recovery/core/Policy';
+import { careful } from '@shim-recovery/core/policy/Policy';
 import * as E from 'fp-ts/lib/Either.js';
 import * as t from 'io-ts';
 import { describe, expect, it } from 'vitest';
-import { Case, examine } from '../../src/Case.js';
-import { showFound } from '../../src/Properties.js';
+import { Case, examine } from '../../src/campaign/Case.js';
+import { showFound } from '../../src/properties/Properties.js';
 
 const Found = t.readonlyArray(t.intersection([t.type({ name: t.string }), Case]));
 

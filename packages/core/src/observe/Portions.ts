@@ -1,0 +1,35 @@
+/** Asking many shims at once: those that answer quickly go in small portions, those that do not answer wait all together. */
+import type * as T from 'fp-ts/lib/Task.js';
+import type { Capabilities } from './Capabilities.js';
+import { atMostBusy, traverse } from '../base/Semaphore.js';
+import type { Settings } from '../policy/Settings.js';
+
+/** After how long without any answer those that were asked count as waiting, in milliseconds. */
+const patienceMs = 5;
+/** However busy this process is: whoever shares it may never let it be otherwise. */
+const mostPatienceMs = 50;
+
+/**
+ * Says whether that was all: where it took much longer, we were too busy ourselves to notice an answer. That is no excuse
+ * for ever.
+ */
+const waitForAnswers = ({ sleep, elapsedMs }: Capabilities['clock']): T.Task<boolean> => {
+  let doubtedMs = 0;
+  return async () => {
+    const startedMs = elapsedMs();
+    await sleep(patienceMs)();
+    const tookMs = elapsedMs() - startedMs;
+    doubtedMs += tookMs;
+    if (tookMs >= 4 * patienceMs && doubtedMs < mostPatienceMs) return false;
+    doubtedMs = 0;
+    return true;
+  };
+};
+
+/** Does it for each of them: the quick in small portions, the slow all at once. */
+export const forEachAsked =
+  <A, C>({ clock }: Pick<Capabilities, 'clock'>, { bounds }: Pick<Settings, 'bounds'>, ask: (item: A) => T.Task<C>) =>
+  (items: ReadonlyArray<A>): T.Task<ReadonlyArray<C>> => {
+    const inPortions = atMostBusy({ ...clock, limit: bounds.busy, patience: waitForAnswers(clock) });
+    return traverse({ ...clock, limit: bounds.waiting }, (item: A) => inPortions(ask(item)))(items);
+  };

@@ -1,0 +1,75 @@
+/**
+ * Asking again whoever gave no answer, where a policy holds a bundle for the want of one: a slow answer is no sign of
+ * anything.
+ */
+import type { Task } from 'fp-ts/lib/Task.js';
+import type { BundleEvidence } from '../decide/Evidence.js';
+import { type OpenShim, release, settle, type Settled } from './Probing.js';
+import type { Inquirer } from './Prober.js';
+import type { Reason } from '../decide/Verdict.js';
+
+/**
+ * How long is waited before a store is asked again, in milliseconds: after its first answer that was none, after the
+ * second, and after each later one. No wait goes beyond the budget (`Timeouts.storeMs`).
+ */
+const storeRetryDelaysMs = [250, 500, 1_000] as const;
+const laterStoreRetriesMs = 1_000;
+
+/** How long is waited before a shim, or the table of processes, is asked once more: the others are done by then. */
+const secondTryAfterMs = 1_000;
+
+/** Who gave no answer, where one may come when it is asked for again. */
+const awaitedBy = (reason: Reason): 'store' | 'once-more' | 'nobody' => {
+  switch (reason) {
+    case 'container-unanswered':
+      return 'store';
+    case 'shim-unresponsive':
+    case 'shim-unreachable':
+    case 'processes-unknown':
+      return 'once-more';
+    default:
+      return 'nobody';
+  }
+};
+
+/** As long as anybody is waited for; what was learnt before is not kept. */
+const askAgain =
+  (inquirer: Inquirer) =>
+  (evidence: BundleEvidence, open: OpenShim, first: Settled): Task<Settled> =>
+  async () => {
+    const { clock, interrupted } = inquirer.capabilities;
+    let settled = first;
+    let storeTries = 0;
+    let isOnceMoreDone = false;
+    const nextTryAfterMs = (): number => {
+      switch (awaitedBy(settled.verdict.reason)) {
+        case 'store':
+          return Math.min(inquirer.storeBudgetMs(), storeRetryDelaysMs[storeTries++] ?? laterStoreRetriesMs);
+        case 'once-more': {
+          const isDone = isOnceMoreDone;
+          isOnceMoreDone = true;
+          return isDone ? 0 : secondTryAfterMs;
+        }
+        case 'nobody':
+          return 0;
+      }
+    };
+    for (;;) {
+      const waitMs = nextTryAfterMs();
+      if (waitMs === 0 || interrupted()) return settled;
+      // Many wait together, and one new look at the processes does for all of them.
+      const sinceMs = clock.elapsedMs() + waitMs / 2;
+      await release(open)();
+      await clock.sleep(waitMs)();
+      settled = await settle({ ...inquirer, processes: inquirer.processesSince(sinceMs) })(evidence, open)();
+    }
+  };
+
+/** Settles a bundle, and asks again where an answer was missing: a store as long as its budget lasts, anybody else once. */
+export const settleWithPatience =
+  (inquirer: Inquirer) =>
+  (evidence: BundleEvidence, open: OpenShim): Task<Settled> => {
+    const orAgain = (settled: Settled): Settled | Promise<Settled> =>
+      awaitedBy(settled.verdict.reason) === 'nobody' ? settled : askAgain(inquirer)(evidence, open, settled)();
+    return () => settle(inquirer)(evidence, open)().then(orAgain);
+  };
