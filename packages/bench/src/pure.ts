@@ -46,7 +46,7 @@ const settle = (count: number): void => {
   for (let index = 0; index < count; index += 1) {
     const evidence = evidences[index % evidences.length];
     const decision = evidence === undefined ? undefined : decideOne(evidence);
-    if (evidence === undefined || decision?._tag !== 'Settle') throw new Error('not settled');
+    if (evidence === undefined || decision?._tag !== 'Decided') throw new Error('not settled');
     if (planOne(evidence)(decision.verdict)._tag === 'Do') steps += 1;
   }
 };

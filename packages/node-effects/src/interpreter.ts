@@ -8,7 +8,7 @@ import type { ProgramSearch } from '@shim-recovery/core/policy/ShimProgram';
 import { defaultBounds, type Settings, settingsFor } from '@shim-recovery/core/policy/Settings';
 import type { DaemonAddresses } from '@shim-recovery/core/capabilities/ShimBinary';
 import type { ContainerStore, SandboxStore } from '@shim-recovery/core/capabilities/Stores';
-import { silent, type Trace } from '@shim-recovery/core/observe/Observer';
+import { silent, type Observer } from '@shim-recovery/core/observe/Observer';
 import * as E from 'fp-ts/lib/Either.js';
 import type { IO } from 'fp-ts/lib/IO.js';
 import { systemClock } from './linux/LinuxClock.js';
@@ -35,7 +35,7 @@ export interface LinuxOptions {
   readonly environment?: Readonly<NodeJS.ProcessEnv>;
   /** Told of a shim binary that complains but succeeds. */
   readonly warn?: (warning: string) => void;
-  readonly trace?: Trace;
+  readonly observer?: Observer;
   /** Whether somebody asked for the run to end. By default nobody does. */
   readonly interrupted?: IO<boolean>;
 }
@@ -57,7 +57,7 @@ export const linuxCapabilities = (options: LinuxOptions): Capabilities => ({
   eventSink: options.eventSink ?? { publish: () => async () => E.right(undefined) },
   logPipes: makeLogPipes(options.logSink ?? (() => undefined)),
   clock: systemClock,
-  trace: options.trace ?? silent,
+  observer: options.observer ?? silent,
   interrupted: options.interrupted ?? (() => false),
 });
 

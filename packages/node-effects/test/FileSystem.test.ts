@@ -121,9 +121,9 @@ describe('a rename as the reference does it, where nothing may be written', () =
 });
 
 describe('a small file', () => {
-  const reading = async (prepare: (file: string) => void): Promise<string> => {
+  const reading = async (planHost: (file: string) => void): Promise<string> => {
     const directory = fresh();
-    prepare(path.join(directory, 'address'));
+    planHost(path.join(directory, 'address'));
     const startedMs = performance.now();
     const outcome = await withOpen(directory, (open) => files.readSmallFile(at(open, 'address'), limit)());
     expect(performance.now() - startedMs).toBeLessThan(1_000);

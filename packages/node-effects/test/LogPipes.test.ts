@@ -29,10 +29,10 @@ const open = (bundle: string, id = 'web', followsLinks = true): Promise<E.Either
     pipes.open({ bundle: directory, namespace: B.fromText('ns'), id: B.fromText(id), followsLinks })(),
   );
 
-const opened = async (prepare: (log: string) => void): Promise<string> => {
+const opened = async (planHost: (log: string) => void): Promise<string> => {
   const bundle = fresh();
   const log = path.join(bundle, 'log');
-  prepare(log);
+  planHost(log);
   const outcome = await open(bundle);
   if (outcome._tag === 'Right') await outcome.right.close();
   expect(descriptorsOf(log)).toBe(0);

@@ -35,7 +35,7 @@ const explained = async (of: World, policy: Policy): Promise<Verdicts> => {
   const verdicts: Array<Verdicts[number]> = [];
   for (const key of keys) {
     const { settings, machine } = layWorld(of);
-    const found = orFail(await Recovery.surveyOne({ ...settings, policy })(key)(machine.capabilities)());
+    const found = orFail(await Recovery.inspectBundle({ ...settings, policy })(key)(machine.capabilities)());
     if (O.isNone(found)) throw new Error(`${key.id} is gone`);
     const { namespace, id, reason, explanation } = explainBundle(policy)(found.value);
     verdicts.push([`${namespace}/${id}`, reason, explanation]);

@@ -10,7 +10,7 @@ import {
 import * as Recovery from '@shim-recovery/core/recovery/Recovery';
 import { replay, showReplayError, type WantedPolicy } from '@shim-recovery/core/documents/Replay';
 import type { NamespaceReport, Report } from '@shim-recovery/core/report/Report';
-import type { Trace } from '@shim-recovery/core/observe/Observer';
+import type { Observer } from '@shim-recovery/core/observe/Observer';
 import * as E from 'fp-ts/lib/Either.js';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -50,13 +50,13 @@ const record = async (
     headOf(command, settings, others, machine.clock.nowMs()),
   )();
   let settled = 0;
-  const trace: Trace = {
-    tell: (event) => () => {
-      recorder.trace.tell(event)();
-      if (event._tag === 'BundleSettled' && ++settled === interruptAfter) machine.interrupt();
+  const observer: Observer = {
+    notify: (event) => () => {
+      recorder.observer.notify(event)();
+      if (event._tag === 'BundleDecided' && ++settled === interruptAfter) machine.interrupt();
     },
   };
-  const capabilities = { ...machine.capabilities, trace };
+  const capabilities = { ...machine.capabilities, observer };
   if (interruptAfter === 0) machine.interrupt();
   const run = async (): Promise<Report> => {
     if (command === 'plan')

@@ -262,7 +262,7 @@ describe('a shim that ends after it was taken back, under careful', () => {
     { isRemade = false }: { readonly isRemade?: boolean } = {},
   ): Promise<{ readonly paths: ReadonlyArray<string>; readonly steps: ReadonlyArray<string> }> => {
     const laid = layWorld(world(start));
-    const { clock, capabilities, trace } = laid.machine;
+    const { clock, capabilities, observer } = laid.machine;
     const bundle = bundlePath(laid.places, start);
     const stands = (): boolean => laid.list().some(({ path }) => B.toText(path) === bundle);
     const { capabilities: watched } = intercept(capabilities, ({ operation, subject }) => {
@@ -275,7 +275,7 @@ describe('a shim that ends after it was taken back, under careful', () => {
     if (E.isLeft(recovered)) throw new Error(recovered.left._tag);
     await clock.sleep(60_000)();
     await recovered.right.settled();
-    const steps = trace
+    const steps = observer
       .told()
       .flatMap((event) => (event._tag === 'StepTaken' ? [`${event.report.step} ${event.report.outcome}`] : []));
     await recovered.right.stop();

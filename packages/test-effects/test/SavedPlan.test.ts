@@ -87,7 +87,7 @@ const endOf = ({ list, machine, settings }: LaidWorld, { report, ...done }: Done
 
 /** A shim that hangs up when it is asked is taken back and lost at once; what its end then leads to is no part of a plan. */
 const lostAny = ({ machine }: LaidWorld): boolean =>
-  machine.trace.told().some((event) => event._tag === 'ShimDisconnected' && event.registered);
+  machine.observer.told().some((event) => event._tag === 'ShimDisconnected' && event.registered);
 
 /** The same world recovered with the plan that was just made of it, and without; says whether that could be compared. */
 const expectSameEnd = async (of: World, policy: Policy): Promise<boolean> => {
@@ -194,11 +194,11 @@ const run = async ({ of, before, between }: Meddled, policy: Policy, isPlanned: 
   const saved = await save(laid, policy);
   meddle(laid, between);
   const paths = pathsOf(laid);
-  const told = laid.machine.trace.told().length;
+  const told = laid.machine.observer.told().length;
   const calls = laid.machine.shims.calls().length;
   const done = await recover(laid, policy, isPlanned ? saved : undefined);
   const lost = new Set(
-    laid.machine.trace
+    laid.machine.observer
       .told()
       .slice(told)
       .flatMap((event) =>
@@ -310,17 +310,17 @@ describe('a plan that is carried out', () => {
         const { machine } = laid;
         const saved = await save(laid, policy);
         let taken = 0;
-        const trace = {
-          tell: (event: Parameters<typeof machine.trace.tell>[0]) => () => {
+        const observer = {
+          notify: (event: Parameters<typeof machine.observer.notify>[0]) => () => {
             if (event._tag === 'StepTaken' && ++taken === steps) machine.interrupt();
           },
         };
-        const mandate = asPlanned(policyOf(saved), saved);
+        const approval = asPlanned(policyOf(saved), saved);
         const settings = { ...laid.settings, policy };
-        const first = orFail(await Recovery.recover(settings, mandate)({ ...machine.capabilities, trace })());
+        const first = orFail(await Recovery.recover(settings, approval)({ ...machine.capabilities, observer })());
         await first.stop();
         const again = { ...machine.capabilities, interrupted: () => false };
-        const second = orFail(await Recovery.recover(settings, mandate)(again)());
+        const second = orFail(await Recovery.recover(settings, approval)(again)());
         await second.stop();
         expect(second.report.summary, `${policy.name} ${steps}`).toMatchObject({ adopt: 1, hold: 0, failedSteps: 0 });
         expect(laid.list().some(({ path }) => path.endsWith('/default/dead'))).toBe(false);
@@ -427,14 +427,14 @@ describe('a plan that is carried out', () => {
     const laid = layWorld(world(gone));
     const { machine } = laid;
     const saved = await save(laid, reference);
-    const trace = {
-      tell: (event: Parameters<typeof machine.trace.tell>[0]) => () => {
+    const observer = {
+      notify: (event: Parameters<typeof machine.observer.notify>[0]) => () => {
         if (event._tag === 'StepTaken' && event.report.step === 'remove-bundle') makeMove(laid)('work-swapped', gone);
       },
     };
     const settings = { ...laid.settings, policy: reference };
     const recovered = orFail(
-      await Recovery.recover(settings, asPlanned(reference, saved))({ ...machine.capabilities, trace })(),
+      await Recovery.recover(settings, asPlanned(reference, saved))({ ...machine.capabilities, observer })(),
     );
     await recovered.stop();
     const [namespace] = recovered.report.namespaces;

@@ -47,7 +47,7 @@ const signsOf = async (
     return fault === undefined ? proceed : { _tag: 'Fail', fault, when: 'instead' };
   });
   const key = { namespace: B.fromText('main'), id: B.fromText('web') };
-  const found = await Recovery.surveyOne({ ...settings, policy: careful })(key)(capabilities)();
+  const found = await Recovery.inspectBundle({ ...settings, policy: careful })(key)(capabilities)();
   if (E.isLeft(found) || O.isNone(found.right)) throw new Error('main/web is not found');
   const { signs = [] } = found.right.value.answers;
   return new Map(signs.map(({ source, state, says, pids = [] }) => [source, { state, says, pids }]));

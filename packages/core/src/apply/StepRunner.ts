@@ -2,12 +2,10 @@
 import * as E from 'fp-ts/lib/Either.js';
 import type { Task } from 'fp-ts/lib/Task.js';
 import type * as TE from 'fp-ts/lib/TaskEither.js';
-import { type BundleKey, type Namespaces, withBundle, withDirectory, withLocation } from '../observe/BundleHandles.js';
 import type * as B from '../base/ByteString.js';
-import type { Capabilities } from '../observe/Capabilities.js';
-import type { atMost } from '../base/Semaphore.js';
+import type { semaphore } from '../base/Semaphore.js';
+import * as Layout from '../capabilities/BundleLayout.js';
 import type { EventError, TaskEvent } from '../capabilities/EventSink.js';
-import type { BundleEvidence } from '../decide/Evidence.js';
 import {
   codeOf,
   type Directory,
@@ -17,23 +15,26 @@ import {
   showFileError,
   systemError,
 } from '../capabilities/FileSystem.js';
-import { identityAfter, openLogPipe, type OpenShim, release } from '../observe/Probing.js';
-import * as Layout from '../capabilities/BundleLayout.js';
 import { showMountError } from '../capabilities/Mounts.js';
 import { showProcessesError } from '../capabilities/Processes.js';
-import type { Instance, Registry } from './Registry.js';
-import * as Removal from './Removal.js';
-import { reportStep, type StepReport } from '../report/Report.js';
-import type { Settings } from '../policy/Settings.js';
 import { showBinaryError } from '../capabilities/ShimBinary.js';
 import { isTaskNotFound, type ShimError, showShimError } from '../capabilities/ShimConnector.js';
-import { type Step, type StepTree, successPath } from '../plan/Step.js';
 import { isPid, type TaskExitInfo, timestampFromMs } from '../capabilities/TaskExit.js';
-import { type MountTableView, refuseMounted, unmountAll, unmountBelow, unmountInside } from './Unmounting.js';
-import type { Remove as WorkRemoval } from './WorkDirectorySweep.js';
+import type { BundleEvidence } from '../decide/Evidence.js';
 import { livingContainer, pidsOf, showPids } from '../decide/Signs.js';
+import { type Namespaces, withBundle, withDirectory, withLocation } from '../observe/BundleHandles.js';
+import type { Capabilities } from '../observe/Capabilities.js';
+import { closeAll, identityAfter, openLogPipe, type OpenShim } from '../observe/Probing.js';
 import type { Pods } from '../observe/life/Pods.js';
 import { knownAmong, survivorsOf } from '../observe/life/Survivors.js';
+import { type Step, type StepTree, successPath } from '../plan/Step.js';
+import type { BundleId } from '../policy/Names.js';
+import type { Settings } from '../policy/Settings.js';
+import { reportStep, type StepReport } from '../report/Report.js';
+import type { Instance, Registry } from './Registry.js';
+import * as Removal from './Removal.js';
+import { type MountTableView, refuseMounted, unmountAll, unmountBelow, unmountInside } from './Unmounting.js';
+import type { Remove as WorkRemoval } from './WorkDirectorySweep.js';
 
 /** What carrying out steps needs, beyond the capabilities. */
 export interface Executor {
@@ -42,7 +43,7 @@ export interface Executor {
   readonly state: Directory;
   readonly namespaces: Namespaces;
   /** Lets so many programs run at once as the bounds allow; the others wait for their turn. */
-  readonly inTurn: ReturnType<typeof atMost>;
+  readonly inTurn: ReturnType<typeof semaphore>;
   readonly root: Directory;
   readonly registry: Registry;
   readonly mountTable: MountTableView;
@@ -65,7 +66,7 @@ export interface Subject {
 /** What failed, as a sentence, and whether that was only for the want of something that this process lacks. */
 interface Failure {
   readonly why: string;
-  readonly isOurs: boolean;
+  readonly isLocalExhaustion: boolean;
   /** The processes that the step was to end, and that live on or may. */
   readonly living?: ReadonlyArray<number>;
 }
@@ -79,20 +80,20 @@ type Outcome = TE.TaskEither<Failure, string | undefined>;
 const done = E.right(undefined);
 
 const failed = (why: string, code?: string): E.Either<Failure, never> =>
-  E.left({ why, isOurs: code !== undefined && isExhaustionCode(code) });
+  E.left({ why, isLocalExhaustion: code !== undefined && isExhaustionCode(code) });
 
 /** Where this process may have no more processes (`EAGAIN`), or its environment is too large, no program can be run at all. */
 const keepsAnyProgramFromRunning = (code: string): boolean =>
   isExhaustionCode(code) || ['EAGAIN', 'E2BIG'].includes(code);
 
 /** In words; `code` gives the errno, where there is one. */
-const told =
+const toFailure =
   <L>(show: (error: L) => string, code: (error: L) => string | undefined = () => undefined) =>
   (outcome: E.Either<L, unknown>): E.Either<Failure, undefined> =>
     E.isLeft(outcome) ? failed(show(outcome.left), code(outcome.left)) : done;
 
-const toldOfFile = told(showFileError, codeOf);
-const toldOfMount = told(showMountError, (error) => ('code' in error ? error.code : undefined));
+const toFileFailure = toFailure(showFileError, codeOf);
+const toMountFailure = toFailure(showMountError, (error) => ('code' in error ? error.code : undefined));
 
 /** That there is nothing (any more) is fine. */
 const unlessAbsent = <A>(outcome: E.Either<FileError, A>): E.Either<FileError, A | undefined> =>
@@ -124,7 +125,7 @@ const publish =
       exit,
       publishedAt: timestampFromMs(nowMs),
     })();
-    return told(({ reason }: EventError) => reason)(published);
+    return toFailure(({ reason }: EventError) => reason)(published);
   };
 
 const register =
@@ -169,7 +170,7 @@ const removeRootfs =
       executor,
       subject,
     )((directory) => Removal.remove(fileSystem)({ directory, name: Layout.entry.rootfs }))();
-    return toldOfFile(unlessAbsent(removed)); // D3
+    return toFileFailure(unlessAbsent(removed)); // D3
   };
 
 /**
@@ -206,7 +207,7 @@ const toBeEnded = ({ settings }: Executor, { evidence }: Subject): ReadonlyArray
   settings.policy.death === 'every-source' ? pidsOf(livingContainer(evidence.answers.signs ?? [])) : [];
 
 const survived = (why: string, living: ReadonlyArray<number>): E.Either<Failure, never> =>
-  E.left({ why, isOurs: false, living });
+  E.left({ why, isLocalExhaustion: false, living });
 
 const runProgram =
   (executor: Executor, subject: Subject) =>
@@ -228,8 +229,8 @@ const runProgram =
     if (E.isLeft(exit)) {
       const error = exit.left;
       if (FileError.is(error)) return failed(showFileError(error), codeOf(error));
-      const isOurs = error._tag === 'CannotStart' && keepsAnyProgramFromRunning(error.code);
-      return E.left({ why: showBinaryError(error), isOurs });
+      const isLocalExhaustion = error._tag === 'CannotStart' && keepsAnyProgramFromRunning(error.code);
+      return E.left({ why: showBinaryError(error), isLocalExhaustion });
     }
     subject.exit = exit.right;
     return E.right(`${isPid(exit.right.pid) ? `task ${exit.right.pid}, ` : ''}exit status ${exit.right.exitStatus}`);
@@ -238,7 +239,7 @@ const runProgram =
 /** For what acts on paths: nothing, unless the bundle is still the one that was looked at, or gone. */
 const refuseReplaced = async (executor: Executor, { evidence }: Subject): Promise<E.Either<Failure, undefined>> => {
   const check = Removal.refuseReplaced(executor.capabilities.fileSystem, evidence.identity);
-  return toldOfFile(unlessAbsent(await withLocation(executor.namespaces)(evidence, check)()));
+  return toFileFailure(unlessAbsent(await withLocation(executor.namespaces)(evidence, check)()));
 };
 
 /** The same for what acts on a path from the state directory on, where another namespace may stand by now. */
@@ -252,7 +253,7 @@ const refuseElsewhere = async (executor: Executor, subject: Subject): Promise<E.
       ? held
       : Removal.refuseReplaced(fileSystem, held.right)({ directory: state, name: namespace })();
   })();
-  const refused = toldOfFile(unlessAbsent(same));
+  const refused = toFileFailure(unlessAbsent(same));
   return E.isLeft(refused) ? refused : refuseReplaced(executor, subject);
 };
 
@@ -266,13 +267,13 @@ const unmountRootfs =
     switch (settings.policy.unmounts) {
       case 'rootfs': {
         const refused = await refuseElsewhere(executor, subject);
-        return E.isLeft(refused) ? refused : toldOfMount(await unmountAll(capabilities)(rootfs)());
+        return E.isLeft(refused) ? refused : toMountFailure(await unmountAll(capabilities)(rootfs)());
       }
       case 'rootfs-and-below':
         return unmountAtAndBelow(executor, subject, rootfs);
       case 'target-and-below': {
         const target = await capabilities.mounts.resolve(rootfs)();
-        if (E.isLeft(target)) return toldOfFile(unlessAbsent(target));
+        if (E.isLeft(target)) return toFileFailure(unlessAbsent(target));
         return unmountAtAndBelow(executor, subject, target.right);
       }
       case 'bundle':
@@ -291,7 +292,7 @@ const unmountAtAndBelow = async (
   const refused = await refuseElsewhere(executor, subject);
   if (E.isLeft(refused)) return refused;
   const unmount = unmountBelow(executor.capabilities, executor.mountTable);
-  return toldOfMount(await unmount(path)());
+  return toMountFailure(await unmount(path)());
 };
 
 /** Where an entry below a root directory really is: what the mount table calls it (H13). No symlink in it is followed. */
@@ -313,9 +314,9 @@ const unmountBundle =
     const refused = await refuseElsewhere(executor, subject);
     if (E.isLeft(refused)) return refused;
     const path = await mountPath(executor, executor.state, namespace, id)();
-    if (E.isLeft(path)) return toldOfFile(path);
+    if (E.isLeft(path)) return toFileFailure(path);
     const unmount = unmountInside(executor.capabilities, executor.mountTable);
-    return toldOfMount(await unmount(path.right)());
+    return toMountFailure(await unmount(path.right)());
   };
 
 const refuseMountedAt =
@@ -341,18 +342,18 @@ export const removalOfWork =
 
 /** What was cleaned up after leaves nobody who owns its working directory, unless another bundle of its id stands there. */
 const removeUnownedWork =
-  (executor: Executor, { namespace, id }: BundleKey): Outcome =>
+  (executor: Executor, { namespace, id }: BundleId): Outcome =>
   async () => {
     const { root, capabilities } = executor;
     const { fileSystem } = capabilities;
     const owner = unlessAbsent(await withLocation(executor.namespaces)({ namespace, id }, fileSystem.status)());
-    if (E.isLeft(owner)) return toldOfFile(owner);
+    if (E.isLeft(owner)) return toFileFailure(owner);
     if (owner.right !== undefined) return E.right('another bundle of this id stands there');
     const removed = await withDirectory(fileSystem)(
       fileSystem.openDirectory({ directory: root, name: namespace }),
       (directory) => removalOfWork(executor, root, namespace)({ directory, name: id }),
     )();
-    return toldOfFile(unlessAbsent(removed));
+    return toFileFailure(unlessAbsent(removed));
   };
 
 /** Refuses to remove what is another one than was looked at, or what something is mounted in. */
@@ -374,7 +375,7 @@ const removeBundle =
     const check = Removal.refuseReplaced(fileSystem, evidence.identity);
     if (goesAtOnce(executor, subject)) {
       const gone = await inPlace(evidence, Removal.deleteEmpty(fileSystem, check))();
-      if (E.isLeft(gone) || gone.right) return toldOfFile(gone);
+      if (E.isLeft(gone) || gone.right) return toFileFailure(gone);
       const removed = await removeRootfs(executor, subject)();
       if (E.isLeft(removed)) return removed;
     }
@@ -383,7 +384,7 @@ const removeBundle =
       executor.settings.policy.unmounts === 'bundle'
         ? Removal.deleteAtomically(fileSystem, refuseChanged(executor, subject), Removal.removeWithinMount)
         : Removal.deleteAtomically(fileSystem, check, removeAll);
-    return toldOfFile(await inPlace(evidence, removal)());
+    return toFileFailure(await inPlace(evidence, removal)());
   };
 
 const removeWorkDirectory =
@@ -397,7 +398,7 @@ const removeWorkDirectory =
     const refused = await refuseReplaced(executor, subject);
     if (E.isLeft(refused)) return refused;
     const check = identity === undefined ? undefined : Removal.refuseReplaced(fileSystem, identity);
-    return toldOfFile(await Removal.deletePathAtomically(fileSystem, check)(path)());
+    return toFileFailure(await Removal.deletePathAtomically(fileSystem, check)(path)());
   };
 
 /** Made beside its name and moved there, so that nobody ever finds a part of it; a leftover of an earlier try goes. */
@@ -416,7 +417,7 @@ const writeBootstrap =
       const created = await fileSystem.createFile(aside, content)();
       return E.isLeft(created) ? created : fileSystem.rename(aside, { directory, name: Layout.entry.bootstrap })();
     })();
-    return toldOfFile(written);
+    return toFileFailure(written);
   };
 
 const callDelete =
@@ -445,7 +446,7 @@ const take =
         return async () => {
           const opened = await openLogPipe(executor)(evidence, open)();
           if (open.identity !== undefined) subject.evidence = { ...subject.evidence, identity: open.identity };
-          return toldOfFile(opened);
+          return toFileFailure(opened);
         };
       case 'Register':
         return register(executor, subject);
@@ -525,11 +526,11 @@ export const walk =
         : reportStep(step, 'done', outcome.right === undefined ? {} : { detail: outcome.right });
       isAlive ||= report.living !== undefined;
       records.push(report);
-      capabilities.trace.tell({ _tag: 'StepTaken', namespace, id, report })();
-      if (E.isLeft(outcome) && outcome.left.isOurs && mayStop) {
+      capabilities.observer.notify({ _tag: 'StepTaken', namespace, id, report })();
+      if (E.isLeft(outcome) && outcome.left.isLocalExhaustion && mayStop) {
         leave(at.onSuccess);
         // The shim goes on, and whoever comes next finds it as it was.
-        if (subject.instance === undefined) await release(subject.open)();
+        if (subject.instance === undefined) await closeAll(subject.open)();
         return;
       }
       at = E.isLeft(outcome) ? at.onFailure : at.onSuccess;

@@ -1,13 +1,13 @@
 /** What happens to live shims after they were taken back: each is watched, and its end is acted upon (SPEC 13). */
 import type { Task } from 'fp-ts/lib/Task.js';
-import { adviceOn } from '../decide/Hint.js';
+import { hintFor } from '../decide/Hint.js';
 import { explain } from '../decide/Decision.js';
 import type { BundleEvidence } from '../decide/Evidence.js';
 import { type Executor, type Subject, walk } from './StepRunner.js';
-import { nothingOpen, type OpenShim } from '../observe/Probing.js';
-import { settleWithPatience } from '../observe/Retry.js';
+import { noHandles, type OpenShim } from '../observe/Probing.js';
+import { probeWithRetry } from '../observe/Retry.js';
 import { stepsAfterDisconnect } from '../plan/Plan.js';
-import { makeInquirer } from '../observe/Prober.js';
+import { makeProber } from '../observe/Prober.js';
 import type { Instance } from './Registry.js';
 import { inOneLine, type StepReport } from '../report/Report.js';
 import type { ShimEnding } from '../observe/Observer.js';
@@ -64,18 +64,18 @@ const endingOf =
     const { policy } = settings;
     const { evidence } = instance;
     const { clock } = capabilities;
-    const asking = makeInquirer(capabilities, settings, namespaces, 'asked-with-log', executor.found, executor.pods);
+    const asking = makeProber(capabilities, settings, namespaces, 'asked-with-log', executor.found, executor.pods);
     if (policy.disconnect === 'death') {
       const signs = settings.allowKilling ? [] : await signsOfLife(asking)(evidence)();
       const living = [...livingShim(signs), ...livingContainer(signs)];
       if (living.length === 0) return { ending: { _tag: 'Dead' }, evidence };
       const explanation = `its shim hung up, and ${policy.name} would clean up after it; but it is alive: ${showLiving(living)}`;
-      const advice = adviceOn('would-kill', policy.name, { ...evidence, answers: { signs } });
+      const advice = hintFor('would-kill', policy.name, { ...evidence, answers: { signs } });
       return { ending: { _tag: 'Unsure', explanation, advice }, evidence };
     }
     const tooSoonMs = (instance.againMs ?? -Infinity) + askAgainAfterMs - clock.elapsedMs();
     if (tooSoonMs > 0) await clock.sleep(tooSoonMs)();
-    const settled = await settleWithPatience(asking)({ ...evidence, answers: {} }, open)();
+    const settled = await probeWithRetry(asking)({ ...evidence, answers: {} }, open)();
     const { reason, _tag } = settled.verdict;
     // Only one that says more than that it is there: whoever hangs up at every question would be asked for ever.
     const isAlive = _tag === 'Adopt' && reason !== 'pids-unanswered' && open.session !== undefined;
@@ -84,7 +84,7 @@ const endingOf =
     open.session = undefined;
     if (_tag === 'CleanUp') return { ending: { _tag: 'Dead' }, evidence: settled.evidence };
     const explanation = inOneLine(explain(policy)(settled.evidence)(settled.verdict));
-    const advice = adviceOn(reason, policy.name, settled.evidence);
+    const advice = hintFor(reason, policy.name, settled.evidence);
     return { ending: { _tag: 'Unsure', explanation, advice }, evidence: settled.evidence };
   };
 
@@ -111,10 +111,10 @@ export const carryOutDisconnect =
     const { capabilities, settings, registry } = executor;
     const { namespace, id } = instance.evidence;
     const registered = registry.get(instance.evidence)() === instance;
-    capabilities.trace.tell({ _tag: 'ShimDisconnected', namespace, id, registered })();
-    const open: OpenShim = { ...nothingOpen(), logPipe: instance.logPipe };
+    capabilities.observer.notify({ _tag: 'ShimDisconnected', namespace, id, registered })();
+    const open: OpenShim = { ...noHandles(), logPipe: instance.logPipe };
     const { ending, evidence } = await endingOf(executor)(instance, open)();
-    capabilities.trace.tell({ _tag: 'DisconnectSettled', namespace, id, ending })();
+    capabilities.observer.notify({ _tag: 'DisconnectDecided', namespace, id, ending })();
     switch (ending._tag) {
       case 'Dead': {
         const subject: Subject = { evidence, open, instance, exit: undefined };

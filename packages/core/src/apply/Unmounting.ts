@@ -57,19 +57,19 @@ export const readMounts =
     clock,
   }: {
     readonly mounts: Pick<Mounts, 'read'>;
-    readonly clock: Pick<Clock, 'breathe'>;
+    readonly clock: Pick<Clock, 'yieldIfDue'>;
   }): TE.TaskEither<MountError, ReadonlyArray<MountTable.Mount>> =>
   async () => {
     const table = await mounts.read();
     if (E.isLeft(table)) return table;
     const found: Array<MountTable.Mount> = [];
     for (const lines of MountTable.partsOf(table.right)) {
-      await clock.breathe();
+      await clock.yieldIfDue();
       const some = MountTable.parseLines(lines);
       if (E.isLeft(some)) return some;
       found.push(...some.right);
     }
-    await clock.breathe();
+    await clock.yieldIfDue();
     return E.right(found);
   };
 

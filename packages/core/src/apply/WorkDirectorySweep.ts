@@ -47,7 +47,7 @@ export interface WorkDirectories {
   readonly fileSystem: FileSystem;
   readonly root: Directory;
   readonly policy: Policy;
-  readonly clock: Pick<Clock, 'breathe'>;
+  readonly clock: Pick<Clock, 'yieldIfDue'>;
 }
 
 /** How a working directory is removed. */
@@ -77,7 +77,7 @@ export const removeWorkDirectories = (
       TE.chainTaskK((entries) => async () => {
         const outcomes: Array<WorkDirectoryOutcome> = [];
         for (const name of entries) {
-          const others = where.clock.breathe();
+          const others = where.clock.yieldIfDue();
           if (others !== undefined) await others;
           const reason = decideWorkDirectory(ownerOf(name));
           outcomes.push(

@@ -3,7 +3,7 @@ import type { IO } from 'fp-ts/lib/IO.js';
 import type { Task } from 'fp-ts/lib/Task.js';
 
 /** Lets no more than `limit` tasks run at once; the others wait for their turn, in order. Below one counts as one. */
-export const atMost = (limit: number): (<A>(task: Task<A>) => Task<A>) => {
+export const semaphore = (limit: number): (<A>(task: Task<A>) => Task<A>) => {
   // A set keeps the order in which it was filled, and gives up its first for the same price however many wait.
   const waiting = new Set<() => void>();
   let free = Math.max(1, limit);
@@ -25,8 +25,8 @@ export const atMost = (limit: number): (<A>(task: Task<A>) => Task<A>) => {
 
 /** What keeps many things that are begun one after the other from going on all in step. */
 interface Turns {
-  readonly breathe: () => Promise<void> | undefined;
-  readonly afterOthers: () => Promise<void>;
+  readonly yieldIfDue: () => Promise<void> | undefined;
+  readonly yieldToOthers: () => Promise<void>;
 }
 
 /**
@@ -36,11 +36,11 @@ interface Turns {
  * each portion is twice as large as the one before. Before each that had to wait is begun, the others go as far as they can. A
  * limit below one counts as one.
  */
-export const atMostBusy = ({
+export const adaptiveSemaphore = ({
   limit,
   patience,
-  breathe,
-  afterOthers,
+  yieldIfDue,
+  yieldToOthers,
 }: {
   readonly limit: number;
   readonly patience: Task<boolean>;
@@ -57,7 +57,7 @@ export const atMostBusy = ({
     if (isAdmitting) return;
     isAdmitting = true;
     for (const start of waiting) {
-      await (breathe() ?? afterOthers());
+      await (yieldIfDue() ?? yieldToOthers());
       if (busy.size >= portion) break;
       waiting.delete(start);
       start();
@@ -114,7 +114,7 @@ export const atMostBusy = ({
  * hold little at a time; only those that wait pile up, to `limit`.
  */
 export const traverse =
-  <A, C>({ limit, breathe, afterOthers }: { readonly limit: number } & Turns, f: (item: A) => Task<C>) =>
+  <A, C>({ limit, yieldIfDue, yieldToOthers }: { readonly limit: number } & Turns, f: (item: A) => Task<C>) =>
   (items: ReadonlyArray<A>): Task<ReadonlyArray<C>> =>
   async () => {
     const results: Array<C> = [];
@@ -143,7 +143,7 @@ export const traverse =
     };
     let index = 0;
     for (const item of items) {
-      await (breathe() ?? afterOthers());
+      await (yieldIfDue() ?? yieldToOthers());
       if (underWay >= Math.max(1, limit)) await untilNoMoreThan(Math.max(1, limit) - 1);
       if (defect !== undefined) break;
       start(index++, item);

@@ -13,10 +13,10 @@ export interface Clock {
    * Asked between any two small pieces of work: what to wait for, so that whoever shares this process has their turn, or
    * undefined as long as this one has not lasted for long. At the beginning of a turn it is undefined.
    */
-  readonly breathe: IO<Promise<void> | undefined>;
+  readonly yieldIfDue: IO<Promise<void> | undefined>;
   /**
    * Completes once everything else in this process has gone as far as it can without waiting for anything outside. Awaited
    * between one thing that is begun and the next: of many that take a step in turn none is over soon, and all are held.
    */
-  readonly afterOthers: Task<void>;
+  readonly yieldToOthers: Task<void>;
 }

@@ -9,6 +9,6 @@ export interface ProgramFile {
   readonly executable: boolean;
 }
 
-export interface ProgramFiles {
+export interface ExecutableLookup {
   readonly look: (path: B.ByteString) => TaskEither<FileError, ProgramFile>;
 }

@@ -10,7 +10,7 @@ import { showBootstrapError, showSocket } from '../capabilities/ShimSocket.js';
 import * as Bytes from '../base/ByteString.js';
 import type { Answers, BundleEvidence, Reading } from './Evidence.js';
 import { type FileError, isExhaustionCode, showFileError } from '../capabilities/FileSystem.js';
-import { ask, askShim, type Decision, isExhaustion, type Listed, settle, settleUnlessExhausted } from './Question.js';
+import { ask, askShim, type Decision, isExhaustion, type Listed, verdict, verdictUnlessExhausted } from './Question.js';
 import { decideCarefully } from './CarefulDecision.js';
 import { livingContainer, livingShim, showContainer, showLiving, showSigns, unknownSigns } from './Signs.js';
 import { isHidden } from '../policy/Names.js';
@@ -31,10 +31,10 @@ export const decide =
   (evidence: BundleEvidence): Decision => {
     if (policy.death === 'every-source') return decideCarefully(policy)(evidence);
     const { contents } = evidence;
-    if (evidence.kind !== 'directory') return settle('not-a-directory'); // step 1
-    if (isHidden(evidence.id)) return settle('hidden'); // step 2
-    if (contents === null || contents._tag === 'Empty') return settle('empty'); // step 5
-    if (contents._tag === 'Unreadable') return settleUnlessExhausted('unreadable', contents.error); // step 4
+    if (evidence.kind !== 'directory') return verdict('not-a-directory'); // step 1
+    if (isHidden(evidence.id)) return verdict('hidden'); // step 2
+    if (contents === null || contents._tag === 'Empty') return verdict('empty'); // step 5
+    if (contents._tag === 'Unreadable') return verdictUnlessExhausted('unreadable', contents.error); // step 4
     return decideRuntime(policy)(evidence.answers, contents);
   };
 
@@ -43,16 +43,16 @@ const decideRuntime =
   (policy: Policy) =>
   (answers: Answers, contents: Listed): Decision => {
     const { shimBinaryPath } = contents;
-    if (shimBinaryPath._tag === 'Failed' && isExhaustion(shimBinaryPath.error)) return settle('out-of-resources');
+    if (shimBinaryPath._tag === 'Failed' && isExhaustion(shimBinaryPath.error)) return verdict('out-of-resources');
     const recorded = recordedRuntime(shimBinaryPath);
     if (recorded !== '') return decideProgram(policy)(answers, contents, recorded); // 6a
     switch (answers.container?._tag) {
       case undefined:
         return ask({ _tag: 'Container' });
       case 'NotFound':
-        return settle('container-not-found'); // 7a
+        return verdict('container-not-found'); // 7a
       case 'Unknown':
-        return settle('container-unknown'); // 7a: any error (H9)
+        return verdict('container-unknown'); // 7a: any error (H9)
       case 'Found':
         return decideProgram(policy)(answers, contents, answers.container.value.runtimeName); // 7b
     }
@@ -63,7 +63,7 @@ const decideProgram =
   (policy: Policy) =>
   (answers: Answers, contents: Listed, runtime: B.ByteString): Decision => {
     if (answers.program === undefined) return ask({ _tag: 'Program', runtime, names: policy.runtimeNames });
-    if (answers.program._tag === 'Left') return settle('shim-binary-not-found'); // H8
+    if (answers.program._tag === 'Left') return verdict('shim-binary-not-found'); // H8
     return decideConnection(policy)(answers, contents);
   };
 
@@ -72,29 +72,29 @@ const decideConnection =
   (policy: Policy) =>
   (answers: Answers, contents: Listed): Decision => {
     const { log } = contents;
-    const badLog = log._tag === 'Unusable' ? settleUnlessExhausted('log-unusable', log.error) : undefined;
+    const badLog = log._tag === 'Unusable' ? verdictUnlessExhausted('log-unusable', log.error) : undefined;
     if (badLog !== undefined && policy.logOpened === 'before-address') return badLog;
     const address = shimAddress(policy)(contents);
     if (address._tag === 'Unreadable')
       return address.reading._tag === 'Failed'
-        ? settleUnlessExhausted('address-unreadable', address.reading.error)
-        : settle('address-unreadable');
+        ? verdictUnlessExhausted('address-unreadable', address.reading.error)
+        : verdict('address-unreadable');
     if (badLog !== undefined && policy.logOpened === 'after-address') return badLog;
-    if (address._tag === 'Unsupported') return settle('address-unsupported');
+    if (address._tag === 'Unsupported') return verdict('address-unsupported');
     switch (answers.connection?._tag) {
       case undefined:
         return askShim(address);
       case 'NotProbed':
-        return settle('not-probed');
+        return verdict('not-probed');
       case 'LogFailed':
-        return settleUnlessExhausted('log-unusable', answers.connection.error);
+        return verdictUnlessExhausted('log-unusable', answers.connection.error);
       case 'DialFailed':
-        return settleUnlessExhausted('dial-failed', answers.connection.error); // H5
+        return verdictUnlessExhausted('dial-failed', answers.connection.error); // H5
       case 'ConnectFailed':
-        return badLog ?? settleUnlessExhausted('connect-failed', answers.connection.error); // H4
+        return badLog ?? verdictUnlessExhausted('connect-failed', answers.connection.error); // H4
       case 'Connected':
         if (badLog !== undefined) return badLog; // it is opened between dialling and asking
-        return policy.reapsLeakedShims ? decideTask(policy)(answers) : settle('shim-answers');
+        return policy.reapsLeakedShims ? decideTask(policy)(answers) : verdict('shim-answers');
     }
   };
 
@@ -105,13 +105,13 @@ const decideTask =
     const { sandboxRecords: records } = policy;
     if (records !== 'none' && answers.sandbox === undefined) return ask({ _tag: 'Sandbox', records });
     if (answers.pids === undefined) return ask({ _tag: 'Pids' });
-    if (answers.sandbox?._tag === 'Found') return settle('sandbox-recorded');
-    if (answers.sandbox?._tag === 'Unknown') return settle('sandbox-unknown');
-    if (E.isRight(answers.pids)) return settle(answers.pids.right.length > 0 ? 'task-running' : 'no-processes'); // H2
-    if (isTaskNotFound(answers.pids.left)) return settle('task-not-found');
+    if (answers.sandbox?._tag === 'Found') return verdict('sandbox-recorded');
+    if (answers.sandbox?._tag === 'Unknown') return verdict('sandbox-unknown');
+    if (E.isRight(answers.pids)) return verdict(answers.pids.right.length > 0 ? 'task-running' : 'no-processes'); // H2
+    if (isTaskNotFound(answers.pids.left)) return verdict('task-not-found');
     return policy.failedPidsCountAsNone
-      ? settleUnlessExhausted('pids-failed', answers.pids.left)
-      : settle('task-running'); // H1
+      ? verdictUnlessExhausted('pids-failed', answers.pids.left)
+      : verdict('task-running'); // H1
   };
 
 /** Why, in a sentence for people, with the facts that decided. */

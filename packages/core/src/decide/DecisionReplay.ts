@@ -13,21 +13,21 @@ export interface Asked {
 }
 
 /** `evidence` holds what was asked for and no more. It is stuck at a question to which there is no answer. */
-export type Deliberation = { readonly evidence: BundleEvidence; readonly asked: ReadonlyArray<Asked> } & (
-  | { readonly _tag: 'Settled'; readonly verdict: Verdict }
+export type DecisionReplay = { readonly evidence: BundleEvidence; readonly asked: ReadonlyArray<Asked> } & (
+  | { readonly _tag: 'Decided'; readonly verdict: Verdict }
   | { readonly _tag: 'Stuck'; readonly question: Question }
 );
 
 /** Decides from what stands in the bundle alone, and puts in each answer as it is asked for. */
-export const deliberate =
+export const replayDecision =
   (policy: Policy, answerTo: (question: Question, key: string) => Answers | undefined) =>
-  (evidence: BundleEvidence): Deliberation => {
+  (evidence: BundleEvidence): DecisionReplay => {
     const asked: Array<Asked> = [];
     let known: BundleEvidence = { ...evidence, answers: {} };
     let shim = '';
     for (;;) {
       const decision = decide(policy)(known);
-      if (decision._tag === 'Settle') return { _tag: 'Settled', evidence: known, asked, verdict: decision.verdict };
+      if (decision._tag === 'Decided') return { _tag: 'Decided', evidence: known, asked, verdict: decision.verdict };
       const { question } = decision;
       const key = questionKey(question, shim);
       if (question._tag === 'Connection') shim = key;

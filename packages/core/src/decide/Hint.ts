@@ -7,7 +7,7 @@ import type { Reason } from './Verdict.js';
  * A sentence with the command that would act on a bundle that the policy of this name holds; undefined for what is not held.
  * Another policy might destroy it.
  */
-export const adviceOn = (reason: Reason, policy: string, evidence: BundleEvidence): string | undefined => {
+export const hintFor = (reason: Reason, policy: string, evidence: BundleEvidence): string | undefined => {
   const [namespace, id] = [B.show(evidence.namespace), B.show(evidence.id)];
   const pids = belongingPids(evidence.answers);
   const shimPids = shimPidsOf(evidence.answers);

@@ -23,7 +23,7 @@ export type Question =
 
 export type Decision =
   | { readonly _tag: 'Ask'; readonly question: Question }
-  | { readonly _tag: 'Settle'; readonly verdict: Verdict };
+  | { readonly _tag: 'Decided'; readonly verdict: Verdict };
 
 export const ask = (question: Question): Decision => ({ _tag: 'Ask', question });
 
@@ -36,7 +36,7 @@ export const askShim = ({
   readonly fallback?: ShimTarget;
 }): Decision => ask({ _tag: 'Connection', target, ...(fallback === undefined ? {} : { fallback }) });
 
-export const settle = (reason: Reason): Decision => ({ _tag: 'Settle', verdict: because(reason) });
+export const verdict = (reason: Reason): Decision => ({ _tag: 'Decided', verdict: because(reason) });
 
 export type Listed = Extract<BundleContents, { readonly _tag: 'Listed' }>;
 
@@ -55,8 +55,8 @@ export const isExhaustion = (error: FileError | ShimError): boolean => {
 };
 
 /** By a reason, unless the error is one of what this process lacks. */
-export const settleUnlessExhausted = (reason: Reason, error: FileError | ShimError): Decision =>
-  settle(isExhaustion(error) ? 'out-of-resources' : reason);
+export const verdictUnlessExhausted = (reason: Reason, error: FileError | ShimError): Decision =>
+  verdict(isExhaustion(error) ? 'out-of-resources' : reason);
 
 /** What a shim says about its task depends on which shim was asked. */
 export const questionKey = (question: Question, shim: string): string => {

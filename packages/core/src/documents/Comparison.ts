@@ -1,6 +1,6 @@
 /**
- * What two policies would do to the same host, and which of their choices makes the difference: pure, from what a
- * survey learnt for both.
+ * What two policies would do to the same host, and which of their choices makes the difference: pure, from what the
+ * host told for both.
  *
  * A difference is what shows on a host where at most one step of a bundle fails; what is the same is only counted.
  */
@@ -11,12 +11,12 @@ import type { Answers, BundleEvidence } from '../decide/Evidence.js';
 import * as Layout from '../capabilities/BundleLayout.js';
 import { type BundlePlan, type NamespacePlan, stepsOf, workDirectoriesRemovedBy } from '../plan/Plan.js';
 import { type Policy, PolicyName } from '../policy/Policy.js';
-import { answerAmong, type Deliberation, deliberate } from '../decide/DecisionReplay.js';
+import { answerAmong, type DecisionReplay, replayDecision } from '../decide/DecisionReplay.js';
 import { BundleReport, inOneLine, reportPlannedBundle } from '../report/Report.js';
 import { livesOf } from '../decide/Life.js';
 import { ruleUnder } from '../decide/Rule.js';
 import { pathsWithOneFailure, successPath } from '../plan/Step.js';
-import { planOf, type Survey, type SurveyedNamespace } from '../plan/HostFacts.js';
+import { planOf, type HostFacts, type NamespaceFacts } from '../plan/HostFacts.js';
 import { isDestructive, type Reason, type Verdict } from '../decide/Verdict.js';
 import { WorkDirectoryReason } from '../plan/WorkDirectory.js';
 
@@ -148,7 +148,7 @@ const outcomeOf =
   };
 
 /** By question, what was answered to either. One that was answered in two ways has no answer. */
-const answersOfBoth = (...both: ReadonlyArray<Deliberation>): ReadonlyMap<string, Answers> => {
+const answersOfBoth = (...both: ReadonlyArray<DecisionReplay>): ReadonlyMap<string, Answers> => {
   const answers = new Map<string, Answers>();
   const contradicted = new Set<string>();
   for (const { key, answers: given } of both.flatMap(({ asked }) => asked)) {
@@ -165,7 +165,7 @@ const outcomeOfHybrid = (
   evidence: BundleEvidence,
   answers: ReadonlyMap<string, Answers>,
 ): Outcome | undefined => {
-  const deliberated = deliberate(policy, (_, key) => answers.get(key))(evidence);
+  const deliberated = replayDecision(policy, (_, key) => answers.get(key))(evidence);
   if (deliberated._tag === 'Stuck') return undefined;
   const { verdict } = deliberated;
   return outcomeOf(policy)({ verdict, steps: stepsOf(policy)(deliberated.evidence)(verdict) });
@@ -182,8 +182,8 @@ const choicesBehind = (
 ): ((part: keyof Outcome) => ReadonlyArray<Choice>) => {
   const { evidence } = plans.first;
   const answers = answersOfBoth(
-    deliberate(first, answerAmong(evidence.answers))(evidence),
-    deliberate(second, answerAmong(plans.second.evidence.answers))(evidence),
+    replayDecision(first, answerAmong(evidence.answers))(evidence),
+    replayDecision(second, answerAmong(plans.second.evidence.answers))(evidence),
   );
   const apart = choicesApart(first, second).map((choice) => ({
     choice,
@@ -287,7 +287,7 @@ export const isRemoved = (fate: WorkDirectoryFate): boolean => fate === 'with-bu
 
 const compareWorkDirectories = (
   root: B.ByteString,
-  { workDirectories, name: namespace }: SurveyedNamespace,
+  { workDirectories, name: namespace }: NamespaceFacts,
   plans: Pair<NamespacePlan>,
 ): ReadonlyArray<WorkDirectoryDifference> => {
   if (workDirectories._tag !== 'Listed') return [];
@@ -315,13 +315,13 @@ const countDifferences = (bundles: ReadonlyArray<BundleDifference>): Comparison[
 /** What two policies would do to a host. Their order decides nothing but which one is called the first. */
 export const compare =
   (first: Policy, second: Policy) =>
-  (survey: Survey): Comparison => {
+  (facts: HostFacts): Comparison => {
     const ofBundle = compareBundle({ first, second });
-    const plans = { first: planOf(first)(survey), second: planOf(second)(survey) };
+    const plans = { first: planOf(first)(facts), second: planOf(second)(facts) };
     const bundles: Array<BundleDifference> = [];
     const workDirs: Array<WorkDirectoryDifference> = [];
     let total = 0;
-    for (const [at, namespace] of survey.namespaces.entries()) {
+    for (const [at, namespace] of facts.namespaces.entries()) {
       const pair = { first: plans.first.namespaces[at], second: plans.second.namespaces[at] };
       if (pair.first === undefined || pair.second === undefined) continue;
       for (const [nth, { answers }] of namespace.bundles.entries()) {
@@ -331,15 +331,15 @@ export const compare =
         const difference = ofBundle({ first: one, second: other }, answers);
         if (difference !== undefined) bundles.push(difference);
       }
-      workDirs.push(...compareWorkDirectories(survey.root, namespace, { first: pair.first, second: pair.second }));
+      workDirs.push(...compareWorkDirectories(facts.root, namespace, { first: pair.first, second: pair.second }));
     }
     return {
       schema: 'shim-recovery/comparison@1',
       first: first.name,
       second: second.name,
-      state: B.show(survey.state),
-      root: B.show(survey.root),
-      interrupted: survey.interrupted,
+      state: B.show(facts.state),
+      root: B.show(facts.root),
+      interrupted: facts.interrupted,
       problems: plans.first.namespaces.flatMap(({ name, error }) =>
         error === null ? [] : [{ namespace: B.show(name), error: inOneLine(error) }],
       ),

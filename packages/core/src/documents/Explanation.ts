@@ -22,7 +22,7 @@ import { type FileError, showFileError } from '../capabilities/FileSystem.js';
 import { isHidden } from '../policy/Names.js';
 import { stepsOf } from '../plan/Plan.js';
 import { type Policy, PolicyName } from '../policy/Policy.js';
-import { answerAmong, type Deliberation, deliberate } from '../decide/DecisionReplay.js';
+import { answerAmong, type DecisionReplay, replayDecision } from '../decide/DecisionReplay.js';
 import { inOneLine, reportStep, VerdictName, verdictNameOf } from '../report/Report.js';
 import { Rule, rule, ruleUnder } from '../decide/Rule.js';
 import { showRuntimeError } from '../policy/ShimProgram.js';
@@ -365,7 +365,7 @@ const isLogOpenedMeanwhile = ({ logOpened }: Policy, { connection }: Answers): b
   logOpened === 'after-dial' && (connection?._tag === 'Connected' || connection?._tag === 'ConnectFailed');
 
 /** Every question in its order, up to the one that settled it. */
-const rowsOf = (policy: Policy, deliberated: Deliberation, reason: Reason): ReadonlyArray<ExplanationRow> => {
+const rowsOf = (policy: Policy, deliberated: DecisionReplay, reason: Reason): ReadonlyArray<ExplanationRow> => {
   const { contents } = deliberated.evidence;
   const looks: Array<Look> = [...looksAtBundle(deliberated.evidence)];
   const asked = [
@@ -436,8 +436,8 @@ const sourcesOf = ({ connection, signs }: Answers): ReadonlyArray<ExplainedSourc
 export const explainBundle =
   (policy: Policy) =>
   (evidence: BundleEvidence): Explanation => {
-    const deliberated = deliberate(policy, answerAmong(evidence.answers))(evidence);
-    const verdict = deliberated._tag === 'Settled' ? deliberated.verdict : because('not-recorded');
+    const deliberated = replayDecision(policy, answerAmong(evidence.answers))(evidence);
+    const verdict = deliberated._tag === 'Decided' ? deliberated.verdict : because('not-recorded');
     return {
       schema: 'shim-recovery/explanation@1',
       policy: policy.name,

@@ -13,8 +13,8 @@ import { asciiJson, parseJson, Schema, showErrors, showValue, Time } from '../ba
 import { choicesOf, type Policy, PolicyChoices } from '../policy/Policy.js';
 import { Understanding } from '../report/Report.js';
 import type { Settings } from '../policy/Settings.js';
-import { type Survey, SurveyedBundle, SurveyedNamespace, type WorkListing } from '../plan/HostFacts.js';
-import type { Trace, TraceEvent } from '../observe/Observer.js';
+import { type HostFacts, BundleFacts, NamespaceFacts, type WorkListing } from '../plan/HostFacts.js';
+import type { Observer, ObserverEvent } from '../observe/Observer.js';
 
 const schema = 'shim-recovery/recording@1';
 
@@ -45,9 +45,9 @@ const Head = t.intersection(
 );
 export type Head = t.TypeOf<typeof Head>;
 
-const BundleLine = t.readonly(t.type({ _tag: t.literal('Bundle'), ...SurveyedBundle.type.props }), 'Bundle');
+const BundleLine = t.readonly(t.type({ _tag: t.literal('Bundle'), ...BundleFacts.type.props }), 'Bundle');
 
-const { bundles: _, ...namespaceFields } = SurveyedNamespace.type.props;
+const { bundles: _, ...namespaceFields } = NamespaceFacts.type.props;
 const NamespaceLine = t.readonly(t.type({ _tag: t.literal('Namespace'), ...namespaceFields }), 'Namespace');
 type NamespaceLine = t.TypeOf<typeof NamespaceLine>;
 
@@ -70,8 +70,8 @@ type RecordingLine = t.TypeOf<typeof RecordingLine>;
 /** A recording that was read. It is not complete where the run, or the file, ended early. */
 export interface Recording {
   readonly head: Head;
-  readonly bundles: ReadonlyArray<SurveyedBundle>;
-  readonly namespaces: ReadonlyArray<Omit<SurveyedNamespace, 'bundles'>>;
+  readonly bundles: ReadonlyArray<BundleFacts>;
+  readonly namespaces: ReadonlyArray<Omit<NamespaceFacts, 'bundles'>>;
   readonly end: O.Option<Pick<End, 'interrupted' | 'durationMs'>>;
   readonly isComplete: boolean;
 }
@@ -133,16 +133,16 @@ export const headOf = (
 
 /** Follows a run and writes down what it learns. */
 export interface Recorder {
-  readonly trace: Trace;
+  readonly observer: Observer;
   /** Writes the last line; what is told afterwards is not recorded. */
   readonly end: (run: Pick<End, 'interrupted' | 'durationMs'>) => IO<void>;
 }
 
-const lineOf = (event: TraceEvent): O.Option<RecordingLine> => {
+const lineOf = (event: ObserverEvent): O.Option<RecordingLine> => {
   switch (event._tag) {
-    case 'BundleSettled':
-      return O.some({ _tag: 'Bundle', ...event.surveyed });
-    case 'NamespaceSurveyed':
+    case 'BundleDecided':
+      return O.some({ _tag: 'Bundle', ...event.facts });
+    case 'NamespaceInspected':
       return O.some({ _tag: 'Namespace', ...event.namespace });
     default:
       return O.none;
@@ -162,7 +162,7 @@ export const startRecording =
     };
     put(head);
     return {
-      trace: { tell: (event) => () => pipe(lineOf(event), O.map(put), () => undefined) },
+      observer: { notify: (event) => () => pipe(lineOf(event), O.map(put), () => undefined) },
       end:
         ({ interrupted, durationMs }) =>
         () =>
@@ -288,8 +288,8 @@ const byName =
     [...items].sort((first, second) => B.Ord.compare(nameOf(first), nameOf(second)));
 
 /** What was learnt, as far as it was recorded. A recording that ends early counts as one of a run that was interrupted. */
-export const surveyOf = ({ head, bundles, namespaces, end }: Recording): Survey => {
-  const settled = new Map<B.ByteString, Array<SurveyedBundle>>(namespaces.map(({ name }) => [name, []]));
+export const factsOf = ({ head, bundles, namespaces, end }: Recording): HostFacts => {
+  const settled = new Map<B.ByteString, Array<BundleFacts>>(namespaces.map(({ name }) => [name, []]));
   for (const bundle of bundles) {
     const { namespace } = bundle.evidence;
     const found = settled.get(namespace);
@@ -297,16 +297,16 @@ export const surveyOf = ({ head, bundles, namespaces, end }: Recording): Survey 
     else found.push(bundle);
   }
   const told = new Map(namespaces.map((namespace) => [namespace.name, namespace]));
-  const surveyed = [...settled].map(
-    ([name, found]): SurveyedNamespace => ({
+  const facts = [...settled].map(
+    ([name, found]): NamespaceFacts => ({
       ...(told.get(name) ?? { name, error: null, workDirectories: unrecorded }),
-      bundles: byName(({ evidence }: SurveyedBundle) => evidence.id)(found),
+      bundles: byName(({ evidence }: BundleFacts) => evidence.id)(found),
     }),
   );
   return {
     state: head.state,
     root: head.root,
     interrupted: O.isNone(end) || end.value.interrupted,
-    namespaces: byName(({ name }: SurveyedNamespace) => name)(surveyed),
+    namespaces: byName(({ name }: NamespaceFacts) => name)(facts),
   };
 };

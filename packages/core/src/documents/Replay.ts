@@ -11,7 +11,7 @@ import {
   PolicyName,
   withChoices,
 } from '../policy/Policy.js';
-import { type Recording, surveyOf } from './Recording.js';
+import { type Recording, factsOf } from './Recording.js';
 import { makeReport, type Report, reportPlannedNamespace } from '../report/Report.js';
 import { planOf } from '../plan/HostFacts.js';
 
@@ -21,17 +21,17 @@ import { planOf } from '../plan/HostFacts.js';
  * - `OrphansNotLookedFor`: it was to be chosen what becomes of orphans, which this policy does not know.
  */
 export type ReplayError =
-  | { readonly _tag: 'PolicyUnknown'; readonly name: string; readonly surveyed: ReadonlyArray<string> }
-  | { readonly _tag: 'PolicyNotSurveyed'; readonly name: PolicyName; readonly surveyed: ReadonlyArray<string> }
+  | { readonly _tag: 'PolicyUnknown'; readonly name: string; readonly facts: ReadonlyArray<string> }
+  | { readonly _tag: 'PolicyNotSurveyed'; readonly name: PolicyName; readonly facts: ReadonlyArray<string> }
   | { readonly _tag: 'OrphansNotLookedFor'; readonly name: PolicyName };
 
 /** A sentence for people. */
 export const showReplayError = (error: ReplayError): string => {
   switch (error._tag) {
     case 'PolicyUnknown':
-      return `it was recorded under ${error.name}, which this version does not know; name another with --policy, of these: ${error.surveyed.join(', ')}`;
+      return `it was recorded under ${error.name}, which this version does not know; name another with --policy, of these: ${error.facts.join(', ')}`;
     case 'PolicyNotSurveyed':
-      return `what ${error.name} would ask was not recorded; it can be replayed under ${error.surveyed.join(', ')}; plan --record asks for every policy`;
+      return `what ${error.name} would ask was not recorded; it can be replayed under ${error.facts.join(', ')}; plan --record asks for every policy`;
     case 'OrphansNotLookedFor':
       return `${error.name} does not look for containers that run without their shim, so that --orphans says nothing to it; name careful with --policy`;
   }
@@ -45,12 +45,12 @@ export interface WantedPolicy {
 
 /** The policy that is wanted, as far as its questions were asked. The recorded one is as the run had chosen it. */
 export const surveyedPolicy = (
-  { head: { policy: recorded, policies: surveyed, choices: recordedChoices } }: Recording,
+  { head: { policy: recorded, policies: facts, choices: recordedChoices } }: Recording,
   { policy: wanted, choices = {} }: WantedPolicy,
 ): E.Either<ReplayError, Policy> => {
   const name = wanted ?? recorded;
-  if (!PolicyName.is(name)) return E.left({ _tag: 'PolicyUnknown', name, surveyed });
-  if (!surveyed.includes(name)) return E.left({ _tag: 'PolicyNotSurveyed', name, surveyed });
+  if (!PolicyName.is(name)) return E.left({ _tag: 'PolicyUnknown', name, facts });
+  if (!facts.includes(name)) return E.left({ _tag: 'PolicyNotSurveyed', name, facts });
   if (choices.orphans !== undefined && !looksForOrphans(policies[name]))
     return E.left({ _tag: 'OrphansNotLookedFor', name });
   return E.right(
@@ -68,8 +68,8 @@ export const replay =
     pipe(
       surveyedPolicy(recording, wanted),
       E.map((chosen) => {
-        const survey = surveyOf(recording);
-        const plan = planOf(chosen)(survey);
+        const facts = factsOf(recording);
+        const plan = planOf(chosen)(facts);
         const { understood, programPath } = recording.head;
         const about = {
           ...plan,
@@ -78,7 +78,7 @@ export const replay =
           command: 'replay' as const,
           startedAt: recording.head.startedAt,
           durationMs: O.isSome(recording.end) ? recording.end.value.durationMs : 0,
-          interrupted: survey.interrupted,
+          interrupted: facts.interrupted,
         };
         const wanted = plan.namespaces.filter(({ name }) => namespaces.length === 0 || namespaces.includes(name));
         return makeReport(about, wanted.map(reportPlannedNamespace(chosen)));

@@ -12,12 +12,7 @@ import {
   type Location,
   pathOf,
 } from '../capabilities/FileSystem.js';
-
-/** Whose bundle. */
-export interface BundleKey {
-  readonly namespace: B.ByteString;
-  readonly id: B.ByteString;
-}
+import type { BundleId } from '../policy/Names.js';
 
 /** Opens a directory, uses it, and gives it back whatever happened. */
 export const withDirectory =
@@ -110,14 +105,14 @@ export const makeNamespaces = (
 /** Where the bundle stands: its namespace's directory, opened, and its id in it. */
 export const withLocation =
   (namespaces: Namespaces) =>
-  <L, A>({ namespace, id }: BundleKey, use: (at: Location) => TE.TaskEither<L, A>): TE.TaskEither<L | FileError, A> =>
+  <L, A>({ namespace, id }: BundleId, use: (at: Location) => TE.TaskEither<L, A>): TE.TaskEither<L | FileError, A> =>
     namespaces.use(namespace)((directory) => use({ directory, name: id }));
 
 /** The bundle's own directory, opened. It is refused when it is another one than was looked at. */
 export const withBundle =
   (files: FileSystem, namespaces: Namespaces) =>
   <L, A>(
-    bundle: BundleKey & { readonly identity: FileStatus | null },
+    bundle: BundleId & { readonly identity: FileStatus | null },
     use: (directory: Directory) => TE.TaskEither<L, A>,
   ): TE.TaskEither<L | FileError, A> =>
     withLocation(namespaces)(bundle, (at) =>

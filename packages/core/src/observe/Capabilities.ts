@@ -6,17 +6,17 @@ import type { FileSystem } from '../capabilities/FileSystem.js';
 import type { LogPipes } from '../capabilities/LogPipes.js';
 import type { Mounts } from '../capabilities/Mounts.js';
 import type { Processes } from '../capabilities/Processes.js';
-import type { ProgramFiles } from '../capabilities/ExecutableLookup.js';
+import type { ExecutableLookup } from '../capabilities/ExecutableLookup.js';
 import type { ShimBinary } from '../capabilities/ShimBinary.js';
 import type { ShimConnector } from '../capabilities/ShimConnector.js';
 import type { ContainerStore, SandboxStore } from '../capabilities/Stores.js';
-import type { Trace } from './Observer.js';
+import type { Observer } from './Observer.js';
 
 export interface Capabilities {
   readonly fileSystem: FileSystem;
   readonly mounts: Mounts;
   readonly processes: Processes;
-  readonly programFiles: ProgramFiles;
+  readonly programFiles: ExecutableLookup;
   readonly shimConnector: ShimConnector;
   readonly shimBinary: ShimBinary;
   readonly containerStore: ContainerStore;
@@ -24,7 +24,7 @@ export interface Capabilities {
   readonly eventSink: EventSink;
   readonly logPipes: LogPipes;
   readonly clock: Clock;
-  readonly trace: Trace;
+  readonly observer: Observer;
   /** Whether somebody asked for the run to end: the step in hand is finished, nothing new is begun. */
   readonly interrupted: IO<boolean>;
 }

@@ -5,12 +5,11 @@
  * directory is not what it is taken for is an error, and a recovery does nothing.
  */
 import * as E from 'fp-ts/lib/Either.js';
-import { pipe } from 'fp-ts/lib/function.js';
 import type { Task } from 'fp-ts/lib/Task.js';
 import * as TE from 'fp-ts/lib/TaskEither.js';
-import { type BundleKey, withDirectory } from './BundleHandles.js';
+import { pipe } from 'fp-ts/lib/function.js';
 import * as B from '../base/ByteString.js';
-import type { Capabilities } from './Capabilities.js';
+import * as Layout from '../capabilities/BundleLayout.js';
 import {
   codeOf,
   type Directory,
@@ -24,8 +23,9 @@ import {
   pathOf,
   showFileError,
 } from '../capabilities/FileSystem.js';
-import { unhidden } from '../policy/Names.js';
-import * as Layout from '../capabilities/BundleLayout.js';
+import { type BundleId, unhidden } from '../policy/Names.js';
+import { withDirectory } from './BundleHandles.js';
+import type { Capabilities } from './Capabilities.js';
 import * as MountTable from './MountTable.js';
 
 /** The option that names a directory, without its dashes. */
@@ -439,7 +439,7 @@ const isWorkLink = ({ name, kind }: DirectoryEntry): boolean => kind === 'symlin
 const isRootfs = ({ name, kind }: DirectoryEntry): boolean => kind === 'directory' && name === Layout.entry.rootfs;
 
 /** The root directory that a bundle's `work` link names, `<root>/<namespace>/<id>`; a leftover has dots before its id. */
-export const rootNamedBy = (work: B.ByteString, { namespace, id }: BundleKey): B.ByteString | undefined => {
+export const rootNamedBy = (work: B.ByteString, { namespace, id }: BundleId): B.ByteString | undefined => {
   const text = Layout.clean(work);
   const { directory, name } = Layout.parentOf(text);
   const { directory: root, name: within } = Layout.parentOf(directory);

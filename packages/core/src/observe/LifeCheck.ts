@@ -1,9 +1,9 @@
 /** What an operator is told before a bundle is touched: whether something of it lives, and what will go wrong. */
 import type * as T from 'fp-ts/lib/Task.js';
 import { withAnswers } from '../decide/Evidence.js';
-import type { OpenShim, Settled } from './Probing.js';
+import type { OpenShim, Decided } from './Probing.js';
 import { stepsOf } from '../plan/Plan.js';
-import type { Inquirer } from './Prober.js';
+import type { Prober } from './Prober.js';
 import { foresee } from './Foresight.js';
 import { signsOfLife } from './life/SignsOfLife.js';
 /**
@@ -11,21 +11,21 @@ import { signsOfLife } from './life/SignsOfLife.js';
  * operator is told whether it lives, under every policy. What the policy decided is not changed by it.
  */
 export const withLife =
-  (inquirer: Inquirer, open: OpenShim) =>
-  (decided: Settled): T.Task<Settled> =>
+  (prober: Prober, open: OpenShim) =>
+  (decided: Decided): T.Task<Decided> =>
   async () => {
     const { asked } = open;
-    const settled = await withTask(inquirer, open)(decided)();
+    const settled = await withTask(prober, open)(decided)();
     const { evidence, verdict } = settled;
-    const { capabilities, settings } = inquirer;
+    const { capabilities, settings } = prober;
     if (verdict._tag === 'Ignore' || capabilities.interrupted()) return settled;
     // A hint names the shim that does not answer.
     if (verdict._tag === 'Hold' && verdict.reason !== 'shim-unresponsive') return settled;
-    const obstacles = await foresee(inquirer)(evidence, stepsOf(settings.policy)(evidence)(verdict))();
+    const obstacles = await foresee(prober)(evidence, stepsOf(settings.policy)(evidence)(verdict))();
     const foreseen = obstacles.length === 0 ? {} : { obstacles };
     if (verdict._tag === 'Adopt' || evidence.answers.signs !== undefined)
       return obstacles.length === 0 ? settled : { evidence: withAnswers(foreseen)(evidence), verdict };
-    const signs = asked?.get('Signs')?.answers.signs ?? (await signsOfLife(inquirer)(evidence)());
+    const signs = asked?.get('Signs')?.answers.signs ?? (await signsOfLife(prober)(evidence)());
     asked?.set('Signs', { answers: { signs }, session: undefined });
     return { evidence: withAnswers({ signs, ...foreseen })(evidence), verdict };
   };
@@ -35,8 +35,8 @@ export const withLife =
  * have none that it knows. Where a policy may do all that its daemon does, nothing is asked that this does not ask.
  */
 const withTask =
-  ({ settings, capabilities }: Inquirer, { session }: OpenShim) =>
-  (settled: Settled): T.Task<Settled> =>
+  ({ settings, capabilities }: Prober, { session }: OpenShim) =>
+  (settled: Decided): T.Task<Decided> =>
   async () => {
     const { evidence, verdict } = settled;
     const isAsked = evidence.answers.state !== undefined || settings.allowKilling || capabilities.interrupted();

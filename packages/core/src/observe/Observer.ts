@@ -2,7 +2,7 @@
 import type { IO } from 'fp-ts/lib/IO.js';
 import type * as B from '../base/ByteString.js';
 import type { StepReport } from '../report/Report.js';
-import type { SurveyedBundle, SurveyedNamespace } from '../plan/HostFacts.js';
+import type { BundleFacts, NamespaceFacts } from '../plan/HostFacts.js';
 import type { Verdict } from '../decide/Verdict.js';
 
 interface About {
@@ -21,19 +21,19 @@ export type ShimEnding =
   | { readonly _tag: 'Alive' }
   | { readonly _tag: 'Unsure'; readonly explanation: string; readonly advice: string | undefined };
 
-export type TraceEvent =
+export type ObserverEvent =
   | { readonly _tag: 'BundlesFound'; readonly bundles: number }
-  | ({ readonly _tag: 'BundleSettled'; readonly verdict: Verdict; readonly surveyed: SurveyedBundle } & About)
+  | ({ readonly _tag: 'BundleDecided'; readonly verdict: Verdict; readonly facts: BundleFacts } & About)
   | ({ readonly _tag: 'StepTaken'; readonly report: StepReport } & About)
   | ({ readonly _tag: 'BundleCarriedOut' } & About)
   | ({ readonly _tag: 'ShimDisconnected'; readonly registered: boolean } & About)
-  | ({ readonly _tag: 'DisconnectSettled'; readonly ending: ShimEnding } & About)
-  | { readonly _tag: 'NamespaceSurveyed'; readonly namespace: Omit<SurveyedNamespace, 'bundles'> }
+  | ({ readonly _tag: 'DisconnectDecided'; readonly ending: ShimEnding } & About)
+  | { readonly _tag: 'NamespaceInspected'; readonly namespace: Omit<NamespaceFacts, 'bundles'> }
   | { readonly _tag: 'NamespaceFailed'; readonly namespace: B.ByteString; readonly error: string };
 
-export interface Trace {
-  readonly tell: (event: TraceEvent) => IO<void>;
+export interface Observer {
+  readonly notify: (event: ObserverEvent) => IO<void>;
 }
 
 /** Tells nobody. */
-export const silent: Trace = { tell: () => () => undefined };
+export const silent: Observer = { notify: () => () => undefined };

@@ -1,7 +1,7 @@
 /** Asking many shims at once: those that answer quickly go in small portions, those that do not answer wait all together. */
 import type * as T from 'fp-ts/lib/Task.js';
 import type { Capabilities } from './Capabilities.js';
-import { atMostBusy, traverse } from '../base/Semaphore.js';
+import { adaptiveSemaphore, traverse } from '../base/Semaphore.js';
 import type { Settings } from '../policy/Settings.js';
 
 /** After how long without any answer those that were asked count as waiting, in milliseconds. */
@@ -30,6 +30,6 @@ const waitForAnswers = ({ sleep, elapsedMs }: Capabilities['clock']): T.Task<boo
 export const forEachAsked =
   <A, C>({ clock }: Pick<Capabilities, 'clock'>, { bounds }: Pick<Settings, 'bounds'>, ask: (item: A) => T.Task<C>) =>
   (items: ReadonlyArray<A>): T.Task<ReadonlyArray<C>> => {
-    const inPortions = atMostBusy({ ...clock, limit: bounds.busy, patience: waitForAnswers(clock) });
+    const inPortions = adaptiveSemaphore({ ...clock, limit: bounds.busy, patience: waitForAnswers(clock) });
     return traverse({ ...clock, limit: bounds.waiting }, (item: A) => inPortions(ask(item)))(items);
   };

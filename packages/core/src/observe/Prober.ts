@@ -1,24 +1,25 @@
 /** What asking about the bundles of one snapshot needs; what is the same for all of them is looked at once. */
 import * as E from 'fp-ts/lib/Either.js';
 import type { IO } from 'fp-ts/lib/IO.js';
-import { type BundleKey, type Namespaces } from './BundleHandles.js';
 import type * as B from '../base/ByteString.js';
-import type { Capabilities } from './Capabilities.js';
-import type { BundleEvidence } from '../decide/Evidence.js';
 import type { FileError } from '../capabilities/FileSystem.js';
-import { makeBudget } from './RetryBudget.js';
-import { makeRuntimeRecords } from './life/ContainerFiles.js';
+import type { DirectoryKey } from '../capabilities/Processes.js';
+import type { BundleEvidence } from '../decide/Evidence.js';
+import { shimAddress } from '../decide/ShimAddress.js';
+import { type BundleId, keyOf } from '../policy/Names.js';
+import type { Policy } from '../policy/Policy.js';
+import type { Settings } from '../policy/Settings.js';
+import { makeResolver } from '../policy/ShimProgram.js';
+import type { Namespaces } from './BundleHandles.js';
+import type { Capabilities } from './Capabilities.js';
 import { type ForesightNeeds, makeIsReadOnly } from './Foresight.js';
+import { retryBudget } from './RetryBudget.js';
+import { makeRuntimeRecords } from './life/ContainerFiles.js';
 import { makeMountedRootOf } from './life/MountedRoots.js';
-import { makeProcessesBelow } from './life/ProcessesBelow.js';
 import { makePods, type Pods } from './life/Pods.js';
 import { makeProcessesSince, type ProcessesSince } from './life/ProcessTable.js';
+import { makeProcessesBelow } from './life/ProcessesBelow.js';
 import type { SignNeeds } from './life/SignsOfLife.js';
-import type { DirectoryKey } from '../capabilities/Processes.js';
-import type { Policy } from '../policy/Policy.js';
-import { makeResolver } from '../policy/ShimProgram.js';
-import type { Settings } from '../policy/Settings.js';
-import { shimAddress } from '../decide/ShimAddress.js';
 
 /** How far asking may go. */
 export type Probing =
@@ -29,7 +30,7 @@ export type Probing =
   /** No shim is dialled. */
   | 'not-asked';
 
-export interface Inquirer extends SignNeeds, ForesightNeeds {
+export interface Prober extends SignNeeds, ForesightNeeds {
   readonly capabilities: Capabilities;
   readonly settings: Settings;
   readonly resolve: ReturnType<typeof makeResolver>;
@@ -39,7 +40,7 @@ export interface Inquirer extends SignNeeds, ForesightNeeds {
   /** What is left of the time in which a store that cannot answer is asked again, in milliseconds. */
   readonly storeBudgetMs: IO<number>;
   /** The bundle of this id, where there is one. */
-  readonly find: (key: Pick<BundleEvidence, 'namespace' | 'id'>) => BundleEvidence | undefined;
+  readonly find: (key: BundleId) => BundleEvidence | undefined;
   /** The other bundles of the namespace whose shim listens at the same place, and those that do not say where. */
   readonly sharersOf: (
     policy: Policy,
@@ -63,7 +64,7 @@ const bundlesByDirectory = async (
 };
 
 /** Listed once. Where they cannot be, none is known, and no process is taken for that of another namespace. */
-const namesBut = (namespaces: Namespaces): Inquirer['namespacesBut'] => {
+const namesBut = (namespaces: Namespaces): Prober['namespacesBut'] => {
   let all: Promise<E.Either<FileError, ReadonlyArray<B.ByteString>>> | undefined;
   const known = new Map<B.ByteString, ReadonlySet<string>>();
   return (name) => async () => {
@@ -76,22 +77,20 @@ const namesBut = (namespaces: Namespaces): Inquirer['namespacesBut'] => {
 
 const directoryKey = ({ device, inode }: DirectoryKey): string => `${device}:${inode}`;
 
-const textOf = ({ namespace, id }: BundleKey): string => `${namespace}/${id}`;
-
 /** For the bundles of one snapshot; what is the same for all of them is looked at once. */
-export const makeInquirer = (
+export const makeProber = (
   capabilities: Capabilities,
   settings: Settings,
   namespaces: Namespaces,
   probing: Probing,
   bundles: ReadonlyArray<BundleEvidence>,
   pods: Pods = makePods(capabilities, settings, namespaces, bundles),
-): Inquirer => {
+): Prober => {
   const processesSince = makeProcessesSince(capabilities.processes, capabilities.clock);
   let byKey: ReadonlyMap<string, BundleEvidence> | undefined;
-  const find = (key: BundleKey): BundleEvidence | undefined =>
-    (byKey ??= new Map(bundles.map((bundle) => [textOf(bundle), bundle]))).get(textOf(key));
-  let byDirectory: ReturnType<Inquirer['bundleAt']> | undefined;
+  const find = (key: BundleId): BundleEvidence | undefined =>
+    (byKey ??= new Map(bundles.map((bundle) => [keyOf(bundle), bundle]))).get(keyOf(key));
+  let byDirectory: ReturnType<Prober['bundleAt']> | undefined;
   return {
     capabilities,
     settings,
@@ -111,7 +110,7 @@ export const makeInquirer = (
     timeoutMs: settings.timeouts.loadMs,
     sharersOf: sharersAmong(bundles),
     isReadOnly: makeIsReadOnly(capabilities, settings),
-    storeBudgetMs: makeBudget(capabilities.clock, settings.timeouts.storeMs),
+    storeBudgetMs: retryBudget(capabilities.clock, settings.timeouts.storeMs),
   };
 };
 
@@ -144,7 +143,7 @@ const idsBy = <K>(
   return groups;
 };
 
-const sharersAmong = (bundles: ReadonlyArray<BundleEvidence>): Inquirer['sharersOf'] => {
+const sharersAmong = (bundles: ReadonlyArray<BundleEvidence>): Prober['sharersOf'] => {
   const byPolicy = new Map<Policy, Neighbours>();
   const neighboursFor = (policy: Policy): Neighbours => {
     const known = byPolicy.get(policy) ?? {

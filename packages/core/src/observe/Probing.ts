@@ -2,10 +2,7 @@
 import * as E from 'fp-ts/lib/Either.js';
 import type * as T from 'fp-ts/lib/Task.js';
 import type * as TE from 'fp-ts/lib/TaskEither.js';
-import { withBundle } from './BundleHandles.js';
 import * as B from '../base/ByteString.js';
-import { decide } from '../decide/Decision.js';
-import { type Answers, type BundleEvidence, type ConnectionAnswer, withAnswers } from '../decide/Evidence.js';
 import {
   type Directory,
   type FileError,
@@ -13,14 +10,17 @@ import {
   type FileSystem,
   isSameFile,
 } from '../capabilities/FileSystem.js';
-import { isHidden } from '../policy/Names.js';
 import type { LogPipe } from '../capabilities/LogPipes.js';
-import { careful } from '../policy/Policy.js';
-import type { Inquirer } from './Prober.js';
-import type { Question } from '../decide/Question.js';
 import type { ShimError, ShimSession } from '../capabilities/ShimConnector.js';
-import { because, type Verdict } from '../decide/Verdict.js';
+import { decide } from '../decide/Decision.js';
+import { type Answers, type BundleEvidence, type ConnectionAnswer, withAnswers } from '../decide/Evidence.js';
+import { type Question, questionKey } from '../decide/Question.js';
 import { livingContainer, unknownContainer } from '../decide/Signs.js';
+import { because, type Verdict } from '../decide/Verdict.js';
+import { isHidden } from '../policy/Names.js';
+import { careful } from '../policy/Policy.js';
+import { withBundle } from './BundleHandles.js';
+import type { Prober } from './Prober.js';
 import { nameOf, socketOf } from './life/Pods.js';
 import { otherOwnersOfShim } from './life/ShimOwners.js';
 import { signsOfLife } from './life/SignsOfLife.js';
@@ -38,7 +38,7 @@ export interface OpenShim {
   readonly asked: Map<string, { readonly answers: Answers; readonly session: ShimSession | undefined }> | undefined;
 }
 
-export const nothingOpen = (): OpenShim => ({
+export const noHandles = (): OpenShim => ({
   session: undefined,
   logPipe: undefined,
   identity: undefined,
@@ -46,10 +46,10 @@ export const nothingOpen = (): OpenShim => ({
 });
 
 /** For a bundle that several policies ask about. */
-export const nothingAsked = (): OpenShim => ({ ...nothingOpen(), asked: new Map() });
+export const noneAsked = (): OpenShim => ({ ...noHandles(), asked: new Map() });
 
 /** Lets go of what is open; the shim goes on. */
-export const release =
+export const closeAll =
   (open: OpenShim): T.Task<void> =>
   async () => {
     const sessions = new Set([open.session]);
@@ -67,7 +67,7 @@ const closed: E.Either<ShimError, never> = E.left({ _tag: 'Closed' });
 const askNobody = () => async () => closed;
 
 /** A shim that answered, and nobody listens to any more. */
-const unheldSession: ShimSession = {
+const detachedSession: ShimSession = {
   connect: askNobody,
   pids: askNobody,
   state: askNobody,
@@ -77,25 +77,25 @@ const unheldSession: ShimSession = {
   disconnected: () => new Promise(() => undefined),
 };
 
-const unheldLog: LogPipe = { close: async () => undefined };
+const detachedLog: LogPipe = { close: async () => undefined };
 
 /** Lets go of the log of a shim that is given up, as it may be long until its steps' turn comes: they find it as it was. */
-export const letGoOfLog =
+export const detachLog =
   (open: OpenShim): T.Task<void> =>
   async () => {
     if (open.logPipe === undefined) return;
     await open.logPipe.close();
-    open.logPipe = unheldLog;
+    open.logPipe = detachedLog;
   };
 
 /** Lets go of a shim that is going to be taken back by somebody who does not stay: its steps find it as it was. */
-export const letGo =
+export const detach =
   (open: OpenShim): T.Task<void> =>
   async () => {
-    await letGoOfLog(open)();
+    await detachLog(open)();
     const { logPipe } = open;
-    await release(open)();
-    open.session = unheldSession;
+    await closeAll(open)();
+    open.session = detachedSession;
     open.logPipe = logPipe;
   };
 
@@ -112,7 +112,7 @@ const aFewTurns = async (): Promise<void> => {
 };
 
 /** A settled bundle: all that was learnt, and what it comes to. */
-export interface Settled {
+export interface Decided {
   readonly evidence: BundleEvidence;
   readonly verdict: Verdict;
 }
@@ -131,7 +131,7 @@ export const identityAfter =
 
 /** Opens a bundle's log pipe, unless it is open already. */
 export const openLogPipe =
-  ({ capabilities, namespaces, settings }: Pick<Inquirer, 'capabilities' | 'namespaces' | 'settings'>) =>
+  ({ capabilities, namespaces, settings }: Pick<Prober, 'capabilities' | 'namespaces' | 'settings'>) =>
   (evidence: BundleEvidence, open: OpenShim): TE.TaskEither<FileError, void> =>
   async () => {
     if (open.logPipe !== undefined) return E.right(undefined);
@@ -151,11 +151,11 @@ export const openLogPipe =
 
 /** What keeps the log from being opened, where it may be. */
 const logProblem =
-  (inquirer: Inquirer) =>
+  (prober: Prober) =>
   (evidence: BundleEvidence, open: OpenShim): T.Task<FileError | undefined> =>
   async () => {
-    if (inquirer.probing === 'asked') return undefined; // what stands there is part of the evidence
-    const opened = await openLogPipe(inquirer)(evidence, open)();
+    if (prober.probing === 'asked') return undefined; // what stands there is part of the evidence
+    const opened = await openLogPipe(prober)(evidence, open)();
     return E.isLeft(opened) ? opened.left : undefined;
   };
 
@@ -170,18 +170,18 @@ const isNotImplemented = (error: ShimError): boolean => error._tag === 'Answered
  * the thousand.
  */
 const connect =
-  (inquirer: Inquirer) =>
+  (prober: Prober) =>
   (
     evidence: BundleEvidence,
     open: OpenShim,
     { target, fallback }: Extract<Question, { readonly _tag: 'Connection' }>,
   ): T.Task<ConnectionAnswer> =>
   async () => {
-    if (inquirer.probing === 'not-asked') return { _tag: 'NotProbed' };
-    const { capabilities, settings } = inquirer;
+    if (prober.probing === 'not-asked') return { _tag: 'NotProbed' };
+    const { capabilities, settings } = prober;
     const { logOpened } = settings.policy;
     if (logOpened !== 'after-dial' && !(logOpened === 'optional' && isWithoutLog(evidence))) {
-      const error = await logProblem(inquirer)(evidence, open)();
+      const error = await logProblem(prober)(evidence, open)();
       if (error !== undefined && logOpened !== 'optional') return { _tag: 'LogFailed', error };
     }
     const { namespace, id } = evidence;
@@ -190,7 +190,7 @@ const connect =
       const dialled = await capabilities.shimConnector.dial({ namespace, target: dialling, timeoutMs })();
       if (E.isLeft(dialled)) return { _tag: 'DialFailed', error: dialled.left };
       const session = dialled.right;
-      const error = logOpened === 'after-dial' ? await logProblem(inquirer)(evidence, open)() : undefined;
+      const error = logOpened === 'after-dial' ? await logProblem(prober)(evidence, open)() : undefined;
       if (error !== undefined) {
         await session.close();
         return { _tag: 'LogFailed', error };
@@ -212,10 +212,10 @@ const connect =
  * may share any shim of its namespace; and the one of a bundle that runs without one and does not say where its shim listens.
  */
 const findSharers =
-  (inquirer: Inquirer) =>
+  (prober: Prober) =>
   (evidence: BundleEvidence): T.Task<ReadonlyArray<B.ByteString>> =>
   async () => {
-    const { settings, sharersOf, processes, pods, find } = inquirer;
+    const { settings, sharersOf, processes, pods, find } = prober;
     const { sure, addressless, elsewhere } = sharersOf(settings.policy, evidence);
     const members = await pods.membersOf(evidence)();
     const problem = await pods.unknownMembers(evidence)();
@@ -224,11 +224,11 @@ const findSharers =
     const isKnown = E.isRight(all);
     const hasShim = (id: B.ByteString): boolean => isKnown && all.right.table.shimsNaming(namespace, id).length > 0;
     const hasOwnShim = hasShim(evidence.id);
-    const stays = async (id: B.ByteString): Promise<boolean> => !(await isLeaving(inquirer)(find({ namespace, id }))());
+    const stays = async (id: B.ByteString): Promise<boolean> => !(await isLeaving(prober)(find({ namespace, id }))());
     const mayRun = async (id: B.ByteString): Promise<boolean> => {
       const bundle = find({ namespace, id });
       if (bundle?.kind !== 'directory') return false;
-      const signs = await signsOfLife(inquirer)(bundle)();
+      const signs = await signsOfLife(prober)(bundle)();
       return livingContainer(signs).length > 0 || (!hasOwnShim && unknownContainer(signs).length > 0);
     };
     const found = new Set<B.ByteString>();
@@ -243,7 +243,7 @@ const findSharers =
           ofOtherTree.push(nameOf({ tree: pods.treeBeside, evidence: other }));
     }
     for (const id of addressless) if (!isKnown || (!hasShim(id) && (await mayRun(id)))) found.add(id);
-    for (const name of await otherOwnersOfShim(inquirer)(evidence)()) {
+    for (const name of await otherOwnersOfShim(prober)(evidence)()) {
       const isOwn = find({ namespace, id: name }) !== undefined;
       if (!isOwn || (await stays(name))) found.add(name);
     }
@@ -252,21 +252,21 @@ const findSharers =
 
 /** Whether it is a leftover that goes in this run, whether it has a shim or not: it needs none. */
 const isLeaving =
-  (inquirer: Inquirer) =>
+  (prober: Prober) =>
   (bundle: BundleEvidence | undefined): T.Task<boolean> =>
   async () => {
     if (bundle === undefined || !isHidden(bundle.id)) return false;
-    const signs = await signsOfLife(inquirer)(bundle)();
-    const decision = decide(inquirer.settings.policy)(withAnswers({ signs })(bundle));
-    return decision._tag === 'Settle' && decision.verdict.reason === 'leftover';
+    const signs = await signsOfLife(prober)(bundle)();
+    const decision = decide(prober.settings.policy)(withAnswers({ signs })(bundle));
+    return decision._tag === 'Decided' && decision.verdict.reason === 'leftover';
   };
 
 const answer =
-  (inquirer: Inquirer) =>
+  (prober: Prober) =>
   (evidence: BundleEvidence, open: OpenShim) =>
   (question: Question): T.Task<Answers> => {
-    const { capabilities, settings } = inquirer;
-    const session = open.session ?? unheldSession;
+    const { capabilities, settings } = prober;
+    const session = open.session ?? detachedSession;
     const call = { id: evidence.id, timeoutMs: settings.timeouts.loadMs };
     switch (question._tag) {
       case 'Container':
@@ -276,11 +276,11 @@ const answer =
             .then((container) => ({ container }));
       case 'Program':
         return () =>
-          inquirer
+          prober
             .resolve(question.runtime, question.names)()
             .then((program) => ({ program }));
       case 'Connection':
-        return () => connect(inquirer)(evidence, open, question)().then((connection) => ({ connection }));
+        return () => connect(prober)(evidence, open, question)().then((connection) => ({ connection }));
       case 'Sandbox':
         return () =>
           capabilities.sandboxStore
@@ -297,50 +297,33 @@ const answer =
             .state(call)()
             .then((state) => ({ state }));
       case 'Signs':
-        return () => signsOfLife(inquirer)(evidence)().then((signs) => ({ signs }));
+        return () => signsOfLife(prober)(evidence)().then((signs) => ({ signs }));
       case 'Sharers':
-        return () => findSharers(inquirer)(evidence)().then((sharers) => ({ sharers }));
+        return () => findSharers(prober)(evidence)().then((sharers) => ({ sharers }));
     }
   };
 
-/** What a shim says about its task depends on which shim was asked. */
-export const keyOf = (question: Question, shim: string): string => {
-  switch (question._tag) {
-    case 'Pids':
-    case 'State':
-      return `${question._tag}${shim}`;
-    case 'Container':
-    case 'Signs':
-    case 'Sharers':
-      return question._tag;
-    case 'Program':
-    case 'Connection':
-    case 'Sandbox':
-      return JSON.stringify(question);
-  }
-};
-
 /** Asks until the bundle is settled. When the run is interrupted meanwhile, it is held. */
-export const settle =
-  (inquirer: Inquirer) =>
-  (evidence: BundleEvidence, open: OpenShim): T.Task<Settled> =>
+export const probe =
+  (prober: Prober) =>
+  (evidence: BundleEvidence, open: OpenShim): T.Task<Decided> =>
   async () => {
-    const { capabilities, settings } = inquirer;
-    const { breathe } = capabilities.clock;
+    const { capabilities, settings } = prober;
+    const { yieldIfDue } = capabilities.clock;
     let known = evidence;
     let shim = '';
     for (;;) {
       const decision = decide(settings.policy)(known);
-      if (decision._tag === 'Settle') return { evidence: known, verdict: decision.verdict };
+      if (decision._tag === 'Decided') return { evidence: known, verdict: decision.verdict };
       const { question } = decision;
-      const key = open.asked === undefined ? '' : keyOf(question, shim);
+      const key = open.asked === undefined ? '' : questionKey(question, shim);
       if (question._tag === 'Connection') shim = key;
       const before = open.asked?.get(key);
       if (before === undefined && capabilities.interrupted())
         return { evidence: known, verdict: because('interrupted') };
-      const answers = before?.answers ?? (await answer(inquirer)(known, open)(question)());
+      const answers = before?.answers ?? (await answer(prober)(known, open)(question)());
       // Where many get their answers at once, as those whose time-outs end together, they go on over several turns.
-      for (let others = breathe(); others !== undefined; others = breathe()) await others;
+      for (let others = yieldIfDue(); others !== undefined; others = yieldIfDue()) await others;
       if (before === undefined) open.asked?.set(key, { answers, session: open.session });
       else open.session = before.session;
       known = withAnswers(answers)(known);

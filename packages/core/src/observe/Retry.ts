@@ -4,8 +4,8 @@
  */
 import type { Task } from 'fp-ts/lib/Task.js';
 import type { BundleEvidence } from '../decide/Evidence.js';
-import { type OpenShim, release, settle, type Settled } from './Probing.js';
-import type { Inquirer } from './Prober.js';
+import { type OpenShim, closeAll, probe, type Decided } from './Probing.js';
+import type { Prober } from './Prober.js';
 import type { Reason } from '../decide/Verdict.js';
 
 /**
@@ -34,17 +34,17 @@ const awaitedBy = (reason: Reason): 'store' | 'once-more' | 'nobody' => {
 
 /** As long as anybody is waited for; what was learnt before is not kept. */
 const askAgain =
-  (inquirer: Inquirer) =>
-  (evidence: BundleEvidence, open: OpenShim, first: Settled): Task<Settled> =>
+  (prober: Prober) =>
+  (evidence: BundleEvidence, open: OpenShim, first: Decided): Task<Decided> =>
   async () => {
-    const { clock, interrupted } = inquirer.capabilities;
+    const { clock, interrupted } = prober.capabilities;
     let settled = first;
     let storeTries = 0;
     let isOnceMoreDone = false;
     const nextTryAfterMs = (): number => {
       switch (awaitedBy(settled.verdict.reason)) {
         case 'store':
-          return Math.min(inquirer.storeBudgetMs(), storeRetryDelaysMs[storeTries++] ?? laterStoreRetriesMs);
+          return Math.min(prober.storeBudgetMs(), storeRetryDelaysMs[storeTries++] ?? laterStoreRetriesMs);
         case 'once-more': {
           const isDone = isOnceMoreDone;
           isOnceMoreDone = true;
@@ -59,17 +59,17 @@ const askAgain =
       if (waitMs === 0 || interrupted()) return settled;
       // Many wait together, and one new look at the processes does for all of them.
       const sinceMs = clock.elapsedMs() + waitMs / 2;
-      await release(open)();
+      await closeAll(open)();
       await clock.sleep(waitMs)();
-      settled = await settle({ ...inquirer, processes: inquirer.processesSince(sinceMs) })(evidence, open)();
+      settled = await probe({ ...prober, processes: prober.processesSince(sinceMs) })(evidence, open)();
     }
   };
 
 /** Settles a bundle, and asks again where an answer was missing: a store as long as its budget lasts, anybody else once. */
-export const settleWithPatience =
-  (inquirer: Inquirer) =>
-  (evidence: BundleEvidence, open: OpenShim): Task<Settled> => {
-    const orAgain = (settled: Settled): Settled | Promise<Settled> =>
-      awaitedBy(settled.verdict.reason) === 'nobody' ? settled : askAgain(inquirer)(evidence, open, settled)();
-    return () => settle(inquirer)(evidence, open)().then(orAgain);
+export const probeWithRetry =
+  (prober: Prober) =>
+  (evidence: BundleEvidence, open: OpenShim): Task<Decided> => {
+    const orAgain = (settled: Decided): Decided | Promise<Decided> =>
+      awaitedBy(settled.verdict.reason) === 'nobody' ? settled : askAgain(prober)(evidence, open, settled)();
+    return () => probe(prober)(evidence, open)().then(orAgain);
   };

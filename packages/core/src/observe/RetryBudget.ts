@@ -6,7 +6,7 @@ import type { Clock } from '../capabilities/Clock.js';
  * What is left of a budget that begins to run when it is first asked for, in milliseconds: a store that is down costs it
  * once, however many bundles wait for it.
  */
-export const makeBudget = (clock: Clock, budgetMs: number): IO<number> => {
+export const retryBudget = (clock: Clock, budgetMs: number): IO<number> => {
   let sinceMs: number | undefined;
   return () => {
     sinceMs ??= clock.elapsedMs();

@@ -161,7 +161,7 @@ const inNamespaces =
 
 /** Reads every namespace below the open state directory, or only those named. */
 export const readSnapshot =
-  (files: FileSystem, { breathe }: Pick<Clock, 'breathe'>) =>
+  (files: FileSystem, { yieldIfDue }: Pick<Clock, 'yieldIfDue'>) =>
   (
     state: Directory,
     namespaces: ReadonlyArray<B.ByteString>,
@@ -171,7 +171,7 @@ export const readSnapshot =
         listNamespace(files)(at, (directory, entries) => async () => {
           const bundles: Array<BundleEvidence> = [];
           for (const entry of entries) {
-            const others = breathe();
+            const others = yieldIfDue();
             if (others !== undefined) await others;
             bundles.push(await readEntry(files, at.name)(directory, entry)());
           }

@@ -13,11 +13,11 @@ import { because, type Reason, type Verdict } from '../decide/Verdict.js';
 import { decideWorkDirectory } from './WorkDirectory.js';
 
 /** A bundle: what stands in it, in `evidence` without answers; and by a policy's name, what was answered to it. */
-export const SurveyedBundle = t.readonly(
+export const BundleFacts = t.readonly(
   t.type({ evidence: BundleEvidence, answers: t.readonly(t.record(t.string, Answers)) }),
-  'SurveyedBundle',
+  'BundleFacts',
 );
-export type SurveyedBundle = t.TypeOf<typeof SurveyedBundle>;
+export type BundleFacts = t.TypeOf<typeof BundleFacts>;
 
 /** The names of the entries below a namespace's root directory; or that there is no such directory, or why they are not known. */
 export const WorkListing = t.union(
@@ -31,29 +31,29 @@ export const WorkListing = t.union(
 export type WorkListing = t.TypeOf<typeof WorkListing>;
 
 /** `error` says why nothing in the namespace is looked at. */
-export const SurveyedNamespace = t.readonly(
+export const NamespaceFacts = t.readonly(
   t.type({
     name: B.ByteString,
     error: t.union([t.string, t.null]),
-    bundles: t.readonlyArray(SurveyedBundle),
+    bundles: t.readonlyArray(BundleFacts),
     workDirectories: WorkListing,
   }),
-  'SurveyedNamespace',
+  'NamespaceFacts',
 );
-export type SurveyedNamespace = t.TypeOf<typeof SurveyedNamespace>;
+export type NamespaceFacts = t.TypeOf<typeof NamespaceFacts>;
 
-export interface Survey {
+export interface HostFacts {
   readonly state: B.ByteString;
   readonly root: B.ByteString;
   /** Whether the run was asked to end before every question was answered. */
   readonly interrupted: boolean;
-  readonly namespaces: ReadonlyArray<SurveyedNamespace>;
+  readonly namespaces: ReadonlyArray<NamespaceFacts>;
 }
 
 /** A bundle with the answers that a policy got, or none where it asked none. */
 export const evidenceFor =
   ({ name }: Pick<Policy, 'name'>) =>
-  ({ evidence, answers }: SurveyedBundle): BundleEvidence =>
+  ({ evidence, answers }: BundleFacts): BundleEvidence =>
     withAnswers(new Map(Object.entries(answers)).get(name) ?? {})(evidence);
 
 /** What a policy makes of what is known. Where it would have to ask, the bundle is held, for the reason given. */
@@ -61,7 +61,7 @@ const verdictOn =
   (policy: Policy, unanswered: Reason) =>
   (evidence: BundleEvidence): Verdict => {
     const decision = decide(policy)(evidence);
-    return decision._tag === 'Settle' ? decision.verdict : because(unanswered);
+    return decision._tag === 'Decided' ? decision.verdict : because(unanswered);
   };
 
 /** Where a policy only removes what nobody owns, a directory that is not there is an empty one. */
@@ -74,8 +74,8 @@ const workDirectoriesSeenBy = (
 };
 
 const planNamespace =
-  (policy: Policy, { root, interrupted }: Survey) =>
-  (namespace: SurveyedNamespace): NamespacePlan => {
+  (policy: Policy, { root, interrupted }: HostFacts) =>
+  (namespace: NamespaceFacts): NamespacePlan => {
     const bundles = namespace.bundles.map((bundle): BundlePlan => {
       const evidence = evidenceFor(policy)(bundle);
       const verdict = verdictOn(policy, interrupted ? 'interrupted' : 'not-recorded')(evidence);
@@ -120,12 +120,12 @@ const planWorkDirectories = (
     }));
 };
 
-/** The plan that a policy makes of a survey: pure, so that it is the same wherever it is computed. */
+/** The plan that a policy makes of the facts of a host: pure, so that it is the same wherever it is computed. */
 export const planOf =
   (policy: Policy) =>
-  (survey: Survey): Plan => ({
+  (facts: HostFacts): Plan => ({
     policy: policy.name,
-    state: survey.state,
-    root: survey.root,
-    namespaces: survey.namespaces.map(planNamespace(policy, survey)),
+    state: facts.state,
+    root: facts.root,
+    namespaces: facts.namespaces.map(planNamespace(policy, facts)),
   });

@@ -7,13 +7,13 @@ import { type Policy, PolicyName } from '../policy/Policy.js';
 import { shimAddress } from '../decide/ShimAddress.js';
 import { FileStatus } from '../capabilities/FileSystem.js';
 import { attempt, failed, followedBy, perform, type Step, type StepTree, succeeded, successPath } from './Step.js';
-import { StepTable } from './StepCodec.js';
+import { StepCodec } from './StepCodec.js';
 import { type Reason, Verdict } from '../decide/Verdict.js';
 import { WorkDirectoryReason } from './WorkDirectory.js';
 
 /** One bundle's part of a plan. */
 export const BundlePlan = t.readonly(
-  t.type({ evidence: BundleEvidence, verdict: Verdict, steps: StepTable }),
+  t.type({ evidence: BundleEvidence, verdict: Verdict, steps: StepCodec }),
   'BundlePlan',
 );
 export type BundlePlan = t.TypeOf<typeof BundlePlan>;

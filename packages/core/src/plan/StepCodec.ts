@@ -15,7 +15,7 @@ const Row = t.readonly(t.type({ step: Step, onSuccess: Next, onFailure: Next }),
 type Row = t.TypeOf<typeof Row>;
 
 /** `first` is where it begins. Every row leads to later ones only. */
-const Table = t.readonly(t.type({ first: Next, rows: t.readonlyArray(Row) }), 'StepTable');
+const Table = t.readonly(t.type({ first: Next, rows: t.readonlyArray(Row) }), 'StepCodec');
 type Table = t.TypeOf<typeof Table>;
 
 const tabulate = (tree: StepTree): Table => {
@@ -62,8 +62,8 @@ const build = ({ first, rows }: Table): StepTree | undefined => {
 };
 
 /** The codec: a tree here, a table in a document. */
-export const StepTable = new t.Type<StepTree, unknown, unknown>(
-  'StepTable',
+export const StepCodec = new t.Type<StepTree, unknown, unknown>(
+  'StepCodec',
   (value): value is StepTree => t.type({ _tag: t.keyof({ End: null, Do: null }) }).is(value),
   (value, context) =>
     pipe(

@@ -12,3 +12,12 @@ export const isHidden = (name: B.ByteString): boolean => name.startsWith('.');
 
 /** The id that a hidden name had before an interrupted removal put a dot before it; any other name as it is. */
 export const unhidden = (name: B.ByteString): B.ByteString => B.slice(name, name.search(/[^.]|$/));
+
+/** Which bundle. */
+export interface BundleId {
+  readonly namespace: B.ByteString;
+  readonly id: B.ByteString;
+}
+
+/** A key for maps. No valid namespace holds a slash, so that two different bundles never have the same. */
+export const keyOf = ({ namespace, id }: BundleId): string => `${namespace}/${id}`;

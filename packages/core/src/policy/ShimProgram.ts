@@ -6,7 +6,7 @@ import * as B from '../base/ByteString.js';
 import { FileError, showFileError } from '../capabilities/FileSystem.js';
 import * as Layout from '../capabilities/BundleLayout.js';
 import type { Policy } from './Policy.js';
-import type { ProgramFiles } from '../capabilities/ExecutableLookup.js';
+import type { ExecutableLookup } from '../capabilities/ExecutableLookup.js';
 
 /** Where the daemon would look for programs: its working directory beats `PATH`, its own directory comes last. */
 export interface ProgramSearch {
@@ -57,7 +57,7 @@ export const programNameOf = (runtime: B.ByteString, names: Policy['runtimeNames
  * never checked again (SPEC 5 P5, P10).
  */
 export const makeResolver = (
-  files: ProgramFiles,
+  files: ExecutableLookup,
   search: ProgramSearch,
 ): ((runtime: B.ByteString, names: Policy['runtimeNames']) => TE.TaskEither<RuntimeError, B.ByteString>) => {
   const found = new Map<string, Promise<E.Either<RuntimeError, B.ByteString>>>();

@@ -1,22 +1,20 @@
 /**
- * What a run may do of what it decides: everything, or only what a saved plan says. A mandate only ever takes away: what is
+ * What a run may do of what it decides: everything, or only what a saved plan says. An approval only ever takes away: what is
  * done was decided afresh, and is allowed.
  */
-import type { Allowed, Mandate, PreparedNamespace } from '../apply/Approval.js';
-import type { BundleKey } from '../observe/BundleHandles.js';
-import * as B from '../base/ByteString.js';
-import { type FileStatus, isSameFile } from '../capabilities/FileSystem.js';
-import { nothingOpen } from '../observe/Probing.js';
-import * as Layout from '../capabilities/BundleLayout.js';
-import { type BundlePlan, type NamespacePlan, removedWithBundle } from '../plan/Plan.js';
-import type { Policy } from '../policy/Policy.js';
-import type { SavedPlan } from '../documents/SavedPlan.js';
-import { changesSince, showChange, showVerdict } from '../report/PlanDrift.js';
-import { succeeded } from '../plan/Step.js';
-import { because, type Reason } from '../decide/Verdict.js';
+import type { Allowed, Approval, PlannedNamespace } from '../apply/Approval.js';
 import { identifySteps } from '../apply/PinnedWorkDirectories.js';
-
-const keyOf = ({ namespace, id }: BundleKey): string => `${namespace}/${id}`;
+import * as B from '../base/ByteString.js';
+import * as Layout from '../capabilities/BundleLayout.js';
+import { type FileStatus, isSameFile } from '../capabilities/FileSystem.js';
+import { because, type Reason } from '../decide/Verdict.js';
+import type { SavedPlan } from '../documents/SavedPlan.js';
+import { noHandles } from '../observe/Probing.js';
+import { type BundlePlan, type NamespacePlan, removedWithBundle } from '../plan/Plan.js';
+import { succeeded } from '../plan/Step.js';
+import { type BundleId, keyOf } from '../policy/Names.js';
+import type { Policy } from '../policy/Policy.js';
+import { changesSince, showChange, showVerdict } from '../report/PlanDrift.js';
 
 const held = ({ evidence }: BundlePlan, reason: Reason, explanation: string): Allowed => ({
   plan: { evidence, verdict: because(reason), steps: succeeded },
@@ -27,23 +25,23 @@ const held = ({ evidence }: BundlePlan, reason: Reason, explanation: string): Al
 const isOfThisRun = ({ verdict: { reason } }: BundlePlan): boolean =>
   reason === 'interrupted' || reason === 'out-of-resources';
 
-const goneOf = (policy: Policy, { bundles }: NamespacePlan, isThere: (key: BundleKey) => boolean) =>
+const goneOf = (policy: Policy, { bundles }: NamespacePlan, isThere: (key: BundleId) => boolean) =>
   bundles
     .filter(({ evidence, verdict }) => verdict._tag !== 'Ignore' && !isThere(evidence))
     .map((planned) => ({
       plan: { evidence: { ...planned.evidence, answers: {} }, verdict: because('gone'), steps: succeeded },
-      open: nothingOpen(),
+      open: noHandles(),
       explanation: `it is not there any more; planned was ${showVerdict(policy)(planned)}`,
     }));
 
-const idOf = ({ plan }: PreparedNamespace['bundles'][number]): B.ByteString => plan.evidence.id;
+const idOf = ({ plan }: PlannedNamespace['bundles'][number]): B.ByteString => plan.evidence.id;
 
 const sorted = <A>(nameOf: (item: A) => B.ByteString, items: ReadonlyArray<A>): ReadonlyArray<A> =>
   [...items].sort((first, second) => B.Ord.compare(nameOf(first), nameOf(second)));
 
 const withMissing =
   (policy: Policy, namespaces: ReadonlyArray<NamespacePlan>) =>
-  (found: ReadonlyArray<PreparedNamespace>): ReadonlyArray<PreparedNamespace> => {
+  (found: ReadonlyArray<PlannedNamespace>): ReadonlyArray<PlannedNamespace> => {
     const standing = new Set(found.flatMap(({ bundles }) => bundles.map(({ plan }) => keyOf(plan.evidence))));
     const planned = new Map(namespaces.map((namespace) => [namespace.name, namespace]));
     const gone = ({ name }: { readonly name: B.ByteString }) => {
@@ -86,7 +84,7 @@ const plannedWork = ({ plan: { root, namespaces } }: SavedPlan): ReadonlyMap<str
  * Only what a plan says, and only to what is still as it was then; the rest is held. `policy` is whose decisions the plan
  * took.
  */
-export const asPlanned = (policy: Policy, saved: SavedPlan): Mandate => {
+export const asPlanned = (policy: Policy, saved: SavedPlan): Approval => {
   const { namespaces } = saved.plan;
   const planned = new Map(
     namespaces.flatMap(({ bundles }) => bundles.map((bundle) => [keyOf(bundle.evidence), bundle] as const)),

@@ -4,43 +4,41 @@ import * as O from 'fp-ts/lib/Option.js';
 import * as T from 'fp-ts/lib/Task.js';
 import * as TE from 'fp-ts/lib/TaskEither.js';
 import { pipe } from 'fp-ts/lib/function.js';
-import type { BundleKey } from '../observe/BundleHandles.js';
 import type * as B from '../base/ByteString.js';
-import type { Capabilities } from '../observe/Capabilities.js';
+import { type Directory, type FileError, isAbsent } from '../capabilities/FileSystem.js';
 import type { Answers, BundleEvidence } from '../decide/Evidence.js';
-import type { FileError } from '../capabilities/FileSystem.js';
-import { type Directory, isAbsent } from '../capabilities/FileSystem.js';
-import { nothingAsked, nothingOpen, release, type Settled } from '../observe/Probing.js';
+import type { Capabilities } from '../observe/Capabilities.js';
 import { withLife } from '../observe/LifeCheck.js';
-import { settleWithPatience } from '../observe/Retry.js';
-import type { Policy } from '../policy/Policy.js';
 import { forEachAsked } from '../observe/Portions.js';
-import { type Inquirer, makeInquirer, type Probing } from '../observe/Prober.js';
-import type { RecoveryError } from './RecoveryError.js';
-import type { Roots } from './Roots.js';
-import type { Settings } from '../policy/Settings.js';
+import { makeProber, type Prober, type Probing } from '../observe/Prober.js';
+import { closeAll, type Decided, noHandles, noneAsked } from '../observe/Probing.js';
+import { probeWithRetry } from '../observe/Retry.js';
 import { type NamespaceSnapshot, readSnapshot } from '../observe/Snapshot.js';
-import type { SurveyedBundle, SurveyedNamespace, WorkListing } from '../plan/HostFacts.js';
-import { type Survey } from '../plan/HostFacts.js';
-import { leftAsTheyAre } from '../plan/WorkDirectory.js';
 import { listWorkDirectories } from '../observe/WorkListing.js';
 import { signsOfLife } from '../observe/life/SignsOfLife.js';
+import type { BundleFacts, HostFacts, NamespaceFacts, WorkListing } from '../plan/HostFacts.js';
+import { leftAsTheyAre } from '../plan/WorkDirectory.js';
+import type { BundleId } from '../policy/Names.js';
+import type { Policy } from '../policy/Policy.js';
+import type { Settings } from '../policy/Settings.js';
+import type { RecoveryError } from './RecoveryError.js';
+import type { Roots } from './Roots.js';
 /** What every policy learns of a bundle. What several ask is asked once; nothing stays open. */
-const surveyBundle =
-  (inquirer: Inquirer, others: ReadonlyArray<Policy>) =>
-  (evidence: BundleEvidence): T.Task<SurveyedBundle> =>
+const inspectFor =
+  (prober: Prober, others: ReadonlyArray<Policy>) =>
+  (evidence: BundleEvidence): T.Task<BundleFacts> =>
   async () => {
-    const { settings } = inquirer;
-    const open = others.length === 0 ? nothingOpen() : nothingAsked();
-    const ask = async (policy: Policy): Promise<Settled> => {
-      const asking = policy === settings.policy ? inquirer : { ...inquirer, settings: { ...settings, policy } };
-      return withLife(asking, open)(await settleWithPatience(asking)(evidence, open)())();
+    const { settings } = prober;
+    const open = others.length === 0 ? noHandles() : noneAsked();
+    const ask = async (policy: Policy): Promise<Decided> => {
+      const asking = policy === settings.policy ? prober : { ...prober, settings: { ...settings, policy } };
+      return withLife(asking, open)(await probeWithRetry(asking)(evidence, open)())();
     };
     const settled = await ask(settings.policy);
     const answers: Record<string, Answers> = { [settings.policy.name]: settled.evidence.answers };
     for (const policy of others) answers[policy.name] = (await ask(policy)).evidence.answers;
-    await release(open)();
-    return tellSettled(inquirer, settled, answers);
+    await closeAll(open)();
+    return notifyDecided(prober, settled, answers);
   };
 
 const listing = (
@@ -53,25 +51,25 @@ const listing = (
 };
 
 /** Looks at everything and asks what the policy of the settings, and the others, want to know; changes nothing. */
-export const survey =
+export const inspectHost =
   (capabilities: Capabilities, settings: Settings, others: ReadonlyArray<Policy>) =>
   (
     { state, root, namespaces: open }: Roots,
     probing: Exclude<Probing, 'asked-with-log'>,
-  ): TE.TaskEither<RecoveryError, Survey> =>
+  ): TE.TaskEither<RecoveryError, HostFacts> =>
   async () => {
     const snapshot = await look(capabilities, settings, state)();
     if (E.isLeft(snapshot)) return snapshot;
     const found = snapshot.right.flatMap(({ bundles }) => bundles);
-    const inquirer = makeInquirer(capabilities, settings, open, probing, found);
-    const surveyed = await forEachAsked(capabilities, settings, surveyBundle(inquirer, others))(found)();
-    const queue = surveyed.values();
-    const namespaces: Array<SurveyedNamespace> = [];
+    const prober = makeProber(capabilities, settings, open, probing, found);
+    const facts = await forEachAsked(capabilities, settings, inspectFor(prober, others))(found)();
+    const queue = facts.values();
+    const namespaces: Array<NamespaceFacts> = [];
     for (const namespace of snapshot.right) {
       const { name, error } = namespace;
       const names = error === null ? await listWorkDirectories({ ...capabilities, root }, name)() : E.right([]);
       const about = { name, error, workDirectories: listing(namespace, names) };
-      capabilities.trace.tell({ _tag: 'NamespaceSurveyed', namespace: about })();
+      capabilities.observer.notify({ _tag: 'NamespaceInspected', namespace: about })();
       namespaces.push({ ...about, bundles: takeAsMany(queue, namespace.bundles) });
     }
     return E.right({
@@ -84,13 +82,13 @@ export const survey =
 
 /** The same, with what every source says: an operator who asks about one bundle wants to see them all. */
 const withEverySign =
-  (inquirer: Inquirer) =>
-  ({ evidence, answers }: SurveyedBundle): T.Task<SurveyedBundle> =>
+  (prober: Prober) =>
+  ({ evidence, answers }: BundleFacts): T.Task<BundleFacts> =>
   async () => {
-    const { name } = inquirer.settings.policy;
+    const { name } = prober.settings.policy;
     const own = answers[name] ?? {};
     if (own.signs !== undefined || evidence.kind !== 'directory') return { evidence, answers };
-    const signs = await signsOfLife(inquirer)(evidence)();
+    const signs = await signsOfLife(prober)(evidence)();
     return { evidence, answers: { ...answers, [name]: { ...own, signs } } };
   };
 
@@ -98,40 +96,40 @@ const withEverySign =
  * What the policy of the settings learns of one bundle. All bundles are read that a plan reads: their files say who else needs
  * its shim, and whether shims of this tree are seen at all. No other shim or record is asked for.
  */
-export const surveyOne =
-  (capabilities: Capabilities, settings: Settings, name: BundleKey) =>
+export const inspectBundle =
+  (capabilities: Capabilities, settings: Settings, name: BundleId) =>
   (
     { state, namespaces }: Roots,
     probing: Exclude<Probing, 'asked-with-log'>,
-  ): TE.TaskEither<RecoveryError, O.Option<SurveyedBundle>> =>
+  ): TE.TaskEither<RecoveryError, O.Option<BundleFacts>> =>
     pipe(
       readSnapshot(capabilities.fileSystem, capabilities.clock)(state, settings.namespaces),
       TE.mapLeft((error): RecoveryError => ({ _tag: 'StateUnreadable', error })),
       TE.map((snapshot) => snapshot.flatMap(({ bundles }) => bundles)),
       TE.chainTaskK((bundles) => {
-        const inquirer = makeInquirer(capabilities, settings, namespaces, probing, bundles);
+        const prober = makeProber(capabilities, settings, namespaces, probing, bundles);
         return pipe(
           O.fromNullable(bundles.find(({ namespace, id }) => namespace === name.namespace && id === name.id)),
           O.traverse(T.ApplicativePar)((bundle) =>
-            pipe(surveyBundle(inquirer, [])(bundle), T.chain(withEverySign(inquirer))),
+            pipe(inspectFor(prober, [])(bundle), T.chain(withEverySign(prober))),
           ),
         );
       }),
     );
 
-export const tellSettled = (
-  { capabilities }: Inquirer,
-  { evidence, verdict }: Settled,
-  answers: SurveyedBundle['answers'],
-): SurveyedBundle => {
-  const surveyed: SurveyedBundle = { evidence: { ...evidence, answers: {} }, answers };
+export const notifyDecided = (
+  { capabilities }: Prober,
+  { evidence, verdict }: Decided,
+  answers: BundleFacts['answers'],
+): BundleFacts => {
+  const facts: BundleFacts = { evidence: { ...evidence, answers: {} }, answers };
   const { namespace, id } = evidence;
-  capabilities.trace.tell({ _tag: 'BundleSettled', namespace, id, verdict, surveyed })();
-  return surveyed;
+  capabilities.observer.notify({ _tag: 'BundleDecided', namespace, id, verdict, facts })();
+  return facts;
 };
 
 export const look = (
-  { fileSystem, clock, trace }: Capabilities,
+  { fileSystem, clock, observer }: Capabilities,
   { namespaces }: Settings,
   state: Directory,
 ): TE.TaskEither<RecoveryError, ReadonlyArray<NamespaceSnapshot>> =>
@@ -141,7 +139,7 @@ export const look = (
       (error) => ({ _tag: 'StateUnreadable' as const, error }),
       (snapshot) => {
         const bundles = snapshot.reduce((sum, namespace) => sum + namespace.bundles.length, 0);
-        trace.tell({ _tag: 'BundlesFound', bundles })();
+        observer.notify({ _tag: 'BundlesFound', bundles })();
         return snapshot;
       },
     ),

@@ -2,17 +2,17 @@
 import * as E from 'fp-ts/lib/Either.js';
 import type * as T from 'fp-ts/lib/Task.js';
 import type * as TE from 'fp-ts/lib/TaskEither.js';
-import type { Allowed, Mandate, Prepared, PreparedNamespace } from '../apply/Approval.js';
+import type { Allowed, Approval, PlannedBundle, PlannedNamespace } from '../apply/Approval.js';
 import type { Capabilities } from '../observe/Capabilities.js';
 import { explain } from '../decide/Decision.js';
 import type { BundleEvidence } from '../decide/Evidence.js';
-import { hasHungUp, letGo, letGoOfLog, nothingOpen, release } from '../observe/Probing.js';
-import { look, takeAsMany, tellSettled } from './Inspection.js';
+import { hasHungUp, detach, detachLog, noHandles, closeAll } from '../observe/Probing.js';
+import { look, takeAsMany, notifyDecided } from './Inspection.js';
 import { withLife } from '../observe/LifeCheck.js';
-import { settleWithPatience } from '../observe/Retry.js';
+import { probeWithRetry } from '../observe/Retry.js';
 import { stepsOf } from '../plan/Plan.js';
 import { forEachAsked } from '../observe/Portions.js';
-import { type Inquirer, makeInquirer } from '../observe/Prober.js';
+import { type Prober, makeProber } from '../observe/Prober.js';
 import type { RecoveryError } from './RecoveryError.js';
 import type { Roots } from './Roots.js';
 import type { Settings } from '../policy/Settings.js';
@@ -26,7 +26,7 @@ import { makePods, type Pods } from '../observe/life/Pods.js';
  * carried out, what is adopted is never destroyed because a step failed. An orphan that the operator named may be ended.
  */
 const sparingLife =
-  ({ policy, allowKilling }: Settings, { plannedAt }: Mandate) =>
+  ({ policy, allowKilling }: Settings, { plannedAt }: Approval) =>
   (allowed: Allowed): Allowed => {
     const { plan } = allowed;
     const { evidence, verdict, steps } = plan;
@@ -52,52 +52,52 @@ const toIt: Readonly<Record<Verdict['_tag'], string>> = {
   Hold: 'hold it',
 };
 
-const prepareBundle =
-  (inquirer: Inquirer, mandate: Mandate) =>
-  (evidence: BundleEvidence): T.Task<Prepared> =>
+const planBundle =
+  (prober: Prober, approval: Approval) =>
+  (evidence: BundleEvidence): T.Task<PlannedBundle> =>
   async () => {
-    const { capabilities, settings } = inquirer;
+    const { capabilities, settings } = prober;
     const { policy } = settings;
-    const open = nothingOpen();
-    const probing = mandate.probing(evidence);
-    const asking = probing === inquirer.probing ? inquirer : { ...inquirer, probing };
+    const open = noHandles();
+    const probing = approval.probing(evidence);
+    const asking = probing === prober.probing ? prober : { ...prober, probing };
     const { evidence: learnt, verdict: decided } = await withLife(
       asking,
       open,
-    )(await settleWithPatience(asking)(evidence, open)())();
-    const allow = mandate.allow(capabilities.fileSystem);
+    )(await probeWithRetry(asking)(evidence, open)())();
+    const allow = approval.allow(capabilities.fileSystem);
     const planned = { evidence: learnt, verdict: decided, steps: stepsOf(policy)(learnt)(decided) };
-    const { plan, explanation } = sparingLife(settings, mandate)(await allow(planned)());
+    const { plan, explanation } = sparingLife(settings, approval)(await allow(planned)());
     const { verdict } = plan;
-    if (verdict._tag === 'Hold') await release(open)();
+    if (verdict._tag === 'Hold') await closeAll(open)();
     // Given up: nobody is going to talk to its shim.
-    if (isDestructive(verdict) && open.session === undefined) await letGoOfLog(open)();
-    if (verdict._tag === 'Adopt' && !settings.staysAttached && !(await hasHungUp(open)())) await letGo(open)();
-    tellSettled(inquirer, plan, { [policy.name]: learnt.answers });
+    if (isDestructive(verdict) && open.session === undefined) await detachLog(open)();
+    if (verdict._tag === 'Adopt' && !settings.staysAttached && !(await hasHungUp(open)())) await detach(open)();
+    notifyDecided(prober, plan, { [policy.name]: learnt.answers });
     return explanation === undefined ? { plan, open } : { plan, open, explanation };
   };
 
 /** What was decided on everything, the bundles that were found, and the pods among them. */
-export interface PreparedHost {
-  readonly namespaces: ReadonlyArray<PreparedNamespace>;
+export interface PlannedHost {
+  readonly namespaces: ReadonlyArray<PlannedNamespace>;
   readonly found: ReadonlyArray<BundleEvidence>;
   readonly pods: Pods;
 }
 
-/** Decides on every bundle, within a mandate; those that wait for a shim do not hold up the others. */
-export const prepare =
-  (capabilities: Capabilities, settings: Settings, mandate: Mandate) =>
-  ({ state, namespaces }: Roots): TE.TaskEither<RecoveryError, PreparedHost> =>
+/** Decides on every bundle, within an approval; those that wait for a shim do not hold up the others. */
+export const planHost =
+  (capabilities: Capabilities, settings: Settings, approval: Approval) =>
+  ({ state, namespaces }: Roots): TE.TaskEither<RecoveryError, PlannedHost> =>
   async () => {
     const snapshot = await look(capabilities, settings, state)();
     if (E.isLeft(snapshot)) return snapshot;
     const found = snapshot.right.flatMap(({ bundles }) => bundles);
     const pods = makePods(capabilities, settings, namespaces, found);
-    const inquirer = makeInquirer(capabilities, settings, namespaces, 'asked-with-log', found, pods);
-    const prepared = await forEachAsked(capabilities, settings, prepareBundle(inquirer, mandate))(found)();
+    const prober = makeProber(capabilities, settings, namespaces, 'asked-with-log', found, pods);
+    const prepared = await forEachAsked(capabilities, settings, planBundle(prober, approval))(found)();
     const queue = prepared.values();
     return E.right({
-      namespaces: mandate.withMissing(
+      namespaces: approval.withMissing(
         snapshot.right.map(({ name, error, bundles }) => ({ name, error, bundles: takeAsMany(queue, bundles) })),
       ),
       found,

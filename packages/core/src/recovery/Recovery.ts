@@ -12,23 +12,31 @@ import type { ReaderTaskEither } from 'fp-ts/lib/ReaderTaskEither.js';
 import type { Task } from 'fp-ts/lib/Task.js';
 import * as TE from 'fp-ts/lib/TaskEither.js';
 import { pipe } from 'fp-ts/lib/function.js';
-import { everything, type Mandate, type Prepared, type PreparedNamespace } from '../apply/Approval.js';
-import type { BundleKey } from '../observe/BundleHandles.js';
-import * as B from '../base/ByteString.js';
-import type { Capabilities } from '../observe/Capabilities.js';
-import { atMost, traverse } from '../base/Semaphore.js';
-import { refuseTooMuch } from './DestroyLimit.js';
-import { type BundleEvidence, formerIdOf } from '../decide/Evidence.js';
-import { carryOut, type Executor, removalOfWork } from '../apply/StepRunner.js';
-import { release } from '../observe/Probing.js';
-import type { BundlePlan, Plan } from '../plan/Plan.js';
-import type { Policy } from '../policy/Policy.js';
-import { forEachAsked } from '../observe/Portions.js';
-import * as Inspection from './Inspection.js';
-import { prepare } from './Planner.js';
-import type { RecoveryError } from './RecoveryError.js';
+import { type Approval, everything, type PlannedBundle, type PlannedNamespace } from '../apply/Approval.js';
+import { identifyPlan } from '../apply/PinnedWorkDirectories.js';
 import { makeRegistry, type Registry } from '../apply/Registry.js';
 import { refuseReplaced } from '../apply/Removal.js';
+import { carryOut, type Executor, removalOfWork } from '../apply/StepRunner.js';
+import { carryOutDisconnect, makeSupervisor, type Supervisor } from '../apply/Supervision.js';
+import { viewMountTable } from '../apply/Unmounting.js';
+import { type Remove as RemoveWork, removeWorkDirectories } from '../apply/WorkDirectorySweep.js';
+import * as B from '../base/ByteString.js';
+import { semaphore, traverse } from '../base/Semaphore.js';
+import { hasNoListener } from '../capabilities/ShimConnector.js';
+import { type BundleEvidence, formerIdOf } from '../decide/Evidence.js';
+import { shimAddress } from '../decide/ShimAddress.js';
+import type { Capabilities } from '../observe/Capabilities.js';
+import { forEachAsked } from '../observe/Portions.js';
+import { closeAll } from '../observe/Probing.js';
+import * as Snapshot from '../observe/Snapshot.js';
+import { socketOf } from '../observe/life/Pods.js';
+import { evidenceFor, type HostFacts, planOf, type WorkListing } from '../plan/HostFacts.js';
+import type { BundlePlan, Plan } from '../plan/Plan.js';
+import { asksShim } from '../plan/Step.js';
+import { leftAsTheyAre, type WorkDirectoryOutcome } from '../plan/WorkDirectory.js';
+import { type BundleId, keyOf } from '../policy/Names.js';
+import type { Policy } from '../policy/Policy.js';
+import type { Settings } from '../policy/Settings.js';
 import {
   type BundleReport,
   inOneLine,
@@ -40,19 +48,11 @@ import {
   reportPlannedNamespace,
   type StepReport,
 } from '../report/Report.js';
+import { refuseTooMuch } from './DestroyLimit.js';
+import * as Inspection from './Inspection.js';
+import { planHost } from './Planner.js';
+import type { RecoveryError } from './RecoveryError.js';
 import { closeRoots, openRoots, type Roots } from './Roots.js';
-import type { Settings } from '../policy/Settings.js';
-import { shimAddress } from '../decide/ShimAddress.js';
-import { hasNoListener } from '../capabilities/ShimConnector.js';
-import * as Snapshot from '../observe/Snapshot.js';
-import { asksShim } from '../plan/Step.js';
-import { carryOutDisconnect, makeSupervisor, type Supervisor } from '../apply/Supervision.js';
-import { evidenceFor, planOf, type Survey, type WorkListing } from '../plan/HostFacts.js';
-import { viewMountTable } from '../apply/Unmounting.js';
-import { leftAsTheyAre, type WorkDirectoryOutcome } from '../plan/WorkDirectory.js';
-import { type Remove as RemoveWork, removeWorkDirectories } from '../apply/WorkDirectorySweep.js';
-import { identifyPlan } from '../apply/PinnedWorkDirectories.js';
-import { socketOf } from '../observe/life/Pods.js';
 
 export { type RecoveryError, showRecoveryError } from './RecoveryError.js';
 
@@ -91,17 +91,17 @@ const withRoots = <A>(
  * All that `recover` would learn, and what the other policies would ask, too, without changing anything: shims are sent
  * Connect, Pids and State at most, or nothing when `probe` is false, and no log pipe is opened or made.
  */
-export const survey =
+export const inspectHost =
   (
     settings: Settings,
     { probe, others }: { readonly probe: boolean; readonly others: ReadonlyArray<Policy> } = {
       probe: true,
       others: [],
     },
-  ): ReaderTaskEither<Capabilities, RecoveryError, Survey> =>
+  ): ReaderTaskEither<Capabilities, RecoveryError, HostFacts> =>
   (capabilities) =>
     withRoots(settings, capabilities, (roots) =>
-      Inspection.survey(capabilities, settings, others)(roots, probe ? 'asked' : 'not-asked'),
+      Inspection.inspectHost(capabilities, settings, others)(roots, probe ? 'asked' : 'not-asked'),
     );
 
 /** What the bundles of the settings' namespaces are called; none is looked into. */
@@ -116,21 +116,21 @@ export const listBundles =
     );
 
 /** What a plan would learn of one bundle; no other is asked about. None where no bundle of this name stands. */
-export const surveyOne =
+export const inspectBundle =
   (
     settings: Settings,
     { probe }: { readonly probe: boolean } = { probe: true },
-  ): ((name: BundleKey) => ReaderTaskEither<Capabilities, RecoveryError, O.Option<BundleEvidence>>) =>
+  ): ((name: BundleId) => ReaderTaskEither<Capabilities, RecoveryError, O.Option<BundleEvidence>>) =>
   (name) =>
   (capabilities) =>
     pipe(
       withRoots(settings, capabilities, (roots) =>
-        Inspection.surveyOne(capabilities, settings, name)(roots, probe ? 'asked' : 'not-asked'),
+        Inspection.inspectBundle(capabilities, settings, name)(roots, probe ? 'asked' : 'not-asked'),
       ),
       TE.map(O.map(evidenceFor(settings.policy))),
     );
 
-/** What `recover` would do, and why, as {@link survey} finds it. What the other policies ask is asked for its trace only. */
+/** What `recover` would do, and why, as {@link inspectHost} finds it. What the other policies ask is only told to its observer. */
 export const plan =
   (
     settings: Settings,
@@ -139,10 +139,10 @@ export const plan =
   (capabilities) =>
   async () => {
     const elapsed = startWatch(capabilities);
-    const surveyed = await survey(settings, { probe, others })(capabilities)();
-    if (E.isLeft(surveyed)) return surveyed;
-    const { interrupted } = surveyed.right;
-    const planned = planOf(settings.policy)(surveyed.right);
+    const facts = await inspectHost(settings, { probe, others })(capabilities)();
+    if (E.isLeft(facts)) return facts;
+    const { interrupted } = facts.right;
+    const planned = planOf(settings.policy)(facts.right);
     const about = { ...planned, ...elapsed(), command: 'plan', interrupted } as const;
     const report = makeReport(about, planned.namespaces.map(reportPlannedNamespace(settings.policy)));
     return E.right({ plan: planned, report });
@@ -163,8 +163,8 @@ interface Records {
 const makeRecords = (): Records => {
   const records = new Map<string, Array<StepReport>>();
   return {
-    of: ({ namespace, id }) => {
-      const key = `${namespace}/${id}`;
+    of: (evidence) => {
+      const key = keyOf(evidence);
       const list = records.get(key) ?? [];
       records.set(key, list);
       return list;
@@ -178,8 +178,8 @@ const makeRecords = (): Records => {
  */
 const isHeld = (
   { registry, settings }: Executor,
-  { plannedAt }: Mandate,
-  bundles: ReadonlyArray<Prepared>,
+  { plannedAt }: Approval,
+  bundles: ReadonlyArray<PlannedBundle>,
   records: Records,
 ): ((name: B.ByteString) => boolean) => {
   const spares = !settings.allowKilling || plannedAt !== undefined;
@@ -197,32 +197,32 @@ const isHeld = (
   return (name) => names.has(name);
 };
 
-const formerIdsOf = (bundles: ReadonlyArray<Prepared>): ReadonlyArray<B.ByteString> =>
+const formerIdsOf = (bundles: ReadonlyArray<PlannedBundle>): ReadonlyArray<B.ByteString> =>
   bundles.flatMap(({ plan }) => formerIdOf(plan.evidence) ?? []);
 
 /** Every bundle's steps: many at once where shims are waited for, and else only as many as there is use for. */
 const carryOutAll =
   (executor: Executor, records: Records) =>
-  (bundles: ReadonlyArray<Prepared>): Task<void> =>
+  (bundles: ReadonlyArray<PlannedBundle>): Task<void> =>
   async () => {
     const { capabilities, settings } = executor;
     const { clock } = capabilities;
     const one =
-      ({ plan: { evidence, steps }, open }: Prepared): Task<void> =>
+      ({ plan: { evidence, steps }, open }: PlannedBundle): Task<void> =>
       async () => {
         await carryOut(executor)({ evidence, open, steps, records: records.of(evidence) })();
         const { namespace, id } = evidence;
-        capabilities.trace.tell({ _tag: 'BundleCarriedOut', namespace, id })();
+        capabilities.observer.notify({ _tag: 'BundleCarriedOut', namespace, id })();
       };
-    const leftovers: Array<Prepared> = [];
-    const asking: Array<Prepared> = [];
-    const others: Array<Prepared> = [];
-    const queueOf = ({ verdict, steps }: BundlePlan): Array<Prepared> => {
+    const leftovers: Array<PlannedBundle> = [];
+    const asking: Array<PlannedBundle> = [];
+    const others: Array<PlannedBundle> = [];
+    const queueOf = ({ verdict, steps }: BundlePlan): Array<PlannedBundle> => {
       if (verdict.reason === 'leftover') return leftovers;
       return asksShim(steps) ? asking : others;
     };
     for (const bundle of bundles) {
-      const turn = clock.breathe();
+      const turn = clock.yieldIfDue();
       if (turn !== undefined) await turn;
       queueOf(bundle.plan).push(bundle);
     }
@@ -249,7 +249,7 @@ const shimOf = (policy: Policy, { evidence }: BundlePlan): string | undefined =>
  */
 const noticeEnded =
   (executor: Executor, records: Records) =>
-  (bundles: ReadonlyArray<Prepared>): Task<void> =>
+  (bundles: ReadonlyArray<PlannedBundle>): Task<void> =>
   async () => {
     const { registry, settings } = executor;
     const toldToEnd = new Set(
@@ -298,9 +298,9 @@ const standing = ({ capabilities, settings, namespaces }: Executor, namespace: B
       )
     : TE.right<string, ReadonlySet<B.ByteString>>(new Set());
 
-/** A removal of what stands there, or only of what a mandate names. */
+/** A removal of what stands there, or only of what an approval names. */
 const removalWithin =
-  ({ capabilities: { fileSystem } }: Executor, { workDirectory }: Mandate, namespace: B.ByteString) =>
+  ({ capabilities: { fileSystem } }: Executor, { workDirectory }: Approval, namespace: B.ByteString) =>
   (remove: RemoveWork): RemoveWork =>
   (at) => {
     const allowed = workDirectory({ namespace, id: at.name });
@@ -315,13 +315,13 @@ const removalWithin =
 /** Removes what nobody owns of a namespace's working directories, from the registry that the bundles left. */
 const sweepWorkDirectories = (
   executor: Executor,
-  mandate: Mandate,
+  approval: Approval,
   { root }: Roots,
-  { name: namespace, error, bundles }: PreparedNamespace,
+  { name: namespace, error, bundles }: PlannedNamespace,
   records: Records,
 ): TE.TaskEither<string, ReadonlyArray<WorkDirectoryOutcome>> => {
   const { capabilities, registry, settings } = executor;
-  const held = isHeld(executor, mandate, bundles, records);
+  const held = isHeld(executor, approval, bundles, records);
   if (error !== null) return TE.left(error);
   if (capabilities.interrupted()) return TE.left('interrupted: working directories are left as they are');
   return pipe(
@@ -333,9 +333,9 @@ const sweepWorkDirectories = (
         (id) => ({
           registered: registry.get({ namespace, id })() !== undefined,
           held: held(id) || names.has(id),
-          planned: mandate.workDirectory({ namespace, id })._tag !== 'None',
+          planned: approval.workDirectory({ namespace, id })._tag !== 'None',
         }),
-        removalWithin(executor, mandate, namespace)(removalOfWork(executor, root, namespace)),
+        removalWithin(executor, approval, namespace)(removalOfWork(executor, root, namespace)),
       ),
     ),
   );
@@ -343,20 +343,21 @@ const sweepWorkDirectories = (
 
 /** Its part of the report, once its working directories were seen to. */
 const finishNamespace =
-  (executor: Executor, records: Records, mandate: Mandate, roots: Roots) =>
-  (namespace: PreparedNamespace): Task<NamespaceReport> =>
+  (executor: Executor, records: Records, approval: Approval, roots: Roots) =>
+  (namespace: PlannedNamespace): Task<NamespaceReport> =>
   async () => {
     const { capabilities, registry } = executor;
     const { name, error, bundles } = namespace;
-    const removed = await sweepWorkDirectories(executor, mandate, roots, namespace, records)();
-    if (E.isLeft(removed)) capabilities.trace.tell({ _tag: 'NamespaceFailed', namespace: name, error: removed.left })();
+    const removed = await sweepWorkDirectories(executor, approval, roots, namespace, records)();
+    if (E.isLeft(removed))
+      capabilities.observer.notify({ _tag: 'NamespaceFailed', namespace: name, error: removed.left })();
     const workDirectories: WorkListing = E.isLeft(removed)
       ? { _tag: 'NotListed', error: removed.left }
       : { _tag: 'Listed', names: removed.right.map((entry) => entry.name) };
-    capabilities.trace.tell({ _tag: 'NamespaceSurveyed', namespace: { name, error, workDirectories } })();
+    capabilities.observer.notify({ _tag: 'NamespaceInspected', namespace: { name, error, workDirectories } })();
     const reports: Array<BundleReport> = [];
     for (const { plan: bundle, explanation } of bundles) {
-      const others = capabilities.clock.breathe();
+      const others = capabilities.clock.yieldIfDue();
       if (others !== undefined) await others;
       const done = {
         registered: registry.get(bundle.evidence)() !== undefined,
@@ -380,17 +381,17 @@ const finishNamespace =
 
 /**
  * Takes back, reaps, cleans up and removes, as the policy decides, and stays attached: log pipes are drained, and when
- * a shim's connection ends, its bundle is cleaned up and the events of its task are published. Under a mandate it does
+ * a shim's connection ends, its bundle is cleaned up and the events of its task are published. Under an approval it does
  * only what that allows of what it decides.
  */
 export const recover =
-  (settings: Settings, mandate: Mandate = everything): ReaderTaskEither<Capabilities, RecoveryError, Recovered> =>
+  (settings: Settings, approval: Approval = everything): ReaderTaskEither<Capabilities, RecoveryError, Recovered> =>
   (capabilities) =>
   async () => {
     const elapsed = startWatch(capabilities);
     const roots = await openRoots(capabilities, settings)();
     if (E.isLeft(roots)) return roots;
-    const prepared = await prepare(capabilities, settings, mandate)(roots.right)();
+    const prepared = await planHost(capabilities, settings, approval)(roots.right)();
     if (E.isLeft(prepared)) {
       await closeRoots(capabilities, roots.right)();
       return prepared;
@@ -403,7 +404,7 @@ export const recover =
       bundles.map(({ plan: { verdict } }) => verdict),
     );
     if (E.isLeft(allowed)) {
-      for (const { open } of bundles) await release(open)();
+      for (const { open } of bundles) await closeAll(open)();
       await closeRoots(capabilities, roots.right)();
       return allowed;
     }
@@ -421,7 +422,7 @@ export const recover =
       capabilities,
       settings,
       ...roots.right,
-      inTurn: atMost(settings.bounds.binaries),
+      inTurn: semaphore(settings.bounds.binaries),
       registry,
       mountTable: viewMountTable(capabilities),
       found,
@@ -434,7 +435,7 @@ export const recover =
     await supervisor.settled();
     const namespaces: Array<NamespaceReport> = [];
     for (const namespace of prepared.right.namespaces)
-      namespaces.push(await finishNamespace(executor, records, mandate, roots.right)(namespace)());
+      namespaces.push(await finishNamespace(executor, records, approval, roots.right)(namespace)());
     await roots.right.namespaces.closeIdle();
 
     const { state, root, policy } = settings;
@@ -447,7 +448,7 @@ export const recover =
           state,
           root,
           interrupted: capabilities.interrupted(),
-          ...(mandate.plannedAt === undefined ? {} : { plannedAt: mandate.plannedAt }),
+          ...(approval.plannedAt === undefined ? {} : { plannedAt: approval.plannedAt }),
         },
         namespaces,
       ),

@@ -13,7 +13,7 @@ import type { BundlePlan, NamespacePlan, Plan } from '../plan/Plan.js';
 import { type Policy, PolicyName } from '../policy/Policy.js';
 import { nameOf, type Step, successPath } from '../plan/Step.js';
 import { showTimestamp } from '../capabilities/TaskExit.js';
-import { adviceOn } from '../decide/Hint.js';
+import { hintFor } from '../decide/Hint.js';
 import { lifeOf, livesOf } from '../decide/Life.js';
 import { Reason, type Verdict, type VerdictTag } from '../decide/Verdict.js';
 import { WorkDirectoryReason } from '../plan/WorkDirectory.js';
@@ -214,7 +214,7 @@ const detailsOf = ({ name: policy }: Policy, { evidence, verdict }: BundlePlan):
   const { state } = answers;
   const exit = state?._tag === 'Right' && state.right.status === 'stopped' ? state.right.exit : undefined;
   const pids = belongingPids(answers);
-  const advice = adviceOn(verdict.reason, policy, evidence);
+  const advice = hintFor(verdict.reason, policy, evidence);
   const life = verdict.reason === 'would-kill' ? livesOf(evidence) : lifeOf(evidence)(verdict);
   return {
     ...(answers.obstacles === undefined ? {} : { foreseen: answers.obstacles.map(({ says }) => inOneLine(says)) }),

@@ -1,8 +1,8 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { atMost, atMostBusy, traverse } from '../../src/base/Semaphore.js';
+import { semaphore, adaptiveSemaphore, traverse } from '../../src/base/Semaphore.js';
 
-const turns = { breathe: (): undefined => undefined, afterOthers: async (): Promise<void> => undefined };
+const turns = { yieldIfDue: (): undefined => undefined, yieldToOthers: async (): Promise<void> => undefined };
 
 describe('traverse', () => {
   it('never runs more at once than the bound, and keeps the order of the results', async () => {
@@ -57,11 +57,11 @@ describe('traverse', () => {
   });
 });
 
-describe('atMost', () => {
+describe('semaphore', () => {
   it('never more than the limit run at once, all of them run, and in order', async () => {
     await fc.assert(
       fc.asyncProperty(fc.integer({ min: 1, max: 5 }), fc.nat(30), fc.scheduler(), async (limit, count, scheduler) => {
-        const inTurn = atMost(limit);
+        const inTurn = semaphore(limit);
         const started: Array<number> = [];
         let running = 0;
         let mostRunning = 0;
@@ -83,7 +83,7 @@ describe('atMost', () => {
   });
 });
 
-describe('atMostBusy', () => {
+describe('adaptiveSemaphore', () => {
   const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
   /** Patience that is lost when the test says so. */
@@ -105,7 +105,7 @@ describe('atMostBusy', () => {
         fc.array(fc.boolean(), { maxLength: 12 }),
         async (limit, slow) => {
           let looseOnes: ReadonlyArray<() => void> = [];
-          const inPortions = atMostBusy({
+          const inPortions = adaptiveSemaphore({
             limit,
             patience: () =>
               new Promise<boolean>((resolve) => {
@@ -143,7 +143,7 @@ describe('atMostBusy', () => {
 
   it('begins ever larger portions while nothing answers, and small ones again once something does', async () => {
     const { patience, lose } = patienceInHand();
-    const inPortions = atMostBusy({ limit: 2, patience, ...turns });
+    const inPortions = adaptiveSemaphore({ limit: 2, patience, ...turns });
     const answers: Array<() => void> = [];
     const all = Array.from({ length: 100 }, () =>
       inPortions(() => new Promise<void>((resolve) => answers.push(resolve)))(),
@@ -168,7 +168,7 @@ describe('atMostBusy', () => {
 
   it('begins no more than the limit as long as answers come, however long that takes', async () => {
     const { patience, lose } = patienceInHand();
-    const inPortions = atMostBusy({ limit: 2, patience, ...turns });
+    const inPortions = adaptiveSemaphore({ limit: 2, patience, ...turns });
     const answers: Array<() => void> = [];
     let most = 0;
     let running = 0;
@@ -190,7 +190,7 @@ describe('atMostBusy', () => {
   });
 
   it('passes on what is thrown at once, and begins the others', async () => {
-    const inPortions = atMostBusy({ limit: 1, patience: async () => true, ...turns });
+    const inPortions = adaptiveSemaphore({ limit: 1, patience: async () => true, ...turns });
     const tasks = [1, 2, 3].map((item) =>
       inPortions(() => {
         if (item < 3) throw new Error(`broken ${item}`);
@@ -207,7 +207,7 @@ describe('atMostBusy', () => {
   it('waits on where its patience was not enough', async () => {
     let begun = 0;
     let rounds = 0;
-    const inPortions = atMostBusy({ limit: 1, patience: async () => ++rounds > 3, ...turns });
+    const inPortions = adaptiveSemaphore({ limit: 1, patience: async () => ++rounds > 3, ...turns });
     const all = [0, 1].map(() =>
       inPortions(async () => {
         begun++;
@@ -219,7 +219,7 @@ describe('atMostBusy', () => {
   });
 
   it('hands on what a task throws', async () => {
-    const inPortions = atMostBusy({ limit: 1, patience: () => new Promise(() => undefined), ...turns });
+    const inPortions = adaptiveSemaphore({ limit: 1, patience: () => new Promise(() => undefined), ...turns });
     const outcome = inPortions(async () => {
       throw new Error('a defect');
     })();

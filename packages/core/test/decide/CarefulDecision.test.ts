@@ -23,7 +23,7 @@ const text = B.fromText;
 
 const outcome = (evidence: BundleEvidence, policy = careful): string => {
   const decision = decide(policy)(evidence);
-  return decision._tag === 'Settle'
+  return decision._tag === 'Decided'
     ? `${decision.verdict._tag} ${decision.verdict.reason}`
     : `ask ${decision.question._tag}`;
 };

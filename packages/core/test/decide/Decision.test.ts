@@ -35,11 +35,11 @@ const reasonsOfCareful: ReadonlyArray<Reason> = [
 const decide17 = decide(containerd17);
 
 const outcome = (decision: Decision): string =>
-  decision._tag === 'Settle' ? `${decision.verdict._tag} ${decision.verdict.reason}` : `ask ${decision.question._tag}`;
+  decision._tag === 'Decided' ? `${decision.verdict._tag} ${decision.verdict.reason}` : `ask ${decision.question._tag}`;
 
 const settled = (evidence: BundleEvidence): Reason | undefined => {
   const decision = decide17(evidence);
-  return decision._tag === 'Settle' ? decision.verdict.reason : undefined;
+  return decision._tag === 'Decided' ? decision.verdict.reason : undefined;
 };
 
 const without = (key: keyof Answers, answers: Answers): Answers =>
@@ -244,7 +244,7 @@ describe('decide', () => {
     fc.assert(
       fc.property(anyPolicy(), anyEvidence(), anyEvidence(), (policy, evidence, { answers }) => {
         const decision = decide(policy)(evidence);
-        if (decision._tag === 'Settle')
+        if (decision._tag === 'Decided')
           expect(decide(policy)(withAnswers(evidence.answers)(withAnswers(answers)(evidence)))).toEqual(decision);
       }),
     );
@@ -263,7 +263,7 @@ describe('decide', () => {
     fc.assert(
       fc.property(anyPolicy(), anyEvidence(), (policy, evidence) => {
         const decision = decide(policy)(evidence);
-        if (decision._tag === 'Settle') expect(explain(policy)(evidence)(decision.verdict)).toMatch(/^.{5,}$/);
+        if (decision._tag === 'Decided') expect(explain(policy)(evidence)(decision.verdict)).toMatch(/^.{5,}$/);
       }),
     );
   });

@@ -8,7 +8,7 @@ import { containerd16, containerd17, containerd21, type Policy } from '../../src
 import { isDestructive } from '../../src/decide/Verdict.js';
 import { planOf } from '../../src/plan/HostFacts.js';
 import { anyPolicy, bundle, running } from '../evidence.js';
-import { anySurvey, learntByAll, surveyOf } from '../survey.js';
+import { anySurvey, learntByAll, factsOf } from '../hostFacts.js';
 
 const text = B.fromText;
 const closed = { _tag: 'Closed' } as const;
@@ -21,19 +21,19 @@ const dead: BundleEvidence['answers'] = { ...running, connection: { _tag: 'DialF
 describe('a comparison', () => {
   it('of a policy with itself finds no difference', () => {
     fc.assert(
-      fc.property(anyPolicy(), anySurvey(), (policy, survey) => {
-        const comparison = compare(policy, policy)(survey);
+      fc.property(anyPolicy(), anySurvey(), (policy, facts) => {
+        const comparison = compare(policy, policy)(facts);
         expect(differs(comparison)).toBe(false);
-        expect(comparison.summary.same).toBe(survey.namespaces.flatMap(({ bundles }) => bundles).length);
+        expect(comparison.summary.same).toBe(facts.namespaces.flatMap(({ bundles }) => bundles).length);
       }),
     );
   });
 
   it('is the same the other way round, with the sides exchanged', () => {
     fc.assert(
-      fc.property(anyPolicy(), anyPolicy(), anySurvey(), (one, other, survey) => {
-        const there = compare(one, other)(survey);
-        const back = compare(other, one)(survey);
+      fc.property(anyPolicy(), anyPolicy(), anySurvey(), (one, other, facts) => {
+        const there = compare(one, other)(facts);
+        const back = compare(other, one)(facts);
         const turned = <A extends { readonly first: unknown; readonly second: unknown }>(pair: A) => ({
           ...pair,
           first: pair.second,
@@ -54,10 +54,10 @@ describe('a comparison', () => {
 
   it('names every bundle that one policy destroys and the other leaves, and none but those it may be unsure of more', () => {
     fc.assert(
-      fc.property(anyPolicy(), anyPolicy(), anySurvey(), (one, other, survey) => {
-        const named = compare(one, other)(survey).bundles;
+      fc.property(anyPolicy(), anyPolicy(), anySurvey(), (one, other, facts) => {
+        const named = compare(one, other)(facts).bundles;
         const [first = [], second = []] = [one, other].map((policy) =>
-          planOf(policy)(survey).namespaces.flatMap(({ bundles }) =>
+          planOf(policy)(facts).namespaces.flatMap(({ bundles }) =>
             bundles.map(({ verdict }) => isDestructive(verdict)),
           ),
         );
@@ -76,8 +76,8 @@ describe('a comparison', () => {
 
   it('has the worst on top, and says why each differs in one line', () => {
     fc.assert(
-      fc.property(anyPolicy(), anyPolicy(), anySurvey(), (one, other, survey) => {
-        const { bundles } = compare(one, other)(survey);
+      fc.property(anyPolicy(), anyPolicy(), anySurvey(), (one, other, facts) => {
+        const { bundles } = compare(one, other)(facts);
         const ranks = bundles.map(({ difference }) => allDifferences.indexOf(difference));
         expect(ranks).toEqual([...ranks].sort((first, second) => first - second));
         for (const { why, difference, choices } of bundles.flatMap(({ parts }) => parts)) {
@@ -92,14 +92,14 @@ describe('a comparison', () => {
   it('has what is destroyed above what is done otherwise, wherever they stand', () => {
     const changed = named('a', bundle({}, running));
     const destroyed = named('b', bundle({ ...made, address: { _tag: 'Absent' } }, running));
-    const { bundles } = compare(containerd17, containerd21)(surveyOf([changed, destroyed].map(learntByAll)));
+    const { bundles } = compare(containerd17, containerd21)(factsOf([changed, destroyed].map(learntByAll)));
     expect(bundles.map(({ id, difference }) => `${id} ${difference}`)).toEqual(['b alive-destroyed', 'a steps']);
   });
 
   it('travels as JSON', () => {
     fc.assert(
-      fc.property(anyPolicy(), anyPolicy(), anySurvey(), (one, other, survey) => {
-        const comparison = compare(one, other)(survey);
+      fc.property(anyPolicy(), anyPolicy(), anySurvey(), (one, other, facts) => {
+        const comparison = compare(one, other)(facts);
         expect(Comparison.decode(JSON.parse(JSON.stringify(comparison)))).toEqual(E.right(comparison));
       }),
     );
@@ -108,7 +108,7 @@ describe('a comparison', () => {
 
 describe('why two policies differ', () => {
   const difference = (one: Policy, other: Policy, evidence: BundleEvidence) => {
-    const [found] = compare(one, other)(surveyOf([learntByAll(evidence)])).bundles;
+    const [found] = compare(one, other)(factsOf([learntByAll(evidence)])).bundles;
     return found && found.parts.map(({ difference, choices }) => [difference, ...choices].join(' ')).join(', ');
   };
 
@@ -161,13 +161,13 @@ describe('why two policies differ', () => {
       bootstrap: read('{"version":2,"address":"unix:///new","protocol":"ttrpc"}'),
     });
     const leaked = { ...running, pids: E.right([]) };
-    const survey = surveyOf([{ evidence: listed, answers: { 'containerd-1.7': running, 'containerd-2.1': leaked } }]);
+    const facts = factsOf([{ evidence: listed, answers: { 'containerd-1.7': running, 'containerd-2.1': leaked } }]);
     expect(
-      compare({ ...containerd21, name: 'containerd-1.7', bootstrap: 'address' }, containerd21)(survey),
+      compare({ ...containerd21, name: 'containerd-1.7', bootstrap: 'address' }, containerd21)(facts),
     ).toMatchObject({
       bundles: [{ difference: 'alive-destroyed', parts: [{ choices: ['bootstrap'] }] }],
     });
-    const apart = compare(containerd17, { ...containerd21, sandboxRecords: 'root' })(survey).bundles;
+    const apart = compare(containerd17, { ...containerd21, sandboxRecords: 'root' })(facts).bundles;
     expect(apart).toMatchObject([{ parts: [{ choices: ['bootstrap'] }] }]);
   });
 
@@ -176,8 +176,8 @@ describe('why two policies differ', () => {
       address: read('unix:///old'),
       bootstrap: read('{"version":2,"address":"unix:///new","protocol":"ttrpc"}'),
     });
-    const survey = surveyOf([{ evidence: listed, answers: { 'containerd-1.7': dead, 'containerd-2.1': running } }]);
-    expect(compare(containerd17, containerd21)(survey).bundles).toMatchObject([
+    const facts = factsOf([{ evidence: listed, answers: { 'containerd-1.7': dead, 'containerd-2.1': running } }]);
+    expect(compare(containerd17, containerd21)(facts).bundles).toMatchObject([
       { difference: 'alive-destroyed', alive: true, parts: [{ choices: ['bootstrap'] }] },
     ]);
   });
@@ -186,10 +186,10 @@ describe('why two policies differ', () => {
 describe('working directories', () => {
   it('fare differently where their bundle is destroyed by one policy only', () => {
     const leaked = bundle({}, { ...running, pids: E.right([]) });
-    const survey = surveyOf([learntByAll(leaked), learntByAll(named('db', bundle({}, running)))], {
+    const facts = factsOf([learntByAll(leaked), learntByAll(named('db', bundle({}, running)))], {
       names: ['web', 'db', 'old'],
     });
-    const { workDirs, summary } = compare(containerd16, containerd17)(survey);
+    const { workDirs, summary } = compare(containerd16, containerd17)(facts);
     expect(workDirs).toEqual([{ namespace: 'default', name: 'web', first: 'registered', second: 'with-bundle' }]);
     expect(summary).toMatchObject({ same: 1, workDirs: 1, differences: { 'alive-destroyed': 1 } });
     expect(isRemoved('held')).toBe(false);

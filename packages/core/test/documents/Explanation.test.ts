@@ -22,7 +22,7 @@ describe('an explanation', () => {
       fc.property(anyPolicy(), anyEvidence(), (policy, evidence) => {
         const decision = decide(policy)(evidence);
         const { reason, rows } = explainBundle(policy)(evidence);
-        expect(reason).toBe(decision._tag === 'Settle' ? decision.verdict.reason : 'not-recorded');
+        expect(reason).toBe(decision._tag === 'Decided' ? decision.verdict.reason : 'not-recorded');
         expect(rows.at(-1)?.rule).toEqual(ruleUnder(policy)(reason));
       }),
     );

@@ -3,9 +3,9 @@ import * as fc from 'fast-check';
 import { describe, expect, it, test } from 'vitest';
 import * as B from '../../src/base/ByteString.js';
 import { careful, containerd17, containerd21, policies, withChoices } from '../../src/policy/Policy.js';
-import { headOf, parseRecording, showRecordingError, startRecording, surveyOf } from '../../src/documents/Recording.js';
+import { headOf, parseRecording, showRecordingError, startRecording, factsOf } from '../../src/documents/Recording.js';
 import { settingsFor } from '../../src/policy/Settings.js';
-import { planOf, type Survey, type SurveyedBundle } from '../../src/plan/HostFacts.js';
+import { planOf, type HostFacts, type BundleFacts } from '../../src/plan/HostFacts.js';
 import { because } from '../../src/decide/Verdict.js';
 import { anyEvidence, bundle } from '../evidence.js';
 
@@ -16,26 +16,26 @@ const settings = settingsFor({ state: text('/state'), root: text('/root'), progr
 const head = headOf('plan', settings, [containerd21], 0);
 
 /** What a run that learns this writes, in the order in which it is given. */
-const record = ({ namespaces, interrupted }: Pick<Survey, 'namespaces' | 'interrupted'>): string => {
+const record = ({ namespaces, interrupted }: Pick<HostFacts, 'namespaces' | 'interrupted'>): string => {
   const lines: Array<string> = [];
   const recorder = startRecording((line) => () => void lines.push(line))(head)();
   for (const { bundles } of namespaces)
-    for (const surveyed of bundles) {
-      const { namespace, id } = surveyed.evidence;
-      recorder.trace.tell({ _tag: 'BundleSettled', namespace, id, verdict: because('empty'), surveyed })();
+    for (const facts of bundles) {
+      const { namespace, id } = facts.evidence;
+      recorder.observer.notify({ _tag: 'BundleDecided', namespace, id, verdict: because('empty'), facts })();
     }
   for (const { bundles: _bundles, ...namespace } of namespaces)
-    recorder.trace.tell({ _tag: 'NamespaceSurveyed', namespace })();
+    recorder.observer.notify({ _tag: 'NamespaceInspected', namespace })();
   recorder.end({ interrupted, durationMs: 1 })();
   return lines.join('');
 };
 
-const surveyed = (id: string): SurveyedBundle => ({
+const factsOfBundle = (id: string): BundleFacts => ({
   evidence: { ...bundle({ address: { _tag: 'Read', content: B.fromBytes(Uint8Array.of(0, 10, 255)) } }), id: text(id) },
   answers: { [containerd17.name]: { container: { _tag: 'NotFound' } } },
 });
 
-const survey: Survey = {
+const facts: HostFacts = {
   state: text('/state'),
   root: text('/root'),
   interrupted: false,
@@ -43,14 +43,14 @@ const survey: Survey = {
     {
       name: text('default'),
       error: null,
-      bundles: ['a', 'é', 'é2'].map(surveyed),
+      bundles: ['a', 'é', 'é2'].map(factsOfBundle),
       workDirectories: { _tag: 'Listed', names: ['old', 'ü'].map(text) },
     },
     { name: text('other'), error: 'no\u2028\u001b', bundles: [], workDirectories: { _tag: 'NotListed', error: 'EIO' } },
   ],
 };
 
-const recorded = record(survey);
+const recorded = record(facts);
 const lines = recorded.split('\n').slice(0, -1);
 
 const parsed = (of: string) => {
@@ -66,10 +66,10 @@ const refusal = (of: string): string => {
 };
 
 describe('a recording', () => {
-  it('gives the survey that was recorded', () => {
+  it('gives the facts that were recorded', () => {
     const recording = parsed(recorded);
     expect(recording).toMatchObject({ head, isComplete: true });
-    expect(surveyOf(recording)).toEqual(survey);
+    expect(factsOf(recording)).toEqual(facts);
   });
 
   it('gives any evidence and answers as they were', () => {
@@ -81,9 +81,9 @@ describe('a recording', () => {
     fc.assert(
       fc.property(distinct, fc.boolean(), fc.string({ unit: 'binary' }), (bundles, interrupted, error) => {
         const one = { name: text('default'), error, bundles, workDirectories: { _tag: 'Listed' as const, names: [] } };
-        const read = surveyOf(parsed(record({ interrupted, namespaces: [one] })));
+        const read = factsOf(parsed(record({ interrupted, namespaces: [one] })));
         const sorted = [...bundles].sort((first, second) => B.Ord.compare(first.evidence.id, second.evidence.id));
-        expect(read).toEqual({ ...survey, interrupted, namespaces: [{ ...one, bundles: sorted }] });
+        expect(read).toEqual({ ...facts, interrupted, namespaces: [{ ...one, bundles: sorted }] });
       }),
     );
   });
@@ -96,7 +96,7 @@ describe('a recording', () => {
     const written: Array<string> = [];
     const recorder = startRecording((line) => () => void written.push(line))(head)();
     recorder.end({ interrupted: false, durationMs: 0 })();
-    recorder.trace.tell({ _tag: 'NamespaceSurveyed', namespace: survey.namespaces[1] ?? expect.fail() })();
+    recorder.observer.notify({ _tag: 'NamespaceInspected', namespace: facts.namespaces[1] ?? expect.fail() })();
     recorder.end({ interrupted: true, durationMs: 0 })();
     expect(parsed(written.join('')).end).toMatchObject({ value: { interrupted: false } });
   });
@@ -121,7 +121,7 @@ describe('a recording', () => {
 
 describe('a recording that was cut off', () => {
   it('is read as far as its lines are whole, or refused where not even the first is', () => {
-    const whole = planOf(containerd17)(survey).namespaces.flatMap(({ bundles }) => bundles);
+    const whole = planOf(containerd17)(facts).namespaces.flatMap(({ bundles }) => bundles);
     for (let length = 0; length < recorded.length - 1; length++) {
       const outcome = parseRecording(recorded.slice(0, length));
       if (E.isLeft(outcome)) {
@@ -130,9 +130,9 @@ describe('a recording that was cut off', () => {
         continue;
       }
       expect(outcome.right.isComplete).toBe(false);
-      const { namespaces } = planOf(containerd17)(surveyOf(outcome.right));
+      const { namespaces } = planOf(containerd17)(factsOf(outcome.right));
       // What a run that was cut off did not ask counts as interrupted; all else is as it was.
-      const interrupted = planOf(containerd17)({ ...survey, interrupted: true });
+      const interrupted = planOf(containerd17)({ ...facts, interrupted: true });
       const expected = interrupted.namespaces.flatMap(({ bundles }) => bundles).slice(0, outcome.right.bundles.length);
       expect(namespaces.flatMap(({ bundles }) => bundles)).toEqual(expected);
       expect(expected.map(({ verdict }) => verdict._tag)).toEqual(
@@ -142,9 +142,9 @@ describe('a recording that was cut off', () => {
   });
 
   it('does not know the working directories of a namespace that it does not tell of', () => {
-    const { namespaces } = surveyOf(parsed(lines.slice(0, 2).join('\n')));
+    const { namespaces } = factsOf(parsed(lines.slice(0, 2).join('\n')));
     expect(namespaces).toMatchObject([{ name: 'default', error: null, workDirectories: { _tag: 'NotListed' } }]);
-    expect(planOf(containerd17)(surveyOf(parsed(lines.slice(0, 2).join('\n')))).namespaces[0]).toMatchObject({
+    expect(planOf(containerd17)(factsOf(parsed(lines.slice(0, 2).join('\n')))).namespaces[0]).toMatchObject({
       error: expect.stringMatching(/not known/),
       workDirectories: [],
     });

@@ -20,8 +20,8 @@ it('gives others their turn also where one failure follows the other at once', a
     nowMs: () => 0,
     elapsedMs: () => 0,
     sleep: () => () => new Promise<void>((resolve) => setImmediate(resolve)),
-    breathe: () => (inTurn >= longTurn ? endTurn() : undefined),
-    afterOthers: async () => undefined,
+    yieldIfDue: () => (inTurn >= longTurn ? endTurn() : undefined),
+    yieldToOthers: async () => undefined,
   };
   const refused = () => async () => {
     await new Promise<void>((resolve) => process.nextTick(resolve));
@@ -48,8 +48,8 @@ it('asks all of those that never answer at once, however long the turns of whoev
       nowMs += turnMs;
       await new Promise<void>((resolve) => setImmediate(resolve));
     },
-    breathe: () => undefined,
-    afterOthers: async () => undefined,
+    yieldIfDue: () => undefined,
+    yieldToOthers: async () => undefined,
   };
   const ask = () => async () => {
     if (++asked === silent) release();

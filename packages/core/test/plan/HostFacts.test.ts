@@ -2,12 +2,12 @@ import * as fc from 'fast-check';
 import { expect, it } from 'vitest';
 import * as B from '../../src/base/ByteString.js';
 import { decide } from '../../src/decide/Decision.js';
-import { type Survey, planOf } from '../../src/plan/HostFacts.js';
+import { type HostFacts, planOf } from '../../src/plan/HostFacts.js';
 import { anyEvidence, anyPolicy } from '../evidence.js';
 
 const text = B.fromText;
 
-const surveyOf = (bundles: Survey['namespaces'][number]['bundles'], interrupted = false): Survey => ({
+const factsOf = (bundles: HostFacts['namespaces'][number]['bundles'], interrupted = false): HostFacts => ({
   state: text('/state'),
   root: text('/root'),
   interrupted,
@@ -24,13 +24,13 @@ const surveyOf = (bundles: Survey['namespaces'][number]['bundles'], interrupted 
 it('a plan is what the policy decides on the answers that were given to it', () => {
   fc.assert(
     fc.property(anyPolicy(), anyEvidence(), fc.boolean(), (policy, { answers, ...evidence }, interrupted) => {
-      const survey = surveyOf(
+      const facts = factsOf(
         [{ evidence: { ...evidence, answers: {} }, answers: { [policy.name]: answers } }],
         interrupted,
       );
-      const [bundle] = planOf(policy)(survey).namespaces.flatMap(({ bundles }) => bundles);
+      const [bundle] = planOf(policy)(facts).namespaces.flatMap(({ bundles }) => bundles);
       const decision = decide(policy)({ ...evidence, answers });
-      if (decision._tag === 'Settle') expect(bundle?.verdict).toEqual(decision.verdict);
+      if (decision._tag === 'Decided') expect(bundle?.verdict).toEqual(decision.verdict);
       else expect(bundle?.verdict).toEqual({ _tag: 'Hold', reason: interrupted ? 'interrupted' : 'not-recorded' });
       expect(bundle?.evidence).toEqual({ ...evidence, answers });
     }),
@@ -42,7 +42,7 @@ it('the answers of another policy count for nothing', () => {
     fc.property(anyPolicy(), anyEvidence(), (policy, { answers, ...evidence }) => {
       const given = { other: answers, toString: answers };
       const [bundle] = planOf(policy)(
-        surveyOf([{ evidence: { ...evidence, answers: {} }, answers: given }]),
+        factsOf([{ evidence: { ...evidence, answers: {} }, answers: given }]),
       ).namespaces.flatMap(({ bundles }) => bundles);
       expect(bundle?.evidence.answers).toEqual({});
     }),

@@ -3,7 +3,7 @@ import * as fc from 'fast-check';
 import { expect, it, test } from 'vitest';
 import { stepsAfterDisconnect, stepsOf } from '../../src/plan/Plan.js';
 import { failed, isSameTree, perform, type StepTree, succeeded } from '../../src/plan/Step.js';
-import { StepTable } from '../../src/plan/StepCodec.js';
+import { StepCodec } from '../../src/plan/StepCodec.js';
 import { allReasons, because } from '../../src/decide/Verdict.js';
 import { anyEvidence, anyPolicy, bundle, running } from '../evidence.js';
 import { containerd21 } from '../../src/policy/Policy.js';
@@ -17,10 +17,10 @@ it('gives every tree of steps as it was', () => {
         stepsOf(policy)(evidence)(because(reason)),
         stepsAfterDisconnect(policy)(evidence)({ registered: true }),
       ]) {
-        const read = StepTable.decode(throughJson(StepTable.encode(tree)));
+        const read = StepCodec.decode(throughJson(StepCodec.encode(tree)));
         expect(read).toEqual(E.right(tree));
         expect(E.isRight(read) && isSameTree(read.right, tree)).toBe(true);
-        expect(E.isRight(read) && StepTable.encode(read.right)).toEqual(StepTable.encode(tree));
+        expect(E.isRight(read) && StepCodec.encode(read.right)).toEqual(StepCodec.encode(tree));
       }
     }),
   );
@@ -31,11 +31,11 @@ const unshared = (tree: StepTree): StepTree =>
 
 it('is a fraction of the tree', () => {
   const tree = stepsOf(containerd21)(bundle({}, running))(because('no-processes'));
-  const table = JSON.stringify(StepTable.encode(tree));
+  const table = JSON.stringify(StepCodec.encode(tree));
   expect(JSON.stringify(tree).length).toBeGreaterThan(100_000);
   expect(table.length).toBeLessThan(3_000);
   // However the tree came about: branches that are the same are one, also where they are not one object.
-  expect(JSON.stringify(StepTable.encode(unshared(tree)))).toBe(table);
+  expect(JSON.stringify(StepCodec.encode(unshared(tree)))).toBe(table);
 });
 
 it('tells trees apart by what they do, and by what follows a failure', () => {
@@ -65,5 +65,5 @@ test.each<readonly [string, unknown]>([
   ['an end that is none', { first: 'done', rows: [] }],
   ['half a row', { first: 0, rows: [{ step, onSuccess: 0.5, onFailure: 'failed' }] }],
 ])('%s is refused', (_, document) => {
-  expect(E.isLeft(StepTable.decode(document))).toBe(true);
+  expect(E.isLeft(StepCodec.decode(document))).toBe(true);
 });

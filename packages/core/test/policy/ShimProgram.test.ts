@@ -4,14 +4,14 @@ import { describe, expect, it } from 'vitest';
 import * as B from '../../src/base/ByteString.js';
 import { systemError } from '../../src/capabilities/FileSystem.js';
 import type { Policy } from '../../src/policy/Policy.js';
-import type { ProgramFile, ProgramFiles } from '../../src/capabilities/ExecutableLookup.js';
+import type { ProgramFile, ExecutableLookup } from '../../src/capabilities/ExecutableLookup.js';
 import { makeResolver, type ProgramSearch, showRuntimeError } from '../../src/policy/ShimProgram.js';
 
 const program = { isDirectory: false, executable: true };
 const plainFile = { isDirectory: false, executable: false };
 const directory = { isDirectory: true, executable: true };
 
-const disk = (files: Readonly<Record<string, ProgramFile>>, looks: Array<string> = []): ProgramFiles => ({
+const disk = (files: Readonly<Record<string, ProgramFile>>, looks: Array<string> = []): ExecutableLookup => ({
   look: (path) => async () => {
     looks.push(path);
     const file = new Map(Object.entries(files)).get(path);

@@ -19,7 +19,7 @@ const work: FileStatus = { ...directory, inode: '20' };
 
 const planOf = (policy: Policy, evidence: BundleEvidence, workIdentity: FileStatus | null = work): BundlePlan => {
   const decision = decide(policy)(evidence);
-  const verdict = decision._tag === 'Settle' ? decision.verdict : because('interrupted');
+  const verdict = decision._tag === 'Decided' ? decision.verdict : because('interrupted');
   const identify = mapSteps((step) =>
     step._tag === 'RemoveWorkDirectory' ? { ...step, identity: workIdentity } : step,
   );

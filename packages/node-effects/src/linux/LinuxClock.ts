@@ -26,7 +26,7 @@ const isTurnOver = (): boolean => {
 const anInstant = Promise.resolve();
 
 /** A tick comes when no promise is left that could go on. */
-const afterOthers: Task<void> = () => new Promise((resolve) => process.nextTick(resolve));
+const yieldToOthers: Task<void> = () => new Promise((resolve) => process.nextTick(resolve));
 
 /** Who waits for another turn, in order: a set gives up its first for the same price however many wait. */
 const resting = new Set<() => void>();
@@ -42,7 +42,7 @@ const takeTurn = async (): Promise<void> => {
   for (const goOn of resting) {
     resting.delete(goOn);
     goOn();
-    await afterOthers();
+    await yieldToOthers();
     if (resting.size > 0 && isTurnOver()) return takeTurnSoon();
   }
   isTurnDue = false;
@@ -64,8 +64,8 @@ export const systemClock: Clock = {
   // Timers come before everything else: after a long turn answers may be here already. Whoever is told of one, is told at the
   // end of this turn (`Epoll.ts`); so this goes on after the next.
   sleep: (ms) => () => new Promise((resolve) => setTimeout(() => setImmediate(() => setImmediate(resolve)), ms)),
-  breathe: () => (isTurnOver() ? endTurn() : undefined),
-  afterOthers,
+  yieldIfDue: () => (isTurnOver() ? endTurn() : undefined),
+  yieldToOthers,
 };
 
 let turnOfAll: Promise<void> | undefined;
@@ -81,6 +81,6 @@ const endTurnOfAll = async (): Promise<void> => {
  */
 export const unsharedClock: Clock = {
   ...systemClock,
-  breathe: () => (isTurnOver() ? (turnOfAll ??= endTurnOfAll()) : undefined),
-  afterOthers: () => anInstant,
+  yieldIfDue: () => (isTurnOver() ? (turnOfAll ??= endTurnOfAll()) : undefined),
+  yieldToOthers: () => anInstant,
 };

@@ -1,11 +1,11 @@
 /** Looking at programs by path, as the search for a shim's binary needs it (SPEC 5). */
 import { systemError } from '@shim-recovery/core/capabilities/FileSystem';
-import type { ProgramFiles } from '@shim-recovery/core/capabilities/ExecutableLookup';
+import type { ExecutableLookup } from '@shim-recovery/core/capabilities/ExecutableLookup';
 import * as E from 'fp-ts/lib/Either.js';
 import { kernelName, kindOf } from './LinuxFileSystem.js';
 import { AT_FDCWD, mayExecuteAt, statAt } from '../native/Native.js';
 
-export const linuxProgramFiles: ProgramFiles = {
+export const linuxProgramFiles: ExecutableLookup = {
   look: (path) => async () => {
     const name = kernelName(path);
     const status = path.includes('\0') ? E.left('EINVAL') : statAt(AT_FDCWD, name);

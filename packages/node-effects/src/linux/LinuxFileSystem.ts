@@ -132,7 +132,7 @@ const removing =
   (remove: typeof unlinkAt, holding: RemoveHolding) =>
   (at: Location): TaskEither<FileError, void> =>
   async () => {
-    const others = systemClock.breathe();
+    const others = systemClock.yieldIfDue();
     if (others !== undefined) await others;
     const { directory } = at;
     if (!(directory instanceof OpenDirectory) || !isFreedSlowly(directory)) return callOn('remove', at, remove);
@@ -249,7 +249,7 @@ const listByTurns = async (directory: number): Promise<E.Either<string, Readonly
       close(own.right);
       return E.isLeft(appended) ? appended : E.right(entries);
     }
-    await systemClock.breathe();
+    await systemClock.yieldIfDue();
   }
 };
 

@@ -1,7 +1,7 @@
 /** The kernel's mount table, and unmounting without following symlinks (SPEC 7). */
 import * as fs from 'node:fs';
 import * as B from '@shim-recovery/core/base/ByteString';
-import { atMost } from '@shim-recovery/core/base/Semaphore';
+import { semaphore } from '@shim-recovery/core/base/Semaphore';
 import { type FileError, systemError } from '@shim-recovery/core/capabilities/FileSystem';
 import type { MountError, Mounts } from '@shim-recovery/core/capabilities/Mounts';
 import * as E from 'fp-ts/lib/Either.js';
@@ -47,7 +47,7 @@ const read: TaskEither<MountError, B.ByteString> = async () =>
 /** How many unmounts are under way at once, each with a descriptor. */
 const maxUnmounts = 32;
 
-const inTurn = atMost(maxUnmounts);
+const inTurn = semaphore(maxUnmounts);
 
 /** One that is busy may be so by what was removed on it, and is freed a moment later. */
 const unmountOnceFreed =

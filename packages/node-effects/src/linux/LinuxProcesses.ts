@@ -77,7 +77,7 @@ const lookAtAll = async (
   const found: Array<Sighting> = [];
   let isLimited: boolean | undefined;
   for (const pid of pids) {
-    const others = systemClock.breathe();
+    const others = systemClock.yieldIfDue();
     if (others !== undefined) await others;
     const sighting = look(pid, bootedMs);
     if (E.isRight(sighting)) {
@@ -156,7 +156,7 @@ const listeners: Processes['listeners'] = (alsoOf) => async () => {
   const ownNamespace = readLinkAt(AT_FDCWD, '/proc/self/ns/net');
   const wereRead = new Set(E.isRight(ownNamespace) ? [ownNamespace.right] : []);
   for (const pid of alsoOf) {
-    const others = systemClock.breathe();
+    const others = systemClock.yieldIfDue();
     if (others !== undefined) await others;
     const theirs = readListenersOf(pid, wereRead);
     if (E.isLeft(theirs)) return E.left(unreadable(`cannot read /proc/${pid}/net/unix: ${theirs.left}`));
@@ -232,7 +232,7 @@ const findHolders = async (inodes: ReadonlySet<string>): Promise<E.Either<Proces
   const found = new Map<string, Array<number>>();
   let isWhole = true;
   for (const pid of pids.right) {
-    const others = systemClock.breathe();
+    const others = systemClock.yieldIfDue();
     if (others !== undefined) await others;
     const held = unlessEnded(
       nothingHeld,

@@ -80,7 +80,7 @@ export const allFreed = (): Promise<void> =>
       resolve();
     };
     waiters = [...waiters, { freed: count.held, tell: told }];
-    letGo();
+    detach();
   });
 
 const tellWaiters = (): void => {
@@ -105,7 +105,7 @@ const closeEach = (first: number, last: number): void => {
   for (let descriptor = first; descriptor <= last; descriptor++) close(descriptor);
 };
 
-const letGo = (): void => {
+const detach = (): void => {
   waiting.sort((first, second) => first - second);
   while (callsUnderWay < mostCalls) {
     const run = takeRun();
@@ -128,14 +128,14 @@ const schedule = (): void => {
   isScheduled = true;
   setImmediate(() => {
     isScheduled = false;
-    letGo();
+    detach();
   });
 };
 
 const keep = (descriptor: number): void => {
   count.held++;
   waiting.push(descriptor);
-  if (waiting.length >= longestRun) letGo();
+  if (waiting.length >= longestRun) detach();
   else schedule();
 };
 

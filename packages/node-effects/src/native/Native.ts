@@ -498,14 +498,14 @@ interface Outlets {
 const spawnWith = (
   { file, environment }: Pick<Program, 'file' | 'environment'>,
   args: ReadonlyArray<string>,
-  prepare: (actions: Uint8Array) => number,
+  planHost: (actions: Uint8Array) => number,
 ): E.Either<string, number> => {
   const library = native();
   const attributes = (spawnAttributes ??= makeSpawnAttributes());
   const actions = new Uint8Array(structureBytes);
   library.posix_spawn_file_actions_init(actions);
   const failed =
-    prepare(actions) ||
+    planHost(actions) ||
     library.posix_spawn(spawnedPid, file, actions, attributes, [...args, null], [...environment, null]);
   library.posix_spawn_file_actions_destroy(actions);
   if (failed === 0) return E.right(spawnedPid[0] ?? 0);

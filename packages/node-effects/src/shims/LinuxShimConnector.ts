@@ -1,5 +1,5 @@
 /** Dials shims over ttrpc or gRPC, whichever the bundle's address asks for (SPEC 9). */
-import { atMost } from '@shim-recovery/core/base/Semaphore';
+import { semaphore } from '@shim-recovery/core/base/Semaphore';
 import type { ShimConnector } from '@shim-recovery/core/capabilities/ShimConnector';
 import { makeRoomForDescriptors } from '../native/Native.js';
 import type * as TtrpcShim from './TtrpcShim.js';
@@ -15,7 +15,7 @@ const manyDials = 16;
 
 /** A connector with its own bound. Both protocols are loaded when first needed: most runs need one, or none. */
 export const makeShimConnector = (): ShimConnector => {
-  const inTurn = atMost(maxDials);
+  const inTurn = semaphore(maxDials);
   let dials = 0;
   // Kept, as importing what is loaded already takes a while still, too.
   let ttrpc: Promise<typeof TtrpcShim> | undefined;

@@ -8,7 +8,7 @@ import { Case, decodeCase, examine, showCase } from './Case.js';
 import type { Hazard } from '../simulation/Hazards.js';
 import { allProperties, type Found, type Property, showFound } from '../properties/Properties.js';
 import type { Schedule } from '../simulation/Schedule.js';
-import * as Tally from './Coverage.js';
+import * as Coverage from './Coverage.js';
 import type { World } from '../worlds/World.js';
 
 /** Any small world with anything going wrong. Shrinks to a plainer one in which less does. */
@@ -46,7 +46,7 @@ export interface Failure {
 }
 
 export interface Outcome {
-  readonly tally: Tally.Tally;
+  readonly tally: Coverage.Coverage;
   readonly failure: Failure | undefined;
 }
 
@@ -100,11 +100,11 @@ const minimise = async (large: Case, isStillSo: (one: Case) => Promise<boolean>)
 export const run = async ({ policy, seed, cases, path, wanted, properties }: Campaign): Promise<Outcome> => {
   const looked = properties ?? (wanted === undefined ? allProperties : [wanted.property]);
   const cheap = looked.filter(({ isCostly }) => !isCostly);
-  let tally = Tally.empty;
+  let tally = Coverage.empty;
   const draw = fc.noShrink(fc.nat(costlyOnceIn - 1));
   const property = fc.asyncProperty(anyCase(), draw, async (any, drawn) => {
     const examined = await examine(any, policy, drawn === 0 || wanted !== undefined ? looked : cheap);
-    tally = Tally.add(tally, Tally.count(examined));
+    tally = Coverage.add(tally, Coverage.count(examined));
     return !examined.found.some((found) => isWanted(wanted, found));
   });
   const details = await fc.check(property, { seed, numRuns: cases, ...(path === undefined ? {} : { path }) });

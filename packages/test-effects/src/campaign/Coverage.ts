@@ -5,7 +5,7 @@ import type { Examined } from './Case.js';
 
 type Counts = Readonly<Record<string, number>>;
 
-export interface Tally {
+export interface Coverage {
   readonly worlds: number;
   readonly runs: number;
   readonly effects: number;
@@ -19,7 +19,7 @@ export interface Tally {
   readonly hazards: Counts;
 }
 
-export const empty: Tally = {
+export const empty: Coverage = {
   worlds: 0,
   runs: 0,
   effects: 0,
@@ -32,7 +32,7 @@ export const empty: Tally = {
 };
 
 /** Whether a value that was read from somewhere is a tally. */
-export const isTally = (value: unknown): value is Tally =>
+export const isTally = (value: unknown): value is Coverage =>
   typeof value === 'object' &&
   value !== null &&
   Object.entries(empty).every(([name, zero]) => typeof Reflect.get(value, name) === typeof zero);
@@ -48,7 +48,7 @@ const addCounts = (first: Counts, second: Counts): Counts => ({
   ...Object.fromEntries(Object.entries(second).map(([word, count]) => [word, (first[word] ?? 0) + count])),
 });
 
-export const add = (first: Tally, second: Tally): Tally => ({
+export const add = (first: Coverage, second: Coverage): Coverage => ({
   worlds: first.worlds + second.worlds,
   runs: first.runs + second.runs,
   effects: first.effects + second.effects,
@@ -61,7 +61,7 @@ export const add = (first: Tally, second: Tally): Tally => ({
 });
 
 /** What one simulation met. */
-export const count = ({ simulated: { runs }, found }: Examined): Tally => {
+export const count = ({ simulated: { runs }, found }: Examined): Coverage => {
   const injected = runs.flatMap((run) => run.injected);
   return {
     worlds: 1,
@@ -153,7 +153,7 @@ const failingSteps = ({ bootstrap, logOpened, reapsLeakedShims, unmounts }: Poli
 /** What was never met under this policy, though it can be: reasons and failed steps. */
 export const missing =
   (policy: Policy) =>
-  ({ reasons, failedSteps }: Tally): ReadonlyArray<string> => [
+  ({ reasons, failedSteps }: Coverage): ReadonlyArray<string> => [
     ...allReasons.filter((reason) => isReachable(policy, reason) && reasons[reason] === undefined),
     ...failingSteps(policy)
       .filter((step) => failedSteps[step] === undefined)
@@ -169,7 +169,7 @@ const list = (counts: Counts): string =>
 /** For people. */
 export const show =
   (policy: Policy) =>
-  (tally: Tally): string =>
+  (tally: Coverage): string =>
     [
       `worlds    ${tally.worlds}`,
       `runs      ${tally.runs}`,

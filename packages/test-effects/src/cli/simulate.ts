@@ -21,7 +21,7 @@ import {
 } from '../campaign/Counterexamples.js';
 import { Hazard } from '../simulation/Hazards.js';
 import { allProperties, showFound } from '../properties/Properties.js';
-import * as Tally from '../campaign/Coverage.js';
+import * as Coverage from '../campaign/Coverage.js';
 import type { Portion } from './simulateWorker.js';
 
 const usage = `Usage: pnpm simulate [--runs N] [--seed S] [--policy P] [--jobs J] [--properties N,M] [--progress FILE]
@@ -142,7 +142,7 @@ const portionsOf = ({ runs, seed, policy, properties }: Options): ReadonlyArray<
   }));
 
 interface Total {
-  readonly tally: Tally.Tally;
+  readonly tally: Coverage.Coverage;
   readonly failure: Failure | undefined;
   readonly isInterrupted?: boolean;
 }
@@ -158,17 +158,17 @@ const runHere = async ({ policy, seed, runs, path, wanted }: Options): Promise<T
   });
 
 /** A portion that is done, as one line of the file that is kept. */
-const lineOf = (portion: Portion, tally: Tally.Tally): string => `${JSON.stringify({ portion, tally })}\n`;
+const lineOf = (portion: Portion, tally: Coverage.Coverage): string => `${JSON.stringify({ portion, tally })}\n`;
 
 const Done = t.type({ portion: t.UnknownRecord, tally: t.UnknownRecord });
 
 /** The portions that were done before, each as it is written, with what it came to. A line that was cut off is done again. */
-const doneBefore = ({ progress }: Options): ReadonlyMap<string, Tally.Tally> => {
-  const done = new Map<string, Tally.Tally>();
+const doneBefore = ({ progress }: Options): ReadonlyMap<string, Coverage.Coverage> => {
+  const done = new Map<string, Coverage.Coverage>();
   if (progress === undefined || !existsSync(progress)) return done;
   for (const line of readFileSync(progress, 'utf8').split('\n')) {
     const read = E.tryCatch((): unknown => JSON.parse(line), String);
-    if (E.isRight(read) && Done.is(read.right) && Tally.isTally(read.right.tally))
+    if (E.isRight(read) && Done.is(read.right) && Coverage.isTally(read.right.tally))
       done.set(JSON.stringify(read.right.portion), read.right.tally);
   }
   return done;
@@ -182,8 +182,8 @@ const runThere = (options: Options): Promise<Total> =>
     const portions = all.filter((portion) => !before.has(JSON.stringify(portion)));
     const workers: Array<Worker> = [];
     let tally = all.reduce(
-      (sum, portion) => Tally.add(sum, before.get(JSON.stringify(portion)) ?? Tally.empty),
-      Tally.empty,
+      (sum, portion) => Coverage.add(sum, before.get(JSON.stringify(portion)) ?? Coverage.empty),
+      Coverage.empty,
     );
     let working = 0;
     const end = (failure: Failure | undefined, isInterrupted = false): void => {
@@ -205,7 +205,7 @@ const runThere = (options: Options): Promise<Total> =>
     const start = (): void => {
       const worker = new Worker(new URL('simulateWorker.js', import.meta.url));
       worker.on('message', (outcome: Total) => {
-        tally = Tally.add(tally, outcome.tally);
+        tally = Coverage.add(tally, outcome.tally);
         if (process.stderr.isTTY) process.stderr.write(`\r${tally.worlds}/${options.runs}`);
         if (outcome.failure !== undefined) return end(outcome.failure);
         const portion = underWay.get(worker);
@@ -229,7 +229,7 @@ const runAll = async (options: Options): Promise<number> => {
   if (process.stderr.isTTY) process.stderr.write('\r\u001b[K');
   const seconds = (performance.now() - startedMs) / 1000;
   process.stdout.write(
-    `policy    ${options.policy}\nseed      ${options.seed}\n${Tally.show(policies[options.policy])(tally)}`,
+    `policy    ${options.policy}\nseed      ${options.seed}\n${Coverage.show(policies[options.policy])(tally)}`,
   );
   process.stdout.write(
     `speed     ${Math.round(tally.runs / seconds)} runs a second, ${Math.round(seconds)} s in all\n`,

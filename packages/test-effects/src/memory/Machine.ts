@@ -19,7 +19,7 @@ import { makeProgramFiles } from './MemoryExecutableLookup.js';
 import { makeShimBinary, type ScriptedShimBinary } from './MemoryShimBinary.js';
 import { makeShimConnector, type ScriptedShimConnector } from './MemoryShimConnector.js';
 import { makeStores, type MemoryStores } from './MemoryStores.js';
-import { makeTrace, type RecordingTrace } from './MemoryObserver.js';
+import { makeMemoryObserver, type MemoryObserver } from './MemoryObserver.js';
 import { makeTree, type Tree } from './Tree.js';
 
 export interface Machine {
@@ -33,7 +33,7 @@ export interface Machine {
   readonly stores: MemoryStores;
   readonly eventSink: RecordingEventSink;
   readonly logPipes: MemoryLogPipes;
-  readonly trace: RecordingTrace;
+  readonly observer: MemoryObserver;
   /** Asks the run to end, as SIGTERM would. */
   readonly interrupt: IO<void>;
 }
@@ -51,7 +51,7 @@ export const makeMachine = (quirks: MountQuirks = {}): Machine => {
   const stores = makeStores();
   const eventSink = makeEventSink();
   const logPipes = makeLogPipes(tree, fileSystem);
-  const trace = makeTrace();
+  const observer = makeMemoryObserver();
   let isInterrupted = false;
   return {
     capabilities: {
@@ -66,7 +66,7 @@ export const makeMachine = (quirks: MountQuirks = {}): Machine => {
       eventSink,
       logPipes,
       clock,
-      trace,
+      observer,
       interrupted: () => isInterrupted,
     },
     tree,
@@ -78,7 +78,7 @@ export const makeMachine = (quirks: MountQuirks = {}): Machine => {
     stores,
     eventSink,
     logPipes,
-    trace,
+    observer,
     interrupt: () => {
       isInterrupted = true;
     },

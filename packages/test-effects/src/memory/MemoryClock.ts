@@ -71,8 +71,8 @@ export const makeClock = (startMs: number = defaultStartMs): VirtualClock => {
     nowMs: () => startMs + elapsedMs,
     elapsedMs: () => elapsedMs,
     sleep: (ms) => () => timer(ms).elapsed,
-    breathe: () => undefined,
-    afterOthers: async () => undefined,
+    yieldIfDue: () => undefined,
+    yieldToOthers: async () => undefined,
     timer,
   };
 };

@@ -1,12 +1,12 @@
 /** Programs by path, in the directory tree in memory (SPEC 5). */
 import { systemError } from '@shim-recovery/core/capabilities/FileSystem';
-import type { ProgramFiles } from '@shim-recovery/core/capabilities/ExecutableLookup';
+import type { ExecutableLookup } from '@shim-recovery/core/capabilities/ExecutableLookup';
 import * as E from 'fp-ts/lib/Either.js';
 import { pipe } from 'fp-ts/lib/function.js';
 import * as Entry from './Entry.js';
 import type { Tree } from './Tree.js';
 
-export const makeProgramFiles = (tree: Tree): ProgramFiles => ({
+export const makeProgramFiles = (tree: Tree): ExecutableLookup => ({
   look: (path) => async () =>
     pipe(
       tree.walk(path),

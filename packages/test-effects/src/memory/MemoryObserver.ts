@@ -1,14 +1,14 @@
 /** The events of a run, kept in order. */
-import type { Trace, TraceEvent } from '@shim-recovery/core/observe/Observer';
+import type { Observer, ObserverEvent } from '@shim-recovery/core/observe/Observer';
 
-export interface RecordingTrace extends Trace {
-  readonly told: () => ReadonlyArray<TraceEvent>;
+export interface MemoryObserver extends Observer {
+  readonly told: () => ReadonlyArray<ObserverEvent>;
 }
 
-export const makeTrace = (): RecordingTrace => {
-  const events: Array<TraceEvent> = [];
+export const makeMemoryObserver = (): MemoryObserver => {
+  const events: Array<ObserverEvent> = [];
   return {
-    tell: (event) => () => {
+    notify: (event) => () => {
       events.push(event);
     },
     told: () => [...events],

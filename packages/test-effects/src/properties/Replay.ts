@@ -23,7 +23,7 @@ const decidesAgain =
   (bundle: BundlePlan): Violations => {
     const travelled = BundleEvidence.decode(JSON.parse(JSON.stringify(BundleEvidence.encode(bundle.evidence))));
     const decision = E.isRight(travelled) ? decide(policy)(travelled.right) : undefined;
-    return decision?._tag === 'Settle' && decision.verdict.reason === bundle.verdict.reason
+    return decision?._tag === 'Decided' && decision.verdict.reason === bundle.verdict.reason
       ? []
       : [violation(`${nameOf(bundle)} is decided otherwise from its evidence alone`)];
   };

@@ -126,7 +126,7 @@ export const faultsOf = ({ capability, operation }: Effect): ReadonlyArray<Fault
     case 'eventSink':
       return ['unavailable', 'timeout', 'closed', 'killed'];
     case 'clock':
-    case 'trace':
+    case 'observer':
     case 'interrupted':
       return [];
   }

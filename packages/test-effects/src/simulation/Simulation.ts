@@ -10,7 +10,7 @@ import { containerd17, type Policy } from '@shim-recovery/core/policy/Policy';
 import type { Report } from '@shim-recovery/core/report/Report';
 import type { Reason } from '@shim-recovery/core/decide/Verdict';
 import type { Settings } from '@shim-recovery/core/policy/Settings';
-import type { TraceEvent } from '@shim-recovery/core/observe/Observer';
+import type { ObserverEvent } from '@shim-recovery/core/observe/Observer';
 import * as E from 'fp-ts/lib/Either.js';
 import { type Effect, type Fault, type Interception, intercept } from './FaultInjection.js';
 import { type LaidWorld, layWorld, registeredBy } from './LaidWorld.js';
@@ -99,12 +99,12 @@ interface RunOnce {
 const showKey = ({ namespace, id }: EntryKey): string => `${B.show(namespace)}/${B.show(id)}`;
 
 /** What a run told of itself. */
-const heard = (told: ReadonlyArray<TraceEvent>): Pick<SimulatedRun, 'settled' | 'failedSteps' | 'lost'> => {
+const heard = (told: ReadonlyArray<ObserverEvent>): Pick<SimulatedRun, 'settled' | 'failedSteps' | 'lost'> => {
   const settled = new Map<string, Reason>();
   const failedSteps = new Map<string, ReadonlyArray<string>>();
   const lost: Array<string> = [];
   for (const event of told) {
-    if (event._tag === 'BundleSettled') settled.set(showKey(event), event.verdict.reason);
+    if (event._tag === 'BundleDecided') settled.set(showKey(event), event.verdict.reason);
     if (event._tag === 'StepTaken' && event.report.outcome === 'failed')
       failedSteps.set(showKey(event), [...(failedSteps.get(showKey(event)) ?? []), event.report.step]);
     if (event._tag === 'ShimDisconnected' && event.registered) lost.push(showKey(event));
@@ -115,18 +115,18 @@ const heard = (told: ReadonlyArray<TraceEvent>): Pick<SimulatedRun, 'settled' | 
 /** Runs the program once, through an interception. A crash leaves nothing of the process behind. */
 const runOnce = async (laid: LaidWorld, settings: Settings, interception: Interception): Promise<RunOnce> => {
   const { machine } = laid;
-  const { shims, fileSystem, logPipes, eventSink, trace, clock } = machine;
+  const { shims, fileSystem, logPipes, eventSink, observer, clock } = machine;
   // What an earlier run that crashed had open is no fault of this one.
   const before = { directories: fileSystem.openDirectories(), logPipes: logPipes.openNow().length };
   const eventsBefore = eventSink.published().length;
-  const toldBefore = trace.told().length;
+  const toldBefore = observer.told().length;
   const recovering = Recovery.recover(settings)(interception.capabilities)();
   const outcome = await Promise.race([recovering, interception.crashed]);
   const told = (): Omit<RunOnce['run'], 'ending'> => ({
     effects: interception.effects(),
     injected: interception.injected(),
     events: eventSink.published().slice(eventsBefore),
-    ...heard(trace.told().slice(toldBefore)),
+    ...heard(observer.told().slice(toldBefore)),
   });
   const crashed = (): RunOnce => {
     shims.hangUp();

@@ -3,18 +3,18 @@ import * as E from 'fp-ts/lib/Either.js';
 import type { Task } from 'fp-ts/lib/Task.js';
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
 import type * as B from '../../base/ByteString.js';
-import type { BundleEvidence } from '../../decide/Evidence.js';
 import * as Layout from '../../capabilities/BundleLayout.js';
 import { type Mounts, showMountError } from '../../capabilities/Mounts.js';
-import * as MountTable from '../MountTable.js';
+import type { BundleId } from '../../policy/Names.js';
 import type { Settings } from '../../policy/Settings.js';
+import * as MountTable from '../MountTable.js';
 
 /**
  * Of the bundle's `rootfs`, or of the path of another root. Right: `/` where the whole file system is mounted there;
  * `undefined` where nothing is. Left: why that cannot be told.
  */
 export type MountedRootOf = (
-  evidence: Pick<BundleEvidence, 'namespace' | 'id'>,
+  evidence: BundleId,
   path: B.ByteString | undefined,
 ) => TaskEither<string, B.ByteString | undefined>;
 

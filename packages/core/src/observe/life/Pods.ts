@@ -178,7 +178,7 @@ export const makePods = (
     const sandboxOf = new Map<BundleEvidence, B.ByteString>();
     const configs = new Map<string, Said<ContainerConfig>>();
     for (const neighbour of neighbours) {
-      const turn = capabilities.clock.breathe();
+      const turn = capabilities.clock.yieldIfDue();
       if (turn !== undefined) await turn;
       const { evidence } = neighbour;
       const { namespace, id, contents } = evidence;

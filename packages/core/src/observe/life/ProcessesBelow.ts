@@ -2,16 +2,16 @@
 import * as E from 'fp-ts/lib/Either.js';
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
 import type * as B from '../../base/ByteString.js';
-import type { BundleEvidence } from '../../decide/Evidence.js';
 import type { Mounts } from '../../capabilities/Mounts.js';
 import type { ProcessInfo } from '../../capabilities/Processes.js';
+import type { BundleId } from '../../policy/Names.js';
 import type { Settings } from '../../policy/Settings.js';
 import type { ProcessesSeen } from './ProcessTable.js';
 
 /** Left: why that cannot be told, for the middle of a sentence. */
 export type ProcessesBelow = (
   seen: ProcessesSeen,
-  evidence: Pick<BundleEvidence, 'namespace' | 'id'>,
+  evidence: BundleId,
 ) => TaskEither<string, ReadonlyArray<ProcessInfo>>;
 
 type ByBundle = ReadonlyMap<string, ReadonlySet<ProcessInfo>>;

@@ -5,10 +5,20 @@
 import * as E from 'fp-ts/lib/Either.js';
 import type { Task } from 'fp-ts/lib/Task.js';
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
-import type { Namespaces } from '../BundleHandles.js';
 import * as B from '../../base/ByteString.js';
-import { showSocket, type ShimTarget, type SocketName } from '../../capabilities/ShimSocket.js';
-import type { Capabilities } from '../Capabilities.js';
+import {
+  type DirectoryKey,
+  isSameDirectory,
+  type ProcessesError,
+  type ProcessInfo,
+  showProcessesError,
+  valueOf,
+} from '../../capabilities/Processes.js';
+import { hasNoListener } from '../../capabilities/ShimConnector.js';
+import { type ShimTarget, showSocket, type SocketName } from '../../capabilities/ShimSocket.js';
+import { processesAmong } from '../../capabilities/TaskExit.js';
+import type { BundleEvidence } from '../../decide/Evidence.js';
+import { shimAddress } from '../../decide/ShimAddress.js';
 import {
   livingContainer,
   livingShim,
@@ -19,26 +29,14 @@ import {
   type Signs,
   type SignSource,
 } from '../../decide/Signs.js';
-import type { BundleEvidence } from '../../decide/Evidence.js';
-import { isHidden, unhidden } from '../../policy/Names.js';
+import { type BundleId, isHidden, unhidden } from '../../policy/Names.js';
 import { careful } from '../../policy/Policy.js';
-import {
-  type DirectoryKey,
-  isSameDirectory,
-  type ProcessesError,
-  type ProcessInfo,
-  showProcessesError,
-  valueOf,
-} from '../../capabilities/Processes.js';
 import { programNameOf } from '../../policy/ShimProgram.js';
-import { shimAddress } from '../../decide/ShimAddress.js';
-import { hasNoListener } from '../../capabilities/ShimConnector.js';
-import { processesAmong } from '../../capabilities/TaskExit.js';
+import type { Namespaces } from '../BundleHandles.js';
+import type { Capabilities } from '../Capabilities.js';
 import { type ContainerFiles, groupsOf, readContainerFiles, type RuntimeRecords } from './ContainerFiles.js';
 import type { MountedRootOf } from './MountedRoots.js';
 import { nameOf, type Neighbour, type Pods } from './Pods.js';
-import type { ProcessesBelow } from './ProcessesBelow.js';
-import { otherOwnersOfShim } from './ShimOwners.js';
 import {
   type ProcessesSeen,
   runsSameCommand,
@@ -46,6 +44,8 @@ import {
   shimCommandOf,
   type ShimProcess,
 } from './ProcessTable.js';
+import type { ProcessesBelow } from './ProcessesBelow.js';
+import { otherOwnersOfShim } from './ShimOwners.js';
 
 /** What all bundles of a run share. */
 export interface SignNeeds {
@@ -56,7 +56,7 @@ export interface SignNeeds {
   /** The bundles of the snapshot by device and inode, of both trees. */
   readonly bundleAt: Task<BundleAt>;
   /** Whether there is a bundle of this id. */
-  readonly exists: (key: Pick<BundleEvidence, 'namespace' | 'id'>) => boolean;
+  readonly exists: (key: BundleId) => boolean;
   readonly runtimeRecords: RuntimeRecords;
   readonly mountedRootOf: MountedRootOf;
   readonly processesBelow: ProcessesBelow;

@@ -1,6 +1,6 @@
 /** Which bundle is meant by what was typed. */
 import * as B from '@shim-recovery/core/base/ByteString';
-import type { BundleKey } from '@shim-recovery/core/observe/BundleHandles';
+import type { BundleId } from '@shim-recovery/core/policy/Names';
 import * as E from 'fp-ts/lib/Either.js';
 
 /** What was typed: `NAMESPACE/ID` or `ID`. */
@@ -11,17 +11,17 @@ export interface TypedBundle {
 
 const shownNames = 10;
 
-export const showBundleKey = ({ namespace, id }: BundleKey): string => `${B.show(namespace)}/${B.show(id)}`;
+export const showBundleId = ({ namespace, id }: BundleId): string => `${B.show(namespace)}/${B.show(id)}`;
 
-const list = (names: ReadonlyArray<BundleKey>): string => {
+const list = (names: ReadonlyArray<BundleId>): string => {
   const more = names.length - shownNames;
-  const shown = names.slice(0, shownNames).map(showBundleKey).join(', ');
+  const shown = names.slice(0, shownNames).map(showBundleId).join(', ');
   return more > 0 ? `${shown} and ${more} more` : shown;
 };
 
 /** Those that begin with what was typed first, then those of that name in part; most likely one of them is meant. */
-const likelyFirst = (names: ReadonlyArray<BundleKey>, { id }: TypedBundle): ReadonlyArray<BundleKey> => {
-  const likeness = (name: BundleKey): number => {
+const likelyFirst = (names: ReadonlyArray<BundleId>, { id }: TypedBundle): ReadonlyArray<BundleId> => {
+  const likeness = (name: BundleId): number => {
     const shown = B.show(name.id);
     if (shown.startsWith(id)) return 0;
     return shown.includes(id) || id.includes(shown) ? 1 : 2;
@@ -30,7 +30,7 @@ const likelyFirst = (names: ReadonlyArray<BundleKey>, { id }: TypedBundle): Read
 };
 
 /** A name is typed as it is shown; where none is shown so, as it is. */
-const named = (names: ReadonlyArray<BundleKey>, { namespace, id }: TypedBundle): ReadonlyArray<BundleKey> => {
+const named = (names: ReadonlyArray<BundleId>, { namespace, id }: TypedBundle): ReadonlyArray<BundleId> => {
   const inNamespace = names.filter((name) => namespace === undefined || B.show(name.namespace) === namespace);
   const shown = inNamespace.filter((name) => B.show(name.id) === id);
   return shown.length > 0 ? shown : inNamespace.filter((name) => name.id === B.fromText(id));
@@ -38,11 +38,11 @@ const named = (names: ReadonlyArray<BundleKey>, { namespace, id }: TypedBundle):
 
 /** The one bundle of this name. Left: what there is instead, in one line, and what could not be looked at. */
 export const chooseBundle = (
-  names: ReadonlyArray<BundleKey>,
+  names: ReadonlyArray<BundleId>,
   typed: TypedBundle,
   where: string,
   notSeen: ReadonlyArray<string> = [],
-): E.Either<string, BundleKey> => {
+): E.Either<string, BundleId> => {
   const text = typed.namespace === undefined ? typed.id : `${typed.namespace}/${typed.id}`;
   const [found, ...more] = named(names, typed);
   const instead = (): string => {

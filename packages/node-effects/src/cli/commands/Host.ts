@@ -4,7 +4,7 @@ import type { Capabilities } from '@shim-recovery/core/observe/Capabilities';
 import type { EventSink } from '@shim-recovery/core/capabilities/EventSink';
 import type { Settings } from '@shim-recovery/core/policy/Settings';
 import type { ContainerStore, SandboxStore } from '@shim-recovery/core/capabilities/Stores';
-import type { Trace } from '@shim-recovery/core/observe/Observer';
+import type { Observer } from '@shim-recovery/core/observe/Observer';
 import * as E from 'fp-ts/lib/Either.js';
 import type { IO } from 'fp-ts/lib/IO.js';
 import { pipe } from 'fp-ts/lib/function.js';
@@ -106,7 +106,7 @@ export const capabilitiesOf = (
     readonly interrupted: IO<boolean>;
     readonly eventSink?: EventSink;
     readonly logSink?: LogSink;
-    readonly trace?: Trace;
+    readonly observer?: Observer;
   },
 ): E.Either<string, Capabilities> =>
   pipe(
@@ -114,7 +114,7 @@ export const capabilitiesOf = (
     E.map(() => {
       const { stores, ...rest } = more;
       const capabilities = linuxCapabilities({
-        trace: terminal.progress,
+        observer: terminal.progress,
         ...rest,
         store: stores,
         // A shim's binary looks for its own programs, such as runc, along the same PATH.

@@ -9,7 +9,7 @@ import {
   type UnderstoodDirectory,
 } from '@shim-recovery/core/observe/Directories';
 import type { Understanding } from '@shim-recovery/core/report/Report';
-import type { Survey } from '@shim-recovery/core/plan/HostFacts';
+import type { HostFacts } from '@shim-recovery/core/plan/HostFacts';
 import * as E from 'fp-ts/lib/Either.js';
 import { checkMachine, linuxFileSystem } from '../../linux/LinuxFileSystem.js';
 import { findDaemonPath, type ProgramPath } from '../../daemon/DaemonPath.js';
@@ -92,7 +92,7 @@ export const nothingToDo = ({ understood: { state, nothingIn } }: UnderstoodHost
 };
 
 /** What is learnt of a host on which there is nothing to do. */
-export const surveyOfNothing = ({ understood: { state, root } }: UnderstoodHost): Survey => ({
+export const surveyOfNothing = ({ understood: { state, root } }: UnderstoodHost): HostFacts => ({
   state: state.path,
   root: root.path,
   interrupted: false,

@@ -2,13 +2,13 @@
 import * as fs from 'node:fs';
 import { type Head, startRecording } from '@shim-recovery/core/documents/Recording';
 import type { Report } from '@shim-recovery/core/report/Report';
-import { silent, type Trace } from '@shim-recovery/core/observe/Observer';
+import { silent, type Observer } from '@shim-recovery/core/observe/Observer';
 import * as E from 'fp-ts/lib/Either.js';
 import type { IO } from 'fp-ts/lib/IO.js';
 
 export interface RecordingFile {
   /** Is told what is to be recorded. */
-  readonly trace: Trace;
+  readonly observer: Observer;
   /** The last line; what is told afterwards is not recorded. */
   readonly end: (report: Report) => IO<void>;
   /** Gives the file back. One in which nothing but the first line stands goes: the run was refused. */
@@ -20,7 +20,7 @@ export interface RecordingFile {
 const doNothing: IO<void> = () => undefined;
 
 const noRecording: RecordingFile = {
-  trace: silent,
+  observer: silent,
   end: () => doNothing,
   close: doNothing,
   isLost: () => false,
@@ -70,9 +70,9 @@ export const openRecording = (
       lines++;
     });
   };
-  const { trace, end } = startRecording(write)(head)();
+  const { observer, end } = startRecording(write)(head)();
   return E.right({
-    trace,
+    observer,
     end: (report) => () => {
       end(report)();
       attempt(() => fs.fsyncSync(descriptor));

@@ -1,6 +1,6 @@
 /** `--watch`: what becomes of shims that were taken back, said as it happens. */
 import type { EventSink, TaskEvent } from '@shim-recovery/core/capabilities/EventSink';
-import type { ShimEnding, Trace, TraceEvent } from '@shim-recovery/core/observe/Observer';
+import type { ShimEnding, Observer, ObserverEvent } from '@shim-recovery/core/observe/Observer';
 import * as E from 'fp-ts/lib/Either.js';
 import type { Task } from 'fp-ts/lib/Task.js';
 import { type LogLines, taskName } from '../views/LogLines.js';
@@ -49,10 +49,10 @@ const sayEnding = (ending: ShimEnding): string => {
 };
 
 /** Says what the end of a shim's connection came to, and which steps of a clean-up failed: no report holds them. */
-export const followEnds = (say: (line: string) => void, logs: LogLines): Trace => {
+export const followEnds = (say: (line: string) => void, logs: LogLines): Observer => {
   const ending = new Set<string>();
-  const onEvent = (event: TraceEvent): void => {
-    if (event._tag === 'DisconnectSettled') {
+  const onEvent = (event: ObserverEvent): void => {
+    if (event._tag === 'DisconnectDecided') {
       say(`shim-recovery: ${taskName(event)}: ${sayEnding(event.ending)}`);
       if (event.ending._tag === 'Dead') ending.add(taskName(event));
       if (event.ending._tag === 'Unsure') logs.end(taskName(event))();
@@ -66,13 +66,13 @@ export const followEnds = (say: (line: string) => void, logs: LogLines): Trace =
       ending.delete(taskName(event));
     }
   };
-  return { tell: (event) => () => onEvent(event) };
+  return { notify: (event) => () => onEvent(event) };
 };
 
 /** Tells two. */
-export const both = (first: Trace, second: Trace): Trace => ({
-  tell: (event) => () => {
-    first.tell(event)();
-    second.tell(event)();
+export const both = (first: Observer, second: Observer): Observer => ({
+  notify: (event) => () => {
+    first.notify(event)();
+    second.notify(event)();
   },
 });

@@ -3,10 +3,10 @@ import * as B from '@shim-recovery/core/base/ByteString';
 import { compare, type Comparison, differs } from '@shim-recovery/core/documents/Comparison';
 import { showRecoveryError } from '@shim-recovery/core/recovery/RecoveryError';
 import { looksForOrphans, type Policy, type PolicyChoices, withChoices } from '@shim-recovery/core/policy/Policy';
-import { type Recording, surveyOf } from '@shim-recovery/core/documents/Recording';
-import { survey } from '@shim-recovery/core/recovery/Recovery';
+import { type Recording, factsOf } from '@shim-recovery/core/documents/Recording';
+import { inspectHost } from '@shim-recovery/core/recovery/Recovery';
 import { showReplayError, surveyedPolicy } from '@shim-recovery/core/documents/Replay';
-import type { Survey } from '@shim-recovery/core/plan/HostFacts';
+import type { HostFacts } from '@shim-recovery/core/plan/HostFacts';
 import * as E from 'fp-ts/lib/Either.js';
 import { pipe } from 'fp-ts/lib/function.js';
 import { exitCode } from '../ExitCode.js';
@@ -23,12 +23,12 @@ const print = async (
   asked: Pick<HostOptions, 'namespaces' | 'state'>,
   terminal: Terminal,
   { first, second }: ComparedPolicies,
-  surveyed: Survey,
+  facts: HostFacts,
   isComplete: boolean,
 ): Promise<number> => {
-  const comparison: Comparison = compare(first, second)(surveyed);
+  const comparison: Comparison = compare(first, second)(facts);
   sayMissingNamespaces(asked, terminal, {
-    namespaces: surveyed.namespaces.map(({ name }) => ({ name: B.show(name) })),
+    namespaces: facts.namespaces.map(({ name }) => ({ name: B.show(name) })),
   });
   for (const { namespace, error } of comparison.problems)
     terminal.say(`shim-recovery: nothing in namespace ${namespace} was compared: ${error}`);
@@ -38,9 +38,9 @@ const print = async (
     : exitCode.done;
 };
 
-const only = (namespaces: ReadonlyArray<string>, surveyed: Survey): Survey => ({
-  ...surveyed,
-  namespaces: surveyed.namespaces.filter(({ name }) => namespaces.length === 0 || namespaces.includes(B.show(name))),
+const only = (namespaces: ReadonlyArray<string>, facts: HostFacts): HostFacts => ({
+  ...facts,
+  namespaces: facts.namespaces.filter(({ name }) => namespaces.length === 0 || namespaces.includes(B.show(name))),
 });
 
 /** What was chosen, as far as it says something to a policy. */
@@ -63,7 +63,7 @@ const readSurvey = (
         E.mapLeft(showReplayError),
       ),
     ),
-    E.map(({ recording, policies }) => ({ recording, policies, surveyed: only(namespaces, surveyOf(recording)) })),
+    E.map(({ recording, policies }) => ({ recording, policies, facts: only(namespaces, factsOf(recording)) })),
   );
 };
 
@@ -73,10 +73,10 @@ export const runCompare = async (options: CompareOptions, terminal: Terminal): P
   if (source._tag === 'Recording') {
     const read = readSurvey(source, options);
     if (E.isLeft(read)) return refuse(terminal, `the recording ${source.path} cannot be compared: ${read.left}`);
-    const { recording, policies, surveyed } = read.right;
+    const { recording, policies, facts } = read.right;
     sayIncomplete(source.path, terminal, recording);
     const asked = { namespaces: source.namespaces, state: source.path };
-    return print(options, asked, terminal, policies, surveyed, recording.isComplete);
+    return print(options, asked, terminal, policies, facts, recording.isComplete);
   }
   const chosen = (policy: Policy): Policy => withChoices(choicesFor(policy, options.choices))(policy);
   const policies = { first: chosen(options.policies.first), second: chosen(options.policies.second) };
@@ -87,10 +87,10 @@ export const runCompare = async (options: CompareOptions, terminal: Terminal): P
       return print(options, asked, terminal, policies, surveyOfNothing(asked), true);
     },
     host: async (asked, settings, capabilities) => {
-      const surveyed = await survey(settings, { probe: isProbing, others: [policies.second] })(capabilities)();
-      if (E.isLeft(surveyed)) return refuse(terminal, showRecoveryError(surveyed.left));
+      const facts = await inspectHost(settings, { probe: isProbing, others: [policies.second] })(capabilities)();
+      if (E.isLeft(facts)) return refuse(terminal, showRecoveryError(facts.left));
       terminal.clearProgress();
-      return print(options, asked, terminal, policies, surveyed.right, true);
+      return print(options, asked, terminal, policies, facts.right, true);
     },
   });
 };

@@ -4,15 +4,15 @@ import * as B from '@shim-recovery/core/base/ByteString';
 import type { BundleEvidence } from '@shim-recovery/core/decide/Evidence';
 import type { Policy } from '@shim-recovery/core/policy/Policy';
 import { showRecoveryError } from '@shim-recovery/core/recovery/RecoveryError';
-import { surveyOf } from '@shim-recovery/core/documents/Recording';
-import { listBundles, surveyOne } from '@shim-recovery/core/recovery/Recovery';
+import { factsOf } from '@shim-recovery/core/documents/Recording';
+import { listBundles, inspectBundle } from '@shim-recovery/core/recovery/Recovery';
 import { showReplayError, surveyedPolicy } from '@shim-recovery/core/documents/Replay';
 import { evidenceFor } from '@shim-recovery/core/plan/HostFacts';
 import * as E from 'fp-ts/lib/Either.js';
 import { pipe } from 'fp-ts/lib/function.js';
 import * as O from 'fp-ts/lib/Option.js';
 import { exitCode } from '../ExitCode.js';
-import { chooseBundle, showBundleKey } from '../arguments/BundleChoice.js';
+import { chooseBundle, showBundleId } from '../arguments/BundleChoice.js';
 import { askHost } from './Asking.js';
 import type { ExplainOptions } from '../arguments/Options.js';
 import { refuse } from './planCommand.js';
@@ -44,7 +44,7 @@ const explainRecorded = async (
     ),
     E.mapLeft((why) => `the recording ${path} cannot be explained: ${why}`),
     E.bind('evidence', ({ recording, chosen }) => {
-      const bundles = surveyOf(recording).namespaces.flatMap((namespace) => namespace.bundles);
+      const bundles = factsOf(recording).namespaces.flatMap((namespace) => namespace.bundles);
       return pipe(
         chooseBundle(
           bundles.map(({ evidence }) => evidence),
@@ -54,7 +54,7 @@ const explainRecorded = async (
         E.chain((name) =>
           pipe(
             bundles.find(({ evidence }) => evidence.namespace === name.namespace && evidence.id === name.id),
-            E.fromNullable(`${showBundleKey(name)} is gone`),
+            E.fromNullable(`${showBundleId(name)} is gone`),
           ),
         ),
         E.map(evidenceFor(chosen)),
@@ -85,12 +85,11 @@ export const runExplain = async (options: ExplainOptions, terminal: Terminal): P
       );
       const chosen = chooseBundle(names, bundle, state, notSeen);
       if (E.isLeft(chosen)) return refuse(terminal, chosen.left);
-      const surveyed = await surveyOne(settings, { probe: source.isProbing })(chosen.right)(capabilities)();
-      if (E.isLeft(surveyed)) return refuse(terminal, showRecoveryError(surveyed.left));
-      if (O.isNone(surveyed.right))
-        return refuse(terminal, `${showBundleKey(chosen.right)} went while it was looked for`);
+      const facts = await inspectBundle(settings, { probe: source.isProbing })(chosen.right)(capabilities)();
+      if (E.isLeft(facts)) return refuse(terminal, showRecoveryError(facts.left));
+      if (O.isNone(facts.right)) return refuse(terminal, `${showBundleId(chosen.right)} went while it was looked for`);
       terminal.clearProgress();
-      return print(options, terminal, settings.policy, surveyed.right.value);
+      return print(options, terminal, settings.policy, facts.right.value);
     },
   });
 };

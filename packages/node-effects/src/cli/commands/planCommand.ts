@@ -151,7 +151,7 @@ const planHost = async (
     const capabilities = capabilitiesOf(options, terminal, {
       stores: store.right.stores,
       interrupted: interruption.requested,
-      trace: both(terminal.progress, recording.right.trace),
+      observer: both(terminal.progress, recording.right.observer),
     });
     if (E.isLeft(capabilities)) return refuse(terminal, capabilities.left);
     const planned = await plan(settings, { probe: isProbing, others })(capabilities.right)();

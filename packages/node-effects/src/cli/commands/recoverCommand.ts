@@ -1,5 +1,5 @@
 /** `shim-recovery recover`: does what `plan` says, and with `--watch` stays attached. */
-import { everything, type Mandate } from '@shim-recovery/core/apply/Approval';
+import { everything, type Approval } from '@shim-recovery/core/apply/Approval';
 import { asPlanned } from '@shim-recovery/core/recovery/ApprovedPlan';
 import { showRecoveryError } from '@shim-recovery/core/recovery/RecoveryError';
 import { type Recovered, recover } from '@shim-recovery/core/recovery/Recovery';
@@ -100,7 +100,7 @@ const watch = async (terminal: Terminal, recovered: Recovered, interruption: Int
 /** What to act on, and what of it may be done. */
 interface Task {
   readonly host: HostOptions;
-  readonly mandate: Mandate;
+  readonly approval: Approval;
   /** The plan that is carried out, where it is one. */
   readonly plan?: SavedPlan['plan'];
 }
@@ -111,7 +111,7 @@ interface UnderstoodTask extends Task {
 
 /** Left: one line that says why the plan cannot be carried out. */
 const taskOf = (source: RecoverSource, { recordPath }: RecoverOptions): E.Either<string, Task> => {
-  if (source._tag === 'Host') return E.right({ host: source.host, mandate: everything });
+  if (source._tag === 'Host') return E.right({ host: source.host, approval: everything });
   return pipe(
     readPlanFile(source.path, source.own),
     E.chainFirst(({ host }) =>
@@ -122,7 +122,7 @@ const taskOf = (source: RecoverSource, { recordPath }: RecoverOptions): E.Either
             E.mapLeft(({ message }) => message),
           ),
     ),
-    E.map(({ saved, host }) => ({ host, mandate: asPlanned(host.policy, saved), plan: saved.plan })),
+    E.map(({ saved, host }) => ({ host, approval: asPlanned(host.policy, saved), plan: saved.plan })),
   );
 };
 
@@ -184,7 +184,7 @@ const recoverHost = async (
 
 /** The same, once nobody else works on these directories. */
 const recoverLocked = async (
-  { host: options, mandate }: UnderstoodTask,
+  { host: options, approval }: UnderstoodTask,
   terminal: Terminal,
   recoverOptions: RecoverOptions,
 ): Promise<number> => {
@@ -201,21 +201,21 @@ const recoverLocked = async (
   );
   try {
     if (E.isLeft(recording)) return refuse(terminal, recording.left);
-    const progress = both(terminal.progress, recording.right.trace);
+    const progress = both(terminal.progress, recording.right.observer);
     const capabilities = capabilitiesOf(options, terminal, {
       stores: store.right.stores,
       interrupted: interruption.requested,
-      trace: progress,
+      observer: progress,
       ...(events !== undefined
         ? {
             eventSink: events.sink,
             logSink: logs.sink,
-            trace: both(progress, followEnds(terminal.say, logs)),
+            observer: both(progress, followEnds(terminal.say, logs)),
           }
         : {}),
     });
     if (E.isLeft(capabilities)) return refuse(terminal, capabilities.left);
-    const recovered = await recover(settings, mandate)(capabilities.right)();
+    const recovered = await recover(settings, approval)(capabilities.right)();
     if (E.isLeft(recovered)) return refuse(terminal, showRecoveryError(recovered.left));
     const { report, stop } = recovered.right;
     terminal.clearProgress();

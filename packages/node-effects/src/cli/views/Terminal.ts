@@ -1,6 +1,6 @@
 /** The streams of this process: the result on stdout, everything else on stderr. */
 import type { Writable } from 'node:stream';
-import type { Trace } from '@shim-recovery/core/observe/Observer';
+import type { Observer } from '@shim-recovery/core/observe/Observer';
 import * as E from 'fp-ts/lib/Either.js';
 import type { IO } from 'fp-ts/lib/IO.js';
 import { outputTo } from './Output.js';
@@ -17,7 +17,7 @@ export interface Terminal {
   readonly said: () => Promise<void> | undefined;
   readonly style: Style;
   /** Follows a run with a bar, where stderr is a terminal. */
-  readonly progress: Trace;
+  readonly progress: Observer;
   /** Takes the bar away. */
   readonly clearProgress: () => void;
   readonly stdout: IO<Writable>;
@@ -56,13 +56,13 @@ const makeProgress = (stderr: Writable): Progress => {
   return {
     isShown: () => drawnMs > 0,
     progress: {
-      tell: (event) => () => {
+      notify: (event) => () => {
         if (event._tag === 'BundlesFound') {
           total = event.bundles;
           settled = 0;
           carriedOut = 0;
         }
-        if (event._tag === 'BundleSettled') settled++;
+        if (event._tag === 'BundleDecided') settled++;
         if (event._tag === 'BundleCarriedOut') carriedOut++;
         draw();
       },
@@ -77,7 +77,7 @@ const makeProgress = (stderr: Writable): Progress => {
 
 const noProgress: Progress = {
   isShown: () => false,
-  progress: { tell: () => () => undefined },
+  progress: { notify: () => () => undefined },
   clearProgress: () => undefined,
 };
 

@@ -180,7 +180,7 @@ class ConnectedClient implements TtrpcClient, Receiver {
         if (this.pending.has(streamId)) finish(E.left({ _tag: 'TimedOut', afterMs }));
       };
       // All that are due fire within one turn, and thousands may be that were asked together.
-      const deadline = setTimeout(() => void (systemClock.breathe()?.then(expire) ?? expire()), timeoutMs);
+      const deadline = setTimeout(() => void (systemClock.yieldIfDue()?.then(expire) ?? expire()), timeoutMs);
       this.pending.set(streamId, finish);
     });
   }

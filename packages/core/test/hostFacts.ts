@@ -2,16 +2,16 @@ import * as fc from 'fast-check';
 import * as B from '../src/base/ByteString.js';
 import type { BundleEvidence } from '../src/decide/Evidence.js';
 import { policies } from '../src/policy/Policy.js';
-import type { Survey, SurveyedBundle } from '../src/plan/HostFacts.js';
+import type { HostFacts, BundleFacts } from '../src/plan/HostFacts.js';
 import { anyEvidence } from './evidence.js';
 
 const text = B.fromText;
 
-/** A survey of one namespace with these bundles, and working directories of these names. */
-export const surveyOf = (
-  bundles: ReadonlyArray<SurveyedBundle>,
+/** The facts of a host with one namespace with these bundles, and working directories of these names. */
+export const factsOf = (
+  bundles: ReadonlyArray<BundleFacts>,
   more: { readonly interrupted?: boolean; readonly names?: ReadonlyArray<string> } = {},
-): Survey => ({
+): HostFacts => ({
   state: text('/state'),
   root: text('/root'),
   interrupted: more.interrupted ?? false,
@@ -26,19 +26,19 @@ export const surveyOf = (
 });
 
 /** A bundle of which every policy learnt the same. */
-export const learntByAll = ({ answers, ...evidence }: BundleEvidence): SurveyedBundle => ({
+export const learntByAll = ({ answers, ...evidence }: BundleEvidence): BundleFacts => ({
   evidence: { ...evidence, answers: {} },
   answers: Object.fromEntries(Object.keys(policies).map((name) => [name, answers])),
 });
 
-/** Any survey: each policy has answers of its own, all or some. Shrinks towards no bundles. */
-export const anySurvey = (): fc.Arbitrary<Survey> =>
+/** The facts of any host: each policy has answers of its own, all or some. Shrinks towards no bundles. */
+export const anySurvey = (): fc.Arbitrary<HostFacts> =>
   fc
     .record({
       bundles: fc.array(
         fc
           .tuple(anyEvidence(), fc.array(anyEvidence(), { minLength: 3, maxLength: 3 }))
-          .map(([evidence, others]): SurveyedBundle => {
+          .map(([evidence, others]): BundleFacts => {
             const names = Object.keys(policies);
             return {
               evidence: { ...evidence, answers: {} },
@@ -50,4 +50,4 @@ export const anySurvey = (): fc.Arbitrary<Survey> =>
       interrupted: fc.boolean(),
       names: fc.subarray(['web', 'old', '.web']),
     })
-    .map(({ bundles, ...more }) => surveyOf(bundles, more));
+    .map(({ bundles, ...more }) => factsOf(bundles, more));
