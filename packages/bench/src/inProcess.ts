@@ -3,9 +3,8 @@ import * as fs from 'node:fs';
 import { monitorEventLoopDelay, performance } from 'node:perf_hooks';
 import { linuxCapabilities, linuxSettings, daemonProgramSearch } from '@shim-recovery/node-effects/interpreter';
 import { openJsonStore } from '@shim-recovery/node-effects/stores/JsonStore';
-import * as B from '@shim-recovery/core/base/ByteString';
-import { policies, PolicyName } from '@shim-recovery/core/policy/Policy';
-import * as Recovery from '@shim-recovery/core/recovery/Recovery';
+import { ByteString as B, Recovery } from '@shim-recovery/core';
+import { policies, PolicyName } from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
 
 const [state = '', root = '', store = '', bundles = '0', named = ''] = process.argv.slice(2);

@@ -3,11 +3,8 @@
  * meanwhile; prints decisions a second and the bytes that each makes the program allocate, as JSON.
  */
 import { performance } from 'node:perf_hooks';
-import * as B from '@shim-recovery/core/base/ByteString';
-import { decide } from '@shim-recovery/core/decide/Decision';
-import type { BundleEvidence } from '@shim-recovery/core/decide/Evidence';
-import { stepsOf } from '@shim-recovery/core/plan/Plan';
-import { containerd17 } from '@shim-recovery/core/policy/Policy';
+import { ByteString as B } from '@shim-recovery/core';
+import { type BundleEvidence, containerd17, decide, stepsOf } from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
 
 const text = B.fromText;

@@ -1,42 +1,12 @@
-/** The public surface: one namespace a module. Each module can also be imported by itself, as `@shim-recovery/core/Name`. */
-export * as Bootstrap from './capabilities/ShimSocket.js';
+/**
+ * What an embedder needs: one namespace a module. `@shim-recovery/core/interpreter` is for authors of interpreters and stores,
+ * `@shim-recovery/core/documents` for readers and writers of reports, saved plans and recordings.
+ */
 export * as ByteString from './base/ByteString.js';
 export * as Capabilities from './observe/Capabilities.js';
-export * as Choice from './policy/PolicyDiff.js';
-export * as Clock from './capabilities/Clock.js';
-export * as Comparison from './documents/Comparison.js';
-export * as Decision from './decide/Decision.js';
-export * as DecisionReplay from './decide/DecisionReplay.js';
-export * as Directories from './observe/Directories.js';
 export * as EventSink from './capabilities/EventSink.js';
-export * as Evidence from './decide/Evidence.js';
-export * as Explanation from './documents/Explanation.js';
-export * as FileSystem from './capabilities/FileSystem.js';
-export * as Layout from './capabilities/BundleLayout.js';
-export * as LogPipes from './capabilities/LogPipes.js';
-export * as Approval from './recovery/ApprovedPlan.js';
-export * as Mounts from './capabilities/Mounts.js';
-export * as MountTable from './observe/MountTable.js';
-export * as Plan from './plan/Plan.js';
 export * as Policy from './policy/Policy.js';
-export * as Processes from './capabilities/Processes.js';
-export * as ExecutableLookup from './capabilities/ExecutableLookup.js';
-export * as Recording from './documents/Recording.js';
 export * as Recovery from './recovery/Recovery.js';
-export * as Registry from './apply/Registry.js';
-export * as Removal from './apply/Removal.js';
-export * as Replay from './documents/Replay.js';
 export * as Report from './report/Report.js';
-export * as Rule from './decide/Rule.js';
-export * as RuntimeName from './policy/ShimProgram.js';
-export * as SavedPlan from './documents/SavedPlan.js';
 export * as Settings from './policy/Settings.js';
-export * as ShimBinary from './capabilities/ShimBinary.js';
-export * as ShimConnector from './capabilities/ShimConnector.js';
-export * as Staleness from './report/PlanDrift.js';
-export * as Step from './plan/Step.js';
 export * as Stores from './capabilities/Stores.js';
-export * as TaskExit from './capabilities/TaskExit.js';
-export * as Observer from './observe/Observer.js';
-export * as Verdict from './decide/Verdict.js';
-export * as WorkDirectory from './plan/WorkDirectory.js';

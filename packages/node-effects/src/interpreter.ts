@@ -1,14 +1,20 @@
 /** The interpreter for Linux, put together: all that the program of `@shim-recovery/core` needs to run on a real host. */
 import * as os from 'node:os';
 import * as path from 'node:path';
-import * as B from '@shim-recovery/core/base/ByteString';
-import type { Capabilities } from '@shim-recovery/core/observe/Capabilities';
-import type { EventSink } from '@shim-recovery/core/capabilities/EventSink';
-import type { ProgramSearch } from '@shim-recovery/core/policy/ShimProgram';
-import { defaultBounds, type Settings, settingsFor } from '@shim-recovery/core/policy/Settings';
-import type { DaemonAddresses } from '@shim-recovery/core/capabilities/ShimBinary';
-import type { ContainerStore, SandboxStore } from '@shim-recovery/core/capabilities/Stores';
-import { silent, type Observer } from '@shim-recovery/core/observe/Observer';
+import { ByteString as B } from '@shim-recovery/core';
+import {
+  type Capabilities,
+  type ContainerStore,
+  type DaemonAddresses,
+  defaultBounds,
+  type EventSink,
+  type Observer,
+  type ProgramSearch,
+  type SandboxStore,
+  type Settings,
+  settingsFor,
+  silent,
+} from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
 import type { IO } from 'fp-ts/lib/IO.js';
 import { systemClock } from './linux/LinuxClock.js';

@@ -1,5 +1,5 @@
 /** When whoever works long lets others have their turn. */
-import type { Clock } from '@shim-recovery/core/capabilities/Clock';
+import type { Clock } from '@shim-recovery/core/interpreter';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { systemClock, unsharedClock } from '../src/linux/LinuxClock.js';
 

@@ -1,8 +1,8 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { PassThrough, Writable } from 'node:stream';
-import * as B from '@shim-recovery/core/base/ByteString';
-import type { TaskEvent } from '@shim-recovery/core/capabilities/EventSink';
+import { ByteString as B } from '@shim-recovery/core';
+import type { TaskEvent } from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';

@@ -1,7 +1,7 @@
 /** What comes back over gRPC where a peer misbehaves, or where a call cannot even begin. */
 import { join } from 'node:path';
-import * as B from '@shim-recovery/core/base/ByteString';
-import type { SocketName } from '@shim-recovery/core/capabilities/ShimSocket';
+import { ByteString as B } from '@shim-recovery/core';
+import type { SocketName } from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
 import { createServer } from 'node:net';
 import { expect, onTestFinished, test } from 'vitest';

@@ -3,7 +3,7 @@ import * as fs from 'node:fs';
 import * as net from 'node:net';
 import * as os from 'node:os';
 import * as path from 'node:path';
-import { isExhaustionCode } from '@shim-recovery/core/capabilities/FileSystem';
+import { isExhaustionCode } from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { native } from '../src/native/CLibrary.js';

@@ -1,9 +1,8 @@
 import { execFileSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
-import * as B from '@shim-recovery/core/base/ByteString';
-import type { BinaryError } from '@shim-recovery/core/capabilities/ShimBinary';
-import type { TaskExitInfo } from '@shim-recovery/core/capabilities/TaskExit';
+import { ByteString as B } from '@shim-recovery/core';
+import type { BinaryError, TaskExitInfo } from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
 import * as fc from 'fast-check';
 import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest';

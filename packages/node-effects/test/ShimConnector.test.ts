@@ -13,8 +13,8 @@ import {
 import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import type { SocketName } from '@shim-recovery/core/capabilities/ShimSocket';
-import * as B from '@shim-recovery/core/base/ByteString';
+import { ByteString as B } from '@shim-recovery/core';
+import type { SocketName } from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { startScriptedShim } from '../src/demo/ScriptedShim.js';

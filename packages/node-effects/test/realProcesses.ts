@@ -4,8 +4,8 @@ import { once } from 'node:events';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { SocketName } from '@shim-recovery/core/capabilities/ShimSocket';
-import * as B from '@shim-recovery/core/base/ByteString';
+import { ByteString as B } from '@shim-recovery/core';
+import type { SocketName } from '@shim-recovery/core/interpreter';
 import type { StartedListener, StartedProcess, StartedThreads } from '@shim-recovery/test-effects/laws/ProcessesLaws';
 import type { EntryKey } from '@shim-recovery/test-effects/worlds/World';
 

@@ -2,9 +2,8 @@
 import { execFileSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
-import * as B from '@shim-recovery/core/base/ByteString';
-import type { FileKind } from '@shim-recovery/core/capabilities/FileSystem';
-import * as MountTable from '@shim-recovery/core/observe/MountTable';
+import { ByteString as B } from '@shim-recovery/core';
+import { type FileKind, MountTable } from '@shim-recovery/core/interpreter';
 import type { Making } from '@shim-recovery/test-effects/worlds/Fixture';
 import type { Listing, TreeEntry } from '@shim-recovery/test-effects/worlds/Outcome';
 import * as E from 'fp-ts/lib/Either.js';

@@ -1,5 +1,5 @@
 /** A property of one's own, over worlds that no test machine has, with anything going wrong. */
-import * as Recovery from '@shim-recovery/core/recovery/Recovery';
+import { Recovery } from '@shim-recovery/core';
 import { schedule } from '@shim-recovery/test-effects/arbitraries/Schedule';
 import { world } from '@shim-recovery/test-effects/arbitraries/World';
 import { layWorld } from '@shim-recovery/test-effects/simulation/LaidWorld';

@@ -1,9 +1,8 @@
 /** What careful does that no decision says: the brake, the order of things, and the looks before something is removed. */
-import * as B from '@shim-recovery/core/base/ByteString';
-import type { Capabilities } from '@shim-recovery/core/observe/Capabilities';
-import { careful, type Policy, withChoices } from '@shim-recovery/core/policy/Policy';
-import * as Recovery from '@shim-recovery/core/recovery/Recovery';
-import type { Report } from '@shim-recovery/core/report/Report';
+import { ByteString as B, Recovery } from '@shim-recovery/core';
+import type { Report } from '@shim-recovery/core/documents';
+import { type Capabilities, type Policy, withChoices } from '@shim-recovery/core/interpreter';
+import { careful } from '../../core/src/policy/Policy.js';
 import * as E from 'fp-ts/lib/Either.js';
 import { describe, expect, it } from 'vitest';
 import { type Effect, intercept, proceed } from '../src/simulation/FaultInjection.js';

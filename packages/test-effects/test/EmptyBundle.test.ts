@@ -1,7 +1,6 @@
 /** A bundle in which nothing was goes by one call; what comes to stand in it meanwhile is not lost by that. */
-import * as B from '@shim-recovery/core/base/ByteString';
-import { containerd17, policies, type Policy } from '@shim-recovery/core/policy/Policy';
-import * as Recovery from '@shim-recovery/core/recovery/Recovery';
+import { ByteString as B, Recovery } from '@shim-recovery/core';
+import { containerd17, policies, type Policy } from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
 import { describe, expect, it } from 'vitest';
 import { type Effect, intercept, proceed } from '../src/simulation/FaultInjection.js';

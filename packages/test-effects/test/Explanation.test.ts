@@ -1,7 +1,7 @@
 /** `explain` looks at one bundle, and comes to the verdict that `plan` gives it among all others. */
-import { explainBundle } from '@shim-recovery/core/documents/Explanation';
-import { policies, type Policy } from '@shim-recovery/core/policy/Policy';
-import * as Recovery from '@shim-recovery/core/recovery/Recovery';
+import { Recovery } from '@shim-recovery/core';
+import { explainBundle } from '@shim-recovery/core/documents';
+import { policies, type Policy } from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
 import * as O from 'fp-ts/lib/Option.js';
 import * as fc from 'fast-check';

@@ -1,6 +1,6 @@
-import * as B from '@shim-recovery/core/base/ByteString';
-import * as MountTable from '@shim-recovery/core/observe/MountTable';
-import { unmountBelow, viewMountTable } from '@shim-recovery/core/apply/Unmounting';
+import { ByteString as B } from '@shim-recovery/core';
+import { MountTable } from '@shim-recovery/core/interpreter';
+import { unmountBelow, viewMountTable } from '../../core/src/apply/Unmounting.js';
 import * as E from 'fp-ts/lib/Either.js';
 import { pipe } from 'fp-ts/lib/function.js';
 import * as fc from 'fast-check';

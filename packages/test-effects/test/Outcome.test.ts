@@ -1,5 +1,5 @@
-import * as B from '@shim-recovery/core/base/ByteString';
-import type { FileKind } from '@shim-recovery/core/capabilities/FileSystem';
+import { ByteString as B } from '@shim-recovery/core';
+import type { FileKind } from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
 import { describe, expect, it } from 'vitest';
 import { callName, isSameOutcome, type Listing, matches, type Observation, outcomeOf } from '../src/worlds/Outcome.js';

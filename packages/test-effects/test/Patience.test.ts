@@ -1,10 +1,17 @@
 /** How long a careful recovery waits for stores and shims that give no answer: in virtual time, to the millisecond. */
-import type { Capabilities } from '@shim-recovery/core/observe/Capabilities';
-import { careful, containerd17, type Policy } from '@shim-recovery/core/policy/Policy';
-import * as Recovery from '@shim-recovery/core/recovery/Recovery';
-import type { BundleReport } from '@shim-recovery/core/report/Report';
-import { defaultBounds, defaultTimeouts, type Settings } from '@shim-recovery/core/policy/Settings';
-import { type ContainerStore, unknown } from '@shim-recovery/core/capabilities/Stores';
+import { Recovery } from '@shim-recovery/core';
+import type { BundleReport } from '@shim-recovery/core/documents';
+import {
+  type Capabilities,
+  containerd17,
+  type ContainerStore,
+  defaultBounds,
+  defaultTimeouts,
+  type Policy,
+  type Settings,
+  unknown,
+} from '@shim-recovery/core/interpreter';
+import { careful } from '../../core/src/policy/Policy.js';
 import * as E from 'fp-ts/lib/Either.js';
 import { describe, expect, it } from 'vitest';
 import { layWorld } from '../src/simulation/LaidWorld.js';

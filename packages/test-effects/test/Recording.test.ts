@@ -1,16 +1,19 @@
 /** What a run records gives its verdicts again, and what every policy would have decided in its place. */
-import { careful, containerd17, policies, type Policy, withChoices } from '@shim-recovery/core/policy/Policy';
+import { Recovery } from '@shim-recovery/core';
 import {
   headOf,
+  type NamespaceReport,
   parseRecording,
   type Recording,
+  replay,
+  type Report,
   showRecordingError,
+  showReplayError,
   startRecording,
-} from '@shim-recovery/core/documents/Recording';
-import * as Recovery from '@shim-recovery/core/recovery/Recovery';
-import { replay, showReplayError, type WantedPolicy } from '@shim-recovery/core/documents/Replay';
-import type { NamespaceReport, Report } from '@shim-recovery/core/report/Report';
-import type { Observer } from '@shim-recovery/core/observe/Observer';
+} from '@shim-recovery/core/documents';
+import { containerd17, type Observer, policies, type Policy, withChoices } from '@shim-recovery/core/interpreter';
+import { careful } from '../../core/src/policy/Policy.js';
+import type { WantedPolicy } from '../../core/src/documents/Replay.js';
 import * as E from 'fp-ts/lib/Either.js';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';

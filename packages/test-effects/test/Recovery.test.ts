@@ -1,9 +1,7 @@
-import * as B from '@shim-recovery/core/base/ByteString';
-import type { Capabilities } from '@shim-recovery/core/observe/Capabilities';
-import { systemError } from '@shim-recovery/core/capabilities/FileSystem';
-import { careful, containerd17, containerd21, type Policy } from '@shim-recovery/core/policy/Policy';
-import * as Recovery from '@shim-recovery/core/recovery/Recovery';
-import type { BundleReport } from '@shim-recovery/core/report/Report';
+import { ByteString as B, Recovery } from '@shim-recovery/core';
+import type { BundleReport } from '@shim-recovery/core/documents';
+import { type Capabilities, containerd17, type Policy, systemError } from '@shim-recovery/core/interpreter';
+import { careful, containerd21 } from '../../core/src/policy/Policy.js';
 import * as E from 'fp-ts/lib/Either.js';
 import { describe, expect, it } from 'vitest';
 import { intercept, proceed } from '../src/simulation/FaultInjection.js';

@@ -1,20 +1,19 @@
 /** A plan that was saved is carried out as it is in a world that is as it was, and elsewhere only ever does less. */
-import * as B from '@shim-recovery/core/base/ByteString';
-import { asPlanned } from '@shim-recovery/core/recovery/ApprovedPlan';
-import type { BundlePlan } from '@shim-recovery/core/plan/Plan';
-import { policies, type Policy } from '@shim-recovery/core/policy/Policy';
-import * as Recovery from '@shim-recovery/core/recovery/Recovery';
-import type { BundleReport, Report } from '@shim-recovery/core/report/Report';
+import { ByteString as B, Recovery } from '@shim-recovery/core';
 import {
+  asPlanned,
+  type BundleReport,
   encodeSavedPlan,
   parseSavedPlan,
   policyOf,
+  type Report,
   type SavedPlan,
   savedPlanOf,
   showSavedPlanError,
-} from '@shim-recovery/core/documents/SavedPlan';
-import type { StepTree } from '@shim-recovery/core/plan/Step';
-import { isDestructive } from '@shim-recovery/core/decide/Verdict';
+} from '@shim-recovery/core/documents';
+import { type BundlePlan, policies, type Policy } from '@shim-recovery/core/interpreter';
+import type { StepTree } from '../../core/src/plan/Step.js';
+import { isDestructive } from '../../core/src/decide/Verdict.js';
 import * as fc from 'fast-check';
 import * as E from 'fp-ts/lib/Either.js';
 import { describe, expect, it } from 'vitest';

@@ -1,6 +1,5 @@
-import type { SocketName } from '@shim-recovery/core/capabilities/ShimSocket';
-import * as B from '@shim-recovery/core/base/ByteString';
-import type { ShimSession } from '@shim-recovery/core/capabilities/ShimConnector';
+import { ByteString as B } from '@shim-recovery/core';
+import type { ShimSession, SocketName } from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
 import { describe, expect, it } from 'vitest';
 import { type Machine, makeEntry, makeMachine } from '../src/memory/Machine.js';

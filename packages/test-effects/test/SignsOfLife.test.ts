@@ -1,9 +1,8 @@
 /** What each source says of a bundle, on the machine in memory: alive, dead, unknown or nothing, and each of them alone. */
-import * as B from '@shim-recovery/core/base/ByteString';
-import type { SignSource, SignState } from '@shim-recovery/core/decide/Signs';
-import { careful } from '@shim-recovery/core/policy/Policy';
-import { hidden } from '@shim-recovery/core/capabilities/Processes';
-import * as Recovery from '@shim-recovery/core/recovery/Recovery';
+import { ByteString as B, Recovery } from '@shim-recovery/core';
+import { hidden } from '@shim-recovery/core/interpreter';
+import type { SignSource, SignState } from '../../core/src/decide/Signs.js';
+import { careful } from '../../core/src/policy/Policy.js';
 import * as E from 'fp-ts/lib/Either.js';
 import * as O from 'fp-ts/lib/Option.js';
 import { describe, expect, it } from 'vitest';

@@ -1,4 +1,4 @@
-import * as B from '@shim-recovery/core/base/ByteString';
+import { ByteString as B } from '@shim-recovery/core';
 import { describe, expect, it } from 'vitest';
 import { makeStores } from '../src/memory/MemoryStores.js';
 

@@ -2,8 +2,8 @@
  * What one bundle more costs, in calls: counted, not timed, so that it is the same on every machine. The benchmark says what
  * such a call takes.
  */
-import { containerd17, policies, type Policy } from '@shim-recovery/core/policy/Policy';
-import * as Recovery from '@shim-recovery/core/recovery/Recovery';
+import { Recovery } from '@shim-recovery/core';
+import { containerd17, policies, type Policy } from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
 import { describe, expect, it } from 'vitest';
 import { type Effect, intercept, proceed } from '../src/simulation/FaultInjection.js';

@@ -4,7 +4,7 @@
  */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
-import { isSameDirectory } from '@shim-recovery/core/capabilities/Processes';
+import { isSameDirectory } from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
 import type { IO } from 'fp-ts/lib/IO.js';
 import { errnoIn } from '../native/Errno.js';

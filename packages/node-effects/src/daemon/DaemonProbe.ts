@@ -1,6 +1,6 @@
 /** Whether a daemon serves a socket: then its shims are its own, and no other program may recover them. */
-import * as B from '@shim-recovery/core/base/ByteString';
-import { hasNoListener, type ShimError } from '@shim-recovery/core/capabilities/ShimConnector';
+import { ByteString as B } from '@shim-recovery/core';
+import { hasNoListener, type ShimError } from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
 import type { Task } from 'fp-ts/lib/Task.js';
 import { close } from '../native/Native.js';

@@ -1,8 +1,8 @@
 /** A shim that answers from a script: for tests, for demonstrations and for replaying recorded worlds. */
 import { rename, unlink } from 'node:fs/promises';
 import { createServer } from 'node:net';
-import * as B from '@shim-recovery/core/base/ByteString';
-import type { TaskStatus } from '@shim-recovery/core/capabilities/ShimConnector';
+import { ByteString as B } from '@shim-recovery/core';
+import type { TaskStatus } from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
 import { pipe } from 'fp-ts/lib/function.js';
 import type { IO } from 'fp-ts/lib/IO.js';

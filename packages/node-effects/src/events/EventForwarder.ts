@@ -1,5 +1,5 @@
 /** Publishing events through a daemon, as its own (SPEC 11.5, 16.3). */
-import { type EventSink, eventNotPublished } from '@shim-recovery/core/capabilities/EventSink';
+import { eventNotPublished, type EventSink } from '@shim-recovery/core/interpreter';
 import { pipe } from 'fp-ts/lib/function.js';
 import type { IO } from 'fp-ts/lib/IO.js';
 import * as O from 'fp-ts/lib/Option.js';

@@ -1,14 +1,14 @@
 /** Where the events of ended tasks go: a stream of lines, listeners in this process, or several of them. */
 import type { Writable } from 'node:stream';
-import * as B from '@shim-recovery/core/base/ByteString';
+import { ByteString as B } from '@shim-recovery/core';
 import {
-  type EventSink,
   eventNotPublished,
+  type EventSink,
   messageNameOf,
   type TaskEvent,
+  type Timestamp,
   topicOf,
-} from '@shim-recovery/core/capabilities/EventSink';
-import type { Timestamp } from '@shim-recovery/core/capabilities/TaskExit';
+} from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
 
 const nanosPerSecond = 1_000_000_000;

@@ -1,5 +1,5 @@
 /** The real clock. */
-import type { Clock } from '@shim-recovery/core/capabilities/Clock';
+import type { Clock } from '@shim-recovery/core/interpreter';
 import type { Task } from 'fp-ts/lib/Task.js';
 
 /** How long this process works before it looks whether anybody else waits: sockets, timers, whoever embeds us. */

@@ -1,6 +1,5 @@
 /** Looking at programs by path, as the search for a shim's binary needs it (SPEC 5). */
-import { systemError } from '@shim-recovery/core/capabilities/FileSystem';
-import type { ExecutableLookup } from '@shim-recovery/core/capabilities/ExecutableLookup';
+import { type ExecutableLookup, systemError } from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
 import { kernelName, kindOf } from './LinuxFileSystem.js';
 import { AT_FDCWD, mayExecuteAt, statAt } from '../native/Native.js';

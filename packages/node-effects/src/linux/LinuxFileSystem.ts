@@ -3,6 +3,7 @@
  * synchronously: each takes microseconds, and handing one to a thread costs ten times that.
  */
 import * as fs from 'node:fs';
+import { ByteString as B } from '@shim-recovery/core';
 import {
   type Directory,
   type DirectoryEntry,
@@ -13,8 +14,7 @@ import {
   type Location,
   pathOf,
   systemError,
-} from '@shim-recovery/core/capabilities/FileSystem';
-import * as B from '@shim-recovery/core/base/ByteString';
+} from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
 import { systemClock } from './LinuxClock.js';

@@ -1,9 +1,14 @@
 /** Log pipes, held open and read without a thread for any of them (SPEC 8.3). */
 import * as fs from 'node:fs';
-import type * as B from '@shim-recovery/core/base/ByteString';
-import { type FileError, pathOf, systemError } from '@shim-recovery/core/capabilities/FileSystem';
-import { entry } from '@shim-recovery/core/capabilities/BundleLayout';
-import type { LogPipe, LogPipes } from '@shim-recovery/core/capabilities/LogPipes';
+import type { ByteString as B } from '@shim-recovery/core';
+import {
+  entry,
+  type FileError,
+  type LogPipe,
+  type LogPipes,
+  pathOf,
+  systemError,
+} from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
 import { descriptorOf, kindOf } from './LinuxFileSystem.js';
 import { AT_FDCWD, close, fstat, mkfifoAt, O_PATH, openAt } from '../native/Native.js';

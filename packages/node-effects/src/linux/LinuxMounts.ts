@@ -1,9 +1,7 @@
 /** The kernel's mount table, and unmounting without following symlinks (SPEC 7). */
 import * as fs from 'node:fs';
-import * as B from '@shim-recovery/core/base/ByteString';
-import { semaphore } from '@shim-recovery/core/base/Semaphore';
-import { type FileError, systemError } from '@shim-recovery/core/capabilities/FileSystem';
-import type { MountError, Mounts } from '@shim-recovery/core/capabilities/Mounts';
+import { ByteString as B } from '@shim-recovery/core';
+import { type FileError, type MountError, type Mounts, semaphore, systemError } from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
 import type { Task } from 'fp-ts/lib/Task.js';
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';

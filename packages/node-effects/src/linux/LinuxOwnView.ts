@@ -1,6 +1,6 @@
 /** How much of this machine's processes `/proc` shows to this one. */
 import * as os from 'node:os';
-import { type OwnView, type ProcessesError, valueOf } from '@shim-recovery/core/capabilities/Processes';
+import { type OwnView, type ProcessesError, valueOf } from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
 import { isProcMounted } from './LinuxFileSystem.js';
 import { AT_FDCWD, deviceOf, identityAt, readLinkAt } from '../native/Native.js';

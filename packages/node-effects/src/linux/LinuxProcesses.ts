@@ -5,7 +5,7 @@ import {
   type ProcessesError,
   type ProcessInfo,
   seen,
-} from '@shim-recovery/core/capabilities/Processes';
+} from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
 import { systemClock } from './LinuxClock.js';
 import { AT_FDCWD, readLinkAt } from '../native/Native.js';

@@ -1,15 +1,15 @@
 /** Running a shim's binary with the action `delete`, and reading its answer (SPEC 11.2 to 11.4). */
-import * as B from '@shim-recovery/core/base/ByteString';
-import { codeOf } from '@shim-recovery/core/capabilities/FileSystem';
+import { ByteString as B } from '@shim-recovery/core';
 import {
   argumentsOf,
   type BinaryError,
+  codeOf,
   type DaemonAddresses,
   type DeleteInvocation,
   environmentOf,
   type ShimBinary,
-} from '@shim-recovery/core/capabilities/ShimBinary';
-import type { TaskExitInfo } from '@shim-recovery/core/capabilities/TaskExit';
+  type TaskExitInfo,
+} from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
 import type { IO } from 'fp-ts/lib/IO.js';
 import { descriptorOf } from './LinuxFileSystem.js';

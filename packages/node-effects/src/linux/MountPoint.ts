@@ -1,6 +1,6 @@
 /** A place where something may be mounted, looked at from outside: what is mounted there may belong to nobody who answers. */
 import * as fs from 'node:fs';
-import * as B from '@shim-recovery/core/base/ByteString';
+import { ByteString as B } from '@shim-recovery/core';
 import * as E from 'fp-ts/lib/Either.js';
 import { kernelName } from './LinuxFileSystem.js';
 import { AT_FDCWD, close, holdWithinMount, O_PATH, openAt, openWithoutSymlinks } from '../native/Native.js';

@@ -3,7 +3,7 @@
  * removal looks at the table before each directory, and on most hosts nothing is mounted in between.
  */
 import * as fs from 'node:fs';
-import * as B from '@shim-recovery/core/base/ByteString';
+import { ByteString as B } from '@shim-recovery/core';
 import { hasUrgent } from '../native/Native.js';
 
 const mountTable = '/proc/self/mountinfo';

@@ -1,7 +1,6 @@
 /** What kind of file system is mounted where, by the kernel's table: whoever asks the file system itself may wait for ever. */
-import * as B from '@shim-recovery/core/base/ByteString';
-import type { Mounts } from '@shim-recovery/core/capabilities/Mounts';
-import { readMounts } from '@shim-recovery/core/apply/Unmounting';
+import { ByteString as B } from '@shim-recovery/core';
+import { type Mounts, readMounts } from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
 import type { IO } from 'fp-ts/lib/IO.js';
 import type { Task } from 'fp-ts/lib/Task.js';

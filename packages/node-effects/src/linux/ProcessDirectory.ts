@@ -3,7 +3,7 @@
  * then reads fail (`ESRCH`), and never tell of that other one.
  */
 import * as fs from 'node:fs';
-import type { ProcessesError } from '@shim-recovery/core/capabilities/Processes';
+import type { ProcessesError } from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
 import { AT_FDCWD, close, O_PATH, openAt, read, readSomeEntries } from '../native/Native.js';
 

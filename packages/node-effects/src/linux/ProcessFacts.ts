@@ -1,12 +1,6 @@
 /** What `/proc` tells of a process, of which each part may be refused by itself. */
-import * as B from '@shim-recovery/core/base/ByteString';
-import {
-  type DirectoryKey,
-  hidden,
-  type Look,
-  type ProcessNamespaces,
-  seen,
-} from '@shim-recovery/core/capabilities/Processes';
+import { ByteString as B } from '@shim-recovery/core';
+import { type DirectoryKey, hidden, type Look, type ProcessNamespaces, seen } from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
 import { identityAt, readLinkAt } from '../native/Native.js';
 import { hasEnded, namesAt } from './ProcessDirectory.js';

@@ -1,7 +1,6 @@
 /** The kernel's table of unix sockets, `/proc/net/unix`. */
-import * as B from '@shim-recovery/core/base/ByteString';
-import type { SocketName } from '@shim-recovery/core/capabilities/ShimSocket';
-import type { Listener } from '@shim-recovery/core/capabilities/Processes';
+import { ByteString as B } from '@shim-recovery/core';
+import type { Listener, SocketName } from '@shim-recovery/core/interpreter';
 
 /** `__SO_ACCEPTCON` in a socket's flags: it listens. */
 const listening = 0x1_0000;

@@ -1,7 +1,12 @@
 /** The events that say that a task ended, and the requests that publish them (SPEC 11.5, 16.3). */
-import * as B from '@shim-recovery/core/base/ByteString';
-import { messageNameOf, type TaskEvent, topicOf } from '@shim-recovery/core/capabilities/EventSink';
-import type { TaskExitInfo, Timestamp as TimestampValue } from '@shim-recovery/core/capabilities/TaskExit';
+import { ByteString as B } from '@shim-recovery/core';
+import {
+  messageNameOf,
+  type TaskEvent,
+  type TaskExitInfo,
+  type Timestamp as TimestampValue,
+  topicOf,
+} from '@shim-recovery/core/interpreter';
 import * as O from 'fp-ts/lib/Option.js';
 import { byteText, embedded, encode, type Field, type Message, text, uint32 } from './Message.js';
 import { Any, Timestamp } from './WellKnown.js';

@@ -1,7 +1,6 @@
 /** The task service's messages, as far as recovery speaks them (SPEC 16.2). Those of v2 and v3 are the same. */
-import * as B from '@shim-recovery/core/base/ByteString';
-import type { ConnectAnswer, TaskState, TaskStatus } from '@shim-recovery/core/capabilities/ShimConnector';
-import type { TaskExitInfo } from '@shim-recovery/core/capabilities/TaskExit';
+import { ByteString as B } from '@shim-recovery/core';
+import type { ConnectAnswer, TaskExitInfo, TaskState, TaskStatus } from '@shim-recovery/core/interpreter';
 import * as O from 'fp-ts/lib/Option.js';
 import { bool, byteText, embedded, int32, type Message, repeated, text, uint32 } from './Message.js';
 import { Any, Timestamp } from './WellKnown.js';

@@ -1,5 +1,5 @@
 /** What a ttrpc frame of type request or response holds (SPEC 16.1). */
-import * as B from '@shim-recovery/core/base/ByteString';
+import { ByteString as B } from '@shim-recovery/core';
 import * as O from 'fp-ts/lib/Option.js';
 import { bytes, byteText, embedded, int32, int64, type Message, repeated, text } from './Message.js';
 import { Any } from './WellKnown.js';

@@ -1,5 +1,5 @@
 /** The general messages that others are made of: Timestamp, Any, Empty (SPEC 16.2). */
-import type { Timestamp as TimestampValue } from '@shim-recovery/core/capabilities/TaskExit';
+import type { Timestamp as TimestampValue } from '@shim-recovery/core/interpreter';
 import { bytes, int32, int64, type Message, text } from './Message.js';
 
 /** Text that is no integer counts as 0: a timestamp of ours always is one. */

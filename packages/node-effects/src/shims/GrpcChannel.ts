@@ -1,7 +1,7 @@
 /** Unary and streaming calls over gRPC to a unix socket, with our own messages (SPEC 9.7, 16.3). */
 import type { Socket } from 'node:net';
 import { type ChannelCredentials, Client, credentials, Metadata, type ServiceError, status } from '@grpc/grpc-js';
-import * as B from '@shim-recovery/core/base/ByteString';
+import { ByteString as B } from '@shim-recovery/core';
 import * as E from 'fp-ts/lib/Either.js';
 import type { IO } from 'fp-ts/lib/IO.js';
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';

@@ -1,8 +1,7 @@
 /** A shim that speaks gRPC (SPEC 9.7). */
 import { connectivityState, status } from '@grpc/grpc-js';
-import * as B from '@shim-recovery/core/base/ByteString';
-import { isExhaustionCode } from '@shim-recovery/core/capabilities/FileSystem';
-import type { ShimError, ShimSession } from '@shim-recovery/core/capabilities/ShimConnector';
+import { ByteString as B } from '@shim-recovery/core';
+import { isExhaustionCode, type ShimError, type ShimSession } from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
 import { longestTimerMs, systemClock } from '../linux/LinuxClock.js';

@@ -1,6 +1,5 @@
 /** Dials shims over ttrpc or gRPC, whichever the bundle's address asks for (SPEC 9). */
-import { semaphore } from '@shim-recovery/core/base/Semaphore';
-import type { ShimConnector } from '@shim-recovery/core/capabilities/ShimConnector';
+import { semaphore, type ShimConnector } from '@shim-recovery/core/interpreter';
 import { makeRoomForDescriptors } from '../native/Native.js';
 import type * as TtrpcShim from './TtrpcShim.js';
 

@@ -1,11 +1,6 @@
 /** The task service as recovery speaks it, over whatever carries its calls (SPEC 10, 16.2). */
-import {
-  answered,
-  type ShimError,
-  type ShimSession,
-  type TaskCall,
-} from '@shim-recovery/core/capabilities/ShimConnector';
-import * as B from '@shim-recovery/core/base/ByteString';
+import { ByteString as B } from '@shim-recovery/core';
+import { answered, type ShimError, type ShimSession, type TaskCall } from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
 import { identity } from 'fp-ts/lib/function.js';
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';

@@ -1,7 +1,6 @@
 /** A shim that speaks ttrpc, as nearly all do (SPEC 9.5, 16). */
-import type { ShimTarget } from '@shim-recovery/core/capabilities/ShimSocket';
-import type * as B from '@shim-recovery/core/base/ByteString';
-import type { ShimError, ShimSession } from '@shim-recovery/core/capabilities/ShimConnector';
+import type { ByteString as B } from '@shim-recovery/core';
+import type { ShimError, ShimSession, ShimTarget } from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
 import * as O from 'fp-ts/lib/Option.js';
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';

@@ -1,7 +1,6 @@
 /** Connecting to a unix socket by the exact bytes of its name (SPEC 9.5). */
-import { showSocket, type SocketName } from '@shim-recovery/core/capabilities/ShimSocket';
-import * as B from '@shim-recovery/core/base/ByteString';
-import type { ShimError } from '@shim-recovery/core/capabilities/ShimConnector';
+import { ByteString as B } from '@shim-recovery/core';
+import { type ShimError, showSocket, type SocketName } from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
 import { systemClock } from '../linux/LinuxClock.js';

@@ -1,5 +1,5 @@
 /** The messages of the daemon's API that a store needs, field by field as far as they are read (SPEC 16.3). */
-import * as B from '@shim-recovery/core/base/ByteString';
+import { ByteString as B } from '@shim-recovery/core';
 import * as O from 'fp-ts/lib/Option.js';
 import { byteText, embedded, type Message, repeated } from '../protobuf/Message.js';
 

@@ -1,6 +1,6 @@
 /** Containers and sandboxes from a daemon that runs, over its API (SPEC 16.3). */
 import { status } from '@grpc/grpc-js';
-import * as B from '@shim-recovery/core/base/ByteString';
+import { ByteString as B } from '@shim-recovery/core';
 import {
   type ContainerRecord,
   type ContainerStore,
@@ -10,7 +10,7 @@ import {
   type SandboxStore,
   type StoreError,
   unknown,
-} from '@shim-recovery/core/capabilities/Stores';
+} from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
 import { pipe } from 'fp-ts/lib/function.js';
 import type { IO } from 'fp-ts/lib/IO.js';

@@ -9,8 +9,8 @@
  * container of the namespace unknown; nor may a name stand twice, as all but one of what it stands for would be. Names are text;
  * they are compared as UTF-8.
  */
-import * as B from '@shim-recovery/core/base/ByteString';
-import { type ContainerStore, found, notFound, type SandboxStore } from '@shim-recovery/core/capabilities/Stores';
+import { ByteString as B } from '@shim-recovery/core';
+import { type ContainerStore, found, notFound, type SandboxStore } from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
 import * as t from 'io-ts';
 import { readTextFile } from '../native/TextFile.js';

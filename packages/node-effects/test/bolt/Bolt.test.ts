@@ -1,7 +1,7 @@
 /** Reading back what was written, and what becomes of damaged files (SPEC 18.1 to 18.5). */
 import * as fs from 'node:fs';
 import { gunzipSync } from 'node:zlib';
-import * as B from '@shim-recovery/core/base/ByteString';
+import { ByteString as B } from '@shim-recovery/core';
 import * as fc from 'fast-check';
 import * as E from 'fp-ts/lib/Either.js';
 import { describe, expect, test } from 'vitest';

@@ -1,5 +1,5 @@
 /** Lines of logs, wherever the reads end. */
-import * as B from '@shim-recovery/core/base/ByteString';
+import { ByteString as B } from '@shim-recovery/core';
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { makeLogLines, maxLineBytes } from '../../src/cli/views/LogLines.js';

@@ -1,6 +1,7 @@
 /** What may be typed, and what every mistake comes to. */
 import * as path from 'node:path';
-import { allPolicyNames, policies } from '@shim-recovery/core/policy/Policy';
+import { policies } from '@shim-recovery/core/interpreter';
+import { allPolicyNames } from '../../../core/src/policy/Policy.js';
 import * as fc from 'fast-check';
 import * as E from 'fp-ts/lib/Either.js';
 import { describe, expect, test } from 'vitest';

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import * as fs from 'node:fs';
 import * as net from 'node:net';
 import * as path from 'node:path';
-import type { BundleReport } from '@shim-recovery/core/report/Report';
+import type { BundleReport } from '@shim-recovery/core/documents';
 import { describe, expect, test } from 'vitest';
 import { databaseOf } from '../../src/cli/arguments/Options.js';
 import { writeMetadata } from '../bolt/writer.js';

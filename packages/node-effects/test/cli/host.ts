@@ -4,7 +4,7 @@ import * as fs from 'node:fs';
 import * as os from 'node:os';
 import * as path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { Report } from '@shim-recovery/core/report/Report';
+import { Report } from '@shim-recovery/core/documents';
 import { type ScriptedShim, type ShimScript, startScriptedShim } from '../../src/demo/ScriptedShim.js';
 import { right } from '../temporary.js';
 

@@ -3,7 +3,7 @@ import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as os from 'node:os';
 import * as path from 'node:path';
-import type { BundleReport, Report } from '@shim-recovery/core/report/Report';
+import type { BundleReport, Report } from '@shim-recovery/core/documents';
 import { describe, expect, test } from 'vitest';
 import { writeMetadata } from '../bolt/writer.js';
 import { eventually } from '../temporary.js';

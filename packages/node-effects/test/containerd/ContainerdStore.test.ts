@@ -1,8 +1,8 @@
 /** Look-ups in a daemon that runs: what it does not say is unknown, and never absent (SPEC 16.3). */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import * as B from '@shim-recovery/core/base/ByteString';
-import type { Lookup } from '@shim-recovery/core/capabilities/Stores';
+import { ByteString as B } from '@shim-recovery/core';
+import type { Lookup } from '@shim-recovery/core/interpreter';
 import * as fc from 'fast-check';
 import * as O from 'fp-ts/lib/Option.js';
 import { describe, expect, onTestFinished, test } from 'vitest';

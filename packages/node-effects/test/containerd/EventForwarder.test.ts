@@ -1,7 +1,7 @@
 /** Events handed to a daemon: each arrives as the reference would publish it, or the failure is named (SPEC 11.5). */
 import { join } from 'node:path';
-import * as B from '@shim-recovery/core/base/ByteString';
-import type { TaskEvent } from '@shim-recovery/core/capabilities/EventSink';
+import { ByteString as B } from '@shim-recovery/core';
+import type { TaskEvent } from '@shim-recovery/core/interpreter';
 import * as fc from 'fast-check';
 import * as E from 'fp-ts/lib/Either.js';
 import { pipe } from 'fp-ts/lib/function.js';

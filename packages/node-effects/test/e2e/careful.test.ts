@@ -5,7 +5,7 @@
 import { execFile } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
-import { Report } from '@shim-recovery/core/report/Report';
+import { Report } from '@shim-recovery/core/documents';
 import * as E from 'fp-ts/lib/Either.js';
 import { describe, expect } from 'vitest';
 import { command, shimRecovery, verdicts } from './command.js';

@@ -14,8 +14,8 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseBootstrap, targetOf } from '@shim-recovery/core/capabilities/ShimSocket';
-import * as B from '@shim-recovery/core/base/ByteString';
+import { ByteString as B } from '@shim-recovery/core';
+import { parseBootstrap, targetOf } from '../../../core/src/capabilities/ShimSocket.js';
 import * as E from 'fp-ts/lib/Either.js';
 import { pipe } from 'fp-ts/lib/function.js';
 import { expect, onTestFinished, test } from 'vitest';

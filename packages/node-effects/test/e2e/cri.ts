@@ -1,5 +1,5 @@
 /** A client of the container runtime interface (CRI, `runtime.v1`): it makes pods, reads their state, runs programs in them. */
-import * as B from '@shim-recovery/core/base/ByteString';
+import { ByteString as B } from '@shim-recovery/core';
 import * as E from 'fp-ts/lib/Either.js';
 import * as O from 'fp-ts/lib/Option.js';
 import { openChannel } from '../../src/shims/GrpcChannel.js';

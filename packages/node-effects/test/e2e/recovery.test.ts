@@ -4,7 +4,7 @@
  */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
-import type { Report } from '@shim-recovery/core/report/Report';
+import type { Report } from '@shim-recovery/core/documents';
 import { describe, expect } from 'vitest';
 import { shimRecovery, verdicts } from './command.js';
 import { isAlive, kill, mountsBelow, until } from './containerd.js';

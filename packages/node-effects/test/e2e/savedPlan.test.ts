@@ -3,7 +3,7 @@
  * daemon itself, go on from there.
  */
 import * as path from 'node:path';
-import { Report } from '@shim-recovery/core/report/Report';
+import { Report } from '@shim-recovery/core/documents';
 import * as E from 'fp-ts/lib/Either.js';
 import { describe, expect } from 'vitest';
 import { run, shimRecovery, verdicts } from './command.js';

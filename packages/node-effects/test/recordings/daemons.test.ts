@@ -1,7 +1,6 @@
 /** Every recorded world on this machine: the same tree, mounts, tasks, calls and runs as each daemon left behind. */
-import * as B from '@shim-recovery/core/base/ByteString';
-import { policies, type Policy } from '@shim-recovery/core/policy/Policy';
-import * as Recovery from '@shim-recovery/core/recovery/Recovery';
+import { ByteString as B, Recovery } from '@shim-recovery/core';
+import { policies, type Policy } from '@shim-recovery/core/interpreter';
 import { registeredBy } from '@shim-recovery/test-effects/simulation/LaidWorld';
 import { matches, outcomeOf } from '@shim-recovery/test-effects/worlds/Outcome';
 import {

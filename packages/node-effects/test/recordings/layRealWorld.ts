@@ -2,10 +2,8 @@
 import * as fs from 'node:fs';
 import * as os from 'node:os';
 import * as path from 'node:path';
-import * as B from '@shim-recovery/core/base/ByteString';
-import type { Clock } from '@shim-recovery/core/capabilities/Clock';
-import type { Policy } from '@shim-recovery/core/policy/Policy';
-import type { Settings } from '@shim-recovery/core/policy/Settings';
+import { ByteString as B } from '@shim-recovery/core';
+import type { Clock, Policy, Settings } from '@shim-recovery/core/interpreter';
 import type { Listing, Observation } from '@shim-recovery/test-effects/worlds/Outcome';
 import { type EntryKey, scriptOf, shimOwner, type World } from '@shim-recovery/test-effects/worlds/World';
 import {

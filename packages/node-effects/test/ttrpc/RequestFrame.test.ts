@@ -1,4 +1,4 @@
-import * as B from '@shim-recovery/core/base/ByteString';
+import { ByteString as B } from '@shim-recovery/core';
 import * as fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { encode } from '../../src/protobuf/Message.js';

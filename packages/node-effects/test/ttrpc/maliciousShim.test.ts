@@ -1,7 +1,7 @@
 /** Peers that lie, stall and flood (SPEC 16.1): each call ends by its own deadline, with the error that it deserves. */
 import type { Socket } from 'node:net';
-import * as B from '@shim-recovery/core/base/ByteString';
-import type { ShimSession } from '@shim-recovery/core/capabilities/ShimConnector';
+import { ByteString as B } from '@shim-recovery/core';
+import type { ShimSession } from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
 import * as O from 'fp-ts/lib/Option.js';
 import { describe, expect, onTestFinished, test } from 'vitest';

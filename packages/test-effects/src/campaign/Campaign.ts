@@ -1,5 +1,5 @@
 /** Random cases by the thousand, from a seed: what `pnpm simulate` and the tests run. */
-import type { Policy, PolicyName } from '@shim-recovery/core/policy/Policy';
+import type { Policy, PolicyName } from '@shim-recovery/core/interpreter';
 import * as fc from 'fast-check';
 import { schedule } from '../arbitraries/Schedule.js';
 import { world } from '../arbitraries/World.js';

@@ -1,5 +1,5 @@
 /** A world and what goes wrong in it, as one document: what a simulation that found something leaves behind. */
-import { containerd17, type Policy } from '@shim-recovery/core/policy/Policy';
+import { containerd17, type Policy } from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
 import { pipe } from 'fp-ts/lib/function.js';
 import * as t from 'io-ts';

@@ -1,6 +1,6 @@
 /** For each property that a policy is known to break, and each hazard: the smallest case in which it does. */
 import { readFileSync } from 'node:fs';
-import { policies, PolicyName } from '@shim-recovery/core/policy/Policy';
+import { policies, PolicyName } from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
 import { pipe } from 'fp-ts/lib/function.js';
 import type * as IOE from 'fp-ts/lib/IOEither.js';

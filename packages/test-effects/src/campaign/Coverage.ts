@@ -1,6 +1,5 @@
 /** What many simulations met, added up: numbers only, so that several processes can count and one adds up. */
-import type { Policy } from '@shim-recovery/core/policy/Policy';
-import { allReasons, type Reason } from '@shim-recovery/core/decide/Verdict';
+import { allReasons, type Policy, type Reason } from '@shim-recovery/core/interpreter';
 import type { Examined } from './Case.js';
 
 type Counts = Readonly<Record<string, number>>;

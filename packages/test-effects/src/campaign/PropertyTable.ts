@@ -1,5 +1,5 @@
 /** The table of `docs/properties.md`: which property holds under which policy, and what breaks it. */
-import type { PolicyName } from '@shim-recovery/core/policy/Policy';
+import type { PolicyName } from '@shim-recovery/core/interpreter';
 import { showCase } from './Case.js';
 import type { Counterexample } from './Counterexamples.js';
 import { allHazards, showHazard } from '../simulation/Hazards.js';

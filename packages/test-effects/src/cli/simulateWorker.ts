@@ -1,6 +1,6 @@
 /** One thread of `pnpm simulate`: takes portions, and tells what each of them met. */
 import { parentPort } from 'node:worker_threads';
-import { policies, type PolicyName } from '@shim-recovery/core/policy/Policy';
+import { policies, type PolicyName } from '@shim-recovery/core/interpreter';
 import { run } from '../campaign/Campaign.js';
 import { allProperties } from '../properties/Properties.js';
 

@@ -1,5 +1,5 @@
 /** What every `FileSystem` must do: in every operation what Linux does, and what the capability promises beyond it. */
-import * as B from '@shim-recovery/core/base/ByteString';
+import { ByteString as B } from '@shim-recovery/core';
 import {
   codeOf,
   type Directory,
@@ -8,7 +8,7 @@ import {
   type FileSystem,
   isSameFile,
   type Location,
-} from '@shim-recovery/core/capabilities/FileSystem';
+} from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
 import * as Entry from '../memory/Entry.js';

@@ -1,8 +1,6 @@
 /** What every `Mounts` must do: tell the table as the kernel does, and take away one mount at a time, the topmost. */
-import * as B from '@shim-recovery/core/base/ByteString';
-import * as MountTable from '@shim-recovery/core/observe/MountTable';
-import { codeOf, type FileError } from '@shim-recovery/core/capabilities/FileSystem';
-import type { MountError, Mounts } from '@shim-recovery/core/capabilities/Mounts';
+import { ByteString as B } from '@shim-recovery/core';
+import { codeOf, type FileError, type MountError, type Mounts, MountTable } from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
 import * as fc from 'fast-check';
 import { make } from '../simulation/LaidWorld.js';

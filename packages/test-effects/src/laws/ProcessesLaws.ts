@@ -2,18 +2,19 @@
  * What every `Processes` must do: see each process for as long as it lives, tell whose it is, and see who listens, whether
  * or not the name of the socket is still there.
  */
-import * as B from '@shim-recovery/core/base/ByteString';
-import type { SocketName } from '@shim-recovery/core/capabilities/ShimSocket';
-import type { Clock } from '@shim-recovery/core/capabilities/Clock';
-import { type ProcessTable, processTable } from '@shim-recovery/core/observe/life/ProcessTable';
-import type {
-  DirectoryKey,
-  Listener,
-  OwnView,
-  Processes,
-  ProcessesError,
-  ProcessInfo,
-} from '@shim-recovery/core/capabilities/Processes';
+import { ByteString as B } from '@shim-recovery/core';
+import {
+  type Clock,
+  type DirectoryKey,
+  type Listener,
+  type OwnView,
+  type Processes,
+  type ProcessesError,
+  type ProcessInfo,
+  type ProcessTable,
+  processTable,
+  type SocketName,
+} from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
 import type { EntryKey } from '../worlds/World.js';
 import { type Disposable, expectSame, type Law, law } from './Law.js';

@@ -1,9 +1,6 @@
 /** What every interpreter as a whole must do: recover any world as the machine in memory does. */
-import * as B from '@shim-recovery/core/base/ByteString';
-import type { Capabilities } from '@shim-recovery/core/observe/Capabilities';
-import type { Policy } from '@shim-recovery/core/policy/Policy';
-import * as Recovery from '@shim-recovery/core/recovery/Recovery';
-import type { Settings } from '@shim-recovery/core/policy/Settings';
+import { ByteString as B, Recovery } from '@shim-recovery/core';
+import type { Capabilities, Policy, Settings } from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
 import * as fc from 'fast-check';
 import { plainWorld } from '../arbitraries/World.js';

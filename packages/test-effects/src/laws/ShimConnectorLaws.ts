@@ -1,16 +1,16 @@
 /** What every `ShimConnector` must do: whatever a shim does, each call ends, by its own deadline, with its own answer. */
-import type { SocketName } from '@shim-recovery/core/capabilities/ShimSocket';
-import * as B from '@shim-recovery/core/base/ByteString';
-import type { Clock } from '@shim-recovery/core/capabilities/Clock';
+import { ByteString as B } from '@shim-recovery/core';
 import {
+  type Clock,
   errorClassOf,
   type ShimConnector,
   type ShimError,
   type ShimSession,
+  type SocketName,
   type TaskCall,
   type TaskState,
   TaskStatus,
-} from '@shim-recovery/core/capabilities/ShimConnector';
+} from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
 import { dead, running, type ShimScript } from '../worlds/Shim.js';
 import { type Disposable, expectSame, type Law, law } from './Law.js';

@@ -1,6 +1,6 @@
 /** What every `ContainerStore` and `SandboxStore` must do: find what is recorded, and never take a failure for absence. */
-import * as B from '@shim-recovery/core/base/ByteString';
-import type { ContainerStore, Lookup, SandboxStore } from '@shim-recovery/core/capabilities/Stores';
+import { ByteString as B } from '@shim-recovery/core';
+import type { ContainerStore, Lookup, SandboxStore } from '@shim-recovery/core/interpreter';
 import * as fc from 'fast-check';
 import { type Disposable, expectSame, type Law, law, lawOfAll, type Trials } from './Law.js';
 

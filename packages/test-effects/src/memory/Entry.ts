@@ -5,8 +5,8 @@
  * errors wrong; so only its data is used: a link is a name in a directory, its node is the inode. A name is a byte
  * string and reaches memfs as it is, one character a byte. Which operation is allowed when is decided in `Tree`.
  */
-import * as B from '@shim-recovery/core/base/ByteString';
-import type { FileKind } from '@shim-recovery/core/capabilities/FileSystem';
+import { ByteString as B } from '@shim-recovery/core';
+import type { FileKind } from '@shim-recovery/core/interpreter';
 import { Volume } from 'memfs';
 
 /** A directory entry with the inode behind it. It stays the same thing when it, or a directory above it, is renamed. */

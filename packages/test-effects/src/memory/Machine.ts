@@ -2,8 +2,8 @@
  * An imaginary machine: a directory tree, mounts, shims and their programs, stores and a clock; every capability over
  * them, and everything that happened to it.
  */
-import * as B from '@shim-recovery/core/base/ByteString';
-import type { Capabilities } from '@shim-recovery/core/observe/Capabilities';
+import { ByteString as B } from '@shim-recovery/core';
+import type { Capabilities } from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
 import { pipe } from 'fp-ts/lib/function.js';
 import type { IO } from 'fp-ts/lib/IO.js';

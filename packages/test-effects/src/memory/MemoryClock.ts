@@ -2,7 +2,7 @@
  * Virtual time. It stands still while anything can run, and jumps to the next deadline when everything waits: a
  * time-out of five seconds costs nothing, and a run takes the same course every time.
  */
-import type { Clock } from '@shim-recovery/core/capabilities/Clock';
+import type { Clock } from '@shim-recovery/core/interpreter';
 import type { IO } from 'fp-ts/lib/IO.js';
 
 /** A deadline that can be called off, so that time never jumps to it for nobody. */

@@ -1,5 +1,5 @@
 /** Events, kept in the order in which they were published (SPEC 11.5). */
-import { type EventSink, eventNotPublished, type TaskEvent } from '@shim-recovery/core/capabilities/EventSink';
+import { eventNotPublished, type EventSink, type TaskEvent } from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
 
 export interface RecordingEventSink extends EventSink {

@@ -1,6 +1,5 @@
 /** Programs by path, in the directory tree in memory (SPEC 5). */
-import { systemError } from '@shim-recovery/core/capabilities/FileSystem';
-import type { ExecutableLookup } from '@shim-recovery/core/capabilities/ExecutableLookup';
+import { type ExecutableLookup, systemError } from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
 import { pipe } from 'fp-ts/lib/function.js';
 import * as Entry from './Entry.js';

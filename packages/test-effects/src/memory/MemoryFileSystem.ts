@@ -1,17 +1,17 @@
 /** Files and directories in memory, with Linux's rules and errors (SPEC 6.4, 23). */
-import type * as B from '@shim-recovery/core/base/ByteString';
-import type { Clock } from '@shim-recovery/core/capabilities/Clock';
+import type { ByteString as B } from '@shim-recovery/core';
 import {
+  type Clock,
   type Directory,
   type DirectoryEntry,
+  type DirectoryKey,
   type FileError,
   type FileStatus,
   type FileSystem,
   type Location,
   pathOf,
   systemError,
-} from '@shim-recovery/core/capabilities/FileSystem';
-import type { DirectoryKey } from '@shim-recovery/core/capabilities/Processes';
+} from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
 import { pipe } from 'fp-ts/lib/function.js';
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';

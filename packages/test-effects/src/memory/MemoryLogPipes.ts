@@ -1,8 +1,6 @@
 /** Log pipes in memory: made where they are missing, and counted while they are open (SPEC 8.3). */
-import * as B from '@shim-recovery/core/base/ByteString';
-import { pathOf, systemError } from '@shim-recovery/core/capabilities/FileSystem';
-import * as Layout from '@shim-recovery/core/capabilities/BundleLayout';
-import type { LogPipes } from '@shim-recovery/core/capabilities/LogPipes';
+import { ByteString as B } from '@shim-recovery/core';
+import { BundleLayout as Layout, type LogPipes, pathOf, systemError } from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
 import { pipe } from 'fp-ts/lib/function.js';
 import * as Entry from './Entry.js';

@@ -1,7 +1,6 @@
 /** The mount table of an imaginary machine, printed as the kernel prints it, and changed one `umount2` at a time (SPEC 7). */
-import * as B from '@shim-recovery/core/base/ByteString';
-import { systemError } from '@shim-recovery/core/capabilities/FileSystem';
-import type { MountError, Mounts } from '@shim-recovery/core/capabilities/Mounts';
+import { ByteString as B } from '@shim-recovery/core';
+import { type MountError, type Mounts, systemError } from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
 import { pipe } from 'fp-ts/lib/function.js';
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';

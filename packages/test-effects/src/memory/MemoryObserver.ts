@@ -1,5 +1,5 @@
 /** The events of a run, kept in order. */
-import type { Observer, ObserverEvent } from '@shim-recovery/core/observe/Observer';
+import type { Observer, ObserverEvent } from '@shim-recovery/core/interpreter';
 
 export interface MemoryObserver extends Observer {
   readonly told: () => ReadonlyArray<ObserverEvent>;

@@ -2,18 +2,18 @@
  * The processes of an imaginary machine, and the sockets that they listen on: those of the host itself, the shims, and what
  * runs in containers. What this program may see of them can be limited.
  */
-import * as B from '@shim-recovery/core/base/ByteString';
-import type { SocketName } from '@shim-recovery/core/capabilities/ShimSocket';
+import { ByteString as B } from '@shim-recovery/core';
 import {
   type DirectoryKey,
   hidden,
   type Look,
   type OwnView,
-  type ProcessNamespaces,
   type Processes,
   type ProcessInfo,
+  type ProcessNamespaces,
   seen,
-} from '@shim-recovery/core/capabilities/Processes';
+  type SocketName,
+} from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
 import type { IO } from 'fp-ts/lib/IO.js';
 import type * as Entry from './Entry.js';

@@ -1,7 +1,6 @@
 /** Shim programs in memory: files whose contents say what running them with `delete` does (SPEC 11). */
-import type * as B from '@shim-recovery/core/base/ByteString';
-import type { BinaryError, DeleteInvocation, ShimBinary } from '@shim-recovery/core/capabilities/ShimBinary';
-import type { TaskExitInfo } from '@shim-recovery/core/capabilities/TaskExit';
+import type { ByteString as B } from '@shim-recovery/core';
+import type { BinaryError, DeleteInvocation, ShimBinary, TaskExitInfo } from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
 import type { VirtualClock } from './MemoryClock.js';

@@ -1,14 +1,14 @@
 /** Scripted shims behind the sockets of an imaginary machine (SPEC 9, 10). */
-import * as B from '@shim-recovery/core/base/ByteString';
-import type { SocketName } from '@shim-recovery/core/capabilities/ShimSocket';
+import { ByteString as B } from '@shim-recovery/core';
 import {
   answered,
+  type Listener as ListeningSocket,
   type ShimConnector,
   type ShimError,
   type ShimSession,
+  type SocketName,
   type TaskCall,
-} from '@shim-recovery/core/capabilities/ShimConnector';
-import type { Listener as ListeningSocket } from '@shim-recovery/core/capabilities/Processes';
+} from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
 import { pipe } from 'fp-ts/lib/function.js';
 import * as TE from 'fp-ts/lib/TaskEither.js';

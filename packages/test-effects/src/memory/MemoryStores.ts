@@ -1,5 +1,5 @@
 /** Container and sandbox stores in memory, with scripted failures (SPEC 18). */
-import type * as B from '@shim-recovery/core/base/ByteString';
+import type { ByteString as B } from '@shim-recovery/core';
 import {
   type ContainerStore,
   found,
@@ -9,7 +9,7 @@ import {
   type SandboxStore,
   type StoreError,
   unknown,
-} from '@shim-recovery/core/capabilities/Stores';
+} from '@shim-recovery/core/interpreter';
 
 /** What a store answers about one key: a record, or why it cannot answer. */
 type Scripted<A> =

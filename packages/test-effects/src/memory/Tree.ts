@@ -2,7 +2,7 @@
  * The directory tree of an imaginary machine, as a kernel keeps it: file systems mounted on each other's directories,
  * names looked up one by one, symlinks followed where a path leads over them. Synchronous; an error is an errno's name.
  */
-import * as B from '@shim-recovery/core/base/ByteString';
+import { ByteString as B } from '@shim-recovery/core';
 import * as E from 'fp-ts/lib/Either.js';
 import * as Entry from './Entry.js';
 

@@ -1,4 +1,4 @@
-import type { Reason } from '@shim-recovery/core/decide/Verdict';
+import type { Reason } from '@shim-recovery/core/interpreter';
 import type { Effect, Fault } from '../simulation/FaultInjection.js';
 import type { Hazard } from '../simulation/Hazards.js';
 import type { SimulatedRun } from '../simulation/Simulation.js';

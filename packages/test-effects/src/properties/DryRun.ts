@@ -1,5 +1,5 @@
-import * as Recovery from '@shim-recovery/core/recovery/Recovery';
-import type { BundleReport } from '@shim-recovery/core/report/Report';
+import { Recovery } from '@shim-recovery/core';
+import type { BundleReport } from '@shim-recovery/core/documents';
 import * as E from 'fp-ts/lib/Either.js';
 import { layWorld } from '../simulation/LaidWorld.js';
 import { hasSteadyShim, type World } from '../worlds/World.js';

@@ -1,6 +1,5 @@
-import * as Recovery from '@shim-recovery/core/recovery/Recovery';
-import type { Policy } from '@shim-recovery/core/policy/Policy';
-import type { Reason } from '@shim-recovery/core/decide/Verdict';
+import { Recovery } from '@shim-recovery/core';
+import type { Policy, Reason } from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
 import { type Fault, intercept, proceed } from '../simulation/FaultInjection.js';
 import { layWorld, registeredBy } from '../simulation/LaidWorld.js';

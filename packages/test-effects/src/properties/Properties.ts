@@ -6,7 +6,7 @@
  * const violations = await findViolations({ policy, schedule, simulated });
  * ```
  */
-import type { PolicyName } from '@shim-recovery/core/policy/Policy';
+import type { PolicyName } from '@shim-recovery/core/interpreter';
 import type { Hazard } from '../simulation/Hazards.js';
 import { alive } from './Alive.js';
 import { connections } from './Connections.js';

@@ -1,5 +1,5 @@
 /** What a property of recoveries is, and what it finds. */
-import type { Policy } from '@shim-recovery/core/policy/Policy';
+import type { Policy } from '@shim-recovery/core/interpreter';
 import type { Hazard } from '../simulation/Hazards.js';
 import type { Schedule } from '../simulation/Schedule.js';
 import type { Simulated } from '../simulation/Simulation.js';

@@ -1,10 +1,5 @@
-import * as B from '@shim-recovery/core/base/ByteString';
-import { decide } from '@shim-recovery/core/decide/Decision';
-import { BundleEvidence } from '@shim-recovery/core/decide/Evidence';
-import type { BundlePlan } from '@shim-recovery/core/plan/Plan';
-import type { Policy } from '@shim-recovery/core/policy/Policy';
-import * as Recovery from '@shim-recovery/core/recovery/Recovery';
-import type { Settings } from '@shim-recovery/core/policy/Settings';
+import { ByteString as B, Recovery } from '@shim-recovery/core';
+import { BundleEvidence, type BundlePlan, decide, type Policy, type Settings } from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
 import { layWorld } from '../simulation/LaidWorld.js';
 import { hasSteadyShim, type World } from '../worlds/World.js';

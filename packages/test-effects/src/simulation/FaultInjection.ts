@@ -2,27 +2,27 @@
  * The capabilities with something between them and the program: every call has a number, and can be made to fail, or to
  * be the last thing that the program ever does.
  */
-import type { Capabilities } from '@shim-recovery/core/observe/Capabilities';
-import type { EventError } from '@shim-recovery/core/capabilities/EventSink';
-import {
-  type Directory,
-  type FileError,
-  type Location,
-  pathOf,
-  systemError,
-} from '@shim-recovery/core/capabilities/FileSystem';
-import type { LogPipe } from '@shim-recovery/core/capabilities/LogPipes';
-import type { MountError } from '@shim-recovery/core/capabilities/Mounts';
-import type { ProcessesError } from '@shim-recovery/core/capabilities/Processes';
-import type { BinaryError } from '@shim-recovery/core/capabilities/ShimBinary';
+import { ByteString as B } from '@shim-recovery/core';
 import {
   answered,
+  type BinaryError,
+  type Capabilities,
+  type Directory,
+  type EventError,
+  type FileError,
+  type Location,
+  type LogPipe,
+  type Lookup,
+  type MountError,
+  pathOf,
+  type ProcessesError,
+  type RecordKey,
   type ShimError,
   type ShimSession,
+  systemError,
   type TaskCall,
-} from '@shim-recovery/core/capabilities/ShimConnector';
-import { type Lookup, type RecordKey, unknown } from '@shim-recovery/core/capabilities/Stores';
-import * as B from '@shim-recovery/core/base/ByteString';
+  unknown,
+} from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
 import type { Task } from 'fp-ts/lib/Task.js';
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';

@@ -1,5 +1,5 @@
 /** What somebody else may do to a world while a recovery is under way, as data. */
-import * as B from '@shim-recovery/core/base/ByteString';
+import { ByteString as B } from '@shim-recovery/core';
 import * as E from 'fp-ts/lib/Either.js';
 import * as t from 'io-ts';
 import * as Entry from '../memory/Entry.js';

@@ -1,9 +1,6 @@
 /** A world laid on an imaginary machine, ready to be recovered, with everything to observe it by. */
-import type { SocketName } from '@shim-recovery/core/capabilities/ShimSocket';
-import * as B from '@shim-recovery/core/base/ByteString';
-import { type DirectoryKey, seen } from '@shim-recovery/core/capabilities/Processes';
-import type { Recovered } from '@shim-recovery/core/recovery/Recovery';
-import { type Settings, settingsFor } from '@shim-recovery/core/policy/Settings';
+import { ByteString as B, type Recovery } from '@shim-recovery/core';
+import { type DirectoryKey, seen, type Settings, settingsFor, type SocketName } from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
 import * as Entry from '../memory/Entry.js';
 import {
@@ -59,7 +56,7 @@ export interface LaidWorld {
 }
 
 /** Whose tasks a recovery took back. */
-export const registeredBy = ({ registry }: Recovered): ReadonlyArray<EntryKey> =>
+export const registeredBy = ({ registry }: Recovery.Recovered): ReadonlyArray<EntryKey> =>
   registry.instances().map(({ evidence: { namespace, id } }) => ({ namespace, id }));
 
 /** Makes one thing where nothing stands yet. */

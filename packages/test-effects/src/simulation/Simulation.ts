@@ -2,15 +2,16 @@
  * The program run over a world in which things go wrong, as often as the schedule says, and then once undisturbed. What
  * dies with the process is forgotten between two runs; what stands on disk, and the shims, go on.
  */
-import * as B from '@shim-recovery/core/base/ByteString';
-import type { RecoveryError } from '@shim-recovery/core/recovery/RecoveryError';
-import * as Recovery from '@shim-recovery/core/recovery/Recovery';
-import type { TaskEvent } from '@shim-recovery/core/capabilities/EventSink';
-import { containerd17, type Policy } from '@shim-recovery/core/policy/Policy';
-import type { Report } from '@shim-recovery/core/report/Report';
-import type { Reason } from '@shim-recovery/core/decide/Verdict';
-import type { Settings } from '@shim-recovery/core/policy/Settings';
-import type { ObserverEvent } from '@shim-recovery/core/observe/Observer';
+import { ByteString as B, Recovery } from '@shim-recovery/core';
+import type { Report } from '@shim-recovery/core/documents';
+import {
+  containerd17,
+  type ObserverEvent,
+  type Policy,
+  type Reason,
+  type Settings,
+  type TaskEvent,
+} from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
 import { type Effect, type Fault, type Interception, intercept } from './FaultInjection.js';
 import { type LaidWorld, layWorld, registeredBy } from './LaidWorld.js';
@@ -27,7 +28,7 @@ export interface SimulatedRun {
   readonly injected: ReadonlyArray<readonly [Effect, Fault]>;
   readonly ending:
     | { readonly _tag: 'Crashed' }
-    | { readonly _tag: 'Refused'; readonly error: RecoveryError }
+    | { readonly _tag: 'Refused'; readonly error: Recovery.RecoveryError }
     | { readonly _tag: 'Ended'; readonly report: Report; readonly hold: Hold };
   /** What was published, in order. */
   readonly events: ReadonlyArray<TaskEvent>;

@@ -2,10 +2,10 @@
  * What lives in a world, by the world itself, also where a recovery cannot see it. And what is done to it:
  * every call that takes something from what lives, at the moment when it is made.
  */
-import * as B from '@shim-recovery/core/base/ByteString';
+import { ByteString as B } from '@shim-recovery/core';
+import { isHidden } from '@shim-recovery/core/interpreter';
 import { type Effect, faultsOf, type Intervention } from './FaultInjection.js';
 import type { LaidWorld } from './LaidWorld.js';
-import { isHidden } from '@shim-recovery/core/policy/Names';
 import { type PlainReply, replyAt, type Reply, ShimScript, stateAt } from '../worlds/Shim.js';
 import { hasTask, keyOf, keyText, shimOwner, type Start } from '../worlds/World.js';
 import { bundlePath, workPath } from '../worlds/WorldTree.js';

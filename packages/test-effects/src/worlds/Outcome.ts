@@ -1,8 +1,8 @@
 /**
  * What became of a recorded world, told in the words of the recordings, from listings that any interpreter can make.
  */
-import * as B from '@shim-recovery/core/base/ByteString';
-import type { FileKind } from '@shim-recovery/core/capabilities/FileSystem';
+import { ByteString as B } from '@shim-recovery/core';
+import type { FileKind } from '@shim-recovery/core/interpreter';
 import type { Daemon, Fate, RecordedCase, RecordedOutcome } from './Recordings.js';
 import { type EntryKey, keyOf, sameKey, type Start } from './World.js';
 import {

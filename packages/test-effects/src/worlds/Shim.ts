@@ -1,5 +1,5 @@
 /** How an imaginary shim behaves: what it answers, how late, and when it dies. */
-import { TaskStatus } from '@shim-recovery/core/capabilities/ShimConnector';
+import { TaskStatus } from '@shim-recovery/core/interpreter';
 import * as t from 'io-ts';
 
 /**

@@ -2,7 +2,7 @@
  * How a world is laid: its placeholders resolved, and the list of directories, files, links, pipes, sockets
  * and mounts to make, in order. Any interpreter can lay it; nothing here touches a file system.
  */
-import * as B from '@shim-recovery/core/base/ByteString';
+import { ByteString as B } from '@shim-recovery/core';
 import { directory, fifo, file, folderWithFile, busyTmpfs, type Making, symlink, tmpfs } from './Fixture.js';
 import { type BundleStart, keyText, shimOwner, type Start, type World } from './World.js';
 import { controlGroupOf, type FirstProcess, runtimeRecordOf } from './Container.js';

@@ -1,6 +1,7 @@
 /** Every hazard of the reference, under every policy: who has it, as the simulations show; written down as a table. */
 import * as fs from 'node:fs';
-import { allPolicyNames, policies, type PolicyName } from '@shim-recovery/core/policy/Policy';
+import { policies, type PolicyName } from '@shim-recovery/core/interpreter';
+import { allPolicyNames } from '../../../core/src/policy/Policy.js';
 import * as E from 'fp-ts/lib/Either.js';
 import { describe, expect, it } from 'vitest';
 import { examine } from '../../src/campaign/Case.js';

@@ -6,7 +6,7 @@ import { file, tmpfs } from '../../src/worlds/Fixture.js';
 import { alive, findViolations } from '../../src/properties/Properties.js';
 import { isEnded } from '../../src/simulation/LaidWorld.js';
 import { type BundleStart, keyOf, ordinary, sameKey, type Start, world, type World } from '../../src/worlds/World.js';
-import type { Policy } from '@shim-recovery/core/policy/Policy';
+import type { Policy } from '@shim-recovery/core/interpreter';
 
 export interface Seen {
   readonly policy: Policy;

@@ -1,4 +1,4 @@
-import { careful } from '@shim-recovery/core/policy/Policy';
+import { careful } from '../../../core/src/policy/Policy.js';
 import { describe, expect, it } from 'vitest';
 import { fileSystemLaws } from '../../src/laws/FileSystemLaws.js';
 import type { Law } from '../../src/laws/Law.js';

@@ -1,6 +1,6 @@
 /** The interpreter in memory, as the laws want it. */
-import * as B from '@shim-recovery/core/base/ByteString';
-import type { SocketName } from '@shim-recovery/core/capabilities/ShimSocket';
+import { ByteString as B } from '@shim-recovery/core';
+import type { SocketName } from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
 import * as Entry from '../../src/memory/Entry.js';
 import type { MemoryProcess } from '../../src/memory/MemoryProcesses.js';

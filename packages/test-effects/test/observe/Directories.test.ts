@@ -1,13 +1,13 @@
 /** Which directories are meant and which are refused, on machines in memory. */
-import * as B from '@shim-recovery/core/base/ByteString';
+import { ByteString as B } from '@shim-recovery/core';
 import {
   type DirectoriesError,
-  rootNamedBy,
   showDirectoriesError,
+  systemError,
   understandDirectories,
   type UnderstoodDirectories,
-} from '@shim-recovery/core/observe/Directories';
-import { systemError } from '@shim-recovery/core/capabilities/FileSystem';
+} from '@shim-recovery/core/interpreter';
+import { rootNamedBy } from '../../../core/src/observe/Directories.js';
 import * as fc from 'fast-check';
 import * as E from 'fp-ts/lib/Either.js';
 import { describe, expect, it } from 'vitest';

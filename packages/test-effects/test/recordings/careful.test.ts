@@ -1,7 +1,8 @@
 /** What `careful` makes of each recorded world, beside what the reference does: a table that people review. */
-import { careful, containerd17, type Policy } from '@shim-recovery/core/policy/Policy';
-import * as Recovery from '@shim-recovery/core/recovery/Recovery';
-import type { BundleReport } from '@shim-recovery/core/report/Report';
+import { Recovery } from '@shim-recovery/core';
+import type { BundleReport } from '@shim-recovery/core/documents';
+import { containerd17, type Policy } from '@shim-recovery/core/interpreter';
+import { careful } from '../../../core/src/policy/Policy.js';
 import * as E from 'fp-ts/lib/Either.js';
 import { expect, it } from 'vitest';
 import { layWorld, registeredBy } from '../../src/simulation/LaidWorld.js';

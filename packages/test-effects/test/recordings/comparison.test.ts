@@ -1,7 +1,8 @@
 /** What a comparison foretells of two daemons, beside what these daemons were seen to leave behind. */
-import { compare, type Comparison } from '@shim-recovery/core/documents/Comparison';
-import { containerd17, containerd21, policies, type Policy } from '@shim-recovery/core/policy/Policy';
-import * as Recovery from '@shim-recovery/core/recovery/Recovery';
+import { Recovery } from '@shim-recovery/core';
+import { compare, type Comparison } from '@shim-recovery/core/documents';
+import { containerd17, policies, type Policy } from '@shim-recovery/core/interpreter';
+import { containerd21 } from '../../../core/src/policy/Policy.js';
 import * as E from 'fp-ts/lib/Either.js';
 import { describe, expect, it } from 'vitest';
 import { layWorld } from '../../src/simulation/LaidWorld.js';

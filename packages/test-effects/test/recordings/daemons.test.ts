@@ -1,5 +1,5 @@
-import * as Recovery from '@shim-recovery/core/recovery/Recovery';
-import { policies, type Policy } from '@shim-recovery/core/policy/Policy';
+import { Recovery } from '@shim-recovery/core';
+import { policies, type Policy } from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
 import { describe, expect, it } from 'vitest';
 import { layWorld, registeredBy } from '../../src/simulation/LaidWorld.js';

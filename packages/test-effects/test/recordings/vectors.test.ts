@@ -1,6 +1,5 @@
-import * as B from '@shim-recovery/core/base/ByteString';
-import * as Recovery from '@shim-recovery/core/recovery/Recovery';
-import { settingsFor } from '@shim-recovery/core/policy/Settings';
+import { ByteString as B, Recovery } from '@shim-recovery/core';
+import { settingsFor } from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
 import { describe, expect, it } from 'vitest';
 import type * as Entry from '../../src/memory/Entry.js';

@@ -2,7 +2,7 @@
  * Every recorded world, stopped dead before and after every call of a run, and then left alone: does it end as it would
  * have without the crash? What does not is a hazard that the policy is known for, and is told by what is left over.
  */
-import { policies, type Policy, type PolicyName } from '@shim-recovery/core/policy/Policy';
+import { policies, type Policy, type PolicyName } from '@shim-recovery/core/interpreter';
 import { describe, expect, it } from 'vitest';
 import type { Hazard } from '../../src/simulation/Hazards.js';
 import { brokenBy, convergence } from '../../src/properties/Properties.js';

@@ -1,5 +1,5 @@
 /** What goes wrong at every call of a run, one simulation for each, and what is found then. */
-import type { Policy } from '@shim-recovery/core/policy/Policy';
+import type { Policy } from '@shim-recovery/core/interpreter';
 import { examine } from '../../src/campaign/Case.js';
 import type { Effect, Fault } from '../../src/simulation/FaultInjection.js';
 import { type Property, showFound } from '../../src/properties/Properties.js';

@@ -1,5 +1,5 @@
 /** Every fault at every call, once and from there on: what a recovery promises holds whatever fails. */
-import { policies, type Policy, type PolicyName } from '@shim-recovery/core/policy/Policy';
+import { policies, type Policy, type PolicyName } from '@shim-recovery/core/interpreter';
 import { describe, expect, it } from 'vitest';
 import { allFaults, type Effect, faultsOf } from '../../src/simulation/FaultInjection.js';
 import { alive, connections, containment, events, settling } from '../../src/properties/Properties.js';

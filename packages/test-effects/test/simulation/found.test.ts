@@ -1,6 +1,6 @@
 /** Worlds in which campaigns found that `careful` destroyed what lives: shrunk, and kept. */
 import { readFileSync } from 'node:fs';
-import { careful } from '@shim-recovery/core/policy/Policy';
+import { careful } from '../../../core/src/policy/Policy.js';
 import * as E from 'fp-ts/lib/Either.js';
 import * as t from 'io-ts';
 import { describe, expect, it } from 'vitest';

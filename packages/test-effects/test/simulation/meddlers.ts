@@ -1,5 +1,5 @@
 /** Somebody who moves, mounts, takes away and makes anew before every call: what a recovery promises holds all the same. */
-import { policies, type PolicyName } from '@shim-recovery/core/policy/Policy';
+import { policies, type PolicyName } from '@shim-recovery/core/interpreter';
 import { describe, expect, it } from 'vitest';
 import { allMoves } from '../../src/simulation/Interference.js';
 import { alive, connections, containment, events } from '../../src/properties/Properties.js';

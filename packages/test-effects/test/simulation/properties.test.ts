@@ -1,5 +1,6 @@
 /** Which properties hold under which policy: what is claimed, each exception with its smallest case, and the table. */
-import { allPolicyNames, policies } from '@shim-recovery/core/policy/Policy';
+import { policies } from '@shim-recovery/core/interpreter';
+import { allPolicyNames } from '../../../core/src/policy/Policy.js';
 import * as E from 'fp-ts/lib/Either.js';
 import { describe, expect, it } from 'vitest';
 import { decodeCase, examine } from '../../src/campaign/Case.js';

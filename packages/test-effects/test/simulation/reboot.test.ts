@@ -1,5 +1,5 @@
 /** A machine that was started anew: nothing of what was made before lives, and every shim is dialled all the same. */
-import { careful } from '@shim-recovery/core/policy/Policy';
+import { careful } from '../../../core/src/policy/Policy.js';
 import * as fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { schedule as anySchedule } from '../../src/arbitraries/Schedule.js';

@@ -1,5 +1,5 @@
 /** Thousands of random cases: the tests of each file run beside those of the others. */
-import { policies, type PolicyName } from '@shim-recovery/core/policy/Policy';
+import { policies, type PolicyName } from '@shim-recovery/core/interpreter';
 import { expect, it } from 'vitest';
 import { run, showFailure } from '../../src/campaign/Campaign.js';
 import { missing } from '../../src/campaign/Coverage.js';

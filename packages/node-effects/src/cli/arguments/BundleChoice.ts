@@ -1,6 +1,6 @@
 /** Which bundle is meant by what was typed. */
-import * as B from '@shim-recovery/core/base/ByteString';
-import type { BundleId } from '@shim-recovery/core/policy/Names';
+import { ByteString as B } from '@shim-recovery/core';
+import type { BundleId } from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
 
 /** What was typed: `NAMESPACE/ID` or `ID`. */

@@ -1,17 +1,19 @@
 /** From what was typed to what is meant: commands and options, decoded, with every mistake as a value. */
 import * as path from 'node:path';
 import { parseArgs } from 'node:util';
-import * as B from '@shim-recovery/core/base/ByteString';
-import { isValidNamespace } from '@shim-recovery/core/policy/Names';
+import { ByteString as B } from '@shim-recovery/core';
 import {
+  defaultBounds,
+  defaultTimeouts,
+  isValidNamespace,
   looksForOrphans,
+  policies,
   type Policy,
   type PolicyChoices,
   PolicyName,
-  policies,
+  type Timeouts,
   withChoices,
-} from '@shim-recovery/core/policy/Policy';
-import { defaultBounds, defaultTimeouts, type Timeouts } from '@shim-recovery/core/policy/Settings';
+} from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
 import { pipe } from 'fp-ts/lib/function.js';
 import * as t from 'io-ts';

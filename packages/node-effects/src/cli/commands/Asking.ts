@@ -1,6 +1,5 @@
 /** A run that asks what there is on this host, and changes nothing. */
-import type { Capabilities } from '@shim-recovery/core/observe/Capabilities';
-import type { Settings } from '@shim-recovery/core/policy/Settings';
+import type { Capabilities, Settings } from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
 import { capabilitiesOf, openStore, settingsOf } from './Host.js';
 import { nothingToDo, understandHost, type UnderstoodHost } from './HostDirectories.js';

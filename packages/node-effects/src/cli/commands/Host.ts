@@ -1,10 +1,13 @@
 /** From options to what the program needs: settings, a store that is open, and the capabilities of this machine. */
-import * as B from '@shim-recovery/core/base/ByteString';
-import type { Capabilities } from '@shim-recovery/core/observe/Capabilities';
-import type { EventSink } from '@shim-recovery/core/capabilities/EventSink';
-import type { Settings } from '@shim-recovery/core/policy/Settings';
-import type { ContainerStore, SandboxStore } from '@shim-recovery/core/capabilities/Stores';
-import type { Observer } from '@shim-recovery/core/observe/Observer';
+import { ByteString as B } from '@shim-recovery/core';
+import type {
+  Capabilities,
+  ContainerStore,
+  EventSink,
+  Observer,
+  SandboxStore,
+  Settings,
+} from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
 import type { IO } from 'fp-ts/lib/IO.js';
 import { pipe } from 'fp-ts/lib/function.js';

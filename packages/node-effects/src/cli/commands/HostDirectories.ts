@@ -1,15 +1,14 @@
 /** Which directories of this host are meant, whether a run may work on them, and along which PATH its daemon looks. */
 import * as fs from 'node:fs';
-import * as B from '@shim-recovery/core/base/ByteString';
+import { ByteString as B } from '@shim-recovery/core';
+import type { HostFacts, Understanding } from '@shim-recovery/core/documents';
 import {
   type DirectoriesError,
   showDirectoriesError,
   understandDirectories,
   type UnderstoodDirectories,
   type UnderstoodDirectory,
-} from '@shim-recovery/core/observe/Directories';
-import type { Understanding } from '@shim-recovery/core/report/Report';
-import type { HostFacts } from '@shim-recovery/core/plan/HostFacts';
+} from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
 import { checkMachine, linuxFileSystem } from '../../linux/LinuxFileSystem.js';
 import { findDaemonPath, type ProgramPath } from '../../daemon/DaemonPath.js';

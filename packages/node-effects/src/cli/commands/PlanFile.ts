@@ -1,12 +1,7 @@
 /** A saved plan as a file: written whole, or not at all. */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
-import {
-  encodeSavedPlan,
-  parseSavedPlan,
-  type SavedPlan,
-  showSavedPlanError,
-} from '@shim-recovery/core/documents/SavedPlan';
+import { encodeSavedPlan, parseSavedPlan, type SavedPlan, showSavedPlanError } from '@shim-recovery/core/documents';
 import * as E from 'fp-ts/lib/Either.js';
 import { pipe } from 'fp-ts/lib/function.js';
 import { readTextFile } from '../../native/TextFile.js';

@@ -1,5 +1,5 @@
 /** A recording as a command reads it. */
-import { parseRecording, type Recording, showRecordingError } from '@shim-recovery/core/documents/Recording';
+import { parseRecording, type Recording, showRecordingError } from '@shim-recovery/core/documents';
 import * as E from 'fp-ts/lib/Either.js';
 import { pipe } from 'fp-ts/lib/function.js';
 import { readTextFile } from '../../native/TextFile.js';

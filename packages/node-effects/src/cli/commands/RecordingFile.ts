@@ -1,8 +1,7 @@
 /** `--record`: what a run learns goes to a file of its own as soon as it is known. The run goes on whatever becomes of it. */
 import * as fs from 'node:fs';
-import { type Head, startRecording } from '@shim-recovery/core/documents/Recording';
-import type { Report } from '@shim-recovery/core/report/Report';
-import { silent, type Observer } from '@shim-recovery/core/observe/Observer';
+import { type Head, type Report, startRecording } from '@shim-recovery/core/documents';
+import { type Observer, silent } from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
 import type { IO } from 'fp-ts/lib/IO.js';
 

@@ -1,6 +1,6 @@
 /** The options that a saved plan settles: written down when it is made, and meant again when it is carried out. */
-import * as B from '@shim-recovery/core/base/ByteString';
-import { allowsKilling, policyOf, type SavedPlan } from '@shim-recovery/core/documents/SavedPlan';
+import { ByteString as B } from '@shim-recovery/core';
+import { allowsKilling, policyOf, type SavedPlan } from '@shim-recovery/core/documents';
 import * as E from 'fp-ts/lib/Either.js';
 import { pipe } from 'fp-ts/lib/function.js';
 import type { UnderstoodHost } from './HostDirectories.js';

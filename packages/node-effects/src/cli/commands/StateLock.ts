@@ -1,6 +1,6 @@
 /** That nobody else works on the same directories: no other recovery, and no daemon. */
 import * as fs from 'node:fs';
-import { isExhaustionCode } from '@shim-recovery/core/capabilities/FileSystem';
+import { isExhaustionCode } from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
 import type { IO } from 'fp-ts/lib/IO.js';
 import { errnoIn } from '../../native/Errno.js';

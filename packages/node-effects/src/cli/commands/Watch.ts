@@ -1,6 +1,5 @@
 /** `--watch`: what becomes of shims that were taken back, said as it happens. */
-import type { EventSink, TaskEvent } from '@shim-recovery/core/capabilities/EventSink';
-import type { ShimEnding, Observer, ObserverEvent } from '@shim-recovery/core/observe/Observer';
+import type { EventSink, Observer, ObserverEvent, ShimEnding, TaskEvent } from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
 import type { Task } from 'fp-ts/lib/Task.js';
 import { type LogLines, taskName } from '../views/LogLines.js';

@@ -1,12 +1,16 @@
 /** `shim-recovery compare`: what two policies would do differently, on this host or on a recorded one. Changes nothing. */
-import * as B from '@shim-recovery/core/base/ByteString';
-import { compare, type Comparison, differs } from '@shim-recovery/core/documents/Comparison';
-import { showRecoveryError } from '@shim-recovery/core/recovery/RecoveryError';
-import { looksForOrphans, type Policy, type PolicyChoices, withChoices } from '@shim-recovery/core/policy/Policy';
-import { type Recording, factsOf } from '@shim-recovery/core/documents/Recording';
-import { inspectHost } from '@shim-recovery/core/recovery/Recovery';
-import { showReplayError, surveyedPolicy } from '@shim-recovery/core/documents/Replay';
-import type { HostFacts } from '@shim-recovery/core/plan/HostFacts';
+import { ByteString as B, Recovery } from '@shim-recovery/core';
+import {
+  compare,
+  type Comparison,
+  differs,
+  factsOf,
+  type HostFacts,
+  type Recording,
+  showReplayError,
+  surveyedPolicy,
+} from '@shim-recovery/core/documents';
+import { looksForOrphans, type Policy, type PolicyChoices, withChoices } from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
 import { pipe } from 'fp-ts/lib/function.js';
 import { exitCode } from '../ExitCode.js';
@@ -87,8 +91,10 @@ export const runCompare = async (options: CompareOptions, terminal: Terminal): P
       return print(options, asked, terminal, policies, surveyOfNothing(asked), true);
     },
     host: async (asked, settings, capabilities) => {
-      const facts = await inspectHost(settings, { probe: isProbing, others: [policies.second] })(capabilities)();
-      if (E.isLeft(facts)) return refuse(terminal, showRecoveryError(facts.left));
+      const facts = await Recovery.inspectHost(settings, { probe: isProbing, others: [policies.second] })(
+        capabilities,
+      )();
+      if (E.isLeft(facts)) return refuse(terminal, Recovery.showRecoveryError(facts.left));
       terminal.clearProgress();
       return print(options, asked, terminal, policies, facts.right, true);
     },

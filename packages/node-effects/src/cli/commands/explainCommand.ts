@@ -1,13 +1,7 @@
 /** `shim-recovery explain`: one bundle's way through the decisions, on this host or on a recorded one. Changes nothing. */
-import { explainBundle } from '@shim-recovery/core/documents/Explanation';
-import * as B from '@shim-recovery/core/base/ByteString';
-import type { BundleEvidence } from '@shim-recovery/core/decide/Evidence';
-import type { Policy } from '@shim-recovery/core/policy/Policy';
-import { showRecoveryError } from '@shim-recovery/core/recovery/RecoveryError';
-import { factsOf } from '@shim-recovery/core/documents/Recording';
-import { listBundles, inspectBundle } from '@shim-recovery/core/recovery/Recovery';
-import { showReplayError, surveyedPolicy } from '@shim-recovery/core/documents/Replay';
-import { evidenceFor } from '@shim-recovery/core/plan/HostFacts';
+import { ByteString as B, Recovery } from '@shim-recovery/core';
+import { evidenceFor, explainBundle, factsOf, showReplayError, surveyedPolicy } from '@shim-recovery/core/documents';
+import type { BundleEvidence, Policy } from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
 import { pipe } from 'fp-ts/lib/function.js';
 import * as O from 'fp-ts/lib/Option.js';
@@ -77,16 +71,16 @@ export const runExplain = async (options: ExplainOptions, terminal: Terminal): P
       return refuse(terminal, E.isLeft(chosen) ? chosen.left : why);
     },
     host: async ({ state }, settings, capabilities) => {
-      const listed = await listBundles(settings)(capabilities)();
-      if (E.isLeft(listed)) return refuse(terminal, showRecoveryError(listed.left));
+      const listed = await Recovery.listBundles(settings)(capabilities)();
+      if (E.isLeft(listed)) return refuse(terminal, Recovery.showRecoveryError(listed.left));
       const names = listed.right.flatMap(({ name: namespace, ids }) => ids.map((id) => ({ namespace, id })));
       const notSeen = listed.right.flatMap(({ name, error }) =>
         error === null ? [] : [`the namespace ${B.show(name)} could not be looked at: ${error}`],
       );
       const chosen = chooseBundle(names, bundle, state, notSeen);
       if (E.isLeft(chosen)) return refuse(terminal, chosen.left);
-      const facts = await inspectBundle(settings, { probe: source.isProbing })(chosen.right)(capabilities)();
-      if (E.isLeft(facts)) return refuse(terminal, showRecoveryError(facts.left));
+      const facts = await Recovery.inspectBundle(settings, { probe: source.isProbing })(chosen.right)(capabilities)();
+      if (E.isLeft(facts)) return refuse(terminal, Recovery.showRecoveryError(facts.left));
       if (O.isNone(facts.right)) return refuse(terminal, `${showBundleId(chosen.right)} went while it was looked for`);
       terminal.clearProgress();
       return print(options, terminal, settings.policy, facts.right.value);

@@ -1,14 +1,15 @@
 /** `shim-recovery plan`: what a restart would do, and why. Changes nothing. */
-import type { Capabilities } from '@shim-recovery/core/observe/Capabilities';
-import { policies } from '@shim-recovery/core/policy/Policy';
-import { refuseTooMuch } from '@shim-recovery/core/recovery/DestroyLimit';
-import { showRecoveryError } from '@shim-recovery/core/recovery/RecoveryError';
-import { identify, type Planned, plan } from '@shim-recovery/core/recovery/Recovery';
-import { changesSomething, makeReport, type Report } from '@shim-recovery/core/report/Report';
-import { headOf } from '@shim-recovery/core/documents/Recording';
-import { savedPlanOf } from '@shim-recovery/core/documents/SavedPlan';
-import type { Settings } from '@shim-recovery/core/policy/Settings';
-import { planOf } from '@shim-recovery/core/plan/HostFacts';
+import { Recovery } from '@shim-recovery/core';
+import {
+  changesSomething,
+  headOf,
+  makeReport,
+  planOf,
+  refuseTooMuch,
+  type Report,
+  savedPlanOf,
+} from '@shim-recovery/core/documents';
+import { type Capabilities, policies, type Settings } from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
 import { pipe } from 'fp-ts/lib/function.js';
 import * as TE from 'fp-ts/lib/TaskEither.js';
@@ -82,15 +83,15 @@ const save = async (
   options: UnderstoodHost,
   outPath: string,
   capabilities: Capabilities,
-  { plan: planned, report }: Planned,
+  { plan: planned, report }: Recovery.Planned,
 ): Promise<E.Either<string, void>> => {
   const settings = settingsOf(options);
   if (report.interrupted) return E.left('interrupted, so that the plan was not saved');
   const verdicts = planned.namespaces.flatMap(({ bundles }) => bundles.map(({ verdict }) => verdict));
   return pipe(
     TE.fromEither(refuseTooMuch(settings.policy, verdicts)),
-    TE.mapLeft((error) => `the plan was not saved, as recover would refuse it: ${showRecoveryError(error)}`),
-    TE.chain(() => pipe(identify(settings)(planned)(capabilities), TE.mapLeft(showRecoveryError))),
+    TE.mapLeft((error) => `the plan was not saved, as recover would refuse it: ${Recovery.showRecoveryError(error)}`),
+    TE.chain(() => pipe(Recovery.identify(settings)(planned)(capabilities), TE.mapLeft(Recovery.showRecoveryError))),
     TE.map(savedPlanOf(settings, Date.parse(report.startedAt), optionsToSave(options))),
     TE.chainEitherK((saved) => writePlanFile(outPath, saved)),
   )();
@@ -103,11 +104,11 @@ export const plannedOutcome = (options: Pick<HostOptions, 'isDetailedExitCode'>,
 };
 
 /** Says that recover would refuse to do this, as it would destroy too large a share. */
-const sayBrake = (settings: Settings, terminal: Terminal, { plan: { namespaces } }: Planned): void => {
+const sayBrake = (settings: Settings, terminal: Terminal, { plan: { namespaces } }: Recovery.Planned): void => {
   const verdicts = namespaces.flatMap(({ bundles }) => bundles.map(({ verdict }) => verdict));
   const braked = refuseTooMuch(settings.policy, verdicts);
   if (E.isLeft(braked))
-    terminal.say(`shim-recovery: recover would refuse this plan: ${showRecoveryError(braked.left)}`);
+    terminal.say(`shim-recovery: recover would refuse this plan: ${Recovery.showRecoveryError(braked.left)}`);
 };
 
 /** Runs the command; the exit code. */
@@ -154,8 +155,8 @@ const planHost = async (
       observer: both(terminal.progress, recording.right.observer),
     });
     if (E.isLeft(capabilities)) return refuse(terminal, capabilities.left);
-    const planned = await plan(settings, { probe: isProbing, others })(capabilities.right)();
-    if (E.isLeft(planned)) return refuse(terminal, showRecoveryError(planned.left));
+    const planned = await Recovery.plan(settings, { probe: isProbing, others })(capabilities.right)();
+    if (E.isLeft(planned)) return refuse(terminal, Recovery.showRecoveryError(planned.left));
     const { report } = planned.right;
     terminal.clearProgress();
     recording.right.end(report)();

@@ -1,11 +1,15 @@
 /** `shim-recovery recover`: does what `plan` says, and with `--watch` stays attached. */
-import { everything, type Approval } from '@shim-recovery/core/apply/Approval';
-import { asPlanned } from '@shim-recovery/core/recovery/ApprovedPlan';
-import { showRecoveryError } from '@shim-recovery/core/recovery/RecoveryError';
-import { type Recovered, recover } from '@shim-recovery/core/recovery/Recovery';
-import { headOf } from '@shim-recovery/core/documents/Recording';
-import { changesSomething, type Report, type WorkDirectoryReport } from '@shim-recovery/core/report/Report';
-import type { SavedPlan } from '@shim-recovery/core/documents/SavedPlan';
+import { Recovery } from '@shim-recovery/core';
+import {
+  type Approval,
+  asPlanned,
+  changesSomething,
+  everything,
+  headOf,
+  type Report,
+  type SavedPlan,
+  type WorkDirectoryReport,
+} from '@shim-recovery/core/documents';
 import * as E from 'fp-ts/lib/Either.js';
 import { pipe } from 'fp-ts/lib/function.js';
 import { probeDaemon } from '../../daemon/DaemonProbe.js';
@@ -87,7 +91,7 @@ const outcomeOf = (options: HostOptions, report: Report): number => {
 };
 
 /** Stays until a signal comes; that is how a watch ends, and no interruption. */
-const watch = async (terminal: Terminal, recovered: Recovered, interruption: Interruption): Promise<void> => {
+const watch = async (terminal: Terminal, recovered: Recovery.Recovered, interruption: Interruption): Promise<void> => {
   const { length } = recovered.registry.instances();
   terminal.say(
     `shim-recovery: watching ${length === 1 ? '1 shim' : `${length} shims`}; SIGINT, SIGTERM or SIGHUP ends it`,
@@ -215,8 +219,8 @@ const recoverLocked = async (
         : {}),
     });
     if (E.isLeft(capabilities)) return refuse(terminal, capabilities.left);
-    const recovered = await recover(settings, approval)(capabilities.right)();
-    if (E.isLeft(recovered)) return refuse(terminal, showRecoveryError(recovered.left));
+    const recovered = await Recovery.recover(settings, approval)(capabilities.right)();
+    if (E.isLeft(recovered)) return refuse(terminal, Recovery.showRecoveryError(recovered.left));
     const { report, stop } = recovered.right;
     terminal.clearProgress();
     recording.right.end(report)();

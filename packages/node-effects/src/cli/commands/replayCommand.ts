@@ -1,6 +1,6 @@
 /** `shim-recovery replay`: what a policy would do on a host that was recorded. Reads that one file, and nothing else. */
-import * as B from '@shim-recovery/core/base/ByteString';
-import { replay, showReplayError } from '@shim-recovery/core/documents/Replay';
+import { ByteString as B } from '@shim-recovery/core';
+import { replay, showReplayError } from '@shim-recovery/core/documents';
 import * as E from 'fp-ts/lib/Either.js';
 import { pipe } from 'fp-ts/lib/function.js';
 import { exitCode } from '../ExitCode.js';

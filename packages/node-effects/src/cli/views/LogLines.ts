@@ -1,5 +1,5 @@
 /** What shims write to their logs, cut into lines, each with its task's name in front. */
-import * as B from '@shim-recovery/core/base/ByteString';
+import { ByteString as B } from '@shim-recovery/core';
 import type { IO } from 'fp-ts/lib/IO.js';
 import type { LogSink } from '../../linux/LinuxLogPipes.js';
 

@@ -7,7 +7,7 @@ import {
   type StepReport,
   type VerdictName,
   verdictWords,
-} from '@shim-recovery/core/report/Report';
+} from '@shim-recovery/core/documents';
 
 /** Marks text; the plain one leaves it as it is. */
 export interface Style {

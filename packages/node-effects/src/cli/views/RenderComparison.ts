@@ -5,9 +5,9 @@ import {
   type Comparison,
   type Difference,
   isRemoved,
+  verdictWords,
   type WorkDirectoryDifference,
-} from '@shim-recovery/core/documents/Comparison';
-import { verdictWords } from '@shim-recovery/core/report/Report';
+} from '@shim-recovery/core/documents';
 import { showStep, type Style, verdictStyle } from './Render.js';
 
 const titles: Readonly<Record<Difference, string>> = {

@@ -1,12 +1,12 @@
 /** An explanation as people read it: one line for each question, then the steps. */
-import type {
-  ExplainedPath,
-  ExplainedSource,
-  ExplainedStep,
-  Explanation,
-  ExplanationRow,
-} from '@shim-recovery/core/documents/Explanation';
-import { verdictWords } from '@shim-recovery/core/report/Report';
+import {
+  type ExplainedPath,
+  type ExplainedSource,
+  type ExplainedStep,
+  type Explanation,
+  type ExplanationRow,
+  verdictWords,
+} from '@shim-recovery/core/documents';
 import { showStep, type Style, verdictStyle } from './Render.js';
 
 const rowLine =

@@ -1,6 +1,6 @@
 /** The streams of this process: the result on stdout, everything else on stderr. */
 import type { Writable } from 'node:stream';
-import type { Observer } from '@shim-recovery/core/observe/Observer';
+import type { Observer } from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
 import type { IO } from 'fp-ts/lib/IO.js';
 import { outputTo } from './Output.js';

@@ -5,8 +5,7 @@
  * The peer is not trusted. Nothing it sends, or fails to send, prolongs a call; frames that answer no pending call are
  * dropped; a flood of them is read at a walking pace, so that neither memory nor the event loop suffers.
  */
-import { isExhaustionCode } from '@shim-recovery/core/capabilities/FileSystem';
-import { answered, type ShimError } from '@shim-recovery/core/capabilities/ShimConnector';
+import { answered, isExhaustionCode, type ShimError } from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
 import { pipe } from 'fp-ts/lib/function.js';
 import type { IO } from 'fp-ts/lib/IO.js';

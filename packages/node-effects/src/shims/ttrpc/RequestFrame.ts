@@ -3,7 +3,7 @@
  * the same, and is encoded once: in a protobuf message, the fields of one part followed by those of another are the fields of
  * both.
  */
-import type * as B from '@shim-recovery/core/base/ByteString';
+import type { ByteString as B } from '@shim-recovery/core';
 import { encode } from '../../protobuf/Message.js';
 import { Request } from '../../protobuf/TtrpcMessages.js';
 import { type Frame, FrameType } from './Frame.js';

@@ -2,7 +2,7 @@
  * Reading a bbolt file: buckets, keys and values (SPEC 18). The file is not trusted: every page is checked when it is
  * first seen, and a walk through a damaged file ends with an error, never in a circle and never with a wrong "absent".
  */
-import type * as B from '@shim-recovery/core/base/ByteString';
+import type { ByteString as B } from '@shim-recovery/core';
 import * as E from 'fp-ts/lib/Either.js';
 import type { BoltError } from './BoltError.js';
 import { type LeafElement, overflowOf, type Page, pageHeaderBytes, parsePage } from './Page.js';

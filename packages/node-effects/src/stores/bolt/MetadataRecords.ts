@@ -1,10 +1,10 @@
 /** The daemon's records of containers and sandboxes, as they stand in its database (SPEC 18.6 to 18.8). */
-import * as B from '@shim-recovery/core/base/ByteString';
-import { isValidNamespace } from '@shim-recovery/core/policy/Names';
+import { ByteString as B } from '@shim-recovery/core';
 import {
   type ContainerRecord,
   type ContainerStore,
   found,
+  isValidNamespace,
   type Lookup,
   notFound,
   type RecordKey,
@@ -12,7 +12,7 @@ import {
   type SandboxRecords,
   type SandboxStore,
   unknown,
-} from '@shim-recovery/core/capabilities/Stores';
+} from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
 import { decode, showMalformedMessage } from '../../protobuf/Message.js';
 import { Any } from '../../protobuf/WellKnown.js';

@@ -1,6 +1,6 @@
 /** The daemon's own database, opened for reading and locked meanwhile (SPEC 2.4, 18.1). */
 import * as fs from 'node:fs';
-import type { ContainerStore, SandboxStore } from '@shim-recovery/core/capabilities/Stores';
+import type { ContainerStore, SandboxStore } from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
 import type { IO } from 'fp-ts/lib/IO.js';
 import { pipe } from 'fp-ts/lib/function.js';

@@ -1,5 +1,5 @@
 /** One page of the tree, taken apart and checked (SPEC 18.2, 18.4). Whatever does not fit is corruption. */
-import * as B from '@shim-recovery/core/base/ByteString';
+import { ByteString as B } from '@shim-recovery/core';
 import * as E from 'fp-ts/lib/Either.js';
 import type { BoltError } from './BoltError.js';
 
