@@ -3,7 +3,7 @@ import * as fs from 'node:fs';
 import { monitorEventLoopDelay, performance } from 'node:perf_hooks';
 import { linuxCapabilities, linuxSettings, daemonProgramSearch } from '@shim-recovery/node-effects/interpreter';
 import { openJsonStore } from '@shim-recovery/node-effects/stores/JsonStore';
-import { ByteString as B, Recovery } from '@shim-recovery/core';
+import { Recovery } from '@shim-recovery/core';
 import { policies, PolicyName } from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
 
@@ -16,10 +16,8 @@ const publishBinary = '/usr/bin/containerd';
 const capabilities = linuxCapabilities({
   store: opened.right,
   daemon: {
-    address: B.fromText('/nowhere/containerd.sock'),
-    ttrpcAddress: B.fromText('/nowhere/containerd.sock.ttrpc'),
-    publishBinary: B.fromText(publishBinary),
-    debug: false,
+    address: '/nowhere/containerd.sock',
+    publishBinary,
   },
 });
 
@@ -39,7 +37,7 @@ delay.enable();
 await new Promise((resolve) => setTimeout(resolve, 20));
 const cpu = process.cpuUsage();
 const started = performance.now();
-const outcome = await Recovery.recover(settings)(capabilities)();
+const outcome = await Recovery.recover(settings, capabilities)();
 const ms = performance.now() - started;
 const { user, system } = process.cpuUsage(cpu);
 await new Promise((resolve) => setTimeout(resolve, 5));

@@ -11,7 +11,13 @@ export { fileSource, memorySource } from './stores/bolt/Source.js';
 export { systemClock, unsharedClock } from './linux/LinuxClock.js';
 export { combine, eventLine, lineSink, type Listeners, makeListeners } from './events/EventSinks.js';
 export { checkMachine, linuxFileSystem } from './linux/LinuxFileSystem.js';
-export { daemonProgramSearch, type LinuxOptions, linuxCapabilities, linuxSettings } from './interpreter.js';
+export {
+  daemonProgramSearch,
+  type LinuxDaemon,
+  type LinuxOptions,
+  linuxCapabilities,
+  linuxSettings,
+} from './interpreter.js';
 export { openJsonStore, StoreFile, storesOf } from './stores/JsonStore.js';
 export { findDaemonPath, type ProgramPath, type SoughtDaemon } from './daemon/DaemonPath.js';
 export { type LogSink, makeLogPipes } from './linux/LinuxLogPipes.js';

@@ -28,11 +28,23 @@ import { linuxProgramFiles } from './linux/LinuxExecutableLookup.js';
 import { makeShimBinary } from './linux/LinuxShimBinary.js';
 import { makeShimConnector } from './shims/LinuxShimConnector.js';
 
+/** The daemon that shim binaries are told about, with paths as a person writes them. */
+export interface LinuxDaemon {
+  /** Its gRPC socket, a path. */
+  readonly address: string;
+  /** Its ttrpc socket; by default the gRPC socket's path with `.ttrpc` behind it, as the reference has it. */
+  readonly ttrpcAddress?: string;
+  /** The program that shims run to publish events. */
+  readonly publishBinary: string;
+  /** Whether it logs at debug level: then shim binaries do, too. By default it does not. */
+  readonly debug?: boolean;
+}
+
 /** What a host has to say for itself; everything else is the same everywhere. */
 export interface LinuxOptions {
   readonly store: ContainerStore & SandboxStore;
   /** What shim binaries are told about the daemon. */
-  readonly daemon: DaemonAddresses;
+  readonly daemon: LinuxDaemon;
   /** Where events of tasks that end go. By default nowhere. */
   readonly eventSink?: EventSink;
   /** Where what shims write to their logs goes. By default nowhere; it is read all the same. */
@@ -54,7 +66,7 @@ export const linuxCapabilities = (options: LinuxOptions): Capabilities => ({
   programFiles: linuxProgramFiles,
   shimConnector: makeShimConnector(),
   shimBinary: makeShimBinary({
-    daemon: options.daemon,
+    daemon: addressesOf(options.daemon),
     environment: options.environment ?? process.env,
     warn: options.warn ?? (() => undefined),
   }),
@@ -65,6 +77,18 @@ export const linuxCapabilities = (options: LinuxOptions): Capabilities => ({
   clock: systemClock,
   observer: options.observer ?? silent,
   interrupted: options.interrupted ?? (() => false),
+});
+
+const addressesOf = ({
+  address,
+  ttrpcAddress = `${address}.ttrpc`,
+  publishBinary,
+  debug = false,
+}: LinuxDaemon): DaemonAddresses => ({
+  address: B.fromText(address),
+  ttrpcAddress: B.fromText(ttrpcAddress),
+  publishBinary: B.fromText(publishBinary),
+  debug,
 });
 
 /** The PATH of a daemon that this process is itself. */

@@ -18,7 +18,7 @@ export const host = World.world(
 /** What becomes of each bundle of a world, in memory: nothing is mounted, run or deleted. */
 export const verdicts = async (of: World.World): Promise<ReadonlyArray<string>> => {
   const { machine, settings } = layWorld(of);
-  const recovered = await Recovery.recover(settings)(machine.capabilities)();
+  const recovered = await Recovery.recover(settings, machine.capabilities)();
   if (E.isLeft(recovered)) return [recovered.left._tag];
   await recovered.right.stop();
   return recovered.right.report.namespaces.flatMap(({ bundles }) =>

@@ -23,7 +23,7 @@ const run = async (
   policy: Policy = careful,
   capabilities: Capabilities = laid.machine.capabilities,
 ): Promise<Report | 'refused'> => {
-  const recovered = await Recovery.recover({ ...laid.settings, policy })(capabilities)();
+  const recovered = await Recovery.recover({ ...laid.settings, policy }, capabilities)();
   if (E.isLeft(recovered)) {
     expect(recovered.left._tag).toBe('TooMuchDestroyed');
     return 'refused';
@@ -313,7 +313,7 @@ describe('an orphan that is to be reaped', () => {
     const start: Start = { ...orphan('shim-idle'), shim: running, processes: 1 };
     const laid = layWorld(world(start));
     const { capabilities, shims, eventSink } = laid.machine;
-    const recovered = await Recovery.recover({ ...laid.settings, policy: reaping })(capabilities)();
+    const recovered = await Recovery.recover({ ...laid.settings, policy: reaping }, capabilities)();
     if (E.isLeft(recovered)) return expect(recovered).toBe('recovered');
     expect(recovered.right.registry.instances()).toHaveLength(1);
     shims.kill(socketOf(laid.places, laid.world, start));

@@ -33,7 +33,7 @@ const recover = async (
     if (effect.isMutation && effect.subject === bundle) operations.push(effect.operation);
     return proceed;
   });
-  const recovered = await Recovery.recover({ ...laid.settings, policy: { ...policy, mayDestroy: 1 } })(capabilities)();
+  const recovered = await Recovery.recover({ ...laid.settings, policy: { ...policy, mayDestroy: 1 } }, capabilities)();
   if (E.isLeft(recovered)) throw new Error(recovered.left._tag);
   await recovered.right.stop();
   const steps = recovered.right.report.namespaces.flatMap(({ bundles }) => bundles.flatMap((one) => one.steps));

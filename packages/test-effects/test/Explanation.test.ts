@@ -21,7 +21,7 @@ type Verdicts = ReadonlyArray<readonly [string, string, string]>;
 
 const planned = async (of: World, policy: Policy): Promise<Verdicts> => {
   const { settings, machine } = layWorld(of);
-  const { report } = orFail(await Recovery.plan({ ...settings, policy })(machine.capabilities)());
+  const { report } = orFail(await Recovery.plan({ ...settings, policy }, machine.capabilities)());
   return report.namespaces.flatMap(({ name, bundles }) =>
     bundles.map(({ id, reason, explanation }) => [`${name}/${id}`, reason, explanation] as const),
   );
@@ -30,12 +30,12 @@ const planned = async (of: World, policy: Policy): Promise<Verdicts> => {
 /** Each bundle by itself, in a world of its own that nobody has asked anything. */
 const explained = async (of: World, policy: Policy): Promise<Verdicts> => {
   const first = layWorld(of);
-  const listed = orFail(await Recovery.listBundles({ ...first.settings, policy })(first.machine.capabilities)());
+  const listed = orFail(await Recovery.listBundles({ ...first.settings, policy }, first.machine.capabilities)());
   const keys = listed.flatMap(({ name: namespace, ids }) => ids.map((id) => ({ namespace, id })));
   const verdicts: Array<Verdicts[number]> = [];
   for (const key of keys) {
     const { settings, machine } = layWorld(of);
-    const found = orFail(await Recovery.inspectBundle({ ...settings, policy })(key)(machine.capabilities)());
+    const found = orFail(await Recovery.inspectBundle({ ...settings, policy }, machine.capabilities, key)());
     if (O.isNone(found)) throw new Error(`${key.id} is gone`);
     const { namespace, id, reason, explanation } = explainBundle(policy)(found.value);
     verdicts.push([`${namespace}/${id}`, reason, explanation]);

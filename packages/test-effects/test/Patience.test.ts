@@ -60,7 +60,7 @@ const plan = async (
   };
   if (interruptAtMs !== undefined) void clock.sleep(interruptAtMs)().then(interrupt);
   const changed: Capabilities = { ...capabilities, containerStore };
-  const planned = await Recovery.plan({ ...laid.settings, policy, ...settings })(changed)();
+  const planned = await Recovery.plan({ ...laid.settings, policy, ...settings }, changed)();
   if (E.isLeft(planned)) throw new Error(planned.left._tag);
   const { namespaces } = planned.right.report;
   return { bundles: namespaces.flatMap(({ bundles }) => bundles), elapsedMs: clock.elapsedMs(), askedMs };

@@ -63,8 +63,8 @@ const record = async (
   if (interruptAfter === 0) machine.interrupt();
   const run = async (): Promise<Report> => {
     if (command === 'plan')
-      return orFail(await Recovery.plan(settings, { probe: true, others })(capabilities)()).report;
-    const recovered = orFail(await Recovery.recover(settings)(capabilities)());
+      return orFail(await Recovery.plan(settings, capabilities, { probe: true, others })()).report;
+    const recovered = orFail(await Recovery.recover(settings, capabilities)());
     await recovered.stop();
     return recovered.report;
   };
@@ -90,7 +90,7 @@ const fateOfWorkDirectories = ({ workDirs }: NamespaceReport): ReadonlyArray<str
 
 const planned = async (world: World, policy: Policy): Promise<Report> => {
   const laid = layWorld(world);
-  return orFail(await Recovery.plan({ ...laid.settings, policy })(laid.machine.capabilities)()).report;
+  return orFail(await Recovery.plan({ ...laid.settings, policy }, laid.machine.capabilities)()).report;
 };
 
 const expectPlanReplayed = async (world: World, policy: Policy, more = calmly): Promise<Recording> => {

@@ -38,8 +38,8 @@ const allPolicies = Object.values(policies);
 const save = async (laid: LaidWorld, policy: Policy): Promise<SavedPlan> => {
   const settings = { ...laid.settings, policy };
   const { capabilities } = laid.machine;
-  const { plan } = orFail(await Recovery.plan(settings)(capabilities)());
-  const identified = orFail(await Recovery.identify(settings)(plan)(capabilities)());
+  const { plan } = orFail(await Recovery.plan(settings, capabilities)());
+  const identified = orFail(await Recovery.identify(settings, capabilities, plan)());
   const text = encodeSavedPlan(savedPlanOf(settings, capabilities.clock.nowMs(), {})(identified));
   const saved = orFail(parseSavedPlan(text), showSavedPlanError);
   expect(encodeSavedPlan(saved)).toBe(text);
@@ -55,9 +55,13 @@ interface Done {
 const recover = async ({ settings, machine }: LaidWorld, policy: Policy, saved?: SavedPlan): Promise<Done> => {
   const recovering =
     saved === undefined
-      ? Recovery.recover({ ...settings, policy })
-      : Recovery.recover({ ...settings, policy: policyOf(saved) }, asPlanned(policyOf(saved), saved));
-  const recovered = await recovering(machine.capabilities)();
+      ? Recovery.recover({ ...settings, policy }, machine.capabilities)
+      : Recovery.recover(
+          { ...settings, policy: policyOf(saved) },
+          machine.capabilities,
+          asPlanned(policyOf(saved), saved),
+        );
+  const recovered = await recovering();
   if (E.isLeft(recovered)) return { report: undefined, refused: recovered.left, registered: [] };
   const registered = registeredBy(recovered.right).map(({ namespace, id }) => `${namespace}/${id}`);
   await recovered.right.stop();
@@ -316,10 +320,10 @@ describe('a plan that is carried out', () => {
         };
         const approval = asPlanned(policyOf(saved), saved);
         const settings = { ...laid.settings, policy };
-        const first = orFail(await Recovery.recover(settings, approval)({ ...machine.capabilities, observer })());
+        const first = orFail(await Recovery.recover(settings, { ...machine.capabilities, observer }, approval)());
         await first.stop();
         const again = { ...machine.capabilities, interrupted: () => false };
-        const second = orFail(await Recovery.recover(settings, approval)(again)());
+        const second = orFail(await Recovery.recover(settings, again, approval)());
         await second.stop();
         expect(second.report.summary, `${policy.name} ${steps}`).toMatchObject({ adopt: 1, hold: 0, failedSteps: 0 });
         expect(laid.list().some(({ path }) => path.endsWith('/default/dead'))).toBe(false);
@@ -339,13 +343,14 @@ describe('a plan that is carried out', () => {
       const laid = layWorld(world({ ...alive, bundle: { ...ordinary, log: 'none' } }, leaking));
       const { capabilities } = laid.machine;
       const settings = { ...laid.settings, policy };
-      const { plan } = orFail(await Recovery.plan(settings)(capabilities)());
+      const { plan } = orFail(await Recovery.plan(settings, capabilities)());
       const [namespace = expect.fail('no namespace')] = plan.namespaces;
       const bundles = namespace.bundles.filter(({ evidence }) => evidence.id !== 'alive');
       const identified = orFail(
-        await Recovery.identify(settings)({ ...plan, namespaces: [{ ...namespace, bundles, workDirectories: [] }] })(
-          capabilities,
-        )(),
+        await Recovery.identify(settings, capabilities, {
+          ...plan,
+          namespaces: [{ ...namespace, bundles, workDirectories: [] }],
+        })(),
       );
       const done = await recover(laid, policy, savedPlanOf(settings, 0, {})(identified));
       const { explanation } = bundlesOf(done.report).get('default/alive') ?? expect.fail('it is not there');
@@ -433,7 +438,7 @@ describe('a plan that is carried out', () => {
     };
     const settings = { ...laid.settings, policy: reference };
     const recovered = orFail(
-      await Recovery.recover(settings, asPlanned(reference, saved))({ ...machine.capabilities, observer })(),
+      await Recovery.recover(settings, { ...machine.capabilities, observer }, asPlanned(reference, saved))(),
     );
     await recovered.stop();
     const [namespace] = recovered.report.namespaces;

@@ -46,7 +46,7 @@ const signsOf = async (
     return fault === undefined ? proceed : { _tag: 'Fail', fault, when: 'instead' };
   });
   const key = { namespace: B.fromText('main'), id: B.fromText('web') };
-  const found = await Recovery.inspectBundle({ ...settings, policy: careful })(key)(capabilities)();
+  const found = await Recovery.inspectBundle({ ...settings, policy: careful }, capabilities, key)();
   if (E.isLeft(found) || O.isNone(found.right)) throw new Error('main/web is not found');
   const { signs = [] } = found.right.value.answers;
   return new Map(signs.map(({ source, state, says, pids = [] }) => [source, { state, says, pids }]));
@@ -503,7 +503,7 @@ describe('each source alone', () => {
 
   const verdictOn = async (all: World): Promise<unknown> => {
     const { machine, settings } = layWorld(all);
-    const planned = await Recovery.plan({ ...settings, policy: careful })(machine.capabilities)();
+    const planned = await Recovery.plan({ ...settings, policy: careful }, machine.capabilities)();
     if (E.isLeft(planned)) throw new Error(planned.left._tag);
     const bundles = planned.right.report.namespaces.flatMap((namespace) => namespace.bundles);
     return bundles.find(({ id }) => id === 'web')?.reason;

@@ -92,7 +92,7 @@ const countsOf = async (start: Omit<Start, 'ns' | 'id'>, size: number, policy: P
     return proceed;
   };
   const { capabilities } = intercept(laid.machine.capabilities, count);
-  const done = await Recovery.recover({ ...laid.settings, policy: { ...policy, mayDestroy: 1 } })(capabilities)();
+  const done = await Recovery.recover({ ...laid.settings, policy: { ...policy, mayDestroy: 1 } }, capabilities)();
   if (E.isLeft(done)) throw new Error(done.left._tag);
   await done.right.stop();
   return counts;

@@ -18,7 +18,7 @@ export interface Allowed {
 }
 
 /** Whether a working directory may be removed that nobody owns: any, none, or the one that was looked at. */
-export type WorkApproval =
+type WorkApproval =
   | { readonly _tag: 'Any' }
   | { readonly _tag: 'None' }
   | { readonly _tag: 'This'; readonly identity: FileStatus };

@@ -177,7 +177,7 @@ const decideDeath =
  * a user's own is never removed because no container, or one, of its name is recorded. What an interrupted removal left of
  * a bundle counts as one, as the entries that no bundle has go first.
  */
-export const isBundle =
+const isBundle =
   (policy: Policy) =>
   ({ namespace, id }: BundleEvidence, contents: Listed): boolean => {
     const { foreign, shimBinaryPath, work } = contents;

@@ -6,7 +6,7 @@ import type { Policy } from '../policy/Policy.js';
 import type { Verdict } from './Verdict.js';
 
 /** A question that was asked, its key (`questionKey`), and the answer. */
-export interface Asked {
+interface Asked {
   readonly question: Question;
   readonly key: string;
   readonly answers: Answers;

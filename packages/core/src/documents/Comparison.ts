@@ -50,11 +50,11 @@ export const allDifferences: ReadonlyArray<Difference> = Object.keys(noDifferenc
  * One way in which a bundle fares differently. `choices` are those that change it when they alone are made as the other
  * policy makes them; where none does by itself, all that the policies make differently. `why` says of each what both do.
  */
-export const DifferingPart = t.readonly(
+const DifferingPart = t.readonly(
   t.type({ difference: Difference, choices: t.readonlyArray(Choice), why: t.readonlyArray(t.string) }),
   'DifferingPart',
 );
-export type DifferingPart = t.TypeOf<typeof DifferingPart>;
+type DifferingPart = t.TypeOf<typeof DifferingPart>;
 
 /**
  * One bundle that fares differently; `difference` is the worst of its parts. A lesser part names only choices that no
@@ -87,7 +87,7 @@ export const WorkDirectoryDifference = t.readonly(
 export type WorkDirectoryDifference = t.TypeOf<typeof WorkDirectoryDifference>;
 
 /** How many fare differently, by how; and how many the same. */
-export const ComparisonSummary = t.readonly(
+const ComparisonSummary = t.readonly(
   t.type({
     same: t.number,
     differences: t.readonly(t.record(Difference, t.number)),

@@ -391,7 +391,7 @@ const rowsOf = (policy: Policy, deliberated: DecisionReplay, reason: Reason): Re
 };
 
 /** A tree of steps, told from its beginning along what succeeds. */
-export const explainSteps = (tree: StepTree): ExplainedPath => {
+const explainSteps = (tree: StepTree): ExplainedPath => {
   const steps: Array<ExplainedStep> = [];
   let at = tree;
   for (; at._tag === 'Do'; at = at.onSuccess) {

@@ -81,7 +81,7 @@ const sayings: Readonly<Record<Exclude<keyof Policy, 'name'>, (policy: Policy) =
 export const Choice = t.keyof(sayings, 'Choice');
 export type Choice = t.TypeOf<typeof Choice>;
 
-export const allChoices: ReadonlyArray<Choice> = Object.keys(sayings).filter(Choice.is);
+const allChoices: ReadonlyArray<Choice> = Object.keys(sayings).filter(Choice.is);
 
 /** The choices that two policies make differently. */
 export const choicesApart = (first: Policy, second: Policy): ReadonlyArray<Choice> =>

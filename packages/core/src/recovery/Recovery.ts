@@ -8,7 +8,6 @@
  */
 import * as E from 'fp-ts/lib/Either.js';
 import * as O from 'fp-ts/lib/Option.js';
-import type { ReaderTaskEither } from 'fp-ts/lib/ReaderTaskEither.js';
 import type { Task } from 'fp-ts/lib/Task.js';
 import * as TE from 'fp-ts/lib/TaskEither.js';
 import { pipe } from 'fp-ts/lib/function.js';
@@ -72,6 +71,14 @@ export interface Recovered {
   readonly stop: Task<void>;
 }
 
+/** How a plan is made. */
+export interface PlanOptions {
+  /** Whether shims are asked. A plan that asks none holds every bundle whose shim it would have to ask. */
+  readonly probe: boolean;
+  /** Other policies whose questions are asked, too, so that the observer hears the answers. */
+  readonly others?: ReadonlyArray<Policy>;
+}
+
 /** When it started, in both clocks; reports want both. */
 const startWatch = ({ clock }: Capabilities): (() => Pick<Report, 'startedAt' | 'durationMs'>) => {
   const startedAt = new Date(clock.nowMs()).toISOString();
@@ -91,55 +98,51 @@ const withRoots = <A>(
  * All that `recover` would learn, and what the other policies would ask, too, without changing anything: shims are sent
  * Connect, Pids and State at most, or nothing when `probe` is false, and no log pipe is opened or made.
  */
-export const inspectHost =
-  (
-    settings: Settings,
-    { probe, others }: { readonly probe: boolean; readonly others: ReadonlyArray<Policy> } = {
-      probe: true,
-      others: [],
-    },
-  ): ReaderTaskEither<Capabilities, RecoveryError, HostFacts> =>
-  (capabilities) =>
-    withRoots(settings, capabilities, (roots) =>
-      Inspection.inspectHost(capabilities, settings, others)(roots, probe ? 'asked' : 'not-asked'),
-    );
+export const inspectHost = (
+  settings: Settings,
+  capabilities: Capabilities,
+  { probe, others = [] }: PlanOptions = { probe: true },
+): TE.TaskEither<RecoveryError, HostFacts> =>
+  withRoots(settings, capabilities, (roots) =>
+    Inspection.inspectHost(capabilities, settings, others)(roots, probe ? 'asked' : 'not-asked'),
+  );
 
 /** What the bundles of the settings' namespaces are called; none is looked into. */
-export const listBundles =
-  (settings: Settings): ReaderTaskEither<Capabilities, RecoveryError, ReadonlyArray<Snapshot.NamespaceListing>> =>
-  (capabilities) =>
-    withRoots(settings, capabilities, ({ state }) =>
-      pipe(
-        Snapshot.listBundles(capabilities.fileSystem)(state, settings.namespaces),
-        TE.mapLeft((error): RecoveryError => ({ _tag: 'StateUnreadable', error })),
-      ),
-    );
+export const listBundles = (
+  settings: Settings,
+  capabilities: Capabilities,
+): TE.TaskEither<RecoveryError, ReadonlyArray<Snapshot.NamespaceListing>> =>
+  withRoots(settings, capabilities, ({ state }) =>
+    pipe(
+      Snapshot.listBundles(capabilities.fileSystem)(state, settings.namespaces),
+      TE.mapLeft((error): RecoveryError => ({ _tag: 'StateUnreadable', error })),
+    ),
+  );
 
 /** What a plan would learn of one bundle; no other is asked about. None where no bundle of this name stands. */
-export const inspectBundle =
-  (
-    settings: Settings,
-    { probe }: { readonly probe: boolean } = { probe: true },
-  ): ((name: BundleId) => ReaderTaskEither<Capabilities, RecoveryError, O.Option<BundleEvidence>>) =>
-  (name) =>
-  (capabilities) =>
-    pipe(
-      withRoots(settings, capabilities, (roots) =>
-        Inspection.inspectBundle(capabilities, settings, name)(roots, probe ? 'asked' : 'not-asked'),
-      ),
-      TE.map(O.map(evidenceFor(settings.policy))),
-    );
+export const inspectBundle = (
+  settings: Settings,
+  capabilities: Capabilities,
+  name: BundleId,
+  { probe }: Pick<PlanOptions, 'probe'> = { probe: true },
+): TE.TaskEither<RecoveryError, O.Option<BundleEvidence>> =>
+  pipe(
+    withRoots(settings, capabilities, (roots) =>
+      Inspection.inspectBundle(capabilities, settings, name)(roots, probe ? 'asked' : 'not-asked'),
+    ),
+    TE.map(O.map(evidenceFor(settings.policy))),
+  );
 
 /** What `recover` would do, and why, as {@link inspectHost} finds it. What the other policies ask is only told to its observer. */
 export const plan =
   (
     settings: Settings,
-    { probe, others = [] }: { readonly probe: boolean; readonly others?: ReadonlyArray<Policy> } = { probe: true },
-  ): ReaderTaskEither<Capabilities, RecoveryError, Planned> =>
-  (capabilities) =>
+    capabilities: Capabilities,
+    options: PlanOptions = { probe: true },
+  ): TE.TaskEither<RecoveryError, Planned> =>
   async () => {
     const elapsed = startWatch(capabilities);
-    const facts = await inspectHost(settings, { probe, others })(capabilities)();
+    const facts = await inspectHost(settings, capabilities, options)();
     if (E.isLeft(facts)) return facts;
     const { interrupted } = facts.right;
     const planned = planOf(settings.policy)(facts.right);
@@ -149,11 +152,12 @@ export const plan =
   };
 
 /** A plan to be kept: the same, and of each working directory that it would remove it says which one it is. */
-export const identify =
-  (settings: Settings): ((plan: Plan) => ReaderTaskEither<Capabilities, RecoveryError, Plan>) =>
-  (planned) =>
-  (capabilities) =>
-    withRoots(settings, capabilities, ({ root }) => TE.fromTask(identifyPlan(capabilities.fileSystem, root)(planned)));
+export const identify = (
+  settings: Settings,
+  capabilities: Capabilities,
+  planned: Plan,
+): TE.TaskEither<RecoveryError, Plan> =>
+  withRoots(settings, capabilities, ({ root }) => TE.fromTask(identifyPlan(capabilities.fileSystem, root)(planned)));
 
 /** What became of each bundle's steps, gathered while they are taken. */
 interface Records {
@@ -385,8 +389,11 @@ const finishNamespace =
  * only what that allows of what it decides.
  */
 export const recover =
-  (settings: Settings, approval: Approval = everything): ReaderTaskEither<Capabilities, RecoveryError, Recovered> =>
-  (capabilities) =>
+  (
+    settings: Settings,
+    capabilities: Capabilities,
+    approval: Approval = everything,
+  ): TE.TaskEither<RecoveryError, Recovered> =>
   async () => {
     const elapsed = startWatch(capabilities);
     const roots = await openRoots(capabilities, settings)();

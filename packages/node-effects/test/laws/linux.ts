@@ -217,10 +217,8 @@ export const brokenDaemons: ReadonlyArray<BrokenStore> = [
 ];
 
 const daemon = {
-  address: B.fromText('/nowhere/containerd.sock'),
-  ttrpcAddress: B.fromText('/nowhere/containerd.sock.ttrpc'),
-  publishBinary: B.fromText('/usr/bin/containerd'),
-  debug: false,
+  address: '/nowhere/containerd.sock',
+  publishBinary: '/usr/bin/containerd',
 };
 
 const isListening = (socketPath: string): Promise<boolean> =>

@@ -1,5 +1,5 @@
 /** Every recorded world on this machine: the same tree, mounts, tasks, calls and runs as each daemon left behind. */
-import { ByteString as B, Recovery } from '@shim-recovery/core';
+import { Recovery } from '@shim-recovery/core';
 import { policies, type Policy } from '@shim-recovery/core/interpreter';
 import { registeredBy } from '@shim-recovery/test-effects/simulation/LaidWorld';
 import { matches, outcomeOf } from '@shim-recovery/test-effects/worlds/Outcome';
@@ -28,10 +28,8 @@ const orFail = <L, A>(outcome: E.Either<L, A>): A => {
 const because = process.getuid?.() === 0 ? undefined : 'needs root, for mounts';
 
 const daemon = {
-  address: B.fromText('/nowhere/containerd.sock'),
-  ttrpcAddress: B.fromText('/nowhere/containerd.sock.ttrpc'),
-  publishBinary: B.fromText('/usr/bin/containerd'),
-  debug: false,
+  address: '/nowhere/containerd.sock',
+  publishBinary: '/usr/bin/containerd',
 };
 
 /** What a dry run asks of shims: nothing but this. */
@@ -55,7 +53,7 @@ const recovered = async (world: World, policy: Policy): Promise<Run> => {
     const before = laid.list();
     const store = orFail(openMetadataStore(laid.store, { locking: 'exclusive' }));
     const capabilities = { ...linuxCapabilities({ store: store.stores, daemon }), clock: hurriedClock };
-    const run = orFail(await Recovery.recover(realSettings(laid, policy))(capabilities)());
+    const run = orFail(await Recovery.recover(realSettings(laid, policy), capabilities)());
     await run.settled();
     const observation = laid.observe(before, registeredBy(run));
     await run.stop();
@@ -76,7 +74,7 @@ const asked = async (world: World, policy: Policy): Promise<Run['asked']> => {
   try {
     const before = laid.list();
     const store = orFail(openMetadataStore(laid.store, { locking: 'shared' }));
-    orFail(await Recovery.plan(realSettings(laid, policy))(linuxCapabilities({ store: store.stores, daemon }))());
+    orFail(await Recovery.plan(realSettings(laid, policy), linuxCapabilities({ store: store.stores, daemon }))());
     store.close();
     const { after, calls, binaryRuns } = laid.observe(before, []);
     expect(after).toEqual(before);

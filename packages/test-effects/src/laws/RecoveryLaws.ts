@@ -32,7 +32,7 @@ export interface RecoveryArea extends Disposable {
 type Outcomes = ReadonlyArray<readonly [string, RecordedOutcome]>;
 
 const recover = async (area: RecoveryArea, world: World): Promise<Outcomes> => {
-  const recovered = await Recovery.recover(area.settings)(area.capabilities)();
+  const recovered = await Recovery.recover(area.settings, area.capabilities)();
   if (E.isLeft(recovered)) throw new Error(`it could not run: ${JSON.stringify(recovered.left)}`);
   await recovered.right.settled();
   const observation = await area.observe(registeredBy(recovered.right));
@@ -157,7 +157,7 @@ export const recoveryLaws = (
     const sockets = B.fromText(`${area.places.base}/s/`);
     const show = (listing: Listing): string => JSON.stringify(listing.filter(({ path }) => !path.startsWith(sockets)));
     const before = show(await area.list());
-    const planned = await Recovery.plan(area.settings)(area.capabilities)();
+    const planned = await Recovery.plan(area.settings, area.capabilities)();
     const { after, calls, binaryRuns } = await area.observe([]);
     return [
       ...(E.isLeft(planned) ? ['it could not run'] : []),

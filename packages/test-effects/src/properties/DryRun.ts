@@ -33,13 +33,13 @@ export const dryRun: Property = {
     const laid = layWorld(world);
     const settings = { ...laid.settings, policy };
     const before = JSON.stringify(laid.list());
-    const planned = await Recovery.plan(settings)(laid.machine.capabilities)();
+    const planned = await Recovery.plan(settings, laid.machine.capabilities)();
     const isUntouched = JSON.stringify(laid.list()) === before;
     const asked = laid.machine.shims.calls().filter(({ call }) => !/\/(?:Connect|Pids|State)$/.test(call));
     const unasked = asked.map(({ call }) => violation(`the dry run sent ${call}`));
     const touched = isUntouched ? [] : [violation('the dry run changed the tree')];
     if (!isForetellable(world)) return [...touched, ...unasked];
-    const recovered = await Recovery.recover(settings)(laid.machine.capabilities)();
+    const recovered = await Recovery.recover(settings, laid.machine.capabilities)();
     if (E.isLeft(planned) || E.isLeft(recovered)) return [violation('it could not run')];
     await recovered.right.stop();
     const real = recovered.right.report.namespaces.flatMap(({ bundles }) => bundles);

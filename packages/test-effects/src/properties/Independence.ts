@@ -37,7 +37,7 @@ const recoverOnce = async (world: World, policy: Policy, trouble?: Trouble): Pro
   const { capabilities } = intercept(laid.machine.capabilities, ({ subject }) =>
     trouble !== undefined && isTroubled(subject) ? { _tag: 'Fail', fault: trouble.fault, when: 'instead' } : proceed,
   );
-  const recovered = await Recovery.recover({ ...laid.settings, policy })(capabilities)();
+  const recovered = await Recovery.recover({ ...laid.settings, policy }, capabilities)();
   if (E.isLeft(recovered)) return new Map();
   const observation = laid.observe(registeredBy(recovered.right));
   await recovered.right.stop();

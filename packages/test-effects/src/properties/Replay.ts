@@ -7,7 +7,7 @@ import { type Property, type Violations, violation } from './Property.js';
 
 const planned = async (world: World, change: (settings: Settings) => Settings): Promise<ReadonlyArray<BundlePlan>> => {
   const laid = layWorld(world);
-  const outcome = await Recovery.plan(change(laid.settings))(laid.machine.capabilities)();
+  const outcome = await Recovery.plan(change(laid.settings), laid.machine.capabilities)();
   return E.isRight(outcome) ? outcome.right.plan.namespaces.flatMap(({ bundles }) => bundles) : [];
 };
 

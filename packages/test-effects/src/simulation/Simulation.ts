@@ -121,7 +121,7 @@ const runOnce = async (laid: LaidWorld, settings: Settings, interception: Interc
   const before = { directories: fileSystem.openDirectories(), logPipes: logPipes.openNow().length };
   const eventsBefore = eventSink.published().length;
   const toldBefore = observer.told().length;
-  const recovering = Recovery.recover(settings)(interception.capabilities)();
+  const recovering = Recovery.recover(settings, interception.capabilities)();
   const outcome = await Promise.race([recovering, interception.crashed]);
   const told = (): Omit<RunOnce['run'], 'ending'> => ({
     effects: interception.effects(),

@@ -24,7 +24,7 @@ interface Run {
 const recovered = async (world: World, policy: Policy): Promise<Run> => {
   const laid = layWorld(world);
   const settings = { ...laid.settings, policy: { ...policy, mayDestroy: 1 } };
-  const run = orFail(await Recovery.recover(settings)(laid.machine.capabilities)());
+  const run = orFail(await Recovery.recover(settings, laid.machine.capabilities)());
   await run.settled();
   const outcome = outcomeOf(laid.places)(laid.observe(registeredBy(run)));
   await run.stop();

@@ -21,7 +21,7 @@ const compared = async (first: Policy, second: Policy, set: string): Promise<Com
   const laid = layWorld(toWorld(recorded));
   const settings = { ...laid.settings, policy: first };
   const options = { probe: true, others: [second] };
-  return compare(first, second)(orFail(await Recovery.inspectHost(settings, options)(laid.machine.capabilities)()));
+  return compare(first, second)(orFail(await Recovery.inspectHost(settings, laid.machine.capabilities, options)()));
 };
 
 /** What was left of the two directories, in each of the runs. */

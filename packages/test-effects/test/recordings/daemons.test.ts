@@ -17,7 +17,7 @@ const recovered = async (world: World, policy: Policy) => {
   const laid = layWorld(world);
   const { machine, places } = laid;
   const settings = { ...laid.settings, policy };
-  const run = orFail(await Recovery.recover(settings)(machine.capabilities)());
+  const run = orFail(await Recovery.recover(settings, machine.capabilities)());
   await run.settled();
   const observation = laid.observe(registeredBy(run));
   await run.stop();
@@ -56,7 +56,7 @@ for (const daemon of allDaemons)
       it('changes nothing, and asks shims only Connect and Pids', async () => {
         const laid = layWorld(world);
         const before = { listing: laid.list(), mounts: await laid.machine.capabilities.mounts.read() };
-        orFail(await Recovery.plan(laid.settings)(laid.machine.capabilities)());
+        orFail(await Recovery.plan(laid.settings, laid.machine.capabilities)());
         expect(laid.list()).toEqual(before.listing);
         expect(await laid.machine.capabilities.mounts.read()).toEqual(before.mounts);
         const asked = new Set(laid.machine.shims.calls().map(({ call }) => call));
@@ -69,13 +69,13 @@ for (const daemon of allDaemons)
 
       it('foretells which tasks are taken back', async () => {
         const laid = layWorld(world);
-        const { plan } = orFail(await Recovery.plan(laid.settings)(laid.machine.capabilities)());
+        const { plan } = orFail(await Recovery.plan(laid.settings, laid.machine.capabilities)());
         const foretold = plan.namespaces.flatMap(({ bundles }) =>
           bundles.flatMap(({ verdict, evidence: { namespace, id } }) =>
             verdict._tag === 'Adopt' ? [`${namespace}/${id}`] : [],
           ),
         );
-        const run = orFail(await Recovery.recover(laid.settings)(laid.machine.capabilities)());
+        const run = orFail(await Recovery.recover(laid.settings, laid.machine.capabilities)());
         const registered = registeredBy(run).map(({ namespace, id }) => `${namespace}/${id}`);
         await run.stop();
         expect(foretold.sort()).toEqual(registered.sort());

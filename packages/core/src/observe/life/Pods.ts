@@ -69,7 +69,7 @@ const lostSandbox = ({ contents }: BundleEvidence): string | undefined => {
 };
 
 /** The tree of the other kind beside a state directory; `undefined` for a directory that is named otherwise. */
-export const treeBeside = (state: B.ByteString): B.ByteString | undefined => {
+const treeBeside = (state: B.ByteString): B.ByteString | undefined => {
   const at = state.lastIndexOf('/');
   const { tasks, sandboxes } = Layout.plugin;
   const name = B.slice(state, at + 1);

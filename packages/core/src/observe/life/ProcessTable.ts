@@ -58,7 +58,7 @@ const flagsOf = (words: ReadonlyArray<B.ByteString>): Flags => {
 };
 
 /** The words of a command line. A process that sets its own title has all of them in the first one, with spaces between. */
-export const wordsOfCommand = ([
+const wordsOfCommand = ([
   title = B.empty,
   ...words
 ]: ReadonlyArray<B.ByteString>): ReadonlyArray<B.ByteString> =>
@@ -118,7 +118,7 @@ export interface ShimProcess {
 }
 
 /** How surely a control group is that of a container of this id. */
-export type GroupMatch = 'certain' | 'possible';
+type GroupMatch = 'certain' | 'possible';
 
 export interface ProcessTable {
   readonly byPid: (pid: number) => ProcessInfo | undefined;
@@ -318,7 +318,7 @@ export interface ProcessesSeen {
 }
 
 /** The listeners that have this name, or one that leads to the same place. */
-export type ListenersAt = (socket: SocketName) => ReadonlyArray<Listener>;
+type ListenersAt = (socket: SocketName) => ReadonlyArray<Listener>;
 
 /** The name of a shim's socket is a hash: one this long is not another's, by whatever path it was bound. */
 const longNameBytes = 32;
@@ -333,7 +333,7 @@ const keysOf = (socket: SocketName): ReadonlyArray<string> => {
   return last.length >= longNameBytes ? [socket.path, last] : [socket.path];
 };
 
-export const listenersByName = (listeners: ReadonlyArray<Listener>): ListenersAt => {
+const listenersByName = (listeners: ReadonlyArray<Listener>): ListenersAt => {
   const known = new Map<string, Array<Listener>>();
   for (const listener of listeners)
     for (const key of keysOf(listener.name)) {

@@ -123,9 +123,9 @@ export const capabilitiesOf = (
         // A shim's binary looks for its own programs, such as runc, along the same PATH.
         environment: { ...process.env, PATH: options.programPath.path },
         daemon: {
-          address: B.fromText(options.address),
-          ttrpcAddress: B.fromText(options.ttrpcAddress),
-          publishBinary: B.fromText(options.publishBinary),
+          address: options.address,
+          ttrpcAddress: options.ttrpcAddress,
+          publishBinary: options.publishBinary,
           debug: options.isDebug,
         },
         warn: (warning) => terminal.say(`shim-recovery: ${warning}`),

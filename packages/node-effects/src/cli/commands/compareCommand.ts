@@ -91,9 +91,10 @@ export const runCompare = async (options: CompareOptions, terminal: Terminal): P
       return print(options, asked, terminal, policies, surveyOfNothing(asked), true);
     },
     host: async (asked, settings, capabilities) => {
-      const facts = await Recovery.inspectHost(settings, { probe: isProbing, others: [policies.second] })(
-        capabilities,
-      )();
+      const facts = await Recovery.inspectHost(settings, capabilities, {
+        probe: isProbing,
+        others: [policies.second],
+      })();
       if (E.isLeft(facts)) return refuse(terminal, Recovery.showRecoveryError(facts.left));
       terminal.clearProgress();
       return print(options, asked, terminal, policies, facts.right, true);

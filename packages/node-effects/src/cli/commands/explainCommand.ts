@@ -71,7 +71,7 @@ export const runExplain = async (options: ExplainOptions, terminal: Terminal): P
       return refuse(terminal, E.isLeft(chosen) ? chosen.left : why);
     },
     host: async ({ state }, settings, capabilities) => {
-      const listed = await Recovery.listBundles(settings)(capabilities)();
+      const listed = await Recovery.listBundles(settings, capabilities)();
       if (E.isLeft(listed)) return refuse(terminal, Recovery.showRecoveryError(listed.left));
       const names = listed.right.flatMap(({ name: namespace, ids }) => ids.map((id) => ({ namespace, id })));
       const notSeen = listed.right.flatMap(({ name, error }) =>
@@ -79,7 +79,7 @@ export const runExplain = async (options: ExplainOptions, terminal: Terminal): P
       );
       const chosen = chooseBundle(names, bundle, state, notSeen);
       if (E.isLeft(chosen)) return refuse(terminal, chosen.left);
-      const facts = await Recovery.inspectBundle(settings, { probe: source.isProbing })(chosen.right)(capabilities)();
+      const facts = await Recovery.inspectBundle(settings, capabilities, chosen.right, { probe: source.isProbing })();
       if (E.isLeft(facts)) return refuse(terminal, Recovery.showRecoveryError(facts.left));
       if (O.isNone(facts.right)) return refuse(terminal, `${showBundleId(chosen.right)} went while it was looked for`);
       terminal.clearProgress();

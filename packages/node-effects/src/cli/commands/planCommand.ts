@@ -91,7 +91,7 @@ const save = async (
   return pipe(
     TE.fromEither(refuseTooMuch(settings.policy, verdicts)),
     TE.mapLeft((error) => `the plan was not saved, as recover would refuse it: ${Recovery.showRecoveryError(error)}`),
-    TE.chain(() => pipe(Recovery.identify(settings)(planned)(capabilities), TE.mapLeft(Recovery.showRecoveryError))),
+    TE.chain(() => pipe(Recovery.identify(settings, capabilities, planned), TE.mapLeft(Recovery.showRecoveryError))),
     TE.map(savedPlanOf(settings, Date.parse(report.startedAt), optionsToSave(options))),
     TE.chainEitherK((saved) => writePlanFile(outPath, saved)),
   )();
@@ -155,7 +155,7 @@ const planHost = async (
       observer: both(terminal.progress, recording.right.observer),
     });
     if (E.isLeft(capabilities)) return refuse(terminal, capabilities.left);
-    const planned = await Recovery.plan(settings, { probe: isProbing, others })(capabilities.right)();
+    const planned = await Recovery.plan(settings, capabilities.right, { probe: isProbing, others })();
     if (E.isLeft(planned)) return refuse(terminal, Recovery.showRecoveryError(planned.left));
     const { report } = planned.right;
     terminal.clearProgress();

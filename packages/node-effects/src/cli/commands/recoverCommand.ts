@@ -219,7 +219,7 @@ const recoverLocked = async (
         : {}),
     });
     if (E.isLeft(capabilities)) return refuse(terminal, capabilities.left);
-    const recovered = await Recovery.recover(settings, approval)(capabilities.right)();
+    const recovered = await Recovery.recover(settings, capabilities.right, approval)();
     if (E.isLeft(recovered)) return refuse(terminal, Recovery.showRecoveryError(recovered.left));
     const { report, stop } = recovered.right;
     terminal.clearProgress();
