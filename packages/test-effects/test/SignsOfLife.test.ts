@@ -408,6 +408,12 @@ test('control-group', [
     is: 'unknown',
   },
   {
+    what: 'config.json is not found any more after it was listed',
+    entries: [orphan({ cgroup: 'named', ...withFiles(grouped) })],
+    failing: fails('fileSystem', 'read', 'ENOENT', 'config.json'),
+    is: 'unknown',
+  },
+  {
     what: 'a group has the id among other words',
     entries: [web({}), { ns: 'main', id: 'web.log', bundle: ordinary, shim: dead, processes: 1 }],
     is: 'unknown',

@@ -23,6 +23,6 @@ describe('careful keeps', () => {
   );
 
   it('every world that is written down', () => {
-    expect(E.isRight(found) && found.right.length).toBe(4);
+    expect(E.isRight(found) && found.right.length).toBe(5);
   });
 });

@@ -82,6 +82,14 @@ const fileSaid = <A>(read: E.Either<FileError, B.ByteString>, decode: (text: B.B
   return isAbsent(read.left) ? absent : unknown(showFileError(read.left));
 };
 
+/** A file that the listing of its bundle showed, and that is not found any more: what it said is lost. */
+const unlessListed =
+  ({ contents }: BundleEvidence, name: B.ByteString) =>
+  <A>(said: Said<A>): Said<A> =>
+    said._tag === 'Absent' && contents?._tag === 'Listed' && contents.present?.includes(name) === true
+      ? unknown(`${B.show(name)} is not there any more`)
+      : said;
+
 const andThen = <A, C>(said: Said<A>, next: (value: A) => Said<C>): Said<C> =>
   said._tag === 'Says' ? next(said.value) : said;
 
@@ -267,10 +275,11 @@ export const readConfig =
   (evidence: BundleEvidence): Task<Said<ContainerConfig>> =>
   async () => {
     if (!mayHave(evidence)(Layout.entry.config)) return absent;
-    const read = await withBundle(files, namespaces)(evidence, (directory) =>
-      files.readSmallFile({ directory, name: Layout.entry.config }, maxRecordBytes),
-    )();
-    return fileSaid(read, configOf);
+    const read = await withBundle(files, namespaces)(evidence, (directory) => async () => {
+      const text = await files.readSmallFile({ directory, name: Layout.entry.config }, maxRecordBytes)();
+      return E.right(unlessListed(evidence, Layout.entry.config)(fileSaid(text, configOf)));
+    })();
+    return E.isLeft(read) ? unknown(showFileError(read.left)) : read.right;
   };
 
 /** Reads what the files of a bundle say of its container. */
@@ -284,23 +293,28 @@ export const readContainerFiles =
       return { ...nothing, runtimeRecord };
     }
     const read = await withBundle(files, namespaces)(evidence, (directory) => async () => {
-      const config = !has(Layout.entry.config)
-        ? absent
-        : (knownConfig ??
-          fileSaid(await files.readSmallFile({ directory, name: Layout.entry.config }, maxRecordBytes)(), configOf));
       const { entry, maxSmallFileBytes } = Layout;
-      const rootfs = has(entry.rootfs)
-        ? rootSaid(await files.status({ directory, name: entry.rootfs })(), undefined)
-        : absent;
+      const ifHad = async <A>(name: B.ByteString, ask: () => Promise<Said<A>>): Promise<Said<A>> =>
+        has(name) ? unlessListed(evidence, name)(await ask()) : absent;
+      const config = await ifHad(
+        entry.config,
+        async () =>
+          knownConfig ??
+          fileSaid(await files.readSmallFile({ directory, name: entry.config }, maxRecordBytes)(), configOf),
+      );
+      const rootfs = await ifHad(entry.rootfs, async () =>
+        rootSaid(await files.status({ directory, name: entry.rootfs })(), undefined),
+      );
       const roots = [rootfs, ...(await namedRoot(files, config)())];
-      const initPid = has(entry.initPid) ? await initPidOf(files, directory)() : absent;
-      const root = has(entry.options)
-        ? fileSaid(await files.readSmallFile({ directory, name: entry.options }, maxSmallFileBytes)(), runtimeRootOf)
-        : absent;
+      const initPid = await ifHad(entry.initPid, initPidOf(files, directory));
+      const root = await ifHad(entry.options, async () =>
+        fileSaid(await files.readSmallFile({ directory, name: entry.options }, maxSmallFileBytes)(), runtimeRootOf),
+      );
       return E.right({ config, initPid, roots, root });
     })();
+    // The bundle was there when it was listed: what its files said is lost, also where it is not found any more.
     if (E.isLeft(read)) {
-      const lost = isAbsent(read.left) ? absent : unknown(showFileError(read.left));
+      const lost = unknown(showFileError(read.left));
       return { config: lost, initPid: lost, roots: [lost], runtimeRecord: lost };
     }
     const { config, initPid, roots, root } = read.right;

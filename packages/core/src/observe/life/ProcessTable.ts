@@ -58,10 +58,7 @@ const flagsOf = (words: ReadonlyArray<B.ByteString>): Flags => {
 };
 
 /** The words of a command line. A process that sets its own title has all of them in the first one, with spaces between. */
-const wordsOfCommand = ([
-  title = B.empty,
-  ...words
-]: ReadonlyArray<B.ByteString>): ReadonlyArray<B.ByteString> =>
+const wordsOfCommand = ([title = B.empty, ...words]: ReadonlyArray<B.ByteString>): ReadonlyArray<B.ByteString> =>
   title.includes(' -') ? [...B.split(title, ' ').filter((word) => word !== ''), ...words] : [title, ...words];
 
 /** A flag that shims have, and most other programs have not. */
