@@ -43,7 +43,7 @@ export interface Directory {
 
 /** One entry of a listing; its kind is its own, never that of a symlink's target. */
 export const DirectoryEntry = t.readonly(t.type({ name: B.ByteString, kind: FileKind }), 'DirectoryEntry');
-export type DirectoryEntry = t.TypeOf<typeof DirectoryEntry>;
+export interface DirectoryEntry extends t.TypeOf<typeof DirectoryEntry> {}
 
 /**
  * What a name stands for. `device` and `inode` tell whether two names are the same thing; since inode numbers are
@@ -53,7 +53,7 @@ export const FileStatus = t.readonly(
   t.type({ kind: FileKind, device: t.string, inode: t.string, bornNs: t.string }),
   'FileStatus',
 );
-export type FileStatus = t.TypeOf<typeof FileStatus>;
+export interface FileStatus extends t.TypeOf<typeof FileStatus> {}
 
 /** Whether two looks were at the same thing, however it was called then. */
 export const isSameFile = (first: FileStatus, second: FileStatus): boolean =>

@@ -14,7 +14,7 @@ export const ProcessesError = t.readonly(
   t.type({ _tag: t.literal('ProcessesUnreadable'), reason: t.string }),
   'ProcessesError',
 );
-export type ProcessesError = t.TypeOf<typeof ProcessesError>;
+export interface ProcessesError extends t.TypeOf<typeof ProcessesError> {}
 
 /** What one look at a process gave. `Hidden`: the kernel refused, with this errno. */
 export type Look<A> = { readonly _tag: 'Seen'; readonly value: A } | { readonly _tag: 'Hidden'; readonly code: string };

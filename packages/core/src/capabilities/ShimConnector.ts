@@ -47,7 +47,7 @@ export const ConnectAnswer = t.readonly(
   t.type({ shimPid: t.number, taskPid: t.number, version: t.string }),
   'ConnectAnswer',
 );
-export type ConnectAnswer = t.TypeOf<typeof ConnectAnswer>;
+export interface ConnectAnswer extends t.TypeOf<typeof ConnectAnswer> {}
 
 /** Where a task stands, as its shim says. */
 export const TaskStatus = t.keyof(
@@ -58,7 +58,7 @@ export type TaskStatus = t.TypeOf<typeof TaskStatus>;
 
 /** The answer to State; of a task that did not stop, its exit says nothing. */
 export const TaskState = t.readonly(t.type({ status: TaskStatus, exit: TaskExitInfo }), 'TaskState');
-export type TaskState = t.TypeOf<typeof TaskState>;
+export interface TaskState extends t.TypeOf<typeof TaskState> {}
 
 /** One task of a shim, and how long to wait for an answer about it. */
 export interface TaskCall {

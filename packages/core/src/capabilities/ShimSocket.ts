@@ -9,7 +9,7 @@ export const BootstrapParameters = t.readonly(
   t.type({ version: t.number, address: B.ByteString, protocol: B.ByteString }),
   'BootstrapParameters',
 );
-export type BootstrapParameters = t.TypeOf<typeof BootstrapParameters>;
+export interface BootstrapParameters extends t.TypeOf<typeof BootstrapParameters> {}
 
 /** A unix socket: one in the file system, or an abstract one, whose name is exactly these bytes after the NUL. */
 export const SocketName = t.union(
@@ -26,7 +26,7 @@ export const ShimTarget = t.readonly(
   t.type({ protocol: t.keyof({ ttrpc: null, grpc: null }), service: t.string, socket: SocketName }),
   'ShimTarget',
 );
-export type ShimTarget = t.TypeOf<typeof ShimTarget>;
+export interface ShimTarget extends t.TypeOf<typeof ShimTarget> {}
 
 /**
  * - `UnsupportedVersion`: newer than this policy can speak to (H24).

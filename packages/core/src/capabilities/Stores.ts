@@ -29,11 +29,11 @@ export const Lookup = <A, O>(value: t.Type<A, O>): t.Type<Lookup<A>, unknown> =>
 
 /** What a decision needs of a container: the name of its runtime. A record may lack it; then it is empty (SPEC 18.7). */
 export const ContainerRecord = t.readonly(t.type({ runtimeName: B.ByteString }), 'ContainerRecord');
-export type ContainerRecord = t.TypeOf<typeof ContainerRecord>;
+export interface ContainerRecord extends t.TypeOf<typeof ContainerRecord> {}
 
 /** That a sandbox is recorded is all a decision needs. */
 export const SandboxRecord = t.readonly(t.type({ id: B.ByteString }), 'SandboxRecord');
-export type SandboxRecord = t.TypeOf<typeof SandboxRecord>;
+export interface SandboxRecord extends t.TypeOf<typeof SandboxRecord> {}
 
 /** Whose record is looked up. */
 export interface RecordKey {

@@ -3,7 +3,7 @@ import * as t from 'io-ts';
 
 /** A moment, as protobuf's `Timestamp` carries it. `seconds` is a decimal int64 since the epoch. */
 export const Timestamp = t.readonly(t.type({ seconds: t.string, nanos: t.number }), 'Timestamp');
-export type Timestamp = t.TypeOf<typeof Timestamp>;
+export interface Timestamp extends t.TypeOf<typeof Timestamp> {}
 
 /**
  * How a task ended. `pid` and `exitStatus` are unsigned 32-bit as on the wire: a shim binary that could not read its
@@ -13,7 +13,7 @@ export const TaskExitInfo = t.readonly(
   t.type({ pid: t.number, exitStatus: t.number, exitedAt: Timestamp }),
   'TaskExitInfo',
 );
-export type TaskExitInfo = t.TypeOf<typeof TaskExitInfo>;
+export interface TaskExitInfo extends t.TypeOf<typeof TaskExitInfo> {}
 
 /** From milliseconds since the epoch. */
 export const timestampFromMs = (ms: number): Timestamp => ({

@@ -85,7 +85,7 @@ export type ConnectionAnswer = t.TypeOf<typeof ConnectionAnswer>;
 
 /** What will keep a step from being done. `says` is a sentence's middle. */
 export const Obstacle = t.readonly(t.type({ step: t.string, says: t.string }), 'Obstacle');
-export type Obstacle = t.TypeOf<typeof Obstacle>;
+export interface Obstacle extends t.TypeOf<typeof Obstacle> {}
 
 /** The answers, each absent until its question was asked. */
 export const Answers = t.readonly(
@@ -105,7 +105,7 @@ export const Answers = t.readonly(
   }),
   'Answers',
 );
-export type Answers = t.TypeOf<typeof Answers>;
+export interface Answers extends t.TypeOf<typeof Answers> {}
 
 export const BundleEvidence = t.readonly(
   t.type({
@@ -123,7 +123,7 @@ export const BundleEvidence = t.readonly(
   }),
   'BundleEvidence',
 );
-export type BundleEvidence = t.TypeOf<typeof BundleEvidence>;
+export interface BundleEvidence extends t.TypeOf<typeof BundleEvidence> {}
 
 /**
  * The evidence with what an answer adds to it. Field by field, and by `assign`: for each object that is spread and then gets one

@@ -47,10 +47,10 @@ export const Sign = t.readonly(
   ]),
   'Sign',
 );
-export type Sign = t.TypeOf<typeof Sign>;
+export interface Sign extends t.TypeOf<typeof Sign> {}
 
 export const Signs = t.readonlyArray(Sign, 'Signs');
-export type Signs = t.TypeOf<typeof Signs>;
+export interface Signs extends t.TypeOf<typeof Signs> {}
 
 export const allSignSources: ReadonlyArray<SignSource> = Object.keys(SignSource.keys).filter(SignSource.is);
 

@@ -67,7 +67,7 @@ export const VerdictTag = t.keyof(
 export type VerdictTag = t.TypeOf<typeof VerdictTag>;
 
 export const Verdict = t.readonly(t.type({ _tag: VerdictTag, reason: Reason }), 'Verdict');
-export type Verdict = t.TypeOf<typeof Verdict>;
+export interface Verdict extends t.TypeOf<typeof Verdict> {}
 
 /** The verdict that a reason stands for. */
 export const because = (reason: Reason): Verdict => ({ _tag: reasons[reason], reason });

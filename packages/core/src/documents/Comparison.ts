@@ -73,7 +73,7 @@ export const BundleDifference = t.readonly(
   }),
   'BundleDifference',
 );
-export type BundleDifference = t.TypeOf<typeof BundleDifference>;
+export interface BundleDifference extends t.TypeOf<typeof BundleDifference> {}
 
 /** What becomes of an entry below the root directory: as in a plan, or it goes together with a bundle. */
 export const WorkDirectoryFate = t.union([WorkDirectoryReason, t.literal('with-bundle')], 'WorkDirectoryFate');
@@ -84,7 +84,7 @@ export const WorkDirectoryDifference = t.readonly(
   t.type({ namespace: t.string, name: t.string, first: WorkDirectoryFate, second: WorkDirectoryFate }),
   'WorkDirectoryDifference',
 );
-export type WorkDirectoryDifference = t.TypeOf<typeof WorkDirectoryDifference>;
+export interface WorkDirectoryDifference extends t.TypeOf<typeof WorkDirectoryDifference> {}
 
 /** How many fare differently, by how; and how many the same. */
 const ComparisonSummary = t.readonly(
@@ -113,7 +113,7 @@ export const Comparison = t.readonly(
   }),
   'Comparison',
 );
-export type Comparison = t.TypeOf<typeof Comparison>;
+export interface Comparison extends t.TypeOf<typeof Comparison> {}
 
 interface Pair<A> {
   readonly first: A;

@@ -38,7 +38,7 @@ export const ExplanationRow = t.readonly(
   t.type({ question: t.string, answer: t.string, rule: Rule }),
   'ExplanationRow',
 );
-export type ExplanationRow = t.TypeOf<typeof ExplanationRow>;
+export interface ExplanationRow extends t.TypeOf<typeof ExplanationRow> {}
 
 /** Steps in order until they end, well or not. */
 export interface ExplainedPath {
@@ -71,7 +71,7 @@ export const ExplainedSource = t.readonly(
   t.type({ source: t.union([t.literal('shim-answer'), SignSource]), state: SignState, says: t.string }),
   'ExplainedSource',
 );
-export type ExplainedSource = t.TypeOf<typeof ExplainedSource>;
+export interface ExplainedSource extends t.TypeOf<typeof ExplainedSource> {}
 
 export const Explanation = t.readonly(
   t.type({
@@ -90,7 +90,7 @@ export const Explanation = t.readonly(
   }),
   'Explanation',
 );
-export type Explanation = t.TypeOf<typeof Explanation>;
+export interface Explanation extends t.TypeOf<typeof Explanation> {}
 
 /** A row in the making: the rule that follows unless it is settled here, and the reasons by which it may be. */
 interface Look {

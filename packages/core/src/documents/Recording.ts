@@ -43,7 +43,7 @@ const Head = t.intersection(
   ],
   'Head',
 );
-export type Head = t.TypeOf<typeof Head>;
+export interface Head extends t.TypeOf<typeof Head> {}
 
 const BundleLine = t.readonly(t.type({ _tag: t.literal('Bundle'), ...BundleFacts.type.props }), 'Bundle');
 

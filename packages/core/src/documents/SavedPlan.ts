@@ -39,7 +39,7 @@ export const SavedPlan = t.readonly(
   ]),
   'SavedPlan',
 );
-export type SavedPlan = t.TypeOf<typeof SavedPlan>;
+export interface SavedPlan extends t.TypeOf<typeof SavedPlan> {}
 
 /**
  * - `NotPlan`: it is something else.

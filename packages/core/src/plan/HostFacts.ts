@@ -17,7 +17,7 @@ export const BundleFacts = t.readonly(
   t.type({ evidence: BundleEvidence, answers: t.readonly(t.record(t.string, Answers)) }),
   'BundleFacts',
 );
-export type BundleFacts = t.TypeOf<typeof BundleFacts>;
+export interface BundleFacts extends t.TypeOf<typeof BundleFacts> {}
 
 /** The names of the entries below a namespace's root directory; or that there is no such directory, or why they are not known. */
 export const WorkListing = t.union(
@@ -40,7 +40,7 @@ export const NamespaceFacts = t.readonly(
   }),
   'NamespaceFacts',
 );
-export type NamespaceFacts = t.TypeOf<typeof NamespaceFacts>;
+export interface NamespaceFacts extends t.TypeOf<typeof NamespaceFacts> {}
 
 export interface HostFacts {
   readonly state: B.ByteString;

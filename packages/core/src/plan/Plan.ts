@@ -16,7 +16,7 @@ export const BundlePlan = t.readonly(
   t.type({ evidence: BundleEvidence, verdict: Verdict, steps: StepCodec }),
   'BundlePlan',
 );
-export type BundlePlan = t.TypeOf<typeof BundlePlan>;
+export interface BundlePlan extends t.TypeOf<typeof BundlePlan> {}
 
 /** An entry below the namespace's root directory, and what becomes of it; of one that goes, which one it is, where that was looked at. */
 export const WorkDirectoryPlan = t.readonly(
@@ -26,7 +26,7 @@ export const WorkDirectoryPlan = t.readonly(
   ]),
   'WorkDirectoryPlan',
 );
-export type WorkDirectoryPlan = t.TypeOf<typeof WorkDirectoryPlan>;
+export interface WorkDirectoryPlan extends t.TypeOf<typeof WorkDirectoryPlan> {}
 
 /** One namespace's part. `error` says why nothing in it is touched, or why its working directories are not. */
 export const NamespacePlan = t.readonly(
@@ -38,14 +38,14 @@ export const NamespacePlan = t.readonly(
   }),
   'NamespacePlan',
 );
-export type NamespacePlan = t.TypeOf<typeof NamespacePlan>;
+export interface NamespacePlan extends t.TypeOf<typeof NamespacePlan> {}
 
 /** The verdicts and, for each, the steps that would carry it out. */
 export const Plan = t.readonly(
   t.type({ policy: PolicyName, state: B.ByteString, root: B.ByteString, namespaces: t.readonlyArray(NamespacePlan) }),
   'Plan',
 );
-export type Plan = t.TypeOf<typeof Plan>;
+export interface Plan extends t.TypeOf<typeof Plan> {}
 
 /** What cleaning up and removing is about. */
 interface Removal {

@@ -156,7 +156,7 @@ export const PolicyChoices = t.readonly(
   }),
   'PolicyChoices',
 );
-export type PolicyChoices = t.TypeOf<typeof PolicyChoices>;
+export interface PolicyChoices extends t.TypeOf<typeof PolicyChoices> {}
 
 /** All of a policy's values that a run may choose. */
 export const choicesOf = ({ orphans, reapedOrphans, mayDestroy }: Policy): PolicyChoices => ({

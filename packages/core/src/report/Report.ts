@@ -39,7 +39,7 @@ export const StepReport = t.readonly(
   ]),
   'StepReport',
 );
-export type StepReport = t.TypeOf<typeof StepReport>;
+export interface StepReport extends t.TypeOf<typeof StepReport> {}
 
 export const VerdictName = t.keyof(
   { ignore: null, adopt: null, reap: null, cleanUp: null, discard: null, hold: null },
@@ -64,7 +64,7 @@ export type BundleOutcome = t.TypeOf<typeof BundleOutcome>;
 
 /** What lives of a bundle: processes, where they are known, and what was seen. */
 export const ReportedLife = t.readonly(t.type({ pids: t.readonlyArray(t.number), says: t.string }), 'ReportedLife');
-export type ReportedLife = t.TypeOf<typeof ReportedLife>;
+export interface ReportedLife extends t.TypeOf<typeof ReportedLife> {}
 
 export const BundleReport = t.readonly(
   t.intersection([
@@ -94,7 +94,7 @@ export const BundleReport = t.readonly(
   ]),
   'BundleReport',
 );
-export type BundleReport = t.TypeOf<typeof BundleReport>;
+export interface BundleReport extends t.TypeOf<typeof BundleReport> {}
 
 export const WorkDirectoryReport = t.readonly(
   t.intersection([
@@ -103,7 +103,7 @@ export const WorkDirectoryReport = t.readonly(
   ]),
   'WorkDirectoryReport',
 );
-export type WorkDirectoryReport = t.TypeOf<typeof WorkDirectoryReport>;
+export interface WorkDirectoryReport extends t.TypeOf<typeof WorkDirectoryReport> {}
 
 export const NamespaceReport = t.readonly(
   t.type({
@@ -114,7 +114,7 @@ export const NamespaceReport = t.readonly(
   }),
   'NamespaceReport',
 );
-export type NamespaceReport = t.TypeOf<typeof NamespaceReport>;
+export interface NamespaceReport extends t.TypeOf<typeof NamespaceReport> {}
 
 export const Summary = t.readonly(
   t.intersection([
@@ -137,7 +137,7 @@ export const Summary = t.readonly(
   ]),
   'Summary',
 );
-export type Summary = t.TypeOf<typeof Summary>;
+export interface Summary extends t.TypeOf<typeof Summary> {}
 
 /** How a run understood where to look. The first reports and recordings do not say it. */
 export const Understanding = t.partial(
@@ -173,7 +173,7 @@ export const Report = t.readonly(
   ]),
   'Report',
 );
-export type Report = t.TypeOf<typeof Report>;
+export interface Report extends t.TypeOf<typeof Report> {}
 
 const verdictNames: Readonly<Record<VerdictTag, VerdictName>> = {
   Ignore: 'ignore',
