@@ -87,6 +87,50 @@ const roomOrder = {
   },
 };
 
+const isFunction = (node) => node?.type === 'ArrowFunctionExpression' || node?.type === 'FunctionExpression';
+
+/** What a top-level statement declares; `isFunction` where nothing of it runs before it is called. */
+const declarationOf = (statement) => {
+  const isExported = statement.type === 'ExportNamedDeclaration';
+  const declared = isExported ? statement.declaration : statement;
+  const single = declared?.type === 'VariableDeclaration' && declared.declarations.length === 1;
+  const { id, init } = single ? declared.declarations[0] : { id: declared?.id, init: undefined };
+  return {
+    name: id?.name,
+    isExported,
+    isFunction: isFunction(init) || declared?.type === 'FunctionDeclaration',
+    isType: /^TS(Interface|TypeAlias)Declaration$/.test(declared?.type ?? ''),
+  };
+};
+
+/**
+ * Files are read from the top: what a module is for comes first, and what it uses below it. A function that is not exported
+ * stands below the first one that uses it, unless something that runs when the module is loaded needs it.
+ */
+const topDown = {
+  create: (context) => ({
+    'Program:exit': (program) => {
+      const { sourceCode } = context;
+      const text = [...sourceCode.text];
+      for (const { range } of sourceCode.getAllComments()) text.fill(' ', range[0], range[1]);
+      const code = text.join('');
+      const statements = program.body.map((node) => ({
+        node,
+        ...declarationOf(node),
+        code: code.slice(node.range[0], node.range[1]),
+      }));
+      for (const [index, { node, name, isExported, isFunction: isOne }] of statements.entries()) {
+        if (!isOne || isExported || name === undefined) continue;
+        const isUsedIn = (other) => other.node !== node && new RegExp(`(?<![\\w.$])${name}(?![\\w$])`).test(other.code);
+        const users = [...statements.entries()].filter(([, other]) => isUsedIn(other));
+        const isNeededAtOnce = users.some(([, other]) => !other.isFunction && !other.isType);
+        if (users.length === 0 || isNeededAtOnce || users.some(([at]) => at < index)) continue;
+        context.report({ node, message: `Move '${name}' below the first function that uses it: files are read from the top.` });
+      }
+    },
+  }),
+};
+
 const coreImports = {
   create: (context) =>
     onImport((specifier, node) => {
@@ -168,5 +212,6 @@ export default {
     pure,
     'no-recursive-removal': noRecursiveRemoval,
     'room-order': roomOrder,
+    'top-down': topDown,
   },
 };

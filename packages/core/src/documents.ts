@@ -1,5 +1,6 @@
 /** For readers and writers of documents: reports, saved plans, recordings, comparisons, explanations. */
 export { type Approval, everything } from './apply/Approval.js';
+
 export {
   allDifferences,
   type BundleDifference,
@@ -10,6 +11,7 @@ export {
   isRemoved,
   type WorkDirectoryDifference,
 } from './documents/Comparison.js';
+
 export {
   explainBundle,
   type ExplainedPath,
@@ -18,6 +20,7 @@ export {
   Explanation,
   type ExplanationRow,
 } from './documents/Explanation.js';
+
 export {
   factsOf,
   type Head,
@@ -27,7 +30,9 @@ export {
   showRecordingError,
   startRecording,
 } from './documents/Recording.js';
+
 export { replay, showReplayError, surveyedPolicy } from './documents/Replay.js';
+
 export {
   allowsKilling,
   encodeSavedPlan,
@@ -37,9 +42,13 @@ export {
   savedPlanOf,
   showSavedPlanError,
 } from './documents/SavedPlan.js';
+
 export { evidenceFor, type HostFacts, planOf } from './plan/HostFacts.js';
+
 export { asPlanned } from './recovery/ApprovedPlan.js';
+
 export { refuseTooMuch } from './recovery/DestroyLimit.js';
+
 export {
   BundleReport,
   changesSomething,

@@ -1,8 +1,12 @@
 /** For authors of interpreters and stores: what the core asks of a machine, with the errors and the words of each. */
 export { readMounts } from './apply/Unmounting.js';
+
 export { semaphore } from './base/Semaphore.js';
+
 export { entry } from './capabilities/BundleLayout.js';
+
 export type { Clock } from './capabilities/Clock.js';
+
 export {
   type EventError,
   eventNotPublished,
@@ -11,7 +15,9 @@ export {
   type TaskEvent,
   topicOf,
 } from './capabilities/EventSink.js';
+
 export type { ExecutableLookup } from './capabilities/ExecutableLookup.js';
+
 export {
   codeOf,
   type Directory,
@@ -26,8 +32,11 @@ export {
   pathOf,
   systemError,
 } from './capabilities/FileSystem.js';
+
 export type { LogPipe, LogPipes } from './capabilities/LogPipes.js';
+
 export type { MountError, Mounts } from './capabilities/Mounts.js';
+
 export {
   type DirectoryKey,
   hidden,
@@ -42,6 +51,7 @@ export {
   seen,
   valueOf,
 } from './capabilities/Processes.js';
+
 export {
   argumentsOf,
   type BinaryError,
@@ -50,6 +60,7 @@ export {
   environmentOf,
   type ShimBinary,
 } from './capabilities/ShimBinary.js';
+
 export {
   answered,
   type ConnectAnswer,
@@ -62,7 +73,9 @@ export {
   type TaskState,
   TaskStatus,
 } from './capabilities/ShimConnector.js';
+
 export { type ShimTarget, showSocket, type SocketName } from './capabilities/ShimSocket.js';
+
 export {
   type ContainerRecord,
   type ContainerStore,
@@ -76,11 +89,17 @@ export {
   type StoreError,
   unknown,
 } from './capabilities/Stores.js';
+
 export type { TaskExitInfo, Timestamp } from './capabilities/TaskExit.js';
+
 export { decide } from './decide/Decision.js';
+
 export { BundleEvidence } from './decide/Evidence.js';
+
 export { allReasons, type Reason } from './decide/Verdict.js';
+
 export type { Capabilities } from './observe/Capabilities.js';
+
 export {
   type DirectoriesError,
   showDirectoriesError,
@@ -88,10 +107,15 @@ export {
   type UnderstoodDirectories,
   type UnderstoodDirectory,
 } from './observe/Directories.js';
+
 export { type Observer, type ObserverEvent, type ShimEnding, silent } from './observe/Observer.js';
+
 export { type ProcessTable, processTable } from './observe/life/ProcessTable.js';
+
 export { type BundlePlan, stepsOf } from './plan/Plan.js';
+
 export { type BundleId, isHidden, isValidNamespace } from './policy/Names.js';
+
 export {
   containerd17,
   looksForOrphans,
@@ -101,8 +125,13 @@ export {
   PolicyName,
   withChoices,
 } from './policy/Policy.js';
+
 export { defaultBounds, defaultTimeouts, type Settings, settingsFor, type Timeouts } from './policy/Settings.js';
+
 export type { ProgramSearch } from './policy/ShimProgram.js';
+
 export * as BundleLayout from './capabilities/BundleLayout.js';
+
 export * as MountTable from './observe/MountTable.js';
+
 export * as Removal from './apply/Removal.js';

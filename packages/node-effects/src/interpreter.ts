@@ -91,9 +91,6 @@ const addressesOf = ({
   debug,
 });
 
-/** The PATH of a daemon that this process is itself. */
-const ownPath = (): ProgramPath => ({ path: process.env['PATH'] ?? '', from: 'the environment of this process' });
-
 /**
  * Where a daemon started by the system would look for shims: its working directory is `/`, its own directory that of
  * `publishBinary`. Its `PATH` is ours where this process is the daemon, which is the default.
@@ -108,15 +105,8 @@ export const daemonProgramSearch = (
   executableDirectory: B.fromText(path.dirname(publishBinary)),
 });
 
-/**
- * How many bundles can wait at once here: each has a connection and its log open, and a quarter of the descriptors that this
- * process may have is left for everything else. One that finds none left is held, though nothing is wrong with it. Shims that
- * answered, and are to be reaped or stayed attached to, keep theirs beyond that.
- */
-const mostWaiting = (): number => {
-  const descriptors = mostDescriptors();
-  return descriptors === 0 ? Infinity : Math.max(1, Math.floor((descriptors * 3) / 8));
-};
+/** The PATH of a daemon that this process is itself. */
+const ownPath = (): ProgramPath => ({ path: process.env['PATH'] ?? '', from: 'the environment of this process' });
 
 /**
  * Settings for two directories, with the reference's policy and time-outs, and bounds that suit this machine. No more than
@@ -140,3 +130,13 @@ export const linuxSettings = (directories: {
     binaries: 2 * os.availableParallelism(),
   },
 });
+
+/**
+ * How many bundles can wait at once here: each has a connection and its log open, and a quarter of the descriptors that this
+ * process may have is left for everything else. One that finds none left is held, though nothing is wrong with it. Shims that
+ * answered, and are to be reaped or stayed attached to, keep theirs beyond that.
+ */
+const mostWaiting = (): number => {
+  const descriptors = mostDescriptors();
+  return descriptors === 0 ? Infinity : Math.max(1, Math.floor((descriptors * 3) / 8));
+};

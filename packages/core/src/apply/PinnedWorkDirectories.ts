@@ -11,6 +11,19 @@ import type { NamespacePlan, Plan, WorkDirectoryPlan } from '../plan/Plan.js';
 import { statusOfPath } from './Removal.js';
 import { mapSteps, type StepTree } from '../plan/Step.js';
 
+/** The same steps, of which those that remove a working directory remove only what stands there now. */
+export const identifySteps =
+  (files: FileSystem) =>
+  (tree: StepTree): Task<StepTree> =>
+  async () => {
+    const found = new Map<B.ByteString, FileStatus | null>();
+    for (const path of pathsIn(tree)) found.set(path, await statusOfPath(files)(path)());
+    if (found.size === 0) return tree;
+    return mapSteps((step) =>
+      step._tag === 'RemoveWorkDirectory' ? { ...step, identity: found.get(step.path) ?? null } : step,
+    )(tree);
+  };
+
 const pathsIn = (tree: StepTree): ReadonlySet<B.ByteString> => {
   const paths = new Set<B.ByteString>();
   const seen = new Set<StepTree>();
@@ -25,17 +38,20 @@ const pathsIn = (tree: StepTree): ReadonlySet<B.ByteString> => {
   return paths;
 };
 
-/** The same steps, of which those that remove a working directory remove only what stands there now. */
-export const identifySteps =
-  (files: FileSystem) =>
-  (tree: StepTree): Task<StepTree> =>
+/** The same plan, which says of each working directory that it would remove which one it is. */
+export const identifyPlan =
+  (files: FileSystem, root: Directory) =>
+  (plan: Plan): Task<Plan> =>
   async () => {
-    const found = new Map<B.ByteString, FileStatus | null>();
-    for (const path of pathsIn(tree)) found.set(path, await statusOfPath(files)(path)());
-    if (found.size === 0) return tree;
-    return mapSteps((step) =>
-      step._tag === 'RemoveWorkDirectory' ? { ...step, identity: found.get(step.path) ?? null } : step,
-    )(tree);
+    const namespaces: Array<NamespacePlan> = [];
+    for (const namespace of plan.namespaces) {
+      const bundles: Array<NamespacePlan['bundles'][number]> = [];
+      for (const bundle of namespace.bundles)
+        bundles.push({ ...bundle, steps: await identifySteps(files)(bundle.steps)() });
+      const workDirectories = await identifyEntries(files, root)(namespace)();
+      namespaces.push({ ...namespace, bundles, workDirectories });
+    }
+    return { ...plan, namespaces };
   };
 
 const identifyEntries =
@@ -58,20 +74,4 @@ const identifyEntries =
       },
     )();
     return E.isRight(looked) ? looked.right : workDirectories;
-  };
-
-/** The same plan, which says of each working directory that it would remove which one it is. */
-export const identifyPlan =
-  (files: FileSystem, root: Directory) =>
-  (plan: Plan): Task<Plan> =>
-  async () => {
-    const namespaces: Array<NamespacePlan> = [];
-    for (const namespace of plan.namespaces) {
-      const bundles: Array<NamespacePlan['bundles'][number]> = [];
-      for (const bundle of namespace.bundles)
-        bundles.push({ ...bundle, steps: await identifySteps(files)(bundle.steps)() });
-      const workDirectories = await identifyEntries(files, root)(namespace)();
-      namespaces.push({ ...namespace, bundles, workDirectories });
-    }
-    return { ...plan, namespaces };
   };

@@ -21,12 +21,6 @@ import { isBundleName } from '../capabilities/BundleLayout.js';
 
 const done: E.Either<FileError, void> = E.right(undefined);
 
-const unlessAbsent = (outcome: E.Either<FileError, void>): E.Either<FileError, void> =>
-  E.isLeft(outcome) && isAbsent(outcome.left) ? done : outcome;
-
-/** A way to remove whatever stands there. */
-type Remove = (files: FileSystem) => (at: Location) => TE.TaskEither<FileError, void>;
-
 /**
  * A rename that never replaces a directory, not even an empty one (H11): `EEXIST` instead. Most often nothing stands there, and
  * then nothing can come in between.
@@ -60,6 +54,57 @@ export const remove =
     const removed = await files.removeDirectory(at)();
     return E.isLeft(removed) && codeOf(removed.left) === 'ENOTDIR' ? files.unlink(at)() : removed;
   };
+
+/**
+ * Removes whatever stands there, with all below it. Never follows a symlink, goes on after an error in a sibling, and
+ * returns the first error if the whole could not be removed. Nothing there is success. It does cross mount points, as
+ * the reference does: what is mounted is emptied, and the mount point itself then fails with `EBUSY` (H12).
+ */
+export const removeRecursively: Remove = (files) => removeDirectoryTree(files);
+
+/** A way to remove whatever stands there. */
+type Remove = (files: FileSystem) => (at: Location) => TE.TaskEither<FileError, void>;
+
+/** What seemed to be a directory, with all below it. Most often nothing is: then one call does it. */
+const removeDirectoryTree =
+  (files: FileSystem, device?: string) =>
+  (at: Location): TE.TaskEither<FileError, void> =>
+  async () => {
+    const wasEmpty = unlessAbsent(await remove(files)(at)());
+    return E.isRight(wasEmpty) ? wasEmpty : removeFilledTree(files, device)(at)();
+  };
+
+const unlessAbsent = (outcome: E.Either<FileError, void>): E.Either<FileError, void> =>
+  E.isLeft(outcome) && isAbsent(outcome.left) ? done : outcome;
+
+/** Removes a directory with all below it, and does not first try whether it is empty. */
+const removeFilledTree =
+  (files: FileSystem, device?: string) =>
+  (at: Location): TE.TaskEither<FileError, void> =>
+  async () => {
+    const allowed = await mayEnter(files, device, at);
+    if (E.isLeft(allowed)) return unlessAbsent(allowed);
+    const opened = await files.openDirectory(at)();
+    if (E.isLeft(opened) && isNoDirectory(opened.left)) return unlessAbsent(await files.unlink(at)());
+    const emptied = E.isLeft(opened) ? opened : await removeEntries(files, device, opened.right);
+    if (E.isRight(opened)) await files.close(opened.right)();
+    const removed = unlessAbsent(await files.removeDirectory(at)());
+    return E.isLeft(removed) && E.isLeft(emptied) ? emptied : removed;
+  };
+
+/** Where `device` is given, a directory on another one is not entered: something is mounted there. */
+const mayEnter = async (
+  files: FileSystem,
+  device: string | undefined,
+  at: Location,
+): Promise<E.Either<FileError, void>> => {
+  if (device === undefined) return done;
+  const status = await files.status(at)();
+  if (E.isLeft(status)) return status;
+  return status.right.device === device ? done : E.left(systemError('enter', pathOf(at), 'EXDEV'));
+};
+
+const isNoDirectory = (error: FileError): boolean => ['ENOTDIR', 'ELOOP'].includes(codeOf(error));
 
 /**
  * Everything in an open directory; goes on after an error, and returns the first. Within one mount, what no bundle has goes
@@ -99,55 +144,13 @@ const removeOther =
       : unlinked;
   };
 
-/** Where `device` is given, a directory on another one is not entered: something is mounted there. */
-const mayEnter = async (
-  files: FileSystem,
-  device: string | undefined,
-  at: Location,
-): Promise<E.Either<FileError, void>> => {
-  if (device === undefined) return done;
-  const status = await files.status(at)();
-  if (E.isLeft(status)) return status;
-  return status.right.device === device ? done : E.left(systemError('enter', pathOf(at), 'EXDEV'));
-};
-
-const isNoDirectory = (error: FileError): boolean => ['ENOTDIR', 'ELOOP'].includes(codeOf(error));
-
-/** What seemed to be a directory, with all below it. Most often nothing is: then one call does it. */
-const removeDirectoryTree =
-  (files: FileSystem, device?: string) =>
-  (at: Location): TE.TaskEither<FileError, void> =>
-  async () => {
-    const wasEmpty = unlessAbsent(await remove(files)(at)());
-    return E.isRight(wasEmpty) ? wasEmpty : removeFilledTree(files, device)(at)();
-  };
-
-/** The same, without that one call: it would fail where something is in the directory. */
-const removeFilledTree =
-  (files: FileSystem, device?: string) =>
-  (at: Location): TE.TaskEither<FileError, void> =>
-  async () => {
-    const allowed = await mayEnter(files, device, at);
-    if (E.isLeft(allowed)) return unlessAbsent(allowed);
-    const opened = await files.openDirectory(at)();
-    if (E.isLeft(opened) && isNoDirectory(opened.left)) return unlessAbsent(await files.unlink(at)());
-    const emptied = E.isLeft(opened) ? opened : await removeEntries(files, device, opened.right);
-    if (E.isRight(opened)) await files.close(opened.right)();
-    const removed = unlessAbsent(await files.removeDirectory(at)());
-    return E.isLeft(removed) && E.isLeft(emptied) ? emptied : removed;
-  };
-
-/**
- * Removes whatever stands there, with all below it. Never follows a symlink, goes on after an error in a sibling, and
- * returns the first error if the whole could not be removed. Nothing there is success. It does cross mount points, as
- * the reference does: what is mounted is emptied, and the mount point itself then fails with `EBUSY` (H12).
- */
-export const removeRecursively: Remove = (files) => removeDirectoryTree(files);
-
 /** What `removeRecursively` does, but not tried as an empty directory first: for what had something in it. */
 export const removeFilled: Remove = (files) => removeFilledTree(files);
 
-/** The same within one mount: what is mounted below it stays, with all that leads there, and `EXDEV` says so (H12). */
+/**
+ * Removes as `removeRecursively` does, but within one mount: what is mounted below stays, with all that leads there, and `EXDEV`
+ * says so (H12).
+ */
 export const removeWithinMount =
   (files: FileSystem) =>
   (at: Location): TE.TaskEither<FileError, void> =>
@@ -160,9 +163,6 @@ export const removeWithinMount =
 /** Whether what stands at a name may be touched. */
 export type Check = (at: Location) => TE.TaskEither<FileError, void>;
 
-/** Whatever stands there. */
-const anything: Check = () => async () => done;
-
 /** Refuses what is something else than `expected`. Nothing there is fine. */
 export const refuseReplaced =
   (files: FileSystem, expected: FileStatus | null): Check =>
@@ -172,8 +172,6 @@ export const refuseReplaced =
     if (E.isLeft(status)) return isAbsent(status.left) ? done : status;
     return isExpected(expected, status.right) ? done : E.left({ _tag: 'Replaced', path: pathOf(at) });
   };
-
-const behindDot = ({ directory, name }: Location): Location => ({ directory, name: B.fromLatin1(`.${name}`) });
 
 /**
  * SPEC 6.3: renames it to its own name behind a dot, then removes that. Nothing there is success, and then a leftover
@@ -197,6 +195,11 @@ export const deleteAtomically =
     return E.isLeft(restored) ? restored : checked;
   };
 
+/** Whatever stands there. */
+const anything: Check = () => async () => done;
+
+const behindDot = ({ directory, name }: Location): Location => ({ directory, name: B.fromLatin1(`.${name}`) });
+
 /**
  * Removes an empty directory by one call, where nothing stands behind its dot: what that leaves is what `deleteAtomically` leaves,
  * and no crash leaves a part of it (H11). Right: whether it is gone, or was; where it is not, nothing was changed.
@@ -214,15 +217,14 @@ export const deleteEmpty =
     return E.right(E.isRight(unlessAbsent(await files.removeDirectory(at)())));
   };
 
-/** What needs no check, and most often is empty. */
-const deleteAnything =
-  (files: FileSystem) =>
-  (at: Location): TE.TaskEither<FileError, void> =>
-  async () => {
-    const gone = await deleteEmpty(files)(at)();
-    if (E.isLeft(gone)) return gone;
-    return gone.right ? done : deleteAtomically(files, anything, removeFilled)(at)();
-  };
+/**
+ * Removes a path that was read from a symlink: its parent is opened as the kernel would, then one name is
+ * removed in it. The text is trusted by the reference, wherever it leads (H30). What nobody checks goes by one call if it is empty.
+ */
+export const deletePathAtomically =
+  (files: FileSystem, check?: Check) =>
+  (path: B.ByteString): TE.TaskEither<FileError, void> =>
+    atPath(files)(path, undefined, check === undefined ? deleteAnything(files) : deleteAtomically(files, check));
 
 /** The last name of a path, in its parent, which is opened as the kernel would. None where there is no such parent. */
 const atPath =
@@ -244,14 +246,15 @@ const atPath =
     return outcome;
   };
 
-/**
- * The same for a path that was read from a symlink: its parent is opened as the kernel would, then one name is
- * removed in it. The text is trusted by the reference, wherever it leads (H30). What nobody checks goes by one call if it is empty.
- */
-export const deletePathAtomically =
-  (files: FileSystem, check?: Check) =>
-  (path: B.ByteString): TE.TaskEither<FileError, void> =>
-    atPath(files)(path, undefined, check === undefined ? deleteAnything(files) : deleteAtomically(files, check));
+/** What needs no check, and most often is empty. */
+const deleteAnything =
+  (files: FileSystem) =>
+  (at: Location): TE.TaskEither<FileError, void> =>
+  async () => {
+    const gone = await deleteEmpty(files)(at)();
+    if (E.isLeft(gone)) return gone;
+    return gone.right ? done : deleteAtomically(files, anything, removeFilled)(at)();
+  };
 
 /** What that would remove; null where nothing stands there, or where it cannot be looked at. */
 export const statusOfPath =

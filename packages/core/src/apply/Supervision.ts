@@ -52,8 +52,34 @@ export const makeSupervisor = (cleanUp: (instance: Instance) => Task<void>): Sup
   };
 };
 
-/** A shim that hangs up again and again is asked so often at the most, in milliseconds. */
-const askAgainAfterMs = 1_000;
+/**
+ * Acts on the end of a live shim's connection: all the steps that follow are taken, so that no event is lost. Where the
+ * policy asks first, a shim that lives is taken back, and one of which nothing is known is left alone.
+ */
+export const carryOutDisconnect =
+  (executor: Executor) =>
+  (instance: Instance, records: Array<StepReport>): Task<void> =>
+  async () => {
+    const { capabilities, settings, registry } = executor;
+    const { namespace, id } = instance.evidence;
+    const registered = registry.get(instance.evidence)() === instance;
+    capabilities.observer.notify({ _tag: 'ShimDisconnected', namespace, id, registered })();
+    const open: OpenShim = { ...noHandles(), logPipe: instance.logPipe };
+    const { ending, evidence } = await endingOf(executor)(instance, open)();
+    capabilities.observer.notify({ _tag: 'DisconnectDecided', namespace, id, ending })();
+    switch (ending._tag) {
+      case 'Dead': {
+        const subject: Subject = { evidence, open, instance, exit: undefined };
+        const steps = stepsAfterDisconnect(settings.policy)(evidence)({ registered });
+        return walk(executor, subject, { mayStop: false })(steps, records)();
+      }
+      case 'Alive':
+        return takeBackAgain(executor, instance, open);
+      case 'Unsure':
+        registry.remove(instance)();
+        return open.logPipe?.close();
+    }
+  };
 
 /** Asks again, where the policy does not take the end of a connection for the shim's death (H26). */
 const endingOf =
@@ -88,7 +114,10 @@ const endingOf =
     return { ending: { _tag: 'Unsure', explanation, advice }, evidence: settled.evidence };
   };
 
-/** The same task behind a new connection; only a task that was known is known again. */
+/** A shim that hangs up again and again is asked so often at the most, in milliseconds. */
+const askAgainAfterMs = 1_000;
+
+/** Registers a task again behind its new connection. Only a task that was known is known again. */
 const takeBackAgain = (executor: Executor, instance: Instance, { session, logPipe }: OpenShim): void => {
   if (session === undefined) return;
   const againMs = executor.capabilities.clock.elapsedMs();
@@ -99,32 +128,3 @@ const takeBackAgain = (executor: Executor, instance: Instance, { session, logPip
   }
   executor.watch(again);
 };
-
-/**
- * Acts on the end of a live shim's connection: all the steps that follow are taken, so that no event is lost. Where the
- * policy asks first, a shim that lives is taken back, and one of which nothing is known is left alone.
- */
-export const carryOutDisconnect =
-  (executor: Executor) =>
-  (instance: Instance, records: Array<StepReport>): Task<void> =>
-  async () => {
-    const { capabilities, settings, registry } = executor;
-    const { namespace, id } = instance.evidence;
-    const registered = registry.get(instance.evidence)() === instance;
-    capabilities.observer.notify({ _tag: 'ShimDisconnected', namespace, id, registered })();
-    const open: OpenShim = { ...noHandles(), logPipe: instance.logPipe };
-    const { ending, evidence } = await endingOf(executor)(instance, open)();
-    capabilities.observer.notify({ _tag: 'DisconnectDecided', namespace, id, ending })();
-    switch (ending._tag) {
-      case 'Dead': {
-        const subject: Subject = { evidence, open, instance, exit: undefined };
-        const steps = stepsAfterDisconnect(settings.policy)(evidence)({ registered });
-        return walk(executor, subject, { mayStop: false })(steps, records)();
-      }
-      case 'Alive':
-        return takeBackAgain(executor, instance, open);
-      case 'Unsure':
-        registry.remove(instance)();
-        return open.logPipe?.close();
-    }
-  };

@@ -9,6 +9,7 @@ import * as MountTable from '../observe/MountTable.js';
 import type { MountError, Mounts } from '../capabilities/Mounts.js';
 
 const maxBusyTries = 50;
+
 const busyPauseMs = 50;
 
 interface Needs {
@@ -16,13 +17,17 @@ interface Needs {
   readonly clock: Clock;
 }
 
-const isCode = (error: MountError, code: string): boolean => error._tag === 'UnmountRefused' && error.code === code;
-
-const unmountFuse =
-  ({ mounts }: Needs) =>
-  (path: B.ByteString): Task<boolean> =>
-  async () =>
-    (await mounts.isFuse(path)()) && E.isRight(await mounts.unmountFuse(path)());
+/** SPEC 7.2: every layer stacked on one path. Nothing mounted there (any more) is success. */
+export const unmountAll =
+  (needs: Needs) =>
+  (path: B.ByteString): TE.TaskEither<MountError, void> =>
+  async () => {
+    if (!(await needs.mounts.exists(path)())) return E.right(undefined);
+    for (;;) {
+      const outcome = await unmountOnce(needs)(path)();
+      if (E.isLeft(outcome)) return isCode(outcome.left, 'EINVAL') ? E.right(undefined) : outcome;
+    }
+  };
 
 /** SPEC 7.1: one layer, waiting up to 2.5 s while it is busy. `gaveUp` tells a wait in vain from a refusal at once. */
 const unmountOnce =
@@ -38,17 +43,13 @@ const unmountOnce =
     }
   };
 
-/** SPEC 7.2: every layer stacked on one path. Nothing mounted there (any more) is success. */
-export const unmountAll =
-  (needs: Needs) =>
-  (path: B.ByteString): TE.TaskEither<MountError, void> =>
-  async () => {
-    if (!(await needs.mounts.exists(path)())) return E.right(undefined);
-    for (;;) {
-      const outcome = await unmountOnce(needs)(path)();
-      if (E.isLeft(outcome)) return isCode(outcome.left, 'EINVAL') ? E.right(undefined) : outcome;
-    }
-  };
+const unmountFuse =
+  ({ mounts }: Needs) =>
+  (path: B.ByteString): Task<boolean> =>
+  async () =>
+    (await mounts.isFuse(path)()) && E.isRight(await mounts.unmountFuse(path)());
+
+const isCode = (error: MountError, code: string): boolean => error._tag === 'UnmountRefused' && error.code === code;
 
 /** Reads the table by turns: it may have thousands of lines. */
 export const readMounts =
@@ -71,24 +72,6 @@ export const readMounts =
     }
     await clock.yieldIfDue();
     return E.right(found);
-  };
-
-/** What the last text of an interpreter's table came to: while nothing is mounted, it gives the same text again. */
-const parsed = new WeakMap<Mounts, { readonly table: B.ByteString; readonly points: MountTable.MountPoints }>();
-
-const readPoints =
-  (needs: Needs): TE.TaskEither<MountError, MountTable.MountPoints> =>
-  async () => {
-    const { mounts, clock } = needs;
-    const table = await mounts.read();
-    if (E.isLeft(table)) return table;
-    const known = parsed.get(mounts);
-    if (known?.table === table.right) return E.right(known.points);
-    const read = await readMounts({ mounts: { read: async () => table }, clock })();
-    if (E.isLeft(read)) return read;
-    const points = MountTable.mountPointsOf(read.right);
-    parsed.set(mounts, { table: table.right, points });
-    return E.right(points);
   };
 
 /**
@@ -114,6 +97,24 @@ export const viewMountTable = (needs: Needs): MountTableView => {
     },
   };
 };
+
+const readPoints =
+  (needs: Needs): TE.TaskEither<MountError, MountTable.MountPoints> =>
+  async () => {
+    const { mounts, clock } = needs;
+    const table = await mounts.read();
+    if (E.isLeft(table)) return table;
+    const known = parsed.get(mounts);
+    if (known?.table === table.right) return E.right(known.points);
+    const read = await readMounts({ mounts: { read: async () => table }, clock })();
+    if (E.isLeft(read)) return read;
+    const points = MountTable.mountPointsOf(read.right);
+    parsed.set(mounts, { table: table.right, points });
+    return E.right(points);
+  };
+
+/** What the last text of an interpreter's table came to: while nothing is mounted, it gives the same text again. */
+const parsed = new WeakMap<Mounts, { readonly table: B.ByteString; readonly points: MountTable.MountPoints }>();
 
 /**
  * Everything mounted below a path, and not at it; then the table is read again, and whatever is mounted there still, or

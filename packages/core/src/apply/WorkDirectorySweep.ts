@@ -17,31 +17,6 @@ import {
 import type { Policy } from '../policy/Policy.js';
 import { decideWorkDirectory, leftAsTheyAre, type Owner, type WorkDirectoryOutcome } from '../plan/WorkDirectory.js';
 
-/** Uses the namespace's own directory. Where the policy only removes what nobody owns, it need not be there. */
-const inNamespace = <A>(
-  { fileSystem: files, root, policy }: WorkDirectories,
-  namespace: B.ByteString,
-  ifAbsent: A,
-  use: (directory: Directory) => TE.TaskEither<string, A>,
-): TE.TaskEither<string, A> =>
-  pipe(
-    withDirectory(files)(files.openDirectory({ directory: root, name: namespace }), use),
-    TE.orElse((error) => {
-      if (typeof error === 'string') return TE.left(error);
-      return policy.workDirectories === 'unowned' && isAbsent(error)
-        ? TE.right(ifAbsent)
-        : TE.left(leftAsTheyAre(error));
-    }),
-  );
-
-const names =
-  (files: FileSystem) =>
-  (directory: Directory): TE.TaskEither<string, ReadonlyArray<B.ByteString>> =>
-    pipe(
-      files.list(directory),
-      TE.bimap(leftAsTheyAre, (entries) => entries.map(({ name }) => name)),
-    );
-
 /** Where working directories stand, and whose rules they go by. */
 export interface WorkDirectories {
   readonly fileSystem: FileSystem;
@@ -52,17 +27,6 @@ export interface WorkDirectories {
 
 /** How a working directory is removed. */
 export type Remove = (at: Location) => TE.TaskEither<FileError, void>;
-
-const removeOne =
-  (remove: Remove) =>
-  (at: Location): Task<WorkDirectoryOutcome> =>
-  async () => {
-    const outcome = await remove(at)();
-    const { name } = at;
-    return E.isLeft(outcome)
-      ? { name, reason: 'not-registered', removed: false, error: showFileError(outcome.left) }
-      : { name, reason: 'not-registered', removed: true };
-  };
 
 /** Removes every entry whose owner neither is registered nor held, in the given way; goes on after an error. */
 export const removeWorkDirectories = (
@@ -90,3 +54,39 @@ export const removeWorkDirectories = (
       }),
     ),
   );
+
+/** Uses the namespace's own directory. Where the policy only removes what nobody owns, it need not be there. */
+const inNamespace = <A>(
+  { fileSystem: files, root, policy }: WorkDirectories,
+  namespace: B.ByteString,
+  ifAbsent: A,
+  use: (directory: Directory) => TE.TaskEither<string, A>,
+): TE.TaskEither<string, A> =>
+  pipe(
+    withDirectory(files)(files.openDirectory({ directory: root, name: namespace }), use),
+    TE.orElse((error) => {
+      if (typeof error === 'string') return TE.left(error);
+      return policy.workDirectories === 'unowned' && isAbsent(error)
+        ? TE.right(ifAbsent)
+        : TE.left(leftAsTheyAre(error));
+    }),
+  );
+
+const names =
+  (files: FileSystem) =>
+  (directory: Directory): TE.TaskEither<string, ReadonlyArray<B.ByteString>> =>
+    pipe(
+      files.list(directory),
+      TE.bimap(leftAsTheyAre, (entries) => entries.map(({ name }) => name)),
+    );
+
+const removeOne =
+  (remove: Remove) =>
+  (at: Location): Task<WorkDirectoryOutcome> =>
+  async () => {
+    const outcome = await remove(at)();
+    const { name } = at;
+    return E.isLeft(outcome)
+      ? { name, reason: 'not-registered', removed: false, error: showFileError(outcome.left) }
+      : { name, reason: 'not-registered', removed: true };
+  };

@@ -20,13 +20,14 @@ export const ByteString = t.brand(
   (text): text is t.Branded<string, ByteStringBrand> => everyCharacterIsAByte.test(text),
   'ByteString',
 );
-export type ByteString = t.TypeOf<typeof ByteString>;
 
-/** The codec's own check, without the codec: this runs for every name and every path. */
-const isByteString = (text: string): text is ByteString => everyCharacterIsAByte.test(text);
+export type ByteString = t.TypeOf<typeof ByteString>;
 
 /** From text in which every character stands for a byte already, as a Latin-1 decoder makes it; any other as UTF-8. */
 export const fromLatin1 = (text: string): ByteString => (isByteString(text) ? text : fromText(text));
+
+/** The codec's own check, without the codec: this runs for every name and every path. */
+const isByteString = (text: string): text is ByteString => everyCharacterIsAByte.test(text);
 
 /** From raw bytes, as read from a file or a directory. */
 export const fromBytes = (bytes: Uint8Array): ByteString => {
@@ -49,9 +50,6 @@ const replacement = 0xfffd;
 /** Whether it is the same as bytes and as text, as nearly all is. */
 export const isAscii = (text: string): boolean => /^[\u0000-\u007f]*$/.test(text);
 
-/** Half of a surrogate pair has no bytes: it becomes U+FFFD, as in every encoder of UTF-8. */
-const wellFormed = (point: number): number => (point >= 0xd800 && point <= 0xdfff ? replacement : point);
-
 /** From ordinary text, encoded as UTF-8: what a person typed, or a constant of this program. */
 export const fromText = (text: string): ByteString => {
   if (isAscii(text)) return fromLatin1(text);
@@ -73,7 +71,8 @@ export const fromText = (text: string): ByteString => {
   return fromLatin1(encoded);
 };
 
-const escapeByte = (byte: number): string => `\\x${byte.toString(16).padStart(2, '0')}`;
+/** Half of a surrogate pair has no bytes: it becomes U+FFFD, as in every encoder of UTF-8. */
+const wellFormed = (point: number): number => (point >= 0xd800 && point <= 0xdfff ? replacement : point);
 
 /** By its first byte: how long a sequence is, and the smallest code point that needs that length. */
 const sequenceShapes = [
@@ -82,35 +81,8 @@ const sequenceShapes = [
   { from: 0xf0, to: 0xf4, length: 4, shortest: 0x10000 },
 ] as const;
 
-/** One UTF-8 sequence at `at`: its code point and length, or undefined where the bytes are not UTF-8. */
-const sequenceAt = (text: string, at: number): { readonly point: number; readonly length: number } | undefined => {
-  const first = text.charCodeAt(at);
-  if (first < 0x80) return { point: first, length: 1 };
-  const shape = sequenceShapes.find(({ from, to }) => first >= from && first <= to);
-  if (shape === undefined || at + shape.length > text.length) return undefined;
-  const { length, shortest } = shape;
-  let point = first & (0xff >> (length + 1));
-  for (let next = at + 1; next < at + length; next++) {
-    const byte = text.charCodeAt(next);
-    if ((byte & 0xc0) !== 0x80) return undefined;
-    point = (point << 6) | (byte & 0x3f);
-  }
-  const valid = point >= shortest && point <= 0x10ffff && !(point >= 0xd800 && point <= 0xdfff);
-  return valid ? { point, length } : undefined;
-};
-
 /** What is shown as it is, as nearly all is. */
 const plain = /^[ -[\]-~]*$/;
-
-/** Characters that could move a terminal's cursor, reorder the line or hide: shown as code points instead. */
-const isDeceptive = (point: number): boolean =>
-  point < 0x20 ||
-  (point >= 0x7f && point < 0xa0) ||
-  point === 0xad ||
-  (point >= 0x200b && point <= 0x200f) ||
-  (point >= 0x2028 && point <= 0x202e) ||
-  (point >= 0x2060 && point <= 0x2069) ||
-  point === 0xfeff;
 
 /**
  * For a person: decoded as UTF-8, with control characters, invisible characters and bytes that are not UTF-8 escaped,
@@ -140,6 +112,35 @@ export const show = (text: ByteString): string => {
   }
   return shown;
 };
+
+/** Characters that could move a terminal's cursor, reorder the line or hide: shown as code points instead. */
+const isDeceptive = (point: number): boolean =>
+  point < 0x20 ||
+  (point >= 0x7f && point < 0xa0) ||
+  point === 0xad ||
+  (point >= 0x200b && point <= 0x200f) ||
+  (point >= 0x2028 && point <= 0x202e) ||
+  (point >= 0x2060 && point <= 0x2069) ||
+  point === 0xfeff;
+
+/** One UTF-8 sequence at `at`: its code point and length, or undefined where the bytes are not UTF-8. */
+const sequenceAt = (text: string, at: number): { readonly point: number; readonly length: number } | undefined => {
+  const first = text.charCodeAt(at);
+  if (first < 0x80) return { point: first, length: 1 };
+  const shape = sequenceShapes.find(({ from, to }) => first >= from && first <= to);
+  if (shape === undefined || at + shape.length > text.length) return undefined;
+  const { length, shortest } = shape;
+  let point = first & (0xff >> (length + 1));
+  for (let next = at + 1; next < at + length; next++) {
+    const byte = text.charCodeAt(next);
+    if ((byte & 0xc0) !== 0x80) return undefined;
+    point = (point << 6) | (byte & 0x3f);
+  }
+  const valid = point >= shortest && point <= 0x10ffff && !(point >= 0xd800 && point <= 0xdfff);
+  return valid ? { point, length } : undefined;
+};
+
+const escapeByte = (byte: number): string => `\\x${byte.toString(16).padStart(2, '0')}`;
 
 /** Decoded as UTF-8; each byte that does not belong to a valid sequence becomes U+FFFD, as in Go. */
 export const toText = (bytes: ByteString): string => {

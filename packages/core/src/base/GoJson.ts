@@ -19,13 +19,47 @@ export interface Field<A> {
 }
 
 const maxDepth = 10_000;
+
 const int64 = { min: -(2n ** 63n), max: 2n ** 63n - 1n };
 
-/** Case folding as Go's: also the two letters outside ASCII that fold into it. */
-const folded = (key: string): string => key.replaceAll('ſ', 's').replaceAll('K', 'k').toLowerCase();
+/** Left: not JSON at all, and nothing of it counts. */
+export const parseDocument = (content: B.ByteString): E.Either<'SyntaxError', Document> => {
+  const text = B.toText(content);
+  if (!jsonStart.test(text) || isTooDeep(text) || E.isLeft(parse(text))) return E.left('SyntaxError');
+  const start = text[skipSpace(text, 0)];
+  if (start === '{') return E.right({ mistyped: false, members: membersOf(text) });
+  return E.right({ mistyped: start !== 'n', members: [] });
+};
 
-const isSpace = (character: string | undefined): boolean =>
-  character === ' ' || character === '\t' || character === '\n' || character === '\r';
+/** What every JSON begins with. An ordinary address does not, and a look costs less than a parser that throws. */
+const jsonStart = /^[ \t\n\r]*[[{"\-0-9tfn]/;
+
+const isTooDeep = (text: string): boolean => {
+  let depth = 0;
+  for (let at = 0; at < text.length; ) {
+    const character = text[at];
+    if (character === '"') {
+      at = skipString(text, at);
+      continue;
+    }
+    if (character === '{' || character === '[') depth++;
+    if (character === '}' || character === ']') depth--;
+    if (depth > maxDepth) return true;
+    at++;
+  }
+  return false;
+};
+
+const skipString = (text: string, at: number): number => {
+  let next = at + 1;
+  while (next < text.length && text[next] !== '"') next += text[next] === '\\' ? 2 : 1;
+  return next + 1;
+};
+
+const parse = E.tryCatchK(
+  (text: string): unknown => JSON.parse(text),
+  () => undefined,
+);
 
 const skipSpace = (text: string, at: number): number => {
   let next = at;
@@ -33,10 +67,22 @@ const skipSpace = (text: string, at: number): number => {
   return next;
 };
 
-const skipString = (text: string, at: number): number => {
-  let next = at + 1;
-  while (next < text.length && text[next] !== '"') next += text[next] === '\\' ? 2 : 1;
-  return next + 1;
+const isSpace = (character: string | undefined): boolean =>
+  character === ' ' || character === '\t' || character === '\n' || character === '\r';
+
+const membersOf = (text: string): Document['members'] => {
+  const members: Array<readonly [string, string]> = [];
+  let at = skipSpace(text, skipSpace(text, 0) + 1);
+  while (text[at] === '"') {
+    const keyEnd = skipString(text, at);
+    const key = parse(text.slice(at, keyEnd));
+    const start = skipSpace(text, skipSpace(text, keyEnd) + 1);
+    const end = skipValue(text, start);
+    if (E.isRight(key) && typeof key.right === 'string') members.push([key.right, text.slice(start, end)]);
+    at = skipSpace(text, end);
+    if (text[at] === ',') at = skipSpace(text, at + 1);
+  }
+  return members;
 };
 
 /** The end of the value that starts at `at`, in a text that is known to be valid JSON. */
@@ -59,54 +105,6 @@ const skipValue = (text: string, at: number): number => {
   return text.length;
 };
 
-const isTooDeep = (text: string): boolean => {
-  let depth = 0;
-  for (let at = 0; at < text.length; ) {
-    const character = text[at];
-    if (character === '"') {
-      at = skipString(text, at);
-      continue;
-    }
-    if (character === '{' || character === '[') depth++;
-    if (character === '}' || character === ']') depth--;
-    if (depth > maxDepth) return true;
-    at++;
-  }
-  return false;
-};
-
-const parse = E.tryCatchK(
-  (text: string): unknown => JSON.parse(text),
-  () => undefined,
-);
-
-const membersOf = (text: string): Document['members'] => {
-  const members: Array<readonly [string, string]> = [];
-  let at = skipSpace(text, skipSpace(text, 0) + 1);
-  while (text[at] === '"') {
-    const keyEnd = skipString(text, at);
-    const key = parse(text.slice(at, keyEnd));
-    const start = skipSpace(text, skipSpace(text, keyEnd) + 1);
-    const end = skipValue(text, start);
-    if (E.isRight(key) && typeof key.right === 'string') members.push([key.right, text.slice(start, end)]);
-    at = skipSpace(text, end);
-    if (text[at] === ',') at = skipSpace(text, at + 1);
-  }
-  return members;
-};
-
-/** What every JSON begins with. An ordinary address does not, and a look costs less than a parser that throws. */
-const jsonStart = /^[ \t\n\r]*[[{"\-0-9tfn]/;
-
-/** Left: not JSON at all, and nothing of it counts. */
-export const parseDocument = (content: B.ByteString): E.Either<'SyntaxError', Document> => {
-  const text = B.toText(content);
-  if (!jsonStart.test(text) || isTooDeep(text) || E.isLeft(parse(text))) return E.left('SyntaxError');
-  const start = text[skipSpace(text, 0)];
-  if (start === '{') return E.right({ mistyped: false, members: membersOf(text) });
-  return E.right({ mistyped: start !== 'n', members: [] });
-};
-
 const field =
   <A>(decode: (raw: string) => A | undefined) =>
   (name: string, zero: A) =>
@@ -121,6 +119,9 @@ const field =
     }
     return { value, mistyped };
   };
+
+/** Case folding as Go's: also the two letters outside ASCII that fold into it. */
+const folded = (key: string): string => key.replaceAll('ſ', 's').replaceAll('K', 'k').toLowerCase();
 
 /** An integer as Go takes it: digits only (neither `2.0` nor `2e0`), within 64 bits. `name` in lower case. */
 export const integerField = field((raw: string): number | undefined => {

@@ -23,19 +23,13 @@ export const parseJson = (text: string): O.Option<unknown> => O.tryCatch((): unk
 /** Whatever names the schema that it is written in. */
 export const Schema = t.type({ schema: t.string });
 
-const isReadonly = (type: unknown): type is t.ReadonlyType<t.Mixed> => type instanceof t.ReadonlyType;
-
-/** Whether the next key of a path names a member of this type, which a person does not care about. */
-const isChoice = (type: t.Decoder<unknown, unknown> | undefined): boolean =>
-  isReadonly(type) ? isChoice(type.type) : type instanceof t.UnionType || type instanceof t.IntersectionType;
-
-const longestValue = 60;
-
 /** A value as far as a person cares. */
 export const showValue = (value: unknown): string => {
   const text = value === undefined ? 'missing' : JSON.stringify(value);
   return text.length > longestValue ? `${text.slice(0, longestValue)}…` : text;
 };
+
+const longestValue = 60;
 
 /** Where the first value is that is wrong, as deep as it is known, and what was expected there. */
 export const showErrors = (errors: t.Errors): string => {
@@ -46,3 +40,9 @@ export const showErrors = (errors: t.Errors): string => {
   const path = context.filter((_, at) => at > 0 && !isChoice(context[at - 1]?.type)).map(({ key }) => `/${key}`);
   return `${path.length === 0 ? 'it' : path.join('')} is ${showValue(value)}, which is no ${context.at(-1)?.type.name ?? 'valid value'}`;
 };
+
+/** Whether the next key of a path names a member of this type, which a person does not care about. */
+const isChoice = (type: t.Decoder<unknown, unknown> | undefined): boolean =>
+  isReadonly(type) ? isChoice(type.type) : type instanceof t.UnionType || type instanceof t.IntersectionType;
+
+const isReadonly = (type: unknown): type is t.ReadonlyType<t.Mixed> => type instanceof t.ReadonlyType;

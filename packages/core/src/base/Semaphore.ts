@@ -23,12 +23,6 @@ export const semaphore = (limit: number): (<A>(task: Task<A>) => Task<A>) => {
   };
 };
 
-/** What keeps many things that are begun one after the other from going on all in step. */
-interface Turns {
-  readonly yieldIfDue: () => Promise<void> | undefined;
-  readonly yieldToOthers: () => Promise<void>;
-}
-
 /**
  * Lets no more than `limit` tasks be busy at once. When none of them has ended for as long as `patience` takes, and it says
  * that this was long enough for an answer to be noticed, all of them are waiting rather than busy: they make room for others,
@@ -106,6 +100,12 @@ export const adaptiveSemaphore = ({
         void watch();
       });
 };
+
+/** What keeps many things that are begun one after the other from going on all in step. */
+interface Turns {
+  readonly yieldIfDue: () => Promise<void> | undefined;
+  readonly yieldToOthers: () => Promise<void>;
+}
 
 /**
  * Runs the task of every item, at most `limit` at a time, started in order; the results are in the items' order.

@@ -67,12 +67,11 @@ export const isPluginName = (name: B.ByteString): boolean => name.startsWith('io
  * - `as-given`: neither, by its name and by what is in it. It is looked at as it is.
  */
 export const DirectoryMeaning = t.keyof({ daemon: null, plugin: null, 'as-given': null }, 'DirectoryMeaning');
+
 export type DirectoryMeaning = t.TypeOf<typeof DirectoryMeaning>;
 
 /** The largest `address` or `shim-binary-path` that is read: far above any real one, far below what could hurt. */
 export const maxSmallFileBytes = 64 * 1024;
-
-const slash = B.fromText('/');
 
 /** Names below a path. */
 export const below = (path: B.ByteString, ...names: ReadonlyArray<B.ByteString>): B.ByteString =>
@@ -83,6 +82,8 @@ export const parentOf = (path: B.ByteString): { readonly directory: B.ByteString
   const at = path.lastIndexOf('/');
   return { directory: at <= 0 ? slash : B.slice(path, 0, at), name: B.slice(path, at + 1) };
 };
+
+const slash = B.fromText('/');
 
 /** Cleans a path without looking at the disk: no doubled slashes, no `.`, no `..` after a name, as Go's `path.Clean`. */
 export const clean = (path: B.ByteString): B.ByteString => {

@@ -15,6 +15,7 @@ export const FileKind = t.keyof(
   { directory: null, file: null, symlink: null, fifo: null, socket: null, device: null },
   'FileKind',
 );
+
 export type FileKind = t.TypeOf<typeof FileKind>;
 
 /**
@@ -34,6 +35,7 @@ export const FileError = t.union(
   ],
   'FileError',
 );
+
 export type FileError = t.TypeOf<typeof FileError>;
 
 /** An open directory. `path` says how it was reached: for messages and for the mount table, never to operate on. */
@@ -43,6 +45,7 @@ export interface Directory {
 
 /** One entry of a listing; its kind is its own, never that of a symlink's target. */
 export const DirectoryEntry = t.readonly(t.type({ name: B.ByteString, kind: FileKind }), 'DirectoryEntry');
+
 export interface DirectoryEntry extends t.TypeOf<typeof DirectoryEntry> {}
 
 /**
@@ -53,6 +56,7 @@ export const FileStatus = t.readonly(
   t.type({ kind: FileKind, device: t.string, inode: t.string, bornNs: t.string }),
   'FileStatus',
 );
+
 export interface FileStatus extends t.TypeOf<typeof FileStatus> {}
 
 /** Whether two looks were at the same thing, however it was called then. */
@@ -133,10 +137,10 @@ export const codeOf = (error: FileError): string => (error._tag === 'SystemError
 /** The only error that means absence. `ENOTDIR` is not "does not exist" (SPEC 6.4). */
 export const isAbsent = (error: FileError): boolean => error._tag === 'SystemError' && error.code === 'ENOENT';
 
-const exhaustionCodes = ['EMFILE', 'ENFILE', 'ENOMEM', 'ENOBUFS', 'ENOSYS'];
-
 /** Whether an errno tells of this process or machine having run out of something, and nothing of what was looked at. */
 export const isExhaustionCode = (code: string): boolean => exhaustionCodes.includes(code);
+
+const exhaustionCodes = ['EMFILE', 'ENFILE', 'ENOMEM', 'ENOBUFS', 'ENOSYS'];
 
 /** A sentence for people: what failed, on what, why. */
 export const showFileError = (error: FileError): string => {

@@ -25,6 +25,7 @@ export const MountError = t.union(
   ],
   'MountError',
 );
+
 export type MountError = t.TypeOf<typeof MountError>;
 
 /**

@@ -14,12 +14,14 @@ export const ProcessesError = t.readonly(
   t.type({ _tag: t.literal('ProcessesUnreadable'), reason: t.string }),
   'ProcessesError',
 );
+
 export interface ProcessesError extends t.TypeOf<typeof ProcessesError> {}
 
 /** What one look at a process gave. `Hidden`: the kernel refused, with this errno. */
 export type Look<A> = { readonly _tag: 'Seen'; readonly value: A } | { readonly _tag: 'Hidden'; readonly code: string };
 
 export const seen = <A>(value: A): Look<A> => ({ _tag: 'Seen', value });
+
 export const hidden = (code: string): Look<never> => ({ _tag: 'Hidden', code });
 
 /** The value of a look, or `undefined` where the kernel refused it. */

@@ -20,6 +20,7 @@ export const BinaryError = t.union(
   ],
   'BinaryError',
 );
+
 export type BinaryError = t.TypeOf<typeof BinaryError>;
 
 /** One run of the binary. `bundle` is the open bundle: the working directory of the run. */

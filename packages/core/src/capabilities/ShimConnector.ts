@@ -20,6 +20,7 @@ export const ErrorClass = t.keyof(
   },
   'ErrorClass',
 );
+
 export type ErrorClass = t.TypeOf<typeof ErrorClass>;
 
 /**
@@ -40,6 +41,7 @@ export const ShimError = t.union(
   ],
   'ShimError',
 );
+
 export type ShimError = t.TypeOf<typeof ShimError>;
 
 /** The answer to Connect. Only that there is one decides; the numbers are for the report (SPEC 8.4). */
@@ -47,6 +49,7 @@ export const ConnectAnswer = t.readonly(
   t.type({ shimPid: t.number, taskPid: t.number, version: t.string }),
   'ConnectAnswer',
 );
+
 export interface ConnectAnswer extends t.TypeOf<typeof ConnectAnswer> {}
 
 /** Where a task stands, as its shim says. */
@@ -54,10 +57,12 @@ export const TaskStatus = t.keyof(
   { unknown: null, created: null, running: null, stopped: null, paused: null, pausing: null },
   'TaskStatus',
 );
+
 export type TaskStatus = t.TypeOf<typeof TaskStatus>;
 
 /** The answer to State; of a task that did not stop, its exit says nothing. */
 export const TaskState = t.readonly(t.type({ status: TaskStatus, exit: TaskExitInfo }), 'TaskState');
+
 export interface TaskState extends t.TypeOf<typeof TaskState> {}
 
 /** One task of a shim, and how long to wait for an answer about it. */

@@ -9,6 +9,7 @@ export const BootstrapParameters = t.readonly(
   t.type({ version: t.number, address: B.ByteString, protocol: B.ByteString }),
   'BootstrapParameters',
 );
+
 export interface BootstrapParameters extends t.TypeOf<typeof BootstrapParameters> {}
 
 /** A unix socket: one in the file system, or an abstract one, whose name is exactly these bytes after the NUL. */
@@ -19,6 +20,7 @@ export const SocketName = t.union(
   ],
   'SocketName',
 );
+
 export type SocketName = t.TypeOf<typeof SocketName>;
 
 /** Where to dial, and which service answers there. */
@@ -26,6 +28,7 @@ export const ShimTarget = t.readonly(
   t.type({ protocol: t.keyof({ ttrpc: null, grpc: null }), service: t.string, socket: SocketName }),
   'ShimTarget',
 );
+
 export interface ShimTarget extends t.TypeOf<typeof ShimTarget> {}
 
 /**
@@ -45,6 +48,7 @@ export const BootstrapError = t.union(
   ],
   'BootstrapError',
 );
+
 export type BootstrapError = t.TypeOf<typeof BootstrapError>;
 
 /** The whole text, untrimmed, as the address of a ttrpc socket. */
@@ -77,45 +81,12 @@ export const parseBootstrap = (content: B.ByteString, newest: 2 | 3): E.Either<B
   return E.isLeft(parsed) && parsed.left._tag === 'NoAddress' ? E.right(legacyParameters(content)) : parsed;
 };
 
-const unixScheme = 'unix://';
-
-const ttrpcSocket = (address: B.ByteString): E.Either<BootstrapError, SocketName> => {
-  if (!address.startsWith(unixScheme)) return E.right({ _tag: 'Abstract', name: address });
-  const path = B.slice(address, unixScheme.length);
-  if (path === '') return E.left({ _tag: 'MissingAddress' });
-  return E.right(
-    path.startsWith('@') || path.startsWith('\0')
-      ? { _tag: 'Abstract', name: B.slice(path, 1) }
-      : { _tag: 'Path', path },
-  );
-};
-
 /**
  * What is made of an address with another scheme than `unix` (SPEC 9.5): an abstract name like any other, or nothing.
  * `known-forms` takes only what shims are known to write (SPEC 1.3): a socket of another kind is not dialled as if it were
  * an abstract one, as its refusal would look like the death of its shim.
  */
 export type OtherSchemes = 'abstract' | 'refused' | 'known-forms';
-
-/** Control characters, NULs among them: no shim writes them, and a file that lost its content may hold them. */
-const hasControls = (address: string): boolean => /[\x00-\x1f\x7f]/.test(address);
-
-/** The abstract names that shims before 1.4 wrote, without a scheme. */
-const oldAbstractName = /^\/containerd-shim\/(?:[^/]+\/[^/]+\/shim|[0-9a-f]{64})\.sock$/;
-
-const isKnownTtrpcForm = (address: B.ByteString): boolean =>
-  !hasControls(address.startsWith('unix://\0') ? address.slice(8) : address) &&
-  (/^unix:\/\/(?:\/|@.|\0.)/.test(address) || oldAbstractName.test(address));
-
-const isKnownGrpcForm = (address: B.ByteString): boolean => address.startsWith('/') && !hasControls(address);
-
-const serviceOf = (version: number): string => `containerd.task.v${version}.Task`;
-
-const ttrpcTarget = (
-  version: number,
-  socket: E.Either<BootstrapError, SocketName>,
-): E.Either<BootstrapError, ShimTarget> =>
-  E.isLeft(socket) ? socket : E.right({ protocol: 'ttrpc', service: serviceOf(version), socket: socket.right });
 
 /**
  * Where these parameters lead. gRPC takes the address literally, so `unix:///x` is a relative path there (SPEC 9.7); and
@@ -141,20 +112,42 @@ export const targetOf = (
   }
 };
 
+const isKnownTtrpcForm = (address: B.ByteString): boolean =>
+  !hasControls(address.startsWith('unix://\0') ? address.slice(8) : address) &&
+  (/^unix:\/\/(?:\/|@.|\0.)/.test(address) || oldAbstractName.test(address));
+
+/** Control characters, NULs among them: no shim writes them, and a file that lost its content may hold them. */
+const hasControls = (address: string): boolean => /[\x00-\x1f\x7f]/.test(address);
+
+/** The abstract names that shims before 1.4 wrote, without a scheme. */
+const oldAbstractName = /^\/containerd-shim\/(?:[^/]+\/[^/]+\/shim|[0-9a-f]{64})\.sock$/;
+
+const ttrpcTarget = (
+  version: number,
+  socket: E.Either<BootstrapError, SocketName>,
+): E.Either<BootstrapError, ShimTarget> =>
+  E.isLeft(socket) ? socket : E.right({ protocol: 'ttrpc', service: serviceOf(version), socket: socket.right });
+
+const serviceOf = (version: number): string => `containerd.task.v${version}.Task`;
+
+const ttrpcSocket = (address: B.ByteString): E.Either<BootstrapError, SocketName> => {
+  if (!address.startsWith(unixScheme)) return E.right({ _tag: 'Abstract', name: address });
+  const path = B.slice(address, unixScheme.length);
+  if (path === '') return E.left({ _tag: 'MissingAddress' });
+  return E.right(
+    path.startsWith('@') || path.startsWith('\0')
+      ? { _tag: 'Abstract', name: B.slice(path, 1) }
+      : { _tag: 'Path', path },
+  );
+};
+
+const unixScheme = 'unix://';
+
+const isKnownGrpcForm = (address: B.ByteString): boolean => address.startsWith('/') && !hasControls(address);
+
 /** A socket as people write it. */
 export const showSocket = (socket: SocketName): string =>
   socket._tag === 'Path' ? B.show(socket.path) : `@${B.show(socket.name)} (abstract)`;
-
-const longestShownAddress = 80;
-
-const showNotDialable = (address: B.ByteString): string => {
-  const shown = B.show(B.slice(address, 0, longestShownAddress));
-  const scheme = /^([A-Za-z][A-Za-z0-9+.-]*):\/\//.exec(address)?.[1];
-  if (/^\0*$/.test(address)) return 'what says where the shim listens holds only NUL bytes: its content was lost';
-  return scheme === undefined || scheme === 'unix'
-    ? `what says where the shim listens is not the address of a unix socket: "${shown}"`
-    : `its shim listens at an address of the scheme ${scheme}, which this program does not dial: "${shown}"`;
-};
 
 /** A sentence for people. */
 export const showBootstrapError = (error: BootstrapError): string => {
@@ -171,3 +164,14 @@ export const showBootstrapError = (error: BootstrapError): string => {
       return showNotDialable(error.address);
   }
 };
+
+const showNotDialable = (address: B.ByteString): string => {
+  const shown = B.show(B.slice(address, 0, longestShownAddress));
+  const scheme = /^([A-Za-z][A-Za-z0-9+.-]*):\/\//.exec(address)?.[1];
+  if (/^\0*$/.test(address)) return 'what says where the shim listens holds only NUL bytes: its content was lost';
+  return scheme === undefined || scheme === 'unix'
+    ? `what says where the shim listens is not the address of a unix socket: "${shown}"`
+    : `its shim listens at an address of the scheme ${scheme}, which this program does not dial: "${shown}"`;
+};
+
+const longestShownAddress = 80;

@@ -11,6 +11,7 @@ export const StoreError = t.union(
   ],
   'StoreError',
 );
+
 export type StoreError = t.TypeOf<typeof StoreError>;
 
 /** Absent is not an error, and an error is not absent. */
@@ -29,10 +30,12 @@ export const Lookup = <A, O>(value: t.Type<A, O>): t.Type<Lookup<A>, unknown> =>
 
 /** What a decision needs of a container: the name of its runtime. A record may lack it; then it is empty (SPEC 18.7). */
 export const ContainerRecord = t.readonly(t.type({ runtimeName: B.ByteString }), 'ContainerRecord');
+
 export interface ContainerRecord extends t.TypeOf<typeof ContainerRecord> {}
 
 /** That a sandbox is recorded is all a decision needs. */
 export const SandboxRecord = t.readonly(t.type({ id: B.ByteString }), 'SandboxRecord');
+
 export interface SandboxRecord extends t.TypeOf<typeof SandboxRecord> {}
 
 /** Whose record is looked up. */
@@ -54,7 +57,7 @@ export interface SandboxStore {
 }
 
 export const found = <A>(value: A): Lookup<A> => ({ _tag: 'Found', value });
-export const notFound: Lookup<never> = { _tag: 'NotFound' };
+
 export const unknown = (error: StoreError): Lookup<never> => ({ _tag: 'Unknown', error });
 
 /** A sentence for people. */
@@ -66,3 +69,5 @@ export const showStoreError = (error: StoreError): string => {
       return `the record cannot be read: ${error.reason}`;
   }
 };
+
+export const notFound: Lookup<never> = { _tag: 'NotFound' };

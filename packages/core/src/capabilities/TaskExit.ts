@@ -3,6 +3,7 @@ import * as t from 'io-ts';
 
 /** A moment, as protobuf's `Timestamp` carries it. `seconds` is a decimal int64 since the epoch. */
 export const Timestamp = t.readonly(t.type({ seconds: t.string, nanos: t.number }), 'Timestamp');
+
 export interface Timestamp extends t.TypeOf<typeof Timestamp> {}
 
 /**
@@ -13,6 +14,7 @@ export const TaskExitInfo = t.readonly(
   t.type({ pid: t.number, exitStatus: t.number, exitedAt: Timestamp }),
   'TaskExitInfo',
 );
+
 export interface TaskExitInfo extends t.TypeOf<typeof TaskExitInfo> {}
 
 /** From milliseconds since the epoch. */
@@ -27,11 +29,11 @@ export const showTimestamp = ({ seconds }: Timestamp): string => {
   return Number.isNaN(date.getTime()) ? seconds : date.toISOString().replace('.000Z', 'Z');
 };
 
-/** What a shim writes for a process that it does not know: minus one, as an unsigned number. */
-const unknownPid = 0xffff_ffff;
-
 /** Whether a number that a shim gave is that of a process. */
 export const isPid = (pid: number): boolean => pid > 0 && pid < unknownPid;
+
+/** What a shim writes for a process that it does not know: minus one, as an unsigned number. */
+const unknownPid = 0xffff_ffff;
 
 /** The numbers of processes that a shim gave, each once. */
 export const processesAmong = (pids: ReadonlyArray<number>): ReadonlyArray<number> => [...new Set(pids.filter(isPid))];

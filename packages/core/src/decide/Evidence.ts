@@ -23,6 +23,7 @@ export const Reading = t.union(
   ],
   'Reading',
 );
+
 export type Reading = t.TypeOf<typeof Reading>;
 
 /**
@@ -37,6 +38,7 @@ export const LogState = t.union(
   ],
   'LogState',
 );
+
 export type LogState = t.TypeOf<typeof LogState>;
 
 /** What the bundle's directory held. A bundle without a single entry is `Empty`; hidden entries count (SPEC 4, step 5). */
@@ -68,6 +70,7 @@ export const BundleContents = t.union(
   ],
   'BundleContents',
 );
+
 export type BundleContents = t.TypeOf<typeof BundleContents>;
 
 /** How the attempt to reach the shim went. */
@@ -81,10 +84,12 @@ export const ConnectionAnswer = t.union(
   ],
   'ConnectionAnswer',
 );
+
 export type ConnectionAnswer = t.TypeOf<typeof ConnectionAnswer>;
 
 /** What will keep a step from being done. `says` is a sentence's middle. */
 export const Obstacle = t.readonly(t.type({ step: t.string, says: t.string }), 'Obstacle');
+
 export interface Obstacle extends t.TypeOf<typeof Obstacle> {}
 
 /** The answers, each absent until its question was asked. */
@@ -105,6 +110,7 @@ export const Answers = t.readonly(
   }),
   'Answers',
 );
+
 export interface Answers extends t.TypeOf<typeof Answers> {}
 
 export const BundleEvidence = t.readonly(
@@ -123,6 +129,7 @@ export const BundleEvidence = t.readonly(
   }),
   'BundleEvidence',
 );
+
 export interface BundleEvidence extends t.TypeOf<typeof BundleEvidence> {}
 
 /**

@@ -5,6 +5,7 @@ import type { Reason } from './Verdict.js';
 
 /** What a rule says, and where it stands in the decision table; null for a rule of this program's own. */
 export const Rule = t.readonly(t.type({ step: t.union([t.string, t.null]), text: t.string }), 'Rule');
+
 export interface Rule extends t.TypeOf<typeof Rule> {}
 
 export const rule = (step: string | null, text: string): Rule => ({ step, text });

@@ -38,6 +38,40 @@ export type ShimAddress =
       readonly lost?: 'address' | 'bootstrap.json';
     };
 
+/** Where the shim is, as far as the bundle says it to this daemon. */
+export const shimAddress =
+  ({ bootstrap }: Pick<Policy, 'bootstrap'>) =>
+  (contents: Listed): ShimAddress => {
+    switch (bootstrap) {
+      case 'address-text':
+        return fromAddress(contents, (content) => E.right(legacyParameters(content)));
+      case 'address':
+        return fromAddress(contents, (content) => parseBootstrap(content, 2));
+      case 'bootstrap':
+        return fromBootstrap(contents);
+      case 'either':
+        return fromEither(contents);
+    }
+  };
+
+const fromAddress = (
+  { address }: Listed,
+  parse: (content: B.ByteString) => ReturnType<typeof parseBootstrap>,
+): ShimAddress => {
+  if (address._tag !== 'Read') return { _tag: 'Unreadable', file: 'address', reading: address };
+  const parameters = parse(address.content);
+  const target = E.isLeft(parameters) ? parameters : targetOf(parameters.right);
+  return E.isLeft(target) ? { _tag: 'Unsupported', error: target.left } : { _tag: 'Target', target: target.right };
+};
+
+const fromBootstrap = ({ bootstrap, address }: Listed): ShimAddress => {
+  if (bootstrap._tag === 'Read') return fromParameters(parseBootstrap(bootstrap.content, 3));
+  if (bootstrap._tag === 'Failed') return { _tag: 'Unreadable', file: 'bootstrap.json', reading: bootstrap };
+  if (address._tag !== 'Read' || address.content === '')
+    return { _tag: 'Unreadable', file: 'address', reading: address };
+  return fromParameters(E.right(legacyParameters(address.content)), { migrated: migration(address.content) });
+};
+
 const fromParameters = (
   parsed: E.Either<BootstrapError, BootstrapParameters>,
   migrated: { readonly migrated?: B.ByteString } = {},
@@ -57,40 +91,6 @@ const fromParameters = (
 const migration = (address: B.ByteString): B.ByteString =>
   B.fromText(JSON.stringify({ version: 2, address: B.toText(address), protocol: 'ttrpc' }));
 
-const fromBootstrap = ({ bootstrap, address }: Listed): ShimAddress => {
-  if (bootstrap._tag === 'Read') return fromParameters(parseBootstrap(bootstrap.content, 3));
-  if (bootstrap._tag === 'Failed') return { _tag: 'Unreadable', file: 'bootstrap.json', reading: bootstrap };
-  if (address._tag !== 'Read' || address.content === '')
-    return { _tag: 'Unreadable', file: 'address', reading: address };
-  return fromParameters(E.right(legacyParameters(address.content)), { migrated: migration(address.content) });
-};
-
-type Said = E.Either<BootstrapError, BootstrapParameters>;
-
-const noAddress: Said = E.left({ _tag: 'NoAddress' });
-
-/** What a file says; undefined where it says nothing. JSON that names no address is not itself a name to be dialled. */
-const saidIn = (reading: Reading): Said | undefined => {
-  if (reading._tag !== 'Read' || reading.content === '') return undefined;
-  const parsed = parseStrictly(reading.content, 3);
-  return E.isRight(parsed) && parsed.right.address === '' ? noAddress : parsed;
-};
-
-const namesOne = (said: Said | undefined): said is Said =>
-  said !== undefined && (E.isRight(said) || said.left._tag !== 'NoAddress');
-
-/** Where the other file says that it is, if that is somewhere else; or that it says something that is lost. */
-const disputeIn = (
-  said: Said | undefined,
-  { socket }: ShimTarget,
-): { readonly disputed?: SocketName; readonly lost?: 'address' } => {
-  const other = said === undefined ? undefined : fromParameters(said, {}, 'known-forms');
-  if (other?._tag === 'Unsupported') return { lost: 'address' };
-  return other?._tag === 'Target' && showSocket(other.target.socket) !== showSocket(socket)
-    ? { disputed: other.target.socket }
-    : {};
-};
-
 /** Whichever says something: a document first, then the text of `address`; JSON of any version that is understood. */
 const fromEither = ({ bootstrap, address }: Listed): ShimAddress => {
   if (bootstrap._tag === 'Failed') return { _tag: 'Unreadable', file: 'bootstrap.json', reading: bootstrap };
@@ -107,28 +107,28 @@ const fromEither = ({ bootstrap, address }: Listed): ShimAddress => {
   return isText && there._tag === 'Target' && second !== undefined ? { ...there, lost: 'bootstrap.json' } : there;
 };
 
-const fromAddress = (
-  { address }: Listed,
-  parse: (content: B.ByteString) => ReturnType<typeof parseBootstrap>,
-): ShimAddress => {
-  if (address._tag !== 'Read') return { _tag: 'Unreadable', file: 'address', reading: address };
-  const parameters = parse(address.content);
-  const target = E.isLeft(parameters) ? parameters : targetOf(parameters.right);
-  return E.isLeft(target) ? { _tag: 'Unsupported', error: target.left } : { _tag: 'Target', target: target.right };
+/** What a file says; undefined where it says nothing. JSON that names no address is not itself a name to be dialled. */
+const saidIn = (reading: Reading): Said | undefined => {
+  if (reading._tag !== 'Read' || reading.content === '') return undefined;
+  const parsed = parseStrictly(reading.content, 3);
+  return E.isRight(parsed) && parsed.right.address === '' ? noAddress : parsed;
 };
 
-/** Where the shim is, as far as the bundle says it to this daemon. */
-export const shimAddress =
-  ({ bootstrap }: Pick<Policy, 'bootstrap'>) =>
-  (contents: Listed): ShimAddress => {
-    switch (bootstrap) {
-      case 'address-text':
-        return fromAddress(contents, (content) => E.right(legacyParameters(content)));
-      case 'address':
-        return fromAddress(contents, (content) => parseBootstrap(content, 2));
-      case 'bootstrap':
-        return fromBootstrap(contents);
-      case 'either':
-        return fromEither(contents);
-    }
-  };
+type Said = E.Either<BootstrapError, BootstrapParameters>;
+
+const noAddress: Said = E.left({ _tag: 'NoAddress' });
+
+const namesOne = (said: Said | undefined): said is Said =>
+  said !== undefined && (E.isRight(said) || said.left._tag !== 'NoAddress');
+
+/** Where the other file says that it is, if that is somewhere else; or that it says something that is lost. */
+const disputeIn = (
+  said: Said | undefined,
+  { socket }: ShimTarget,
+): { readonly disputed?: SocketName; readonly lost?: 'address' } => {
+  const other = said === undefined ? undefined : fromParameters(said, {}, 'known-forms');
+  if (other?._tag === 'Unsupported') return { lost: 'address' };
+  return other?._tag === 'Target' && showSocket(other.target.socket) !== showSocket(socket)
+    ? { disputed: other.target.socket }
+    : {};
+};

@@ -50,6 +50,7 @@ const reasons = {
 } as const;
 
 export const Reason = t.keyof(reasons, 'Reason');
+
 export type Reason = t.TypeOf<typeof Reason>;
 
 /**
@@ -64,9 +65,11 @@ export const VerdictTag = t.keyof(
   { Ignore: null, Adopt: null, Reap: null, CleanUp: null, Discard: null, Hold: null },
   'VerdictTag',
 );
+
 export type VerdictTag = t.TypeOf<typeof VerdictTag>;
 
 export const Verdict = t.readonly(t.type({ _tag: VerdictTag, reason: Reason }), 'Verdict');
+
 export interface Verdict extends t.TypeOf<typeof Verdict> {}
 
 /** The verdict that a reason stands for. */

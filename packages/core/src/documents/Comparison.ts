@@ -41,6 +41,7 @@ const noDifferences = {
  * - `unmounting`: the same steps, but more is unmounted.
  */
 export const Difference = t.keyof(noDifferences, 'Difference');
+
 export type Difference = t.TypeOf<typeof Difference>;
 
 /** From the worst to the least. */
@@ -54,6 +55,7 @@ const DifferingPart = t.readonly(
   t.type({ difference: Difference, choices: t.readonlyArray(Choice), why: t.readonlyArray(t.string) }),
   'DifferingPart',
 );
+
 type DifferingPart = t.TypeOf<typeof DifferingPart>;
 
 /**
@@ -73,10 +75,12 @@ export const BundleDifference = t.readonly(
   }),
   'BundleDifference',
 );
+
 export interface BundleDifference extends t.TypeOf<typeof BundleDifference> {}
 
 /** What becomes of an entry below the root directory: as in a plan, or it goes together with a bundle. */
 export const WorkDirectoryFate = t.union([WorkDirectoryReason, t.literal('with-bundle')], 'WorkDirectoryFate');
+
 export type WorkDirectoryFate = t.TypeOf<typeof WorkDirectoryFate>;
 
 /** A working directory that stays under one policy and goes under the other. */
@@ -84,6 +88,7 @@ export const WorkDirectoryDifference = t.readonly(
   t.type({ namespace: t.string, name: t.string, first: WorkDirectoryFate, second: WorkDirectoryFate }),
   'WorkDirectoryDifference',
 );
+
 export interface WorkDirectoryDifference extends t.TypeOf<typeof WorkDirectoryDifference> {}
 
 /** How many fare differently, by how; and how many the same. */
@@ -113,6 +118,7 @@ export const Comparison = t.readonly(
   }),
   'Comparison',
 );
+
 export interface Comparison extends t.TypeOf<typeof Comparison> {}
 
 interface Pair<A> {
@@ -121,8 +127,6 @@ interface Pair<A> {
 }
 
 const undecidedReasons: ReadonlyArray<Reason> = ['not-probed', 'not-recorded', 'interrupted'];
-
-const isUndecided = ({ reason }: Verdict): boolean => undecidedReasons.includes(reason);
 
 /** What shows of a policy on a bundle, part by part; equal texts mean the same. */
 interface Outcome {
@@ -133,154 +137,8 @@ interface Outcome {
 }
 
 const lesserParts = ['steps', 'after-failure', 'unmounting'] as const;
+
 const parts: ReadonlyArray<keyof Outcome> = ['verdict', ...lesserParts];
-
-const outcomeOf =
-  (policy: Policy) =>
-  ({ verdict, steps }: Pick<BundlePlan, 'verdict' | 'steps'>): Outcome => {
-    const path = successPath(steps);
-    return {
-      verdict: verdict._tag,
-      steps: JSON.stringify(path),
-      'after-failure': JSON.stringify(pathsWithOneFailure(steps)),
-      unmounting: path.some(({ _tag }) => _tag === 'UnmountRootfs') ? policy.unmounts : '',
-    };
-  };
-
-/** By question, what was answered to either. One that was answered in two ways has no answer. */
-const answersOfBoth = (...both: ReadonlyArray<DecisionReplay>): ReadonlyMap<string, Answers> => {
-  const answers = new Map<string, Answers>();
-  const contradicted = new Set<string>();
-  for (const { key, answers: given } of both.flatMap(({ asked }) => asked)) {
-    if (JSON.stringify(answers.get(key) ?? given) !== JSON.stringify(given)) contradicted.add(key);
-    answers.set(key, given);
-  }
-  for (const key of contradicted) answers.delete(key);
-  return answers;
-};
-
-/** What a policy that is neither of the two would do, as far as the answers to the two suffice. */
-const outcomeOfHybrid = (
-  policy: Policy,
-  evidence: BundleEvidence,
-  answers: ReadonlyMap<string, Answers>,
-): Outcome | undefined => {
-  const deliberated = replayDecision(policy, (_, key) => answers.get(key))(evidence);
-  if (deliberated._tag === 'Stuck') return undefined;
-  const { verdict } = deliberated;
-  return outcomeOf(policy)({ verdict, steps: stepsOf(policy)(deliberated.evidence)(verdict) });
-};
-
-/**
- * Which choices make a part of the outcome differ: those that change it when they alone are made as the other policy
- * makes them. Where none does, all that differ.
- */
-const choicesBehind = (
-  { first, second }: Pair<Policy>,
-  plans: Pair<BundlePlan>,
-  outcomes: Pair<Outcome>,
-): ((part: keyof Outcome) => ReadonlyArray<Choice>) => {
-  const { evidence } = plans.first;
-  const answers = answersOfBoth(
-    replayDecision(first, answerAmong(evidence.answers))(evidence),
-    replayDecision(second, answerAmong(plans.second.evidence.answers))(evidence),
-  );
-  const apart = choicesApart(first, second).map((choice) => ({
-    choice,
-    towardsSecond: outcomeOfHybrid(withChoice(choice, second)(first), evidence, answers),
-    towardsFirst: outcomeOfHybrid(withChoice(choice, first)(second), evidence, answers),
-  }));
-  return (part) => {
-    const behind = apart.filter(
-      ({ towardsFirst, towardsSecond }) =>
-        (towardsSecond !== undefined && towardsSecond[part] !== outcomes.first[part]) ||
-        (towardsFirst !== undefined && towardsFirst[part] !== outcomes.second[part]),
-    );
-    return (behind.length > 0 ? behind : apart).map(({ choice }) => choice);
-  };
-};
-
-/** What both do by a choice. Where it is about what counts as death, the rule that settled this bundle says it exactly. */
-const sayBoth =
-  ({ first, second }: Pair<Policy>, verdicts: Pair<Verdict>) =>
-  (choice: Choice): string =>
-    choice === 'death'
-      ? `${first.name}: ${ruleUnder(first)(verdicts.first.reason).text}; ${second.name}: ${ruleUnder(second)(verdicts.second.reason).text}`
-      : `${first.name} ${sayChoice(choice)(first)}; ${second.name} ${sayChoice(choice)(second)}`;
-
-/** The parts below the verdict, each with what is to be blamed for it beyond what is blamed already. */
-const partsOf = (
-  policies: Pair<Policy>,
-  verdicts: Pair<Verdict>,
-  differing: ReadonlyArray<Exclude<keyof Outcome, 'verdict'>>,
-  behind: (part: keyof Outcome) => ReadonlyArray<Choice>,
-): ReadonlyArray<DifferingPart> => {
-  const blamed = new Set<Choice>();
-  return differing.flatMap((difference): ReadonlyArray<DifferingPart> => {
-    const choices = behind(difference).filter((choice) => !blamed.has(choice));
-    if (choices.length === 0) return [];
-    for (const choice of choices) blamed.add(choice);
-    return [{ difference, choices, why: choices.map(sayBoth(policies, verdicts)) }];
-  });
-};
-
-const kindOf = (
-  { first, second }: Pair<Verdict>,
-  alive: boolean,
-  differing: ReadonlyArray<keyof Outcome>,
-): Difference | undefined => {
-  if (isUndecided(first) || isUndecided(second)) return 'undecided';
-  if (isDestructive(first) !== isDestructive(second)) return alive ? 'alive-destroyed' : 'destroyed';
-  return differing[0];
-};
-
-/** Two policies on one bundle; undefined where it fares the same. */
-const compareBundle =
-  (policies: Pair<Policy>) =>
-  (plans: Pair<BundlePlan>, answers: Readonly<Record<string, Answers>>): BundleDifference | undefined => {
-    if (choicesApart(policies.first, policies.second).length === 0) return undefined;
-    const { first, second } = plans;
-    const outcomes = { first: outcomeOf(policies.first)(first), second: outcomeOf(policies.second)(second) };
-    const differing = parts.filter((part) => outcomes.first[part] !== outcomes.second[part]);
-    const alive = Object.values(answers).some((given) => livesOf({ ...first.evidence, answers: given }) !== undefined);
-    const difference = kindOf({ first: first.verdict, second: second.verdict }, alive, differing);
-    if (difference === undefined) return undefined;
-    const reports = {
-      first: reportPlannedBundle(policies.first)(first),
-      second: reportPlannedBundle(policies.second)(second),
-    };
-    const about = { namespace: B.show(first.evidence.namespace), id: B.show(first.evidence.id), difference, alive };
-    if (difference === 'undecided') {
-      const { explanation } = isUndecided(first.verdict) ? reports.first : reports.second;
-      return { ...about, parts: [{ difference, choices: [], why: [explanation] }], ...reports };
-    }
-    const verdicts = { first: first.verdict, second: second.verdict };
-    const behind = choicesBehind(policies, plans, outcomes);
-    if (!differing.includes('verdict'))
-      return {
-        ...about,
-        parts: partsOf(
-          policies,
-          verdicts,
-          lesserParts.filter((part) => differing.includes(part)),
-          behind,
-        ),
-        ...reports,
-      };
-    const choices = behind('verdict');
-    return { ...about, parts: [{ difference, choices, why: choices.map(sayBoth(policies, verdicts)) }], ...reports };
-  };
-
-/** What becomes of each entry below a namespace's root directory. */
-const fatesOf = (
-  root: B.ByteString,
-  { name: namespace, workDirectories, bundles }: NamespacePlan,
-): ((name: B.ByteString) => WorkDirectoryFate) => {
-  const planned = new Map(workDirectories.map(({ name, reason }) => [name, reason]));
-  const removed = new Set(bundles.flatMap(({ steps }) => workDirectoriesRemovedBy(steps)));
-  return (name) =>
-    removed.has(Layout.below(root, namespace, name)) ? 'with-bundle' : (planned.get(name) ?? 'not-registered');
-};
 
 /** Whether the entry is gone afterwards. */
 export const isRemoved = (fate: WorkDirectoryFate): boolean => fate === 'with-bundle' || fate === 'not-registered';
@@ -302,14 +160,15 @@ const compareWorkDirectories = (
     .filter(({ first, second }) => isRemoved(first) !== isRemoved(second));
 };
 
-const bySeverity = (first: BundleDifference, second: BundleDifference): number =>
-  allDifferences.indexOf(first.difference) - allDifferences.indexOf(second.difference) ||
-  Number(second.alive) - Number(first.alive);
-
-const countDifferences = (bundles: ReadonlyArray<BundleDifference>): Comparison['summary']['differences'] => {
-  const counts: Record<Difference, number> = { ...noDifferences };
-  for (const { difference } of bundles) counts[difference]++;
-  return counts;
+/** What becomes of each entry below a namespace's root directory. */
+const fatesOf = (
+  root: B.ByteString,
+  { name: namespace, workDirectories, bundles }: NamespacePlan,
+): ((name: B.ByteString) => WorkDirectoryFate) => {
+  const planned = new Map(workDirectories.map(({ name, reason }) => [name, reason]));
+  const removed = new Set(bundles.flatMap(({ steps }) => workDirectoriesRemovedBy(steps)));
+  return (name) =>
+    removed.has(Layout.below(root, namespace, name)) ? 'with-bundle' : (planned.get(name) ?? 'not-registered');
 };
 
 /** What two policies would do to a host. Their order decides nothing but which one is called the first. */
@@ -352,6 +211,154 @@ export const compare =
       },
     };
   };
+
+const countDifferences = (bundles: ReadonlyArray<BundleDifference>): Comparison['summary']['differences'] => {
+  const counts: Record<Difference, number> = { ...noDifferences };
+  for (const { difference } of bundles) counts[difference]++;
+  return counts;
+};
+
+const bySeverity = (first: BundleDifference, second: BundleDifference): number =>
+  allDifferences.indexOf(first.difference) - allDifferences.indexOf(second.difference) ||
+  Number(second.alive) - Number(first.alive);
+
+/** Two policies on one bundle; undefined where it fares the same. */
+const compareBundle =
+  (policies: Pair<Policy>) =>
+  (plans: Pair<BundlePlan>, answers: Readonly<Record<string, Answers>>): BundleDifference | undefined => {
+    if (choicesApart(policies.first, policies.second).length === 0) return undefined;
+    const { first, second } = plans;
+    const outcomes = { first: outcomeOf(policies.first)(first), second: outcomeOf(policies.second)(second) };
+    const differing = parts.filter((part) => outcomes.first[part] !== outcomes.second[part]);
+    const alive = Object.values(answers).some((given) => livesOf({ ...first.evidence, answers: given }) !== undefined);
+    const difference = kindOf({ first: first.verdict, second: second.verdict }, alive, differing);
+    if (difference === undefined) return undefined;
+    const reports = {
+      first: reportPlannedBundle(policies.first)(first),
+      second: reportPlannedBundle(policies.second)(second),
+    };
+    const about = { namespace: B.show(first.evidence.namespace), id: B.show(first.evidence.id), difference, alive };
+    if (difference === 'undecided') {
+      const { explanation } = isUndecided(first.verdict) ? reports.first : reports.second;
+      return { ...about, parts: [{ difference, choices: [], why: [explanation] }], ...reports };
+    }
+    const verdicts = { first: first.verdict, second: second.verdict };
+    const behind = choicesBehind(policies, plans, outcomes);
+    if (!differing.includes('verdict'))
+      return {
+        ...about,
+        parts: partsOf(
+          policies,
+          verdicts,
+          lesserParts.filter((part) => differing.includes(part)),
+          behind,
+        ),
+        ...reports,
+      };
+    const choices = behind('verdict');
+    return { ...about, parts: [{ difference, choices, why: choices.map(sayBoth(policies, verdicts)) }], ...reports };
+  };
+
+const outcomeOf =
+  (policy: Policy) =>
+  ({ verdict, steps }: Pick<BundlePlan, 'verdict' | 'steps'>): Outcome => {
+    const path = successPath(steps);
+    return {
+      verdict: verdict._tag,
+      steps: JSON.stringify(path),
+      'after-failure': JSON.stringify(pathsWithOneFailure(steps)),
+      unmounting: path.some(({ _tag }) => _tag === 'UnmountRootfs') ? policy.unmounts : '',
+    };
+  };
+
+/**
+ * Which choices make a part of the outcome differ: those that change it when they alone are made as the other policy
+ * makes them. Where none does, all that differ.
+ */
+const choicesBehind = (
+  { first, second }: Pair<Policy>,
+  plans: Pair<BundlePlan>,
+  outcomes: Pair<Outcome>,
+): ((part: keyof Outcome) => ReadonlyArray<Choice>) => {
+  const { evidence } = plans.first;
+  const answers = answersOfBoth(
+    replayDecision(first, answerAmong(evidence.answers))(evidence),
+    replayDecision(second, answerAmong(plans.second.evidence.answers))(evidence),
+  );
+  const apart = choicesApart(first, second).map((choice) => ({
+    choice,
+    towardsSecond: outcomeOfHybrid(withChoice(choice, second)(first), evidence, answers),
+    towardsFirst: outcomeOfHybrid(withChoice(choice, first)(second), evidence, answers),
+  }));
+  return (part) => {
+    const behind = apart.filter(
+      ({ towardsFirst, towardsSecond }) =>
+        (towardsSecond !== undefined && towardsSecond[part] !== outcomes.first[part]) ||
+        (towardsFirst !== undefined && towardsFirst[part] !== outcomes.second[part]),
+    );
+    return (behind.length > 0 ? behind : apart).map(({ choice }) => choice);
+  };
+};
+
+/** What a policy that is neither of the two would do, as far as the answers to the two suffice. */
+const outcomeOfHybrid = (
+  policy: Policy,
+  evidence: BundleEvidence,
+  answers: ReadonlyMap<string, Answers>,
+): Outcome | undefined => {
+  const deliberated = replayDecision(policy, (_, key) => answers.get(key))(evidence);
+  if (deliberated._tag === 'Stuck') return undefined;
+  const { verdict } = deliberated;
+  return outcomeOf(policy)({ verdict, steps: stepsOf(policy)(deliberated.evidence)(verdict) });
+};
+
+/** By question, what was answered to either. One that was answered in two ways has no answer. */
+const answersOfBoth = (...both: ReadonlyArray<DecisionReplay>): ReadonlyMap<string, Answers> => {
+  const answers = new Map<string, Answers>();
+  const contradicted = new Set<string>();
+  for (const { key, answers: given } of both.flatMap(({ asked }) => asked)) {
+    if (JSON.stringify(answers.get(key) ?? given) !== JSON.stringify(given)) contradicted.add(key);
+    answers.set(key, given);
+  }
+  for (const key of contradicted) answers.delete(key);
+  return answers;
+};
+
+/** What both do by a choice. Where it is about what counts as death, the rule that settled this bundle says it exactly. */
+const sayBoth =
+  ({ first, second }: Pair<Policy>, verdicts: Pair<Verdict>) =>
+  (choice: Choice): string =>
+    choice === 'death'
+      ? `${first.name}: ${ruleUnder(first)(verdicts.first.reason).text}; ${second.name}: ${ruleUnder(second)(verdicts.second.reason).text}`
+      : `${first.name} ${sayChoice(choice)(first)}; ${second.name} ${sayChoice(choice)(second)}`;
+
+/** The parts below the verdict, each with what is to be blamed for it beyond what is blamed already. */
+const partsOf = (
+  policies: Pair<Policy>,
+  verdicts: Pair<Verdict>,
+  differing: ReadonlyArray<Exclude<keyof Outcome, 'verdict'>>,
+  behind: (part: keyof Outcome) => ReadonlyArray<Choice>,
+): ReadonlyArray<DifferingPart> => {
+  const blamed = new Set<Choice>();
+  return differing.flatMap((difference): ReadonlyArray<DifferingPart> => {
+    const choices = behind(difference).filter((choice) => !blamed.has(choice));
+    if (choices.length === 0) return [];
+    for (const choice of choices) blamed.add(choice);
+    return [{ difference, choices, why: choices.map(sayBoth(policies, verdicts)) }];
+  });
+};
+
+const isUndecided = ({ reason }: Verdict): boolean => undecidedReasons.includes(reason);
+
+const kindOf = (
+  { first, second }: Pair<Verdict>,
+  alive: boolean,
+  differing: ReadonlyArray<keyof Outcome>,
+): Difference | undefined => {
+  if (isUndecided(first) || isUndecided(second)) return 'undecided';
+  if (isDestructive(first) !== isDestructive(second)) return alive ? 'alive-destroyed' : 'destroyed';
+  return differing[0];
+};
 
 /** Whether anything fares differently, or cannot be told to fare the same: what `--detailed-exitcode` reports. */
 export const differs = ({ bundles, workDirs }: Comparison): boolean => bundles.length + workDirs.length > 0;

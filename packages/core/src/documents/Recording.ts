@@ -43,12 +43,15 @@ const Head = t.intersection(
   ],
   'Head',
 );
+
 export interface Head extends t.TypeOf<typeof Head> {}
 
 const BundleLine = t.readonly(t.type({ _tag: t.literal('Bundle'), ...BundleFacts.type.props }), 'Bundle');
 
 const { bundles: _, ...namespaceFields } = NamespaceFacts.type.props;
+
 const NamespaceLine = t.readonly(t.type({ _tag: t.literal('Namespace'), ...namespaceFields }), 'Namespace');
+
 type NamespaceLine = t.TypeOf<typeof NamespaceLine>;
 
 /** The last line. The counts tell whether a line got lost on the way. */
@@ -62,9 +65,11 @@ const End = t.readonly(
   }),
   'End',
 );
+
 type End = t.TypeOf<typeof End>;
 
 const RecordingLine = t.union([Head, BundleLine, NamespaceLine, End], 'line of a recording');
+
 type RecordingLine = t.TypeOf<typeof RecordingLine>;
 
 /** A recording that was read. It is not complete where the run, or the file, ended early. */
@@ -107,9 +112,6 @@ export const showRecordingError = (error: RecordingError): string => {
   }
 };
 
-/** One line with its end, in ASCII: wherever it is cut off, what is left of it is no JSON. */
-const encodeLine = (line: RecordingLine): string => `${asciiJson(RecordingLine.encode(line))}\n`;
-
 /** What a run is going to be about. */
 export const headOf = (
   command: Head['command'],
@@ -138,17 +140,6 @@ export interface Recorder {
   readonly end: (run: Pick<End, 'interrupted' | 'durationMs'>) => IO<void>;
 }
 
-const lineOf = (event: ObserverEvent): O.Option<RecordingLine> => {
-  switch (event._tag) {
-    case 'BundleDecided':
-      return O.some({ _tag: 'Bundle', ...event.facts });
-    case 'NamespaceInspected':
-      return O.some({ _tag: 'Namespace', ...event.namespace });
-    default:
-      return O.none;
-  }
-};
-
 /** Writes the first line at once, and each other as soon as what it tells is known. */
 export const startRecording =
   (write: (line: string) => IO<void>) =>
@@ -176,68 +167,18 @@ export const startRecording =
     };
   };
 
-const malformed = (line: number, reason: string): E.Either<RecordingError, never> =>
-  E.left({ _tag: 'LineMalformed', line, reason });
+/** One line with its end, in ASCII: wherever it is cut off, what is left of it is no JSON. */
+const encodeLine = (line: RecordingLine): string => `${asciiJson(RecordingLine.encode(line))}\n`;
 
-/** The first line, which says whether the rest can be read. */
-const parseHead = (text: string): E.Either<RecordingError, Head> => {
-  const json = parseJson(text);
-  const refused = (reason: string): E.Either<RecordingError, never> => E.left({ _tag: 'NotRecording', reason });
-  if (text === '') return refused('it is empty');
-  if (O.isNone(json)) return refused('its first line is no JSON');
-  if (!Schema.is(json.value)) return refused('its first line names no schema');
-  const named = json.value.schema;
-  if (/^shim-recovery\/recording@\d+$/.test(named) && named !== schema)
-    return E.left({ _tag: 'OtherVersion', schema: named });
-  if (named !== schema) return refused(`its schema is ${showValue(named)}`);
-  return pipe(
-    Head.decode(json.value),
-    E.mapLeft((errors) => ({ _tag: 'LineMalformed', line: 1, reason: showErrors(errors) })),
-  );
-};
-
-type LaterLine = Exclude<RecordingLine, Head>;
-const LaterLine: t.Type<LaterLine, unknown> = t.union([BundleLine, NamespaceLine, End], 'line of a recording');
-
-/** What a line is about: two lines about the same would contradict each other. */
-const subjectOf = (line: LaterLine): string => {
-  switch (line._tag) {
-    case 'Bundle':
-      return `the bundle ${B.show(line.evidence.namespace)}/${B.show(line.evidence.id)}`;
-    case 'Namespace':
-      return `the namespace ${B.show(line.name)}`;
-    case 'End':
-      return 'the end';
+const lineOf = (event: ObserverEvent): O.Option<RecordingLine> => {
+  switch (event._tag) {
+    case 'BundleDecided':
+      return O.some({ _tag: 'Bundle', ...event.facts });
+    case 'NamespaceInspected':
+      return O.some({ _tag: 'Namespace', ...event.namespace });
+    default:
+      return O.none;
   }
-};
-
-/** The lines after the first. `texts` are whole; the first of them is line 2. */
-const parseLines = (texts: ReadonlyArray<string>): E.Either<RecordingError, ReadonlyArray<LaterLine>> => {
-  const lines: Array<LaterLine> = [];
-  const seen = new Set<string>();
-  for (const [index, text] of texts.entries()) {
-    const number = index + 2;
-    if (lines.at(-1)?._tag === 'End') return malformed(number, 'it stands after the end');
-    const json = parseJson(text);
-    if (O.isNone(json)) return malformed(number, text === '' ? 'it is empty' : 'it is no JSON');
-    const line = LaterLine.decode(json.value);
-    if (E.isLeft(line)) return malformed(number, showErrors(line.left));
-    const subject = subjectOf(line.right);
-    if (seen.has(subject)) return malformed(number, `${subject} was recorded before`);
-    seen.add(subject);
-    lines.push(line.right);
-  }
-  return E.right(lines);
-};
-
-/** Whether there are as many lines as the end tells. */
-const checkCounts = ({ bundles, namespaces }: Recording, end: End): E.Either<RecordingError, void> => {
-  for (const [kind, found] of [
-    ['bundles', bundles.length],
-    ['namespaces', namespaces.length],
-  ] as const)
-    if (found !== end[kind]) return E.left({ _tag: 'LinesMissing', kind, told: end[kind], found });
-  return E.right(undefined);
 };
 
 /**
@@ -276,16 +217,70 @@ export const parseRecording = (text: string): E.Either<RecordingError, Recording
       );
 };
 
-const unrecorded: WorkListing = {
-  _tag: 'NotListed',
-  error: 'the recording ends before its working directories; what becomes of them is not known',
+/** The first line, which says whether the rest can be read. */
+const parseHead = (text: string): E.Either<RecordingError, Head> => {
+  const json = parseJson(text);
+  const refused = (reason: string): E.Either<RecordingError, never> => E.left({ _tag: 'NotRecording', reason });
+  if (text === '') return refused('it is empty');
+  if (O.isNone(json)) return refused('its first line is no JSON');
+  if (!Schema.is(json.value)) return refused('its first line names no schema');
+  const named = json.value.schema;
+  if (/^shim-recovery\/recording@\d+$/.test(named) && named !== schema)
+    return E.left({ _tag: 'OtherVersion', schema: named });
+  if (named !== schema) return refused(`its schema is ${showValue(named)}`);
+  return pipe(
+    Head.decode(json.value),
+    E.mapLeft((errors) => ({ _tag: 'LineMalformed', line: 1, reason: showErrors(errors) })),
+  );
 };
 
-/** In the order in which a run looks at them, whatever order they were settled in. */
-const byName =
-  <A>(nameOf: (item: A) => B.ByteString) =>
-  (items: ReadonlyArray<A>): ReadonlyArray<A> =>
-    [...items].sort((first, second) => B.Ord.compare(nameOf(first), nameOf(second)));
+/** The lines after the first. `texts` are whole; the first of them is line 2. */
+const parseLines = (texts: ReadonlyArray<string>): E.Either<RecordingError, ReadonlyArray<LaterLine>> => {
+  const lines: Array<LaterLine> = [];
+  const seen = new Set<string>();
+  for (const [index, text] of texts.entries()) {
+    const number = index + 2;
+    if (lines.at(-1)?._tag === 'End') return malformed(number, 'it stands after the end');
+    const json = parseJson(text);
+    if (O.isNone(json)) return malformed(number, text === '' ? 'it is empty' : 'it is no JSON');
+    const line = LaterLine.decode(json.value);
+    if (E.isLeft(line)) return malformed(number, showErrors(line.left));
+    const subject = subjectOf(line.right);
+    if (seen.has(subject)) return malformed(number, `${subject} was recorded before`);
+    seen.add(subject);
+    lines.push(line.right);
+  }
+  return E.right(lines);
+};
+
+type LaterLine = Exclude<RecordingLine, Head>;
+
+const LaterLine: t.Type<LaterLine, unknown> = t.union([BundleLine, NamespaceLine, End], 'line of a recording');
+
+const malformed = (line: number, reason: string): E.Either<RecordingError, never> =>
+  E.left({ _tag: 'LineMalformed', line, reason });
+
+/** What a line is about: two lines about the same would contradict each other. */
+const subjectOf = (line: LaterLine): string => {
+  switch (line._tag) {
+    case 'Bundle':
+      return `the bundle ${B.show(line.evidence.namespace)}/${B.show(line.evidence.id)}`;
+    case 'Namespace':
+      return `the namespace ${B.show(line.name)}`;
+    case 'End':
+      return 'the end';
+  }
+};
+
+/** Whether there are as many lines as the end tells. */
+const checkCounts = ({ bundles, namespaces }: Recording, end: End): E.Either<RecordingError, void> => {
+  for (const [kind, found] of [
+    ['bundles', bundles.length],
+    ['namespaces', namespaces.length],
+  ] as const)
+    if (found !== end[kind]) return E.left({ _tag: 'LinesMissing', kind, told: end[kind], found });
+  return E.right(undefined);
+};
 
 /** What was learnt, as far as it was recorded. A recording that ends early counts as one of a run that was interrupted. */
 export const factsOf = ({ head, bundles, namespaces, end }: Recording): HostFacts => {
@@ -310,3 +305,14 @@ export const factsOf = ({ head, bundles, namespaces, end }: Recording): HostFact
     namespaces: byName(({ name }: NamespaceFacts) => name)(facts),
   };
 };
+
+const unrecorded: WorkListing = {
+  _tag: 'NotListed',
+  error: 'the recording ends before its working directories; what becomes of them is not known',
+};
+
+/** In the order in which a run looks at them, whatever order they were settled in. */
+const byName =
+  <A>(nameOf: (item: A) => B.ByteString) =>
+  (items: ReadonlyArray<A>): ReadonlyArray<A> =>
+    [...items].sort((first, second) => B.Ord.compare(nameOf(first), nameOf(second)));

@@ -39,6 +39,7 @@ export const SavedPlan = t.readonly(
   ]),
   'SavedPlan',
 );
+
 export interface SavedPlan extends t.TypeOf<typeof SavedPlan> {}
 
 /**
@@ -54,6 +55,14 @@ export type SavedPlanError =
   | { readonly _tag: 'CutOff' }
   | { readonly _tag: 'Changed' }
   | { readonly _tag: 'Malformed'; readonly reason: string };
+
+const crcPolynomial = 0xedb88320;
+
+const crcTable = Array.from({ length: 256 }, (_, byte) => {
+  let crc = byte;
+  for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? crcPolynomial ^ (crc >>> 1) : crc >>> 1;
+  return crc;
+});
 
 /** A sentence for people. */
 export const showSavedPlanError = (error: SavedPlanError): string => {
@@ -92,40 +101,19 @@ export const policyOf = ({ policy: { name, ...chosen } }: SavedPlan): Policy => 
 export const allowsKilling = ({ schema, allowKilling }: SavedPlan): boolean =>
   schema === schemas.second && allowKilling === true;
 
-const crcPolynomial = 0xedb88320;
-
-const crcTable = Array.from({ length: 256 }, (_, byte) => {
-  let crc = byte;
-  for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? crcPolynomial ^ (crc >>> 1) : crc >>> 1;
-  return crc;
-});
-
-/** CRC-32, as of zip: against accidents, not against somebody who may write to the file as well as act on the host. */
-const checksum = (text: string): string => {
-  let crc = ~0;
-  for (let at = 0; at < text.length; at++) crc = (crcTable[(crc ^ text.charCodeAt(at)) & 0xff] ?? 0) ^ (crc >>> 8);
-  return `crc32:${(~crc >>> 0).toString(16).padStart(8, '0')}`;
-};
-
-const endOf = (content: string): string => `,"checksum":"${checksum(content)}"}\n`;
-
 /** The text of the file. */
 export const encodeSavedPlan = (saved: SavedPlan): string => {
   const content = asciiJson(SavedPlan.encode(saved)).slice(0, -1);
   return `${content}${endOf(content)}`;
 };
 
-/** The schema that the text begins with, or names anywhere else. */
-const schemaOf = (text: string): E.Either<SavedPlanError, string> => {
-  const refused = (reason: string): E.Either<SavedPlanError, never> => E.left({ _tag: 'NotPlan', reason });
-  const [, first] = /^\{"schema":"(shim-recovery\/plan@\d+)"/.exec(text) ?? [];
-  if (first !== undefined) return E.right(first);
-  if (text === '') return refused('it is empty');
-  const json = parseJson(text);
-  if (O.isNone(json)) return refused('it is no JSON');
-  if (!Schema.is(json.value)) return refused('it names no schema');
-  const named = json.value.schema;
-  return /^shim-recovery\/plan@\d+$/.test(named) ? E.right(named) : refused(`its schema is ${showValue(named)}`);
+const endOf = (content: string): string => `,"checksum":"${checksum(content)}"}\n`;
+
+/** CRC-32, as of zip: against accidents, not against somebody who may write to the file as well as act on the host. */
+const checksum = (text: string): string => {
+  let crc = ~0;
+  for (let at = 0; at < text.length; at++) crc = (crcTable[(crc ^ text.charCodeAt(at)) & 0xff] ?? 0) ^ (crc >>> 8);
+  return `crc32:${(~crc >>> 0).toString(16).padStart(8, '0')}`;
 };
 
 /** Reads a saved plan, all of it as it was written; anything else is refused. */
@@ -146,3 +134,16 @@ export const parseSavedPlan = (text: string): E.Either<SavedPlanError, SavedPlan
       );
     }),
   );
+
+/** The schema that the text begins with, or names anywhere else. */
+const schemaOf = (text: string): E.Either<SavedPlanError, string> => {
+  const refused = (reason: string): E.Either<SavedPlanError, never> => E.left({ _tag: 'NotPlan', reason });
+  const [, first] = /^\{"schema":"(shim-recovery\/plan@\d+)"/.exec(text) ?? [];
+  if (first !== undefined) return E.right(first);
+  if (text === '') return refused('it is empty');
+  const json = parseJson(text);
+  if (O.isNone(json)) return refused('it is no JSON');
+  if (!Schema.is(json.value)) return refused('it names no schema');
+  const named = json.value.schema;
+  return /^shim-recovery\/plan@\d+$/.test(named) ? E.right(named) : refused(`its schema is ${showValue(named)}`);
+};

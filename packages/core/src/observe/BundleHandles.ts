@@ -43,16 +43,6 @@ export interface Namespaces {
   readonly closeIdle: Task<void>;
 }
 
-/** How many stay open that are not in use. */
-const maxIdleNamespaces = 16;
-
-/** A directory that is open, or being opened for the first of its users. */
-interface OpenNamespace {
-  readonly opened: Promise<E.Either<FileError, Directory>>;
-  /** Those who wait for it, too: it must not be closed between its opening and their first step. */
-  users: number;
-}
-
 export const makeNamespaces = (
   files: Pick<FileSystem, 'openDirectory' | 'close' | 'list'>,
   state: Directory,
@@ -101,6 +91,16 @@ export const makeNamespaces = (
     },
   };
 };
+
+/** A directory that is open, or being opened for the first of its users. */
+interface OpenNamespace {
+  readonly opened: Promise<E.Either<FileError, Directory>>;
+  /** Those who wait for it, too: it must not be closed between its opening and their first step. */
+  users: number;
+}
+
+/** How many stay open that are not in use. */
+const maxIdleNamespaces = 16;
 
 /** Where the bundle stands: its namespace's directory, opened, and its id in it. */
 export const withLocation =

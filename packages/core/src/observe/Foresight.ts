@@ -50,9 +50,6 @@ export const foresee =
     ];
   };
 
-const whyNotWritable = ({ capabilities: { fileSystem }, namespaces }: ForesightNeeds, evidence: BundleEvidence) =>
-  withBundle(fileSystem, namespaces)(evidence, fileSystem.writable)();
-
 /** Where the log is missing, a daemon makes it; one that cannot gives the shim up. */
 const whyNotMade = async (needs: ForesightNeeds, evidence: BundleEvidence): Promise<ReadonlyArray<Obstacle>> => {
   const written = await whyNotWritable(needs, evidence);
@@ -61,14 +58,8 @@ const whyNotMade = async (needs: ForesightNeeds, evidence: BundleEvidence): Prom
     : [];
 };
 
-/** Nothing is removed from a file system that is mounted read-only. */
-const whyNotRemoved = async (needs: ForesightNeeds, evidence: BundleEvidence): Promise<ReadonlyArray<Obstacle>> => {
-  if (!(await needs.isReadOnly())) return [];
-  const written = await whyNotWritable(needs, evidence);
-  return E.isLeft(written) && codeOf(written.left) === readOnly
-    ? [{ step: 'remove-bundle', says: `the bundle cannot be removed: ${showFileError(written.left)}` }]
-    : [];
-};
+const whyNotWritable = ({ capabilities: { fileSystem }, namespaces }: ForesightNeeds, evidence: BundleEvidence) =>
+  withBundle(fileSystem, namespaces)(evidence, fileSystem.writable)();
 
 /** A full or read-only file system: then a daemon that must write `bootstrap.json` gives the shim up. */
 const whyNotWritten = async (needs: ForesightNeeds, evidence: BundleEvidence): Promise<ReadonlyArray<Obstacle>> => {
@@ -97,5 +88,14 @@ const whyNotUnmounted = async (
           says: `what is mounted on rootfs stays mounted, as a symlink leads to the state directory (H13): ${policy.name} then cannot remove the bundle`,
         },
       ]
+    : [];
+};
+
+/** Nothing is removed from a file system that is mounted read-only. */
+const whyNotRemoved = async (needs: ForesightNeeds, evidence: BundleEvidence): Promise<ReadonlyArray<Obstacle>> => {
+  if (!(await needs.isReadOnly())) return [];
+  const written = await whyNotWritable(needs, evidence);
+  return E.isLeft(written) && codeOf(written.left) === readOnly
+    ? [{ step: 'remove-bundle', says: `the bundle cannot be removed: ${showFileError(written.left)}` }]
     : [];
 };

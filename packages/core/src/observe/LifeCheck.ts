@@ -6,9 +6,10 @@ import { stepsOf } from '../plan/Plan.js';
 import type { Prober } from './Prober.js';
 import { foresee } from './Foresight.js';
 import { signsOfLife } from './life/SignsOfLife.js';
+
 /**
- * The same, with what every source says of its life, and what will go wrong with its steps: of what is to be destroyed an
- * operator is told whether it lives, under every policy. What the policy decided is not changed by it.
+ * Adds to a decision what every source says of the bundle's life, and what will go wrong with its steps. Under every policy an
+ * operator is told whether a bundle lives that will be destroyed. The decision itself is not changed.
  */
 export const withLife =
   (prober: Prober, open: OpenShim) =>
@@ -31,8 +32,8 @@ export const withLife =
   };
 
 /**
- * The same, with what a shim says of its task that is to be reaped as it lists no process: one that is created or paused may
- * have none that it knows. Where a policy may do all that its daemon does, nothing is asked that this does not ask.
+ * Adds to a decision to reap what the shim says of its task. A task that is created or paused may have no process that the shim
+ * lists. If the settings allow killing, only what the policy's daemon asks is asked.
  */
 const withTask =
   ({ settings, capabilities }: Prober, { session }: OpenShim) =>

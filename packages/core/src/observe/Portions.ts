@@ -6,8 +6,17 @@ import type { Settings } from '../policy/Settings.js';
 
 /** After how long without any answer those that were asked count as waiting, in milliseconds. */
 const patienceMs = 5;
+
 /** However busy this process is: whoever shares it may never let it be otherwise. */
 const mostPatienceMs = 50;
+
+/** Does it for each of them: the quick in small portions, the slow all at once. */
+export const forEachAsked =
+  <A, C>({ clock }: Pick<Capabilities, 'clock'>, { bounds }: Pick<Settings, 'bounds'>, ask: (item: A) => T.Task<C>) =>
+  (items: ReadonlyArray<A>): T.Task<ReadonlyArray<C>> => {
+    const inPortions = adaptiveSemaphore({ ...clock, limit: bounds.busy, patience: waitForAnswers(clock) });
+    return traverse({ ...clock, limit: bounds.waiting }, (item: A) => inPortions(ask(item)))(items);
+  };
 
 /**
  * Says whether that was all: where it took much longer, we were too busy ourselves to notice an answer. That is no excuse
@@ -25,11 +34,3 @@ const waitForAnswers = ({ sleep, elapsedMs }: Capabilities['clock']): T.Task<boo
     return true;
   };
 };
-
-/** Does it for each of them: the quick in small portions, the slow all at once. */
-export const forEachAsked =
-  <A, C>({ clock }: Pick<Capabilities, 'clock'>, { bounds }: Pick<Settings, 'bounds'>, ask: (item: A) => T.Task<C>) =>
-  (items: ReadonlyArray<A>): T.Task<ReadonlyArray<C>> => {
-    const inPortions = adaptiveSemaphore({ ...clock, limit: bounds.busy, patience: waitForAnswers(clock) });
-    return traverse({ ...clock, limit: bounds.waiting }, (item: A) => inPortions(ask(item)))(items);
-  };

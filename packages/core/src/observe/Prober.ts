@@ -52,31 +52,6 @@ export interface Prober extends SignNeeds, ForesightNeeds {
   };
 }
 
-/** The bundles of both trees, by device and inode. */
-const bundlesByDirectory = async (
-  bundles: ReadonlyArray<BundleEvidence>,
-  pods: Pods,
-): Promise<(directory: DirectoryKey) => BundleEvidence | undefined> => {
-  const known = new Map<string, BundleEvidence>();
-  for (const bundle of [...bundles, ...(await pods.beside())])
-    if (bundle.identity !== null) known.set(directoryKey(bundle.identity), bundle);
-  return (directory) => known.get(directoryKey(directory));
-};
-
-/** Listed once. Where they cannot be, none is known, and no process is taken for that of another namespace. */
-const namesBut = (namespaces: Namespaces): Prober['namespacesBut'] => {
-  let all: Promise<E.Either<FileError, ReadonlyArray<B.ByteString>>> | undefined;
-  const known = new Map<B.ByteString, ReadonlySet<string>>();
-  return (name) => async () => {
-    const names = await (all ??= namespaces.names());
-    const others = known.get(name) ?? new Set(E.isRight(names) ? names.right.filter((other) => other !== name) : []);
-    known.set(name, others);
-    return others;
-  };
-};
-
-const directoryKey = ({ device, inode }: DirectoryKey): string => `${device}:${inode}`;
-
 /** For the bundles of one snapshot; what is the same for all of them is looked at once. */
 export const makeProber = (
   capabilities: Capabilities,
@@ -114,33 +89,29 @@ export const makeProber = (
   };
 };
 
-const nowhere = ({ namespace }: BundleEvidence): string => JSON.stringify([namespace]);
-
-/** Where a bundle's shim listens, as a key; one for all bundles of a namespace that do not say. */
-const shimKey = (policy: Policy, evidence: BundleEvidence): string => {
-  const { namespace, contents } = evidence;
-  const address = contents?._tag === 'Listed' ? shimAddress(policy)(contents) : undefined;
-  return address?._tag === 'Target' ? JSON.stringify([namespace, address.target.socket]) : nowhere(evidence);
+/** The bundles of both trees, by device and inode. */
+const bundlesByDirectory = async (
+  bundles: ReadonlyArray<BundleEvidence>,
+  pods: Pods,
+): Promise<(directory: DirectoryKey) => BundleEvidence | undefined> => {
+  const known = new Map<string, BundleEvidence>();
+  for (const bundle of [...bundles, ...(await pods.beside())])
+    if (bundle.identity !== null) known.set(directoryKey(bundle.identity), bundle);
+  return (directory) => known.get(directoryKey(directory));
 };
 
-/** The bundles by where their shims listen, and by namespace. */
-interface Neighbours {
-  readonly atShim: ReadonlyMap<string, ReadonlyArray<B.ByteString>>;
-  readonly inNamespace: ReadonlyMap<B.ByteString, ReadonlyArray<B.ByteString>>;
-}
+const directoryKey = ({ device, inode }: DirectoryKey): string => `${device}:${inode}`;
 
-const idsBy = <K>(
-  keyOf: (bundle: BundleEvidence) => K,
-  bundles: ReadonlyArray<BundleEvidence>,
-): ReadonlyMap<K, ReadonlyArray<B.ByteString>> => {
-  const groups = new Map<K, Array<B.ByteString>>();
-  for (const bundle of bundles) {
-    const key = keyOf(bundle);
-    const group = groups.get(key);
-    if (group === undefined) groups.set(key, [bundle.id]);
-    else group.push(bundle.id);
-  }
-  return groups;
+/** Listed once. Where they cannot be, none is known, and no process is taken for that of another namespace. */
+const namesBut = (namespaces: Namespaces): Prober['namespacesBut'] => {
+  let all: Promise<E.Either<FileError, ReadonlyArray<B.ByteString>>> | undefined;
+  const known = new Map<B.ByteString, ReadonlySet<string>>();
+  return (name) => async () => {
+    const names = await (all ??= namespaces.names());
+    const others = known.get(name) ?? new Set(E.isRight(names) ? names.right.filter((other) => other !== name) : []);
+    known.set(name, others);
+    return others;
+  };
 };
 
 const sharersAmong = (bundles: ReadonlyArray<BundleEvidence>): Prober['sharersOf'] => {
@@ -169,3 +140,32 @@ const sharersAmong = (bundles: ReadonlyArray<BundleEvidence>): Prober['sharersOf
     };
   };
 };
+
+/** The bundles by where their shims listen, and by namespace. */
+interface Neighbours {
+  readonly atShim: ReadonlyMap<string, ReadonlyArray<B.ByteString>>;
+  readonly inNamespace: ReadonlyMap<B.ByteString, ReadonlyArray<B.ByteString>>;
+}
+
+const idsBy = <K>(
+  keyOf: (bundle: BundleEvidence) => K,
+  bundles: ReadonlyArray<BundleEvidence>,
+): ReadonlyMap<K, ReadonlyArray<B.ByteString>> => {
+  const groups = new Map<K, Array<B.ByteString>>();
+  for (const bundle of bundles) {
+    const key = keyOf(bundle);
+    const group = groups.get(key);
+    if (group === undefined) groups.set(key, [bundle.id]);
+    else group.push(bundle.id);
+  }
+  return groups;
+};
+
+/** Where a bundle's shim listens, as a key; one for all bundles of a namespace that do not say. */
+const shimKey = (policy: Policy, evidence: BundleEvidence): string => {
+  const { namespace, contents } = evidence;
+  const address = contents?._tag === 'Listed' ? shimAddress(policy)(contents) : undefined;
+  return address?._tag === 'Target' ? JSON.stringify([namespace, address.target.socket]) : nowhere(evidence);
+};
+
+const nowhere = ({ namespace }: BundleEvidence): string => JSON.stringify([namespace]);

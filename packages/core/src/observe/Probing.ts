@@ -61,24 +61,6 @@ export const closeAll =
     open.logPipe = undefined;
   };
 
-/** What is asked of a connection that has gone meanwhile. */
-const closed: E.Either<ShimError, never> = E.left({ _tag: 'Closed' });
-
-const askNobody = () => async () => closed;
-
-/** A shim that answered, and nobody listens to any more. */
-const detachedSession: ShimSession = {
-  connect: askNobody,
-  pids: askNobody,
-  state: askNobody,
-  delete: askNobody,
-  shutdown: askNobody,
-  close: async () => undefined,
-  disconnected: () => new Promise(() => undefined),
-};
-
-const detachedLog: LogPipe = { close: async () => undefined };
-
 /** Lets go of the log of a shim that is given up, as it may be long until its steps' turn comes: they find it as it was. */
 export const detachLog =
   (open: OpenShim): T.Task<void> =>
@@ -87,6 +69,8 @@ export const detachLog =
     await open.logPipe.close();
     open.logPipe = detachedLog;
   };
+
+const detachedLog: LogPipe = { close: async () => undefined };
 
 /** Lets go of a shim that is going to be taken back by somebody who does not stay: its steps find it as it was. */
 export const detach =
@@ -149,21 +133,74 @@ export const openLogPipe =
     return E.right(undefined);
   };
 
-/** What keeps the log from being opened, where it may be. */
-const logProblem =
+/** Asks until the bundle is settled. When the run is interrupted meanwhile, it is held. */
+export const probe =
   (prober: Prober) =>
-  (evidence: BundleEvidence, open: OpenShim): T.Task<FileError | undefined> =>
+  (evidence: BundleEvidence, open: OpenShim): T.Task<Decided> =>
   async () => {
-    if (prober.probing === 'asked') return undefined; // what stands there is part of the evidence
-    const opened = await openLogPipe(prober)(evidence, open)();
-    return E.isLeft(opened) ? opened.left : undefined;
+    const { capabilities, settings } = prober;
+    const { yieldIfDue } = capabilities.clock;
+    let known = evidence;
+    let shim = '';
+    for (;;) {
+      const decision = decide(settings.policy)(known);
+      if (decision._tag === 'Decided') return { evidence: known, verdict: decision.verdict };
+      const { question } = decision;
+      const key = open.asked === undefined ? '' : questionKey(question, shim);
+      if (question._tag === 'Connection') shim = key;
+      const before = open.asked?.get(key);
+      if (before === undefined && capabilities.interrupted())
+        return { evidence: known, verdict: because('interrupted') };
+      const answers = before?.answers ?? (await answer(prober)(known, open)(question)());
+      // Where many get their answers at once, as those whose time-outs end together, they go on over several turns.
+      for (let others = yieldIfDue(); others !== undefined; others = yieldIfDue()) await others;
+      if (before === undefined) open.asked?.set(key, { answers, session: open.session });
+      else open.session = before.session;
+      known = withAnswers(answers)(known);
+    }
   };
 
-/** Where the log may be missing, none is made before it is known that the bundle will be taken back. */
-const isWithoutLog = ({ contents }: BundleEvidence): boolean =>
-  contents?._tag === 'Listed' && contents.log._tag === 'Absent';
-
-const isNotImplemented = (error: ShimError): boolean => error._tag === 'Answered' && error.class === 'NotImplemented';
+const answer =
+  (prober: Prober) =>
+  (evidence: BundleEvidence, open: OpenShim) =>
+  (question: Question): T.Task<Answers> => {
+    const { capabilities, settings } = prober;
+    const session = open.session ?? detachedSession;
+    const call = { id: evidence.id, timeoutMs: settings.timeouts.loadMs };
+    switch (question._tag) {
+      case 'Container':
+        return () =>
+          capabilities.containerStore
+            .container(evidence)()
+            .then((container) => ({ container }));
+      case 'Program':
+        return () =>
+          prober
+            .resolve(question.runtime, question.names)()
+            .then((program) => ({ program }));
+      case 'Connection':
+        return () => connect(prober)(evidence, open, question)().then((connection) => ({ connection }));
+      case 'Sandbox':
+        return () =>
+          capabilities.sandboxStore
+            .sandbox({ namespace: evidence.namespace, id: evidence.id, records: question.records })()
+            .then((sandbox) => ({ sandbox }));
+      case 'Pids':
+        return () =>
+          session
+            .pids(call)()
+            .then((pids) => ({ pids }));
+      case 'State':
+        return () =>
+          session
+            .state(call)()
+            .then((state) => ({ state }));
+      case 'Signs':
+        return () => signsOfLife(prober)(evidence)().then((signs) => ({ signs }));
+      case 'Sharers':
+        return () => findSharers(prober)(evidence)().then((sharers) => ({ sharers }));
+    }
+  };
 
 /**
  * Dials, and asks whether anybody is there; opens the log when the policy does so. One function, as what waits here waits by
@@ -206,6 +243,22 @@ const connect =
       dialling = fallback;
     }
   };
+
+/** Where the log may be missing, none is made before it is known that the bundle will be taken back. */
+const isWithoutLog = ({ contents }: BundleEvidence): boolean =>
+  contents?._tag === 'Listed' && contents.log._tag === 'Absent';
+
+/** What keeps the log from being opened, where it may be. */
+const logProblem =
+  (prober: Prober) =>
+  (evidence: BundleEvidence, open: OpenShim): T.Task<FileError | undefined> =>
+  async () => {
+    if (prober.probing === 'asked') return undefined; // what stands there is part of the evidence
+    const opened = await openLogPipe(prober)(evidence, open)();
+    return E.isLeft(opened) ? opened.left : undefined;
+  };
+
+const isNotImplemented = (error: ShimError): boolean => error._tag === 'Answered' && error.class === 'NotImplemented';
 
 /**
  * Who else needs a bundle's shim: the others of its pod, in both trees. Where the bundle has no shim's process of its own, it
@@ -261,71 +314,18 @@ const isLeaving =
     return decision._tag === 'Decided' && decision.verdict.reason === 'leftover';
   };
 
-const answer =
-  (prober: Prober) =>
-  (evidence: BundleEvidence, open: OpenShim) =>
-  (question: Question): T.Task<Answers> => {
-    const { capabilities, settings } = prober;
-    const session = open.session ?? detachedSession;
-    const call = { id: evidence.id, timeoutMs: settings.timeouts.loadMs };
-    switch (question._tag) {
-      case 'Container':
-        return () =>
-          capabilities.containerStore
-            .container(evidence)()
-            .then((container) => ({ container }));
-      case 'Program':
-        return () =>
-          prober
-            .resolve(question.runtime, question.names)()
-            .then((program) => ({ program }));
-      case 'Connection':
-        return () => connect(prober)(evidence, open, question)().then((connection) => ({ connection }));
-      case 'Sandbox':
-        return () =>
-          capabilities.sandboxStore
-            .sandbox({ namespace: evidence.namespace, id: evidence.id, records: question.records })()
-            .then((sandbox) => ({ sandbox }));
-      case 'Pids':
-        return () =>
-          session
-            .pids(call)()
-            .then((pids) => ({ pids }));
-      case 'State':
-        return () =>
-          session
-            .state(call)()
-            .then((state) => ({ state }));
-      case 'Signs':
-        return () => signsOfLife(prober)(evidence)().then((signs) => ({ signs }));
-      case 'Sharers':
-        return () => findSharers(prober)(evidence)().then((sharers) => ({ sharers }));
-    }
-  };
+const askNobody = () => async () => closed;
 
-/** Asks until the bundle is settled. When the run is interrupted meanwhile, it is held. */
-export const probe =
-  (prober: Prober) =>
-  (evidence: BundleEvidence, open: OpenShim): T.Task<Decided> =>
-  async () => {
-    const { capabilities, settings } = prober;
-    const { yieldIfDue } = capabilities.clock;
-    let known = evidence;
-    let shim = '';
-    for (;;) {
-      const decision = decide(settings.policy)(known);
-      if (decision._tag === 'Decided') return { evidence: known, verdict: decision.verdict };
-      const { question } = decision;
-      const key = open.asked === undefined ? '' : questionKey(question, shim);
-      if (question._tag === 'Connection') shim = key;
-      const before = open.asked?.get(key);
-      if (before === undefined && capabilities.interrupted())
-        return { evidence: known, verdict: because('interrupted') };
-      const answers = before?.answers ?? (await answer(prober)(known, open)(question)());
-      // Where many get their answers at once, as those whose time-outs end together, they go on over several turns.
-      for (let others = yieldIfDue(); others !== undefined; others = yieldIfDue()) await others;
-      if (before === undefined) open.asked?.set(key, { answers, session: open.session });
-      else open.session = before.session;
-      known = withAnswers(answers)(known);
-    }
-  };
+/** What is asked of a connection that has gone meanwhile. */
+const closed: E.Either<ShimError, never> = E.left({ _tag: 'Closed' });
+
+/** A shim that answered, and nobody listens to any more. */
+const detachedSession: ShimSession = {
+  connect: askNobody,
+  pids: askNobody,
+  state: askNobody,
+  delete: askNobody,
+  shutdown: askNobody,
+  close: async () => undefined,
+  disconnected: () => new Promise(() => undefined),
+};

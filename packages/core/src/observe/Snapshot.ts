@@ -30,85 +30,48 @@ export interface NamespaceSnapshot {
   readonly bundles: ReadonlyArray<BundleEvidence>;
 }
 
-const readingOf = (read: E.Either<FileError, B.ByteString>): Reading => {
-  if (E.isRight(read)) return { _tag: 'Read', content: read.right };
-  return isAbsent(read.left) ? { _tag: 'Absent' } : { _tag: 'Failed', error: read.left };
-};
+/** Reads every namespace below the open state directory, or only those named. */
+export const readSnapshot =
+  (files: FileSystem, { yieldIfDue }: Pick<Clock, 'yieldIfDue'>) =>
+  (
+    state: Directory,
+    namespaces: ReadonlyArray<B.ByteString>,
+  ): TE.TaskEither<FileError, ReadonlyArray<NamespaceSnapshot>> =>
+    inNamespaces(files)(state, namespaces, (at) =>
+      pipe(
+        listNamespace(files)(at, (directory, entries) => async () => {
+          const bundles: Array<BundleEvidence> = [];
+          for (const entry of entries) {
+            const others = yieldIfDue();
+            if (others !== undefined) await others;
+            bundles.push(await readEntry(files, at.name)(directory, entry)());
+          }
+          return bundles;
+        }),
+        TE.match(
+          (error): NamespaceSnapshot => ({ name: at.name, error, bundles: [] }),
+          (bundles): NamespaceSnapshot => ({ name: at.name, error: null, bundles }),
+        ),
+      ),
+    );
 
-/** What opening a log of this kind gives (SPEC 8.3). */
-const openingLog = (at: Location, kind: FileKind): LogState => {
-  switch (kind) {
-    case 'directory':
-      return { _tag: 'Unusable', error: systemError('open', pathOf(at), 'EISDIR') };
-    case 'socket':
-      return { _tag: 'Unusable', error: systemError('open', pathOf(at), 'ENXIO') };
-    case 'fifo':
-    case 'file':
-    case 'device':
-    case 'symlink':
-      return { _tag: 'Usable', kind };
-  }
-};
-
-const readLog =
+/** Goes to every namespace below the open state directory, or only to those named. */
+const inNamespaces =
   (files: FileSystem) =>
-  (at: Location, kind: FileKind | undefined): T.Task<LogState> =>
+  <A>(
+    state: Directory,
+    namespaces: ReadonlyArray<B.ByteString>,
+    visit: (at: Location) => T.Task<A>,
+  ): TE.TaskEither<FileError, ReadonlyArray<A>> =>
   async () => {
-    if (kind === undefined) return { _tag: 'Absent' };
-    if (kind !== 'symlink') return openingLog(at, kind);
-    const resolved = await files.resolvedStatus(at)();
-    return E.isLeft(resolved) ? { _tag: 'Unusable', error: resolved.left } : openingLog(at, resolved.right.kind);
-  };
-
-/** So many names of what no bundle has are enough to show what stands there. */
-const mostForeign = 3;
-
-const readEntries =
-  (files: FileSystem) =>
-  (directory: Directory, entries: ReadonlyArray<DirectoryEntry>): T.Task<BundleContents> =>
-  async () => {
-    if (entries.length === 0) return { _tag: 'Empty' };
-    const kinds = new Map(entries.map(({ name, kind }) => [name, kind]));
-    const foreign = entries.flatMap(({ name }) => (Layout.isBundleName(name) ? [] : [name])).slice(0, mostForeign);
-    const readFile = async (name: B.ByteString): Promise<Reading> =>
-      kinds.has(name)
-        ? readingOf(await files.readSmallFile({ directory, name }, Layout.maxSmallFileBytes)())
-        : { _tag: 'Absent' };
-    return {
-      _tag: 'Listed',
-      shimBinaryPath: await readFile(Layout.entry.shimBinaryPath),
-      address: await readFile(Layout.entry.address),
-      bootstrap: await readFile(Layout.entry.bootstrap),
-      log: await readLog(files)({ directory, name: Layout.entry.log }, kinds.get(Layout.entry.log))(),
-      work:
-        kinds.get(Layout.entry.work) === 'symlink'
-          ? readingOf(await files.readLink({ directory, name: Layout.entry.work })())
-          : { _tag: 'Absent' },
-      sandbox: await readFile(Layout.entry.sandbox),
-      foreign,
-      present: Layout.ofContainer.filter((name) => kinds.has(name)),
-    };
-  };
-
-const orNull = <A>(outcome: E.Either<FileError, A>): A | null => (E.isRight(outcome) ? outcome.right : null);
-
-/** Which directory it is, and what it holds; both of the very one that was opened. */
-const readBundle =
-  (files: FileSystem) =>
-  (at: Location): T.Task<Pick<BundleEvidence, 'identity' | 'contents'>> =>
-  async () => {
-    const opened = await files.openDirectory(at)();
-    if (E.isLeft(opened))
-      return { identity: orNull(await files.status(at)()), contents: { _tag: 'Unreadable', error: opened.left } };
-    const identity = await files.identify(opened.right)();
-    // What this process lacks says nothing of the bundle; otherwise it is decided on, but nothing is done to it.
-    const isOurs = E.isLeft(identity) && isExhaustionCode(codeOf(identity.left));
-    const entries = isOurs ? identity : await files.list(opened.right)();
-    const contents: BundleContents = E.isLeft(entries)
-      ? { _tag: 'Unreadable', error: entries.left }
-      : await readEntries(files)(opened.right, entries.right)();
-    await files.close(opened.right)();
-    return { identity: orNull(identity), contents };
+    const entries = await files.list(state)();
+    if (E.isLeft(entries)) return entries;
+    const visited: Array<A> = [];
+    for (const { name, kind } of entries.right) {
+      const wanted = namespaces.length === 0 || namespaces.includes(name);
+      if (kind === 'directory' && !isHidden(name) && wanted) visited.push(await visit({ directory: state, name })());
+    }
+    return E.right(visited);
   };
 
 /** Opens a namespace's directory and lists it. Left: why nothing in it is looked at. */
@@ -140,49 +103,86 @@ const readEntry =
     return { ...about, ...(await readBundle(files)(bundle)()) };
   };
 
-/** Goes to every namespace below the open state directory, or only to those named. */
-const inNamespaces =
+/** Which directory it is, and what it holds; both of the very one that was opened. */
+const readBundle =
   (files: FileSystem) =>
-  <A>(
-    state: Directory,
-    namespaces: ReadonlyArray<B.ByteString>,
-    visit: (at: Location) => T.Task<A>,
-  ): TE.TaskEither<FileError, ReadonlyArray<A>> =>
+  (at: Location): T.Task<Pick<BundleEvidence, 'identity' | 'contents'>> =>
   async () => {
-    const entries = await files.list(state)();
-    if (E.isLeft(entries)) return entries;
-    const visited: Array<A> = [];
-    for (const { name, kind } of entries.right) {
-      const wanted = namespaces.length === 0 || namespaces.includes(name);
-      if (kind === 'directory' && !isHidden(name) && wanted) visited.push(await visit({ directory: state, name })());
-    }
-    return E.right(visited);
+    const opened = await files.openDirectory(at)();
+    if (E.isLeft(opened))
+      return { identity: orNull(await files.status(at)()), contents: { _tag: 'Unreadable', error: opened.left } };
+    const identity = await files.identify(opened.right)();
+    // What this process lacks says nothing of the bundle; otherwise it is decided on, but nothing is done to it.
+    const isOurs = E.isLeft(identity) && isExhaustionCode(codeOf(identity.left));
+    const entries = isOurs ? identity : await files.list(opened.right)();
+    const contents: BundleContents = E.isLeft(entries)
+      ? { _tag: 'Unreadable', error: entries.left }
+      : await readEntries(files)(opened.right, entries.right)();
+    await files.close(opened.right)();
+    return { identity: orNull(identity), contents };
   };
 
-/** Reads every namespace below the open state directory, or only those named. */
-export const readSnapshot =
-  (files: FileSystem, { yieldIfDue }: Pick<Clock, 'yieldIfDue'>) =>
-  (
-    state: Directory,
-    namespaces: ReadonlyArray<B.ByteString>,
-  ): TE.TaskEither<FileError, ReadonlyArray<NamespaceSnapshot>> =>
-    inNamespaces(files)(state, namespaces, (at) =>
-      pipe(
-        listNamespace(files)(at, (directory, entries) => async () => {
-          const bundles: Array<BundleEvidence> = [];
-          for (const entry of entries) {
-            const others = yieldIfDue();
-            if (others !== undefined) await others;
-            bundles.push(await readEntry(files, at.name)(directory, entry)());
-          }
-          return bundles;
-        }),
-        TE.match(
-          (error): NamespaceSnapshot => ({ name: at.name, error, bundles: [] }),
-          (bundles): NamespaceSnapshot => ({ name: at.name, error: null, bundles }),
-        ),
-      ),
-    );
+const orNull = <A>(outcome: E.Either<FileError, A>): A | null => (E.isRight(outcome) ? outcome.right : null);
+
+const readEntries =
+  (files: FileSystem) =>
+  (directory: Directory, entries: ReadonlyArray<DirectoryEntry>): T.Task<BundleContents> =>
+  async () => {
+    if (entries.length === 0) return { _tag: 'Empty' };
+    const kinds = new Map(entries.map(({ name, kind }) => [name, kind]));
+    const foreign = entries.flatMap(({ name }) => (Layout.isBundleName(name) ? [] : [name])).slice(0, mostForeign);
+    const readFile = async (name: B.ByteString): Promise<Reading> =>
+      kinds.has(name)
+        ? readingOf(await files.readSmallFile({ directory, name }, Layout.maxSmallFileBytes)())
+        : { _tag: 'Absent' };
+    return {
+      _tag: 'Listed',
+      shimBinaryPath: await readFile(Layout.entry.shimBinaryPath),
+      address: await readFile(Layout.entry.address),
+      bootstrap: await readFile(Layout.entry.bootstrap),
+      log: await readLog(files)({ directory, name: Layout.entry.log }, kinds.get(Layout.entry.log))(),
+      work:
+        kinds.get(Layout.entry.work) === 'symlink'
+          ? readingOf(await files.readLink({ directory, name: Layout.entry.work })())
+          : { _tag: 'Absent' },
+      sandbox: await readFile(Layout.entry.sandbox),
+      foreign,
+      present: Layout.ofContainer.filter((name) => kinds.has(name)),
+    };
+  };
+
+/** So many names of what no bundle has are enough to show what stands there. */
+const mostForeign = 3;
+
+const readingOf = (read: E.Either<FileError, B.ByteString>): Reading => {
+  if (E.isRight(read)) return { _tag: 'Read', content: read.right };
+  return isAbsent(read.left) ? { _tag: 'Absent' } : { _tag: 'Failed', error: read.left };
+};
+
+const readLog =
+  (files: FileSystem) =>
+  (at: Location, kind: FileKind | undefined): T.Task<LogState> =>
+  async () => {
+    if (kind === undefined) return { _tag: 'Absent' };
+    if (kind !== 'symlink') return openingLog(at, kind);
+    const resolved = await files.resolvedStatus(at)();
+    return E.isLeft(resolved) ? { _tag: 'Unusable', error: resolved.left } : openingLog(at, resolved.right.kind);
+  };
+
+/** What opening a log of this kind gives (SPEC 8.3). */
+const openingLog = (at: Location, kind: FileKind): LogState => {
+  switch (kind) {
+    case 'directory':
+      return { _tag: 'Unusable', error: systemError('open', pathOf(at), 'EISDIR') };
+    case 'socket':
+      return { _tag: 'Unusable', error: systemError('open', pathOf(at), 'ENXIO') };
+    case 'fifo':
+    case 'file':
+    case 'device':
+    case 'symlink':
+      return { _tag: 'Usable', kind };
+  }
+};
 
 /** What the bundles of a namespace are called; `error` says why nothing in it could be looked at. */
 export interface NamespaceListing {

@@ -17,6 +17,7 @@ export const BundleFacts = t.readonly(
   t.type({ evidence: BundleEvidence, answers: t.readonly(t.record(t.string, Answers)) }),
   'BundleFacts',
 );
+
 export interface BundleFacts extends t.TypeOf<typeof BundleFacts> {}
 
 /** The names of the entries below a namespace's root directory; or that there is no such directory, or why they are not known. */
@@ -28,6 +29,7 @@ export const WorkListing = t.union(
   ],
   'WorkListing',
 );
+
 export type WorkListing = t.TypeOf<typeof WorkListing>;
 
 /** `error` says why nothing in the namespace is looked at. */
@@ -40,6 +42,7 @@ export const NamespaceFacts = t.readonly(
   }),
   'NamespaceFacts',
 );
+
 export interface NamespaceFacts extends t.TypeOf<typeof NamespaceFacts> {}
 
 export interface HostFacts {
@@ -56,22 +59,15 @@ export const evidenceFor =
   ({ evidence, answers }: BundleFacts): BundleEvidence =>
     withAnswers(new Map(Object.entries(answers)).get(name) ?? {})(evidence);
 
-/** What a policy makes of what is known. Where it would have to ask, the bundle is held, for the reason given. */
-const verdictOn =
-  (policy: Policy, unanswered: Reason) =>
-  (evidence: BundleEvidence): Verdict => {
-    const decision = decide(policy)(evidence);
-    return decision._tag === 'Decided' ? decision.verdict : because(unanswered);
-  };
-
-/** Where a policy only removes what nobody owns, a directory that is not there is an empty one. */
-const workDirectoriesSeenBy = (
-  { workDirectories }: Policy,
-  listing: WorkListing,
-): Exclude<WorkListing, { readonly _tag: 'Absent' }> => {
-  if (listing._tag !== 'Absent') return listing;
-  return workDirectories === 'unowned' ? { _tag: 'Listed', names: [] } : { _tag: 'NotListed', error: listing.error };
-};
+/** The plan that a policy makes of the facts of a host: pure, so that it is the same wherever it is computed. */
+export const planOf =
+  (policy: Policy) =>
+  (facts: HostFacts): Plan => ({
+    policy: policy.name,
+    state: facts.state,
+    root: facts.root,
+    namespaces: facts.namespaces.map(planNamespace(policy, facts)),
+  });
 
 const planNamespace =
   (policy: Policy, { root, interrupted }: HostFacts) =>
@@ -92,6 +88,23 @@ const planNamespace =
           : [],
     };
   };
+
+/** What a policy makes of what is known. Where it would have to ask, the bundle is held, for the reason given. */
+const verdictOn =
+  (policy: Policy, unanswered: Reason) =>
+  (evidence: BundleEvidence): Verdict => {
+    const decision = decide(policy)(evidence);
+    return decision._tag === 'Decided' ? decision.verdict : because(unanswered);
+  };
+
+/** Where a policy only removes what nobody owns, a directory that is not there is an empty one. */
+const workDirectoriesSeenBy = (
+  { workDirectories }: Policy,
+  listing: WorkListing,
+): Exclude<WorkListing, { readonly _tag: 'Absent' }> => {
+  if (listing._tag !== 'Absent') return listing;
+  return workDirectories === 'unowned' ? { _tag: 'Listed', names: [] } : { _tag: 'NotListed', error: listing.error };
+};
 
 /** What would become of the working directories, if every step succeeded. */
 const planWorkDirectories = (
@@ -119,13 +132,3 @@ const planWorkDirectories = (
       reason: decideWorkDirectory({ registered: adopted.has(name), held: held.has(name), planned: true }),
     }));
 };
-
-/** The plan that a policy makes of the facts of a host: pure, so that it is the same wherever it is computed. */
-export const planOf =
-  (policy: Policy) =>
-  (facts: HostFacts): Plan => ({
-    policy: policy.name,
-    state: facts.state,
-    root: facts.root,
-    namespaces: facts.namespaces.map(planNamespace(policy, facts)),
-  });

@@ -16,6 +16,7 @@ export const BundlePlan = t.readonly(
   t.type({ evidence: BundleEvidence, verdict: Verdict, steps: StepCodec }),
   'BundlePlan',
 );
+
 export interface BundlePlan extends t.TypeOf<typeof BundlePlan> {}
 
 /** An entry below the namespace's root directory, and what becomes of it; of one that goes, which one it is, where that was looked at. */
@@ -26,6 +27,7 @@ export const WorkDirectoryPlan = t.readonly(
   ]),
   'WorkDirectoryPlan',
 );
+
 export interface WorkDirectoryPlan extends t.TypeOf<typeof WorkDirectoryPlan> {}
 
 /** One namespace's part. `error` says why nothing in it is touched, or why its working directories are not. */
@@ -38,6 +40,7 @@ export const NamespacePlan = t.readonly(
   }),
   'NamespacePlan',
 );
+
 export interface NamespacePlan extends t.TypeOf<typeof NamespacePlan> {}
 
 /** The verdicts and, for each, the steps that would carry it out. */
@@ -45,6 +48,7 @@ export const Plan = t.readonly(
   t.type({ policy: PolicyName, state: B.ByteString, root: B.ByteString, namespaces: t.readonlyArray(NamespacePlan) }),
   'Plan',
 );
+
 export interface Plan extends t.TypeOf<typeof Plan> {}
 
 /** What cleaning up and removing is about. */
@@ -53,81 +57,6 @@ interface Removal {
   readonly program: B.ByteString | undefined;
   readonly work: B.ByteString | undefined;
 }
-
-const removalOf = (policy: Policy, evidence: BundleEvidence): Removal => ({
-  policy,
-  program: programOf(evidence),
-  work: policy.workDirectories === 'named' ? workOf(evidence) : undefined,
-});
-
-/**
- * SPEC 6.2, bundle delete: unmount (D2) and remove `rootfs` (D3), and only then the bundle (D4) and its working
- * directory (D5). When the bundle itself resists, the working directory goes all the same (D6), and it counts as failed.
- */
-const removeBundle = ({ policy, work }: Removal): StepTree => {
-  const removeWork = (after: StepTree): StepTree =>
-    work === undefined ? after : perform({ _tag: 'RemoveWorkDirectory', path: work }, after, failed);
-  if (policy.unmounts === 'bundle') return perform({ _tag: 'UnmountBundle' }, perform({ _tag: 'RemoveBundle' }));
-  return perform(
-    { _tag: 'UnmountRootfs' },
-    perform({ _tag: 'RemoveRootfs' }, perform({ _tag: 'RemoveBundle' }, removeWork(succeeded), removeWork(failed))),
-  );
-};
-
-/** SPEC 11.4: the binary first; only when it answered well, the bundle. Either failure makes its answer unknown. */
-const cleanUpWithBinary = (removal: Removal): StepTree =>
-  removal.program === undefined
-    ? failed
-    : perform({ _tag: 'RunBinary', program: removal.program }, removeBundle(removal));
-
-/** The same, and the bundle once more whatever failed before (SPEC 12.1; 4.1, step 9 of 2.x). */
-const cleanUpAnyway = (removal: Removal): StepTree => {
-  const bundle = removeBundle(removal);
-  return removal.program === undefined
-    ? bundle
-    : perform(
-        { _tag: 'RunBinary', program: removal.program },
-        pipe(bundle, followedBy({ onSuccess: succeeded, onFailure: bundle })),
-        bundle,
-      );
-};
-
-/** The reasons to give a shim up, in the order in which taking it back meets them. */
-const opensLogBefore: Readonly<Record<Policy['logOpened'], ReadonlyArray<Reason>>> = {
-  'before-address': ['address-unreadable', 'address-unsupported', 'dial-failed', 'connect-failed'],
-  'after-address': ['address-unsupported', 'dial-failed', 'connect-failed'],
-  'after-dial': ['connect-failed'],
-  optional: [],
-};
-
-/** What would be written as `bootstrap.json` before the shim is dialled. */
-const migrationOf = (policy: Policy, { contents }: BundleEvidence): B.ByteString | undefined => {
-  const address = contents?._tag === 'Listed' ? shimAddress(policy)(contents) : undefined;
-  return address === undefined || address._tag === 'Unreadable' ? undefined : address.migrated;
-};
-
-/**
- * SPEC 12: the task is deleted through the shim, the shim told to end, the connection closed; its end makes the binary
- * run (12.1), and then the bundle is removed, once more where the binary's own removal failed. A shim that refuses the
- * deletion is left running and unregistered (K2, H1).
- */
-const reap = (removal: Removal): StepTree => {
-  const isStrict = removal.policy.removesAfterFailedCleanUp === 'none';
-  const cleanUp = isStrict && removal.program !== undefined ? cleanUpWithBinary(removal) : cleanUpAnyway(removal);
-  const close = (next: StepTree): StepTree =>
-    attempt({ _tag: 'CloseConnection' }, attempt({ _tag: 'CloseLogPipe' }, next));
-  return perform(
-    { _tag: 'CallDelete' },
-    perform({ _tag: 'CallShutdown' }, close(cleanUp), close(isStrict ? failed : cleanUp)),
-  );
-};
-
-const discard = (removal: Removal, reason: Reason): StepTree => {
-  if (reason === 'leftover') return perform({ _tag: 'RemoveLeftover' });
-  return removal.policy.death === 'one-sign' && (reason === 'container-not-found' || reason === 'container-unknown')
-    ? attempt({ _tag: 'UnmountRootfs' }, removeBundle(removal)) // step 7a unmounts by itself, before D2 does
-    : removeBundle(removal);
-};
 
 /** What carrying out a verdict means, to this policy. */
 export const stepsOf =
@@ -163,6 +92,81 @@ export const stepsOf =
         return discard(removal, verdict.reason);
     }
   };
+
+const removalOf = (policy: Policy, evidence: BundleEvidence): Removal => ({
+  policy,
+  program: programOf(evidence),
+  work: policy.workDirectories === 'named' ? workOf(evidence) : undefined,
+});
+
+/** Cleans up, and removes the bundle once more whatever failed before (SPEC 12.1; 4.1, step 9 of 2.x). */
+const cleanUpAnyway = (removal: Removal): StepTree => {
+  const bundle = removeBundle(removal);
+  return removal.program === undefined
+    ? bundle
+    : perform(
+        { _tag: 'RunBinary', program: removal.program },
+        pipe(bundle, followedBy({ onSuccess: succeeded, onFailure: bundle })),
+        bundle,
+      );
+};
+
+/**
+ * SPEC 6.2, bundle delete: unmount (D2) and remove `rootfs` (D3), and only then the bundle (D4) and its working
+ * directory (D5). When the bundle itself resists, the working directory goes all the same (D6), and it counts as failed.
+ */
+const removeBundle = ({ policy, work }: Removal): StepTree => {
+  const removeWork = (after: StepTree): StepTree =>
+    work === undefined ? after : perform({ _tag: 'RemoveWorkDirectory', path: work }, after, failed);
+  if (policy.unmounts === 'bundle') return perform({ _tag: 'UnmountBundle' }, perform({ _tag: 'RemoveBundle' }));
+  return perform(
+    { _tag: 'UnmountRootfs' },
+    perform({ _tag: 'RemoveRootfs' }, perform({ _tag: 'RemoveBundle' }, removeWork(succeeded), removeWork(failed))),
+  );
+};
+
+/** SPEC 11.4: the binary first; only when it answered well, the bundle. Either failure makes its answer unknown. */
+const cleanUpWithBinary = (removal: Removal): StepTree =>
+  removal.program === undefined
+    ? failed
+    : perform({ _tag: 'RunBinary', program: removal.program }, removeBundle(removal));
+
+/** What would be written as `bootstrap.json` before the shim is dialled. */
+const migrationOf = (policy: Policy, { contents }: BundleEvidence): B.ByteString | undefined => {
+  const address = contents?._tag === 'Listed' ? shimAddress(policy)(contents) : undefined;
+  return address === undefined || address._tag === 'Unreadable' ? undefined : address.migrated;
+};
+
+/**
+ * SPEC 12: the task is deleted through the shim, the shim told to end, the connection closed; its end makes the binary
+ * run (12.1), and then the bundle is removed, once more where the binary's own removal failed. A shim that refuses the
+ * deletion is left running and unregistered (K2, H1).
+ */
+const reap = (removal: Removal): StepTree => {
+  const isStrict = removal.policy.removesAfterFailedCleanUp === 'none';
+  const cleanUp = isStrict && removal.program !== undefined ? cleanUpWithBinary(removal) : cleanUpAnyway(removal);
+  const close = (next: StepTree): StepTree =>
+    attempt({ _tag: 'CloseConnection' }, attempt({ _tag: 'CloseLogPipe' }, next));
+  return perform(
+    { _tag: 'CallDelete' },
+    perform({ _tag: 'CallShutdown' }, close(cleanUp), close(isStrict ? failed : cleanUp)),
+  );
+};
+
+/** The reasons to give a shim up, in the order in which taking it back meets them. */
+const opensLogBefore: Readonly<Record<Policy['logOpened'], ReadonlyArray<Reason>>> = {
+  'before-address': ['address-unreadable', 'address-unsupported', 'dial-failed', 'connect-failed'],
+  'after-address': ['address-unsupported', 'dial-failed', 'connect-failed'],
+  'after-dial': ['connect-failed'],
+  optional: [],
+};
+
+const discard = (removal: Removal, reason: Reason): StepTree => {
+  if (reason === 'leftover') return perform({ _tag: 'RemoveLeftover' });
+  return removal.policy.death === 'one-sign' && (reason === 'container-not-found' || reason === 'container-unknown')
+    ? attempt({ _tag: 'UnmountRootfs' }, removeBundle(removal)) // step 7a unmounts by itself, before D2 does
+    : removeBundle(removal);
+};
 
 /**
  * What follows the end of a live shim (SPEC 11.1, 13): clean up; for a registered task publish its exit, then its

@@ -50,6 +50,7 @@ export const Step = t.union(
   ],
   'Step',
 );
+
 export type Step = t.TypeOf<typeof Step>;
 
 /** How it ends, or a step and what follows it. */
@@ -58,6 +59,7 @@ export type StepTree =
   | { readonly _tag: 'Do'; readonly step: Step; readonly onSuccess: StepTree; readonly onFailure: StepTree };
 
 export const succeeded: StepTree = { _tag: 'End', succeeded: true };
+
 export const failed: StepTree = { _tag: 'End', succeeded: false };
 
 /** A step; by default its failure is the end. */
@@ -93,8 +95,6 @@ export const stopAtFailure = (tree: StepTree): StepTree => {
   return tree.onSuccess === tree.onFailure ? attempt(tree.step, next) : perform(tree.step, next, letShimBe);
 };
 
-const letShimBe: StepTree = attempt({ _tag: 'CloseConnection' }, attempt({ _tag: 'CloseLogPipe' }, failed));
-
 /** The steps that are taken when nothing fails, in order. */
 export const successPath = (tree: StepTree): ReadonlyArray<Step> => {
   const steps: Array<Step> = [];
@@ -117,14 +117,31 @@ export const pathsWithOneFailure = (tree: StepTree): ReadonlyArray<ReadonlyArray
 export const asksShim = (tree: StepTree): boolean =>
   tree._tag === 'Do' && (tree.step._tag === 'CallDelete' || asksShim(tree.onSuccess));
 
-const names = new Map<Step['_tag'], string>();
-
 /** The kebab-case name by which reports call a step. */
 export const nameOf = ({ _tag }: Step): string => {
   const name = names.get(_tag) ?? _tag.replace(/(?<=[a-z])[A-Z]/g, '-$&').toLowerCase();
   names.set(_tag, name);
   return name;
 };
+
+const names = new Map<Step['_tag'], string>();
+
+/** Whether the same is done, whatever fails; not whether the same stands there. */
+export const isSameTree = (first: StepTree, second: StepTree): boolean => {
+  if (first === second) return true;
+  if (first._tag === 'End' || second._tag === 'End')
+    return first._tag === 'End' && second._tag === 'End' && first.succeeded === second.succeeded;
+  return (
+    isSameStep(first.step, second.step) &&
+    isSameTree(first.onSuccess, second.onSuccess) &&
+    (first.onSuccess === first.onFailure && second.onSuccess === second.onFailure
+      ? true
+      : isSameTree(first.onFailure, second.onFailure))
+  );
+};
+
+const isSameStep = (first: Step, second: Step): boolean =>
+  first._tag === second._tag && detailOf(first) === detailOf(second);
 
 /** What a step acts on, or how, beside its name. */
 const detailOf = (step: Step): string => {
@@ -143,23 +160,6 @@ const detailOf = (step: Step): string => {
   }
 };
 
-const isSameStep = (first: Step, second: Step): boolean =>
-  first._tag === second._tag && detailOf(first) === detailOf(second);
-
-/** Whether the same is done, whatever fails; not whether the same stands there. */
-export const isSameTree = (first: StepTree, second: StepTree): boolean => {
-  if (first === second) return true;
-  if (first._tag === 'End' || second._tag === 'End')
-    return first._tag === 'End' && second._tag === 'End' && first.succeeded === second.succeeded;
-  return (
-    isSameStep(first.step, second.step) &&
-    isSameTree(first.onSuccess, second.onSuccess) &&
-    (first.onSuccess === first.onFailure && second.onSuccess === second.onFailure
-      ? true
-      : isSameTree(first.onFailure, second.onFailure))
-  );
-};
-
 /** The same tree with every step changed; what two branches share they go on sharing. */
 export const mapSteps =
   (change: (step: Step) => Step) =>
@@ -175,3 +175,5 @@ export const mapSteps =
     };
     return visit(tree);
   };
+
+const letShimBe: StepTree = attempt({ _tag: 'CloseConnection' }, attempt({ _tag: 'CloseLogPipe' }, failed));

@@ -9,13 +9,16 @@ import { failed, perform, Step, type StepTree, succeeded } from './Step.js';
 
 /** How it ends, or the number of a row. */
 const Next = t.union([t.keyof({ succeeded: null, failed: null }), t.number], 'Next');
+
 type Next = t.TypeOf<typeof Next>;
 
 const Row = t.readonly(t.type({ step: Step, onSuccess: Next, onFailure: Next }), 'Row');
+
 type Row = t.TypeOf<typeof Row>;
 
 /** `first` is where it begins. Every row leads to later ones only. */
 const Table = t.readonly(t.type({ first: Next, rows: t.readonlyArray(Row) }), 'StepCodec');
+
 type Table = t.TypeOf<typeof Table>;
 
 const tabulate = (tree: StepTree): Table => {

@@ -13,6 +13,7 @@ export const WorkDirectoryReason = t.keyof(
   { registered: null, held: null, 'not-planned': null, 'not-registered': null },
   'WorkDirectoryReason',
 );
+
 export type WorkDirectoryReason = t.TypeOf<typeof WorkDirectoryReason>;
 
 /** What is known of the owner of an entry. */

@@ -2,6 +2,7 @@
 import * as B from '../base/ByteString.js';
 
 const maxLength = 76;
+
 const pattern = /^[A-Za-z0-9]+(?:[._-][A-Za-z0-9]+)*$/;
 
 /** Whether the reference would look into a namespace directory of this name at all. */

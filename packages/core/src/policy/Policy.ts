@@ -10,6 +10,7 @@ export const PolicyName = t.keyof(
   { 'containerd-1.6': null, 'containerd-1.7': null, 'containerd-2.1': null, careful: null },
   'PolicyName',
 );
+
 export type PolicyName = t.TypeOf<typeof PolicyName>;
 
 export interface Policy {
@@ -156,6 +157,7 @@ export const PolicyChoices = t.readonly(
   }),
   'PolicyChoices',
 );
+
 export interface PolicyChoices extends t.TypeOf<typeof PolicyChoices> {}
 
 /** All of a policy's values that a run may choose. */

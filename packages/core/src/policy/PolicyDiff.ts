@@ -79,6 +79,7 @@ const sayings: Readonly<Record<Exclude<keyof Policy, 'name'>, (policy: Policy) =
 };
 
 export const Choice = t.keyof(sayings, 'Choice');
+
 export type Choice = t.TypeOf<typeof Choice>;
 
 const allChoices: ReadonlyArray<Choice> = Object.keys(sayings).filter(Choice.is);

@@ -39,6 +39,7 @@ export const RuntimeError = t.union(
   ],
   'RuntimeError',
 );
+
 export type RuntimeError = t.TypeOf<typeof RuntimeError>;
 
 const slash = B.fromText('/');

@@ -23,32 +23,6 @@ import type { Policy } from '../policy/Policy.js';
 import type { Settings } from '../policy/Settings.js';
 import type { RecoveryError } from './RecoveryError.js';
 import type { Roots } from './Roots.js';
-/** What every policy learns of a bundle. What several ask is asked once; nothing stays open. */
-const inspectFor =
-  (prober: Prober, others: ReadonlyArray<Policy>) =>
-  (evidence: BundleEvidence): T.Task<BundleFacts> =>
-  async () => {
-    const { settings } = prober;
-    const open = others.length === 0 ? noHandles() : noneAsked();
-    const ask = async (policy: Policy): Promise<Decided> => {
-      const asking = policy === settings.policy ? prober : { ...prober, settings: { ...settings, policy } };
-      return withLife(asking, open)(await probeWithRetry(asking)(evidence, open)())();
-    };
-    const settled = await ask(settings.policy);
-    const answers: Record<string, Answers> = { [settings.policy.name]: settled.evidence.answers };
-    for (const policy of others) answers[policy.name] = (await ask(policy)).evidence.answers;
-    await closeAll(open)();
-    return notifyDecided(prober, settled, answers);
-  };
-
-const listing = (
-  { error }: NamespaceSnapshot,
-  names: E.Either<FileError, ReadonlyArray<B.ByteString>>,
-): WorkListing => {
-  if (error !== null) return { _tag: 'NotListed', error };
-  if (E.isRight(names)) return { _tag: 'Listed', names: names.right };
-  return { _tag: isAbsent(names.left) ? 'Absent' : 'NotListed', error: leftAsTheyAre(names.left) };
-};
 
 /** Looks at everything and asks what the policy of the settings, and the others, want to know; changes nothing. */
 export const inspectHost =
@@ -80,17 +54,32 @@ export const inspectHost =
     });
   };
 
-/** The same, with what every source says: an operator who asks about one bundle wants to see them all. */
-const withEverySign =
-  (prober: Prober) =>
-  ({ evidence, answers }: BundleFacts): T.Task<BundleFacts> =>
+/** What every policy learns of a bundle. What several ask is asked once; nothing stays open. */
+const inspectFor =
+  (prober: Prober, others: ReadonlyArray<Policy>) =>
+  (evidence: BundleEvidence): T.Task<BundleFacts> =>
   async () => {
-    const { name } = prober.settings.policy;
-    const own = answers[name] ?? {};
-    if (own.signs !== undefined || evidence.kind !== 'directory') return { evidence, answers };
-    const signs = await signsOfLife(prober)(evidence)();
-    return { evidence, answers: { ...answers, [name]: { ...own, signs } } };
+    const { settings } = prober;
+    const open = others.length === 0 ? noHandles() : noneAsked();
+    const ask = async (policy: Policy): Promise<Decided> => {
+      const asking = policy === settings.policy ? prober : { ...prober, settings: { ...settings, policy } };
+      return withLife(asking, open)(await probeWithRetry(asking)(evidence, open)())();
+    };
+    const settled = await ask(settings.policy);
+    const answers: Record<string, Answers> = { [settings.policy.name]: settled.evidence.answers };
+    for (const policy of others) answers[policy.name] = (await ask(policy)).evidence.answers;
+    await closeAll(open)();
+    return notifyDecided(prober, settled, answers);
   };
+
+const listing = (
+  { error }: NamespaceSnapshot,
+  names: E.Either<FileError, ReadonlyArray<B.ByteString>>,
+): WorkListing => {
+  if (error !== null) return { _tag: 'NotListed', error };
+  if (E.isRight(names)) return { _tag: 'Listed', names: names.right };
+  return { _tag: isAbsent(names.left) ? 'Absent' : 'NotListed', error: leftAsTheyAre(names.left) };
+};
 
 /**
  * What the policy of the settings learns of one bundle. All bundles are read that a plan reads: their files say who else needs
@@ -116,6 +105,18 @@ export const inspectBundle =
         );
       }),
     );
+
+/** Adds what every source says: an operator who asks about one bundle wants to see them all. */
+const withEverySign =
+  (prober: Prober) =>
+  ({ evidence, answers }: BundleFacts): T.Task<BundleFacts> =>
+  async () => {
+    const { name } = prober.settings.policy;
+    const own = answers[name] ?? {};
+    if (own.signs !== undefined || evidence.kind !== 'directory') return { evidence, answers };
+    const signs = await signsOfLife(prober)(evidence)();
+    return { evidence, answers: { ...answers, [name]: { ...own, signs } } };
+  };
 
 export const notifyDecided = (
   { capabilities }: Prober,

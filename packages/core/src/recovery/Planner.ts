@@ -21,6 +21,59 @@ import { because, isDestructive, type Verdict } from '../decide/Verdict.js';
 import { lifeOf } from '../decide/Life.js';
 import { makePods, type Pods } from '../observe/life/Pods.js';
 
+/** What was decided on everything, the bundles that were found, and the pods among them. */
+export interface PlannedHost {
+  readonly namespaces: ReadonlyArray<PlannedNamespace>;
+  readonly found: ReadonlyArray<BundleEvidence>;
+  readonly pods: Pods;
+}
+
+/** Decides on every bundle, within an approval; those that wait for a shim do not hold up the others. */
+export const planHost =
+  (capabilities: Capabilities, settings: Settings, approval: Approval) =>
+  ({ state, namespaces }: Roots): TE.TaskEither<RecoveryError, PlannedHost> =>
+  async () => {
+    const snapshot = await look(capabilities, settings, state)();
+    if (E.isLeft(snapshot)) return snapshot;
+    const found = snapshot.right.flatMap(({ bundles }) => bundles);
+    const pods = makePods(capabilities, settings, namespaces, found);
+    const prober = makeProber(capabilities, settings, namespaces, 'asked-with-log', found, pods);
+    const prepared = await forEachAsked(capabilities, settings, planBundle(prober, approval))(found)();
+    const queue = prepared.values();
+    return E.right({
+      namespaces: approval.withMissing(
+        snapshot.right.map(({ name, error, bundles }) => ({ name, error, bundles: takeAsMany(queue, bundles) })),
+      ),
+      found,
+      pods,
+    });
+  };
+
+const planBundle =
+  (prober: Prober, approval: Approval) =>
+  (evidence: BundleEvidence): T.Task<PlannedBundle> =>
+  async () => {
+    const { capabilities, settings } = prober;
+    const { policy } = settings;
+    const open = noHandles();
+    const probing = approval.probing(evidence);
+    const asking = probing === prober.probing ? prober : { ...prober, probing };
+    const { evidence: learnt, verdict: decided } = await withLife(
+      asking,
+      open,
+    )(await probeWithRetry(asking)(evidence, open)())();
+    const allow = approval.allow(capabilities.fileSystem);
+    const planned = { evidence: learnt, verdict: decided, steps: stepsOf(policy)(learnt)(decided) };
+    const { plan, explanation } = sparingLife(settings, approval)(await allow(planned)());
+    const { verdict } = plan;
+    if (verdict._tag === 'Hold') await closeAll(open)();
+    // Given up: nobody is going to talk to its shim.
+    if (isDestructive(verdict) && open.session === undefined) await detachLog(open)();
+    if (verdict._tag === 'Adopt' && !settings.staysAttached && !(await hasHungUp(open)())) await detach(open)();
+    notifyDecided(prober, plan, { [policy.name]: learnt.answers });
+    return explanation === undefined ? { plan, open } : { plan, open, explanation };
+  };
+
 /**
  * Holds what would be destroyed though it lives, where the settings do not allow killing. There, and where a saved plan is
  * carried out, what is adopted is never destroyed because a step failed. An orphan that the operator named may be ended.
@@ -51,56 +104,3 @@ const toIt: Readonly<Record<Verdict['_tag'], string>> = {
   Discard: 'discard it',
   Hold: 'hold it',
 };
-
-const planBundle =
-  (prober: Prober, approval: Approval) =>
-  (evidence: BundleEvidence): T.Task<PlannedBundle> =>
-  async () => {
-    const { capabilities, settings } = prober;
-    const { policy } = settings;
-    const open = noHandles();
-    const probing = approval.probing(evidence);
-    const asking = probing === prober.probing ? prober : { ...prober, probing };
-    const { evidence: learnt, verdict: decided } = await withLife(
-      asking,
-      open,
-    )(await probeWithRetry(asking)(evidence, open)())();
-    const allow = approval.allow(capabilities.fileSystem);
-    const planned = { evidence: learnt, verdict: decided, steps: stepsOf(policy)(learnt)(decided) };
-    const { plan, explanation } = sparingLife(settings, approval)(await allow(planned)());
-    const { verdict } = plan;
-    if (verdict._tag === 'Hold') await closeAll(open)();
-    // Given up: nobody is going to talk to its shim.
-    if (isDestructive(verdict) && open.session === undefined) await detachLog(open)();
-    if (verdict._tag === 'Adopt' && !settings.staysAttached && !(await hasHungUp(open)())) await detach(open)();
-    notifyDecided(prober, plan, { [policy.name]: learnt.answers });
-    return explanation === undefined ? { plan, open } : { plan, open, explanation };
-  };
-
-/** What was decided on everything, the bundles that were found, and the pods among them. */
-export interface PlannedHost {
-  readonly namespaces: ReadonlyArray<PlannedNamespace>;
-  readonly found: ReadonlyArray<BundleEvidence>;
-  readonly pods: Pods;
-}
-
-/** Decides on every bundle, within an approval; those that wait for a shim do not hold up the others. */
-export const planHost =
-  (capabilities: Capabilities, settings: Settings, approval: Approval) =>
-  ({ state, namespaces }: Roots): TE.TaskEither<RecoveryError, PlannedHost> =>
-  async () => {
-    const snapshot = await look(capabilities, settings, state)();
-    if (E.isLeft(snapshot)) return snapshot;
-    const found = snapshot.right.flatMap(({ bundles }) => bundles);
-    const pods = makePods(capabilities, settings, namespaces, found);
-    const prober = makeProber(capabilities, settings, namespaces, 'asked-with-log', found, pods);
-    const prepared = await forEachAsked(capabilities, settings, planBundle(prober, approval))(found)();
-    const queue = prepared.values();
-    return E.right({
-      namespaces: approval.withMissing(
-        snapshot.right.map(({ name, error, bundles }) => ({ name, error, bundles: takeAsMany(queue, bundles) })),
-      ),
-      found,
-      pods,
-    });
-  };

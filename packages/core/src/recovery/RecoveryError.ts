@@ -13,11 +13,8 @@ export const RecoveryError = t.union(
   ],
   'RecoveryError',
 );
-export type RecoveryError = t.TypeOf<typeof RecoveryError>;
 
-/** The smallest share, in hundredths, that lets this many be destroyed. */
-const passingShare = ({ destroyed, bundles }: Extract<RecoveryError, { readonly _tag: 'TooMuchDestroyed' }>): string =>
-  String(Math.min(1, Math.ceil((destroyed / bundles) * 100) / 100));
+export type RecoveryError = t.TypeOf<typeof RecoveryError>;
 
 /** A sentence for people. */
 export const showRecoveryError = (error: RecoveryError): string => {
@@ -30,3 +27,7 @@ export const showRecoveryError = (error: RecoveryError): string => {
       return `${error.destroyed} of ${error.bundles} bundles would be destroyed, more than a share of ${error.mayDestroy}; nothing was done. Look at the plan, and if it is right, allow it with --may-destroy ${passingShare(error)}`;
   }
 };
+
+/** The smallest share, in hundredths, that lets this many be destroyed. */
+const passingShare = ({ destroyed, bundles }: Extract<RecoveryError, { readonly _tag: 'TooMuchDestroyed' }>): string =>
+  String(Math.min(1, Math.ceil((destroyed / bundles) * 100) / 100));

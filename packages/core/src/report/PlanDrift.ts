@@ -26,60 +26,6 @@ export type Change =
   | { readonly _tag: 'OtherSteps'; readonly planned: ReadonlyArray<Step>; readonly now: ReadonlyArray<Step> }
   | { readonly _tag: 'OtherWork'; readonly path: B.ByteString };
 
-const isSame = (planned: FileStatus | null, now: FileStatus | null): boolean =>
-  planned === null || now === null ? planned === now : isSameFile(planned, now);
-
-const decisionChanges = (planned: BundlePlan, now: BundlePlan): ReadonlyArray<Change> =>
-  planned.verdict.reason === now.verdict.reason || (planned.verdict._tag === 'Adopt' && now.verdict._tag === 'Adopt')
-    ? []
-    : [{ _tag: 'DecidedOtherwise', planned, now }];
-
-const answerOf = ({ evidence: { answers } }: BundlePlan): ConnectAnswer | undefined =>
-  answers.connection?._tag === 'Connected' ? answers.connection.answer : undefined;
-
-const shimChanges = (planned: BundlePlan, now: BundlePlan): ReadonlyArray<Change> => {
-  const [before, after] = [answerOf(planned), answerOf(now)];
-  if (before === undefined || after === undefined) return []; // then the verdict tells
-  const isSameShim =
-    before.shimPid === after.shimPid && before.taskPid === after.taskPid && before.version === after.version;
-  return isSameShim ? [] : [{ _tag: 'OtherShim', planned: before, now: after }];
-};
-
-/** What is left to do once `bootstrap.json` was written: a run that was cut short may have done that already. */
-const withoutMigration = (tree: StepTree): StepTree => {
-  if (tree._tag === 'End') return tree;
-  if (tree.step._tag === 'WriteBootstrap') return withoutMigration(tree.onSuccess);
-  return perform(tree.step, withoutMigration(tree.onSuccess), withoutMigration(tree.onFailure));
-};
-
-const stepChanges = (planned: BundlePlan, now: BundlePlan): ReadonlyArray<Change> =>
-  decisionChanges(planned, now).length > 0 ||
-  isSameTree(planned.steps, now.steps) ||
-  isSameTree(withoutMigration(planned.steps), now.steps)
-    ? []
-    : [{ _tag: 'OtherSteps', planned: successPath(planned.steps), now: successPath(now.steps) }];
-
-const workOf = (tree: StepTree): ReadonlyMap<B.ByteString, FileStatus | null> => {
-  const found = new Map<B.ByteString, FileStatus | null>();
-  const visit = (at: StepTree): void => {
-    if (at._tag === 'End') return;
-    if (at.step._tag === 'RemoveWorkDirectory') found.set(at.step.path, at.step.identity ?? null);
-    visit(at.onSuccess);
-    visit(at.onFailure);
-  };
-  visit(tree);
-  return found;
-};
-
-/** One that is gone meanwhile is no change: there is nothing left to remove. */
-const workChanges = (planned: BundlePlan, now: BundlePlan): ReadonlyArray<Change> => {
-  const before = workOf(planned.steps);
-  return Array.from(workOf(now.steps)).flatMap(([path, identity]): ReadonlyArray<Change> => {
-    const looked = before.get(path);
-    return looked === undefined || identity === null || isSame(looked, identity) ? [] : [{ _tag: 'OtherWork', path }];
-  });
-};
-
 /** What changed since a plan was made. Where nothing was and is to be done, for the same reason, nothing did. */
 export const changesSince =
   (planned: BundlePlan) =>
@@ -96,22 +42,19 @@ export const changesSince =
     ];
   };
 
+const decisionChanges = (planned: BundlePlan, now: BundlePlan): ReadonlyArray<Change> =>
+  planned.verdict.reason === now.verdict.reason || (planned.verdict._tag === 'Adopt' && now.verdict._tag === 'Adopt')
+    ? []
+    : [{ _tag: 'DecidedOtherwise', planned, now }];
+
+const isSame = (planned: FileStatus | null, now: FileStatus | null): boolean =>
+  planned === null || now === null ? planned === now : isSameFile(planned, now);
+
 /** What is to become of a bundle, and why, for the middle of a sentence. */
 export const showVerdict =
   (policy: Policy) =>
   ({ evidence, verdict }: BundlePlan): string =>
     `${verdictWords[verdictNameOf(verdict)]}, as ${explain(policy)(evidence)(verdict)}`;
-
-const showAnswer = ({ shimPid, taskPid, version }: ConnectAnswer): string =>
-  `shim ${shimPid}, task ${taskPid}${version === '' ? '' : `, version ${version}`}`;
-
-const showSteps = (steps: ReadonlyArray<Step>): string =>
-  steps
-    .map((step) => {
-      const { step: name, target } = reportStep(step, 'planned');
-      return target === undefined ? name : `${name} ${target}`;
-    })
-    .join(', ');
 
 /** A sentence for people, or rather the part of one. */
 export const showChange =
@@ -136,3 +79,60 @@ export const showChange =
         return `another working directory stands at ${show(change.path)}`;
     }
   };
+
+const showAnswer = ({ shimPid, taskPid, version }: ConnectAnswer): string =>
+  `shim ${shimPid}, task ${taskPid}${version === '' ? '' : `, version ${version}`}`;
+
+const showSteps = (steps: ReadonlyArray<Step>): string =>
+  steps
+    .map((step) => {
+      const { step: name, target } = reportStep(step, 'planned');
+      return target === undefined ? name : `${name} ${target}`;
+    })
+    .join(', ');
+
+const shimChanges = (planned: BundlePlan, now: BundlePlan): ReadonlyArray<Change> => {
+  const [before, after] = [answerOf(planned), answerOf(now)];
+  if (before === undefined || after === undefined) return []; // then the verdict tells
+  const isSameShim =
+    before.shimPid === after.shimPid && before.taskPid === after.taskPid && before.version === after.version;
+  return isSameShim ? [] : [{ _tag: 'OtherShim', planned: before, now: after }];
+};
+
+const answerOf = ({ evidence: { answers } }: BundlePlan): ConnectAnswer | undefined =>
+  answers.connection?._tag === 'Connected' ? answers.connection.answer : undefined;
+
+const stepChanges = (planned: BundlePlan, now: BundlePlan): ReadonlyArray<Change> =>
+  decisionChanges(planned, now).length > 0 ||
+  isSameTree(planned.steps, now.steps) ||
+  isSameTree(withoutMigration(planned.steps), now.steps)
+    ? []
+    : [{ _tag: 'OtherSteps', planned: successPath(planned.steps), now: successPath(now.steps) }];
+
+/** What is left to do once `bootstrap.json` was written: a run that was cut short may have done that already. */
+const withoutMigration = (tree: StepTree): StepTree => {
+  if (tree._tag === 'End') return tree;
+  if (tree.step._tag === 'WriteBootstrap') return withoutMigration(tree.onSuccess);
+  return perform(tree.step, withoutMigration(tree.onSuccess), withoutMigration(tree.onFailure));
+};
+
+/** One that is gone meanwhile is no change: there is nothing left to remove. */
+const workChanges = (planned: BundlePlan, now: BundlePlan): ReadonlyArray<Change> => {
+  const before = workOf(planned.steps);
+  return Array.from(workOf(now.steps)).flatMap(([path, identity]): ReadonlyArray<Change> => {
+    const looked = before.get(path);
+    return looked === undefined || identity === null || isSame(looked, identity) ? [] : [{ _tag: 'OtherWork', path }];
+  });
+};
+
+const workOf = (tree: StepTree): ReadonlyMap<B.ByteString, FileStatus | null> => {
+  const found = new Map<B.ByteString, FileStatus | null>();
+  const visit = (at: StepTree): void => {
+    if (at._tag === 'End') return;
+    if (at.step._tag === 'RemoveWorkDirectory') found.set(at.step.path, at.step.identity ?? null);
+    visit(at.onSuccess);
+    visit(at.onFailure);
+  };
+  visit(tree);
+  return found;
+};

@@ -24,6 +24,7 @@ import { WorkDirectoryReason } from '../plan/WorkDirectory.js';
  * - `left`: not taken, because the run was interrupted, or this process lacked what a step before it needed.
  */
 export const StepOutcome = t.keyof({ planned: null, done: null, failed: null, left: null }, 'StepOutcome');
+
 export type StepOutcome = t.TypeOf<typeof StepOutcome>;
 
 export const StepReport = t.readonly(
@@ -39,12 +40,14 @@ export const StepReport = t.readonly(
   ]),
   'StepReport',
 );
+
 export interface StepReport extends t.TypeOf<typeof StepReport> {}
 
 export const VerdictName = t.keyof(
   { ignore: null, adopt: null, reap: null, cleanUp: null, discard: null, hold: null },
   'VerdictName',
 );
+
 export type VerdictName = t.TypeOf<typeof VerdictName>;
 
 /**
@@ -60,10 +63,12 @@ export const BundleOutcome = t.keyof(
   { adopted: null, removed: null, held: null, failed: null, left: null, ignored: null },
   'BundleOutcome',
 );
+
 export type BundleOutcome = t.TypeOf<typeof BundleOutcome>;
 
 /** What lives of a bundle: processes, where they are known, and what was seen. */
 export const ReportedLife = t.readonly(t.type({ pids: t.readonlyArray(t.number), says: t.string }), 'ReportedLife');
+
 export interface ReportedLife extends t.TypeOf<typeof ReportedLife> {}
 
 export const BundleReport = t.readonly(
@@ -94,6 +99,7 @@ export const BundleReport = t.readonly(
   ]),
   'BundleReport',
 );
+
 export interface BundleReport extends t.TypeOf<typeof BundleReport> {}
 
 export const WorkDirectoryReport = t.readonly(
@@ -103,6 +109,7 @@ export const WorkDirectoryReport = t.readonly(
   ]),
   'WorkDirectoryReport',
 );
+
 export interface WorkDirectoryReport extends t.TypeOf<typeof WorkDirectoryReport> {}
 
 export const NamespaceReport = t.readonly(
@@ -114,6 +121,7 @@ export const NamespaceReport = t.readonly(
   }),
   'NamespaceReport',
 );
+
 export interface NamespaceReport extends t.TypeOf<typeof NamespaceReport> {}
 
 export const Summary = t.readonly(
@@ -137,6 +145,7 @@ export const Summary = t.readonly(
   ]),
   'Summary',
 );
+
 export interface Summary extends t.TypeOf<typeof Summary> {}
 
 /** How a run understood where to look. The first reports and recordings do not say it. */
@@ -149,6 +158,7 @@ export const Understanding = t.partial(
   },
   'Understanding',
 );
+
 export type Understanding = Readonly<t.TypeOf<typeof Understanding>>;
 
 export const Report = t.readonly(
@@ -173,6 +183,7 @@ export const Report = t.readonly(
   ]),
   'Report',
 );
+
 export interface Report extends t.TypeOf<typeof Report> {}
 
 const verdictNames: Readonly<Record<VerdictTag, VerdictName>> = {
@@ -197,42 +208,15 @@ export const verdictWords: Readonly<Record<VerdictName, string>> = {
 /** The name by which reports call a verdict. */
 export const verdictNameOf = ({ _tag }: Verdict): VerdictName => verdictNames[_tag];
 
-/** What a step acts on, where its name does not say it. */
-const targetOf = (step: Step): { readonly target?: string } => {
-  switch (step._tag) {
-    case 'RunBinary':
-      return { target: B.show(step.program) };
-    case 'RemoveWorkDirectory':
-      return { target: B.show(step.path) };
-    default:
-      return {};
-  }
-};
-
-const detailsOf = ({ name: policy }: Policy, { evidence, verdict }: BundlePlan): Partial<BundleReport> => {
-  const { answers } = evidence;
-  const { state } = answers;
-  const exit = state?._tag === 'Right' && state.right.status === 'stopped' ? state.right.exit : undefined;
-  const pids = belongingPids(answers);
-  const advice = hintFor(verdict.reason, policy, evidence);
-  const life = verdict.reason === 'would-kill' ? livesOf(evidence) : lifeOf(evidence)(verdict);
-  return {
-    ...(answers.obstacles === undefined ? {} : { foreseen: answers.obstacles.map(({ says }) => inOneLine(says)) }),
-    ...(life === undefined ? {} : { alive: { pids: life.pids, says: inOneLine(life.says) } }),
-    ...(exit === undefined ? {} : { exitStatus: exit.exitStatus, exitedAt: showTimestamp(exit.exitedAt) }),
-    ...(pids.length === 0 ? {} : { pids }),
-    ...(advice === undefined ? {} : { advice }),
-  };
-};
-
-const plain = /^[ -~]*$/;
-const invisible = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
-
 /** What a shim, a store or a recording says is theirs to choose: it neither begins a line nor steers a terminal. */
 export const inOneLine = (sentence: string): string =>
   plain.test(sentence)
     ? sentence
     : sentence.replace(invisible, (character) => `\\u{${character.codePointAt(0)?.toString(16) ?? ''}}`);
+
+const plain = /^[ -~]*$/;
+
+const invisible = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
 
 /** One step's line of the report. */
 export const reportStep = (
@@ -280,14 +264,14 @@ export const reportBundle =
     ...detailsOf(policy, plan),
   });
 
-const plannedSteps = (plan: BundlePlan): ReadonlyArray<StepReport> =>
-  successPath(plan.steps).map((step) => reportStep(step, 'planned'));
-
 /** A bundle as a dry run reports it. */
 export const reportPlannedBundle =
   (policy: Policy) =>
   (bundle: BundlePlan): BundleReport =>
     reportBundle(policy)(bundle, { registered: bundle.verdict._tag === 'Adopt', steps: plannedSteps(bundle) });
+
+const plannedSteps = (plan: BundlePlan): ReadonlyArray<StepReport> =>
+  successPath(plan.steps).map((step) => reportStep(step, 'planned'));
 
 /** A namespace as a dry run reports it: what would be done, if every step succeeded. */
 export const reportPlannedNamespace =
@@ -317,32 +301,6 @@ export const outcomeOf = (
   return _tag === 'Adopt' && !steps.some(({ step }) => step === 'run-binary' || step === 'remove-rootfs')
     ? 'held'
     : 'failed';
-};
-
-const noOutcomes = { adopted: 0, removed: 0, held: 0, failed: 0, left: 0, ignored: 0 };
-
-const summarize = (namespaces: ReadonlyArray<NamespaceReport>): Summary => {
-  const summary = { adopt: 0, reap: 0, cleanUp: 0, discard: 0, hold: 0, ignore: 0, failedSteps: 0, workDirsRemoved: 0 };
-  const outcomes = { ...noOutcomes };
-  let aliveDestroyed = 0;
-  let isDone = false;
-  for (const { bundles, workDirs } of namespaces) {
-    for (const bundle of bundles) {
-      const { verdict, steps, outcome: became } = bundle;
-      summary[verdict]++;
-      if (losesLife(bundle)) aliveDestroyed++;
-      if (became !== undefined) {
-        outcomes[became]++;
-        isDone = true;
-      }
-      for (const { outcome } of steps) if (outcome === 'failed') summary.failedSteps++;
-    }
-    for (const { removed, error } of workDirs) {
-      if (removed) summary.workDirsRemoved++;
-      if (error !== undefined) summary.failedSteps++;
-    }
-  }
-  return { ...summary, aliveDestroyed, ...(isDone ? { outcomes } : {}) };
 };
 
 /**
@@ -380,7 +338,61 @@ export const makeReport = (
   summary: summarize(namespaces),
 });
 
+const summarize = (namespaces: ReadonlyArray<NamespaceReport>): Summary => {
+  const summary = { adopt: 0, reap: 0, cleanUp: 0, discard: 0, hold: 0, ignore: 0, failedSteps: 0, workDirsRemoved: 0 };
+  const outcomes = { ...noOutcomes };
+  let aliveDestroyed = 0;
+  let isDone = false;
+  for (const { bundles, workDirs } of namespaces) {
+    for (const bundle of bundles) {
+      const { verdict, steps, outcome: became } = bundle;
+      summary[verdict]++;
+      if (losesLife(bundle)) aliveDestroyed++;
+      if (became !== undefined) {
+        outcomes[became]++;
+        isDone = true;
+      }
+      for (const { outcome } of steps) if (outcome === 'failed') summary.failedSteps++;
+    }
+    for (const { removed, error } of workDirs) {
+      if (removed) summary.workDirsRemoved++;
+      if (error !== undefined) summary.failedSteps++;
+    }
+  }
+  return { ...summary, aliveDestroyed, ...(isDone ? { outcomes } : {}) };
+};
+
 /** Whether something would be, or was, destroyed or held, or could not be looked at: what `--detailed-exitcode` reports. */
 export const changesSomething = ({ summary, namespaces }: Report): boolean =>
   summary.reap + summary.cleanUp + summary.discard + summary.hold + summary.workDirsRemoved > 0 ||
   namespaces.some(({ error }) => error !== null);
+
+/** What a step acts on, where its name does not say it. */
+const targetOf = (step: Step): { readonly target?: string } => {
+  switch (step._tag) {
+    case 'RunBinary':
+      return { target: B.show(step.program) };
+    case 'RemoveWorkDirectory':
+      return { target: B.show(step.path) };
+    default:
+      return {};
+  }
+};
+
+const detailsOf = ({ name: policy }: Policy, { evidence, verdict }: BundlePlan): Partial<BundleReport> => {
+  const { answers } = evidence;
+  const { state } = answers;
+  const exit = state?._tag === 'Right' && state.right.status === 'stopped' ? state.right.exit : undefined;
+  const pids = belongingPids(answers);
+  const advice = hintFor(verdict.reason, policy, evidence);
+  const life = verdict.reason === 'would-kill' ? livesOf(evidence) : lifeOf(evidence)(verdict);
+  return {
+    ...(answers.obstacles === undefined ? {} : { foreseen: answers.obstacles.map(({ says }) => inOneLine(says)) }),
+    ...(life === undefined ? {} : { alive: { pids: life.pids, says: inOneLine(life.says) } }),
+    ...(exit === undefined ? {} : { exitStatus: exit.exitStatus, exitedAt: showTimestamp(exit.exitedAt) }),
+    ...(pids.length === 0 ? {} : { pids }),
+    ...(advice === undefined ? {} : { advice }),
+  };
+};
+
+const noOutcomes = { adopted: 0, removed: 0, held: 0, failed: 0, left: 0, ignored: 0 };

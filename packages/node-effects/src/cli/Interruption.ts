@@ -5,7 +5,9 @@ import { exitAtOnce } from '../native/Native.js';
 import type { Terminal } from './views/Terminal.js';
 
 const exitCodes = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
+
 type EndSignal = keyof typeof exitCodes;
+
 const signals: ReadonlyArray<EndSignal> = ['SIGINT', 'SIGTERM', 'SIGHUP'];
 
 export interface Interruption {

@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+
 /** Starts the command, which is one file (`tooling/bundle.js`), with the code that this very Node made of it before. */
 import { join } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
@@ -8,6 +9,7 @@ import { keptCode, run, scriptOf } from './CodeCache.js';
 declare const programFile: string;
 
 const program = join(import.meta.dirname, programFile);
+
 const script = scriptOf(program, keptCode(program));
 
 /**

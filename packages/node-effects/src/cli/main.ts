@@ -9,6 +9,31 @@ import { processTerminal, type Terminal } from './views/Terminal.js';
 /** The package's, when the command was built. */
 declare const packageVersion: string;
 
+// What is never finished did not succeed.
+process.exitCode = exitCode.couldNotRun;
+
+const start = async (terminal: Terminal): Promise<number> => {
+  if (E.isLeft(whereIs)) {
+    terminal.say(`shim-recovery: ${whereIs.left}`);
+    return exitCode.couldNotRun;
+  }
+  const command = parseCommandLine(process.argv.slice(2));
+  if (E.isLeft(command)) {
+    terminal.say(`shim-recovery: ${command.left.message}`);
+    return exitCode.badUsage;
+  }
+  const code = await runCommand(command.right, terminal);
+  return code === exitCode.done && terminal.isOutputLost() ? exitCode.couldNotRun : code;
+};
+
+const terminal = processTerminal();
+
+/** Paths are typed from where one stands, and that place may be gone. */
+const whereIs = E.tryCatch(
+  () => process.cwd(),
+  () => 'the current directory is gone; change to another one first',
+);
+
 /** What a command needs is loaded when it is run: a command's start is waited for. */
 const runCommand = async (command: Command, terminal: Terminal): Promise<number> => {
   switch (command._tag) {
@@ -45,29 +70,6 @@ const runCommand = async (command: Command, terminal: Terminal): Promise<number>
   }
 };
 
-/** Paths are typed from where one stands, and that place may be gone. */
-const whereIs = E.tryCatch(
-  () => process.cwd(),
-  () => 'the current directory is gone; change to another one first',
-);
-
-const start = async (terminal: Terminal): Promise<number> => {
-  if (E.isLeft(whereIs)) {
-    terminal.say(`shim-recovery: ${whereIs.left}`);
-    return exitCode.couldNotRun;
-  }
-  const command = parseCommandLine(process.argv.slice(2));
-  if (E.isLeft(command)) {
-    terminal.say(`shim-recovery: ${command.left.message}`);
-    return exitCode.badUsage;
-  }
-  const code = await runCommand(command.right, terminal);
-  return code === exitCode.done && terminal.isOutputLost() ? exitCode.couldNotRun : code;
-};
-
-// What is never finished did not succeed.
-process.exitCode = exitCode.couldNotRun;
-const terminal = processTerminal();
 void start(terminal).then(async (code) => {
   process.exitCode = code;
   if (!isAnythingUnanswered()) return;

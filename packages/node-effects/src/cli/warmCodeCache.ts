@@ -9,6 +9,7 @@ import { keepCode, keptCode, run, scriptOf } from './CodeCache.js';
 declare const programFile: string;
 
 const program = join(import.meta.dirname, programFile);
+
 if (keptCode(program) === undefined) {
   const script = scriptOf(program);
   process.argv.splice(1, Infinity, program, 'demo');

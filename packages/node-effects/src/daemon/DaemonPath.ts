@@ -53,10 +53,6 @@ export const findDaemonPath =
   () =>
     pathOfProcess(sources, daemon) ?? pathOfUnit(sources, daemon);
 
-/** How a process is known to belong to the daemon; an earlier one counts for more. */
-const kinds = ['server', 'shim', 'program'] as const;
-type Kind = (typeof kinds)[number];
-
 const pathOfProcess = ({ proc }: PathSources, daemon: SoughtDaemon): ProgramPath | undefined => {
   const sockets = listeningInodes(proc, daemon.address);
   const found = new Map<Kind, ProgramPath>();
@@ -80,11 +76,26 @@ const pathOfProcess = ({ proc }: PathSources, daemon: SoughtDaemon): ProgramPath
   return kinds.flatMap((kind) => found.get(kind) ?? [])[0];
 };
 
-const shows: Readonly<Record<Kind, (daemon: SoughtDaemon) => string>> = {
-  server: ({ address }) => `which serves ${address}`,
-  shim: () => 'a shim of that daemon',
-  program: ({ publishBinary }) => `which runs ${publishBinary}`,
+/** The sockets that listen at a path, by their inodes. In a root of its own, any user can bind a socket to the same path. */
+const listeningInodes = (proc: string, address: string): ReadonlySet<string> => {
+  const found = new Set<string>();
+  for (const line of decode(orEmpty(readFileAt(AT_FDCWD, `${proc}/net/unix`, maxTableBytes))).split('\n')) {
+    const [, flags = '', inode, name] = /^\S+: \S+ \S+ (\S+) \S+ \S+ +(\d+) (.*)$/.exec(line) ?? [];
+    if (inode !== undefined && name === address && (Number.parseInt(flags, 16) & listens) !== 0) found.add(inode);
+  }
+  return found;
 };
+
+/** Of text whose bytes are characters. */
+const decode = (text: string): string => Buffer.from(text, 'latin1').toString('utf8');
+
+/** Empty where it may not be read, or is gone, or is too long. */
+const orEmpty = (text: E.Either<string, string>): string => (E.isLeft(text) ? '' : text.right);
+
+/** Bit 16 of the flags says that it listens. */
+const listens = 0x10000;
+
+type Kind = (typeof kinds)[number];
 
 const kindOf = (directory: number, daemon: SoughtDaemon, sockets: ReadonlySet<string>): Kind | undefined => {
   const [program = '', ...args] = orEmpty(readCommandLineAt(directory, 'cmdline')).split('\0').map(decode);
@@ -101,6 +112,27 @@ const isShimOf = ({ address }: SoughtDaemon, args: ReadonlyArray<string>): boole
   args.some((arg, index) => /^--?address$/.test(arg) && args[index + 1] === address) ||
   args.some((arg) => arg.replace(/^--?address=/, '') === address && arg !== address);
 
+const hasSocket = (directory: number, inodes: ReadonlySet<string>): boolean => {
+  const names = namesAt(directory, 'fd');
+  return (
+    E.isRight(names) &&
+    names.right.some((name) => {
+      const inode = socketInode(orEmpty(readLinkAt(directory, `fd/${name}`)));
+      return inode !== undefined && inodes.has(inode);
+    })
+  );
+};
+
+const runs = (directory: number, program: string): boolean => {
+  const executable = decode(orEmpty(readLinkAt(directory, 'exe'))).replace(/ \(deleted\)$/, '');
+  return executable !== '' && (executable === program || executable === realPath(program));
+};
+
+const realPath = (file: string): string | undefined => {
+  const found = E.tryCatch(() => fs.realpathSync(file), errnoIn);
+  return E.isRight(found) ? found.right : undefined;
+};
+
 /**
  * Whether a process is of our own user, in our root and namespaces. Any user can start a process with the words of a shim and a
  * PATH of their choice, also in a container, or start one with more rights, such as `sudo`: its programs must not run as ours.
@@ -116,13 +148,13 @@ const isOfOwnUser = (directory: number): boolean => {
   return uids.length > 0 && uids.every((uid) => uid === String(process.geteuid?.()));
 };
 
-const setIdBits = 0o6000;
-
 /** Whether the file of its program gives it the user or the group of that file. Its environment is then of another user. */
 const isSetId = (directory: number): boolean => {
   const status = statAt(directory, 'exe');
   return E.isLeft(status) ? status.left !== 'ENOENT' : (status.right.mode & setIdBits) !== 0;
 };
+
+const setIdBits = 0o6000;
 
 const hasOwnRoot = (directory: number): boolean => {
   const [theirs, ours] = [identityAt(directory, 'root'), identityAt(AT_FDCWD, '/')];
@@ -142,42 +174,8 @@ const pathOf = (directory: number): string | undefined => {
   return decode(variable?.slice('PATH='.length) ?? '');
 };
 
-const runs = (directory: number, program: string): boolean => {
-  const executable = decode(orEmpty(readLinkAt(directory, 'exe'))).replace(/ \(deleted\)$/, '');
-  return executable !== '' && (executable === program || executable === realPath(program));
-};
-
-const hasSocket = (directory: number, inodes: ReadonlySet<string>): boolean => {
-  const names = namesAt(directory, 'fd');
-  return (
-    E.isRight(names) &&
-    names.right.some((name) => {
-      const inode = socketInode(orEmpty(readLinkAt(directory, `fd/${name}`)));
-      return inode !== undefined && inodes.has(inode);
-    })
-  );
-};
-
-/** Bit 16 of the flags says that it listens. */
-const listens = 0x10000;
-
-/** The sockets that listen at a path, by their inodes. In a root of its own, any user can bind a socket to the same path. */
-const listeningInodes = (proc: string, address: string): ReadonlySet<string> => {
-  const found = new Set<string>();
-  for (const line of decode(orEmpty(readFileAt(AT_FDCWD, `${proc}/net/unix`, maxTableBytes))).split('\n')) {
-    const [, flags = '', inode, name] = /^\S+: \S+ \S+ (\S+) \S+ \S+ +(\d+) (.*)$/.exec(line) ?? [];
-    if (inode !== undefined && name === address && (Number.parseInt(flags, 16) & listens) !== 0) found.add(inode);
-  }
-  return found;
-};
-
-/** The services that have a daemon in them, by what their directories are called; containerd's own is the last. */
-const services: ReadonlyArray<readonly [RegExp, ReadonlyArray<string>]> = [
-  [/\/docker\//, ['docker.service']],
-  [/\/rke2\//, ['rke2-server.service', 'rke2-agent.service']],
-  [/\/k3s\//, ['k3s.service', 'k3s-agent.service', 'rke2-server.service', 'rke2-agent.service']],
-  [/(?:)/, ['containerd.service']],
-];
+/** How a process is known to belong to the daemon; an earlier one counts for more. */
+const kinds = ['server', 'shim', 'program'] as const;
 
 const pathOfUnit = ({ unitDirectories: directories }: PathSources, daemon: SoughtDaemon): ProgramPath => {
   const unit = unitOf(readServiceUnit(directories), daemon);
@@ -204,13 +202,16 @@ const unitOf = (
     .find(({ program }) => program === publishBinary);
 };
 
-/** Empty where it may not be read, or is gone, or is too long. */
-const orEmpty = (text: E.Either<string, string>): string => (E.isLeft(text) ? '' : text.right);
+/** The services that have a daemon in them, by what their directories are called; containerd's own is the last. */
+const services: ReadonlyArray<readonly [RegExp, ReadonlyArray<string>]> = [
+  [/\/docker\//, ['docker.service']],
+  [/\/rke2\//, ['rke2-server.service', 'rke2-agent.service']],
+  [/\/k3s\//, ['k3s.service', 'k3s-agent.service', 'rke2-server.service', 'rke2-agent.service']],
+  [/(?:)/, ['containerd.service']],
+];
 
-/** Of text whose bytes are characters. */
-const decode = (text: string): string => Buffer.from(text, 'latin1').toString('utf8');
-
-const realPath = (file: string): string | undefined => {
-  const found = E.tryCatch(() => fs.realpathSync(file), errnoIn);
-  return E.isRight(found) ? found.right : undefined;
+const shows: Readonly<Record<Kind, (daemon: SoughtDaemon) => string>> = {
+  server: ({ address }) => `which serves ${address}`,
+  shim: () => 'a shim of that daemon',
+  program: ({ publishBinary }) => `which runs ${publishBinary}`,
 };

@@ -21,19 +21,6 @@ export interface ServiceUnit {
 
 const maxFileBytes = 1024 * 1024;
 
-const textOf = (file: string): string | undefined => {
-  const text = readTextFile(file, { maxBytes: maxFileBytes });
-  return E.isRight(text) ? text.right : undefined;
-};
-
-const namesIn = (directory: string): ReadonlyArray<string> => {
-  const names = E.tryCatch(
-    () => fs.readdirSync(directory),
-    () => undefined,
-  );
-  return E.isRight(names) ? names.right : [];
-};
-
 /** Reads a unit with its drop-ins; undefined where it is not installed. */
 export const readServiceUnit =
   (directories: ReadonlyArray<string>) =>
@@ -50,6 +37,19 @@ export const readServiceUnit =
       .map(([, file]) => textOf(file) ?? '');
     return serviceUnitOf(name, [main, ...more], textOf);
   };
+
+const textOf = (file: string): string | undefined => {
+  const text = readTextFile(file, { maxBytes: maxFileBytes });
+  return E.isRight(text) ? text.right : undefined;
+};
+
+const namesIn = (directory: string): ReadonlyArray<string> => {
+  const names = E.tryCatch(
+    () => fs.readdirSync(directory),
+    () => undefined,
+  );
+  return E.isRight(names) ? names.right : [];
+};
 
 /** The unit that these texts come to, each after the one before. `read` reads an `EnvironmentFile`. */
 export const serviceUnitOf = (
@@ -71,15 +71,6 @@ export const serviceUnitOf = (
   };
 };
 
-const linesOf = (text: string): ReadonlyArray<string> =>
-  text
-    .replace(/\\\n/g, ' ')
-    .split('\n')
-    .map((line) => line.trim())
-    .filter((line) => line !== '' && !/^[#;]/.test(line));
-
-type Setting = readonly [key: string, value: string];
-
 /** The settings of the section `[Service]`. */
 const serviceSettings = (text: string): ReadonlyArray<Setting> => {
   const settings: Array<Setting> = [];
@@ -93,6 +84,15 @@ const serviceSettings = (text: string): ReadonlyArray<Setting> => {
   return settings;
 };
 
+type Setting = readonly [key: string, value: string];
+
+const linesOf = (text: string): ReadonlyArray<string> =>
+  text
+    .replace(/\\\n/g, ' ')
+    .split('\n')
+    .map((line) => line.trim())
+    .filter((line) => line !== '' && !/^[#;]/.test(line));
+
 /** All values of a setting; an empty one takes back those before it. */
 const valuesOf = (settings: ReadonlyArray<Setting>, key: string): ReadonlyArray<string> => {
   const values = settings.filter(([name]) => name === key).map(([, value]) => value);
@@ -105,14 +105,14 @@ const wordsOf = (text: string): ReadonlyArray<string> =>
     word.replace(/\\(.)|["']/g, (_, escaped: string | undefined) => escaped ?? ''),
   );
 
-const assignmentOf = (word: string): ReadonlyArray<readonly [string, string]> => {
-  const equals = word.indexOf('=');
-  return equals > 0 ? [[word.slice(0, equals), word.slice(equals + 1)]] : [];
-};
-
 /** The specifiers that stand for a unit's name: all else that they may stand for is not in the paths of these units. */
 const withoutSpecifiers = (name: string, text: string): string =>
   text.replace(/%([nNp%])/g, (_, letter: string) => {
     if (letter === '%') return '%';
     return letter === 'n' ? name : name.replace(/\.service$/, '');
   });
+
+const assignmentOf = (word: string): ReadonlyArray<readonly [string, string]> => {
+  const equals = word.indexOf('=');
+  return equals > 0 ? [[word.slice(0, equals), word.slice(equals + 1)]] : [];
+};

@@ -70,93 +70,6 @@ export interface ScriptedShim {
 /** When a scripted task ended: fixed, so that two runs print the same. */
 const exitedAt = { seconds: '1700000000', nanos: 0 };
 
-/** What the `turn`th call of a kind gets, from 0. */
-const replyAt = <A>(reply: Reply<A>, turn: number): PlainReply<A> | LateReply<A> =>
-  typeof reply === 'object' && 'turns' in reply
-    ? (reply.turns[Math.min(turn, reply.turns.length - 1)] ?? 'hang')
-    : reply;
-
-const behaviourOf = <A>(reply: PlainReply<A>, payloadOf: (ok: A) => Uint8Array): Behaviour => {
-  if (reply === 'hang') return { _tag: 'Hang' };
-  if (reply === 'close') return { _tag: 'Close' };
-  if (reply === 'die') return { _tag: 'Die' };
-  const exits = reply.exit ?? false;
-  return 'ok' in reply
-    ? { _tag: 'Answer', payload: payloadOf(reply.ok), exits }
-    : { _tag: 'Fail', code: reply.error, message: reply.message ?? 'scripted', exits };
-};
-
-/** Answers one kind of call, turn by turn. */
-const behavioursOf = <A>(reply: Reply<A>, payloadOf: (ok: A) => Uint8Array): (() => Behaviour) => {
-  let turn = 0;
-  return () => {
-    const now = replyAt(reply, turn++);
-    return typeof now === 'object' && 'afterMs' in now
-      ? { ...behaviourOf(now.reply, payloadOf), afterMs: now.afterMs }
-      : behaviourOf(now, payloadOf);
-  };
-};
-
-type PidsReply = PlainReply<{ readonly pids: ReadonlyArray<number> }>;
-type StateReply = PlainReply<{ readonly status: TaskStatus; readonly exitStatus?: number }>;
-
-const stateLike = (pids: PidsReply): StateReply => {
-  if (typeof pids === 'string' || !('ok' in pids)) return pids;
-  return pids.ok.pids.length > 0 ? { ok: { status: 'running' } } : { error: 5 };
-};
-
-/** What State gets where the script does not say: what goes with what Pids gets. */
-const stateOf = ({ pids, state }: ShimScript): NonNullable<ShimScript['state']> => {
-  const like = (one: PidsReply | LateReply<{ readonly pids: ReadonlyArray<number> }>) =>
-    typeof one === 'object' && 'afterMs' in one ? { ...one, reply: stateLike(one.reply) } : stateLike(one);
-  if (state !== undefined) return state;
-  return typeof pids === 'object' && 'turns' in pids ? { turns: pids.turns.map(like) } : like(pids);
-};
-
-const methodsOf = (script: ShimScript): ReadonlyArray<readonly [string, () => Behaviour]> => [
-  [
-    'Connect',
-    behavioursOf(script.connect, ({ task }) =>
-      encode(ConnectResponse)({ shimPid: process.pid, taskPid: task, version: 'scripted' }),
-    ),
-  ],
-  [
-    'Pids',
-    behavioursOf(script.pids, (ok) =>
-      encode(PidsResponse)({ processes: ok.pids.map((pid) => ({ pid, info: O.none })) }),
-    ),
-  ],
-  [
-    'State',
-    behavioursOf(stateOf(script), ({ status, exitStatus = 0 }) =>
-      encode(StateResponse)({ status, exit: { pid: 0, exitStatus, exitedAt } }),
-    ),
-  ],
-  [
-    'Delete',
-    behavioursOf(script.del, ({ pid, status = 0 }) => encode(DeleteResponse)({ pid, exitStatus: status, exitedAt })),
-  ],
-  ['Shutdown', behavioursOf(script.shutdown, () => new Uint8Array())],
-];
-
-const listenError = (error: unknown): ListenError => ({
-  _tag: 'ListenFailed',
-  code: error instanceof Error && 'code' in error ? String(error.code) : String(error),
-});
-
-/** Node removes the socket that it listened on by its name: under another name, the file stays when the listener goes. */
-const leaveDeadSocket = (socketPath: string): TE.TaskEither<ListenError, ScriptedShim> => {
-  const listeningPath = `${socketPath}~`;
-  if (Buffer.byteLength(listeningPath) > maxSocketNameBytes) return TE.left({ _tag: 'ListenFailed', code: 'EINVAL' });
-  return TE.tryCatch(async () => {
-    const server = createServer();
-    await new Promise<void>((resolve, reject) => server.once('error', reject).listen(listeningPath, resolve));
-    await rename(listeningPath, socketPath);
-    await new Promise((resolve) => server.close(resolve));
-    return { calls: () => [], stop: () => unlink(socketPath).catch(() => undefined), hangUp: () => undefined };
-  }, listenError);
-};
-
 /** Starts a shim at this socket path. It answers as either version of the task service. */
 export const startScriptedShim = ({
   socketPath,
@@ -204,3 +117,91 @@ export const startScriptedShim = ({
     }),
   );
 };
+
+/** Node removes the socket that it listened on by its name: under another name, the file stays when the listener goes. */
+const leaveDeadSocket = (socketPath: string): TE.TaskEither<ListenError, ScriptedShim> => {
+  const listeningPath = `${socketPath}~`;
+  if (Buffer.byteLength(listeningPath) > maxSocketNameBytes) return TE.left({ _tag: 'ListenFailed', code: 'EINVAL' });
+  return TE.tryCatch(async () => {
+    const server = createServer();
+    await new Promise<void>((resolve, reject) => server.once('error', reject).listen(listeningPath, resolve));
+    await rename(listeningPath, socketPath);
+    await new Promise((resolve) => server.close(resolve));
+    return { calls: () => [], stop: () => unlink(socketPath).catch(() => undefined), hangUp: () => undefined };
+  }, listenError);
+};
+
+const listenError = (error: unknown): ListenError => ({
+  _tag: 'ListenFailed',
+  code: error instanceof Error && 'code' in error ? String(error.code) : String(error),
+});
+
+const methodsOf = (script: ShimScript): ReadonlyArray<readonly [string, () => Behaviour]> => [
+  [
+    'Connect',
+    behavioursOf(script.connect, ({ task }) =>
+      encode(ConnectResponse)({ shimPid: process.pid, taskPid: task, version: 'scripted' }),
+    ),
+  ],
+  [
+    'Pids',
+    behavioursOf(script.pids, (ok) =>
+      encode(PidsResponse)({ processes: ok.pids.map((pid) => ({ pid, info: O.none })) }),
+    ),
+  ],
+  [
+    'State',
+    behavioursOf(stateOf(script), ({ status, exitStatus = 0 }) =>
+      encode(StateResponse)({ status, exit: { pid: 0, exitStatus, exitedAt } }),
+    ),
+  ],
+  [
+    'Delete',
+    behavioursOf(script.del, ({ pid, status = 0 }) => encode(DeleteResponse)({ pid, exitStatus: status, exitedAt })),
+  ],
+  ['Shutdown', behavioursOf(script.shutdown, () => new Uint8Array())],
+];
+
+/** Answers one kind of call, turn by turn. */
+const behavioursOf = <A>(reply: Reply<A>, payloadOf: (ok: A) => Uint8Array): (() => Behaviour) => {
+  let turn = 0;
+  return () => {
+    const now = replyAt(reply, turn++);
+    return typeof now === 'object' && 'afterMs' in now
+      ? { ...behaviourOf(now.reply, payloadOf), afterMs: now.afterMs }
+      : behaviourOf(now, payloadOf);
+  };
+};
+
+/** What the `turn`th call of a kind gets, from 0. */
+const replyAt = <A>(reply: Reply<A>, turn: number): PlainReply<A> | LateReply<A> =>
+  typeof reply === 'object' && 'turns' in reply
+    ? (reply.turns[Math.min(turn, reply.turns.length - 1)] ?? 'hang')
+    : reply;
+
+const behaviourOf = <A>(reply: PlainReply<A>, payloadOf: (ok: A) => Uint8Array): Behaviour => {
+  if (reply === 'hang') return { _tag: 'Hang' };
+  if (reply === 'close') return { _tag: 'Close' };
+  if (reply === 'die') return { _tag: 'Die' };
+  const exits = reply.exit ?? false;
+  return 'ok' in reply
+    ? { _tag: 'Answer', payload: payloadOf(reply.ok), exits }
+    : { _tag: 'Fail', code: reply.error, message: reply.message ?? 'scripted', exits };
+};
+
+/** What State gets where the script does not say: what goes with what Pids gets. */
+const stateOf = ({ pids, state }: ShimScript): NonNullable<ShimScript['state']> => {
+  const like = (one: PidsReply | LateReply<{ readonly pids: ReadonlyArray<number> }>) =>
+    typeof one === 'object' && 'afterMs' in one ? { ...one, reply: stateLike(one.reply) } : stateLike(one);
+  if (state !== undefined) return state;
+  return typeof pids === 'object' && 'turns' in pids ? { turns: pids.turns.map(like) } : like(pids);
+};
+
+type PidsReply = PlainReply<{ readonly pids: ReadonlyArray<number> }>;
+
+const stateLike = (pids: PidsReply): StateReply => {
+  if (typeof pids === 'string' || !('ok' in pids)) return pids;
+  return pids.ok.pids.length > 0 ? { ok: { status: 'running' } } : { error: 5 };
+};
+
+type StateReply = PlainReply<{ readonly status: TaskStatus; readonly exitStatus?: number }>;

@@ -46,27 +46,10 @@ export interface Serving {
 }
 
 const invalidArgument = 3;
+
 const resourceExhausted = 8;
+
 const unimplemented = 12;
-
-const fail = (code: number, message: string): Behaviour => ({ _tag: 'Fail', code, message, exits: false });
-
-/** The payload of the answer, where there is to be one. */
-const responseOf = (behaviour: Behaviour): O.Option<Response> => {
-  switch (behaviour._tag) {
-    case 'Answer':
-      return O.some({ status: O.none, payload: behaviour.payload });
-    case 'Fail':
-      return O.some({
-        status: O.some({ code: behaviour.code, message: behaviour.message, details: [] }),
-        payload: new Uint8Array(),
-      });
-    case 'Hang':
-    case 'Close':
-    case 'Die':
-      return O.none;
-  }
-};
 
 /** Starts listening. */
 export const serve =
@@ -149,3 +132,22 @@ export const serve =
       );
       server.listen(socketPath, () => resolve(E.right({ stop, hangUp })));
     });
+
+const fail = (code: number, message: string): Behaviour => ({ _tag: 'Fail', code, message, exits: false });
+
+/** The payload of the answer, where there is to be one. */
+const responseOf = (behaviour: Behaviour): O.Option<Response> => {
+  switch (behaviour._tag) {
+    case 'Answer':
+      return O.some({ status: O.none, payload: behaviour.payload });
+    case 'Fail':
+      return O.some({
+        status: O.some({ code: behaviour.code, message: behaviour.message, details: [] }),
+        payload: new Uint8Array(),
+      });
+    case 'Hang':
+    case 'Close':
+    case 'Die':
+      return O.none;
+  }
+};

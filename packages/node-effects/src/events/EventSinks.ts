@@ -40,9 +40,6 @@ export const eventLine = (event: TaskEvent): string => {
   });
 };
 
-/** How long an event may wait for somebody to read it. */
-const defaultTimeoutMs = 5_000;
-
 /**
  * Writes each event as one line; published once the line has been handed to the kernel. A reader that has gone
  * (`EPIPE`), or that does not take the line within `timeoutMs`, leaves the event unpublished and nothing else undone.
@@ -63,6 +60,9 @@ export const lineSink = (stream: Writable, timeoutMs: number = defaultTimeoutMs)
       }),
   };
 };
+
+/** How long an event may wait for somebody to read it. */
+const defaultTimeoutMs = 5_000;
 
 /** Someone in this process who wants to know. */
 export type Listener = (event: TaskEvent) => void;

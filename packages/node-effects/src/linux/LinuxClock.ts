@@ -8,29 +8,35 @@ const turnMs = 3;
 /** The most that a timer of Node can wait; a longer one would fire at once. */
 export const longestTimerMs = 0x7fff_ffff;
 
+let turnBeganMs = 0;
+
+let isTurnDue = false;
+
+let turnOfAll: Promise<void> | undefined;
+
 /** By `hrtime`, which is there; `performance` is loaded when it is first asked for, and a command's start is waited for. */
 const elapsedMs = (): number => {
   const [seconds, nanoseconds] = process.hrtime();
   return seconds * 1e3 + nanoseconds / 1e6;
 };
 
-let turnBeganMs = 0;
-
-/** By the quickest clock, as it is asked before nearly everything that is done. */
-const isTurnOver = (): boolean => {
-  const nowMs = Date.now();
-  // Where that was set meanwhile, a turn ends sooner, or up to so much later.
-  return nowMs >= turnBeganMs + turnMs || nowMs < turnBeganMs;
+const endTurnOfAll = async (): Promise<void> => {
+  await endTurn();
+  turnOfAll = undefined;
 };
 
-const anInstant = Promise.resolve();
-
-/** A tick comes when no promise is left that could go on. */
-const yieldToOthers: Task<void> = () => new Promise((resolve) => process.nextTick(resolve));
+const endTurn = (): Promise<void> =>
+  new Promise((resolve) => {
+    resting.add(resolve);
+    if (isTurnDue) return;
+    isTurnDue = true;
+    takeTurnSoon();
+  });
 
 /** Who waits for another turn, in order: a set gives up its first for the same price however many wait. */
 const resting = new Set<() => void>();
-let isTurnDue = false;
+
+const takeTurnSoon = (): void => void setImmediate(() => void takeTurn());
 
 /**
  * Lets one of them after the other go on, as far as it can: were all let go on at once, each would take a step in turn, and
@@ -48,15 +54,17 @@ const takeTurn = async (): Promise<void> => {
   isTurnDue = false;
 };
 
-const takeTurnSoon = (): void => void setImmediate(() => void takeTurn());
+const anInstant = Promise.resolve();
 
-const endTurn = (): Promise<void> =>
-  new Promise((resolve) => {
-    resting.add(resolve);
-    if (isTurnDue) return;
-    isTurnDue = true;
-    takeTurnSoon();
-  });
+/** A tick comes when no promise is left that could go on. */
+const yieldToOthers: Task<void> = () => new Promise((resolve) => process.nextTick(resolve));
+
+/** By the quickest clock, as it is asked before nearly everything that is done. */
+const isTurnOver = (): boolean => {
+  const nowMs = Date.now();
+  // Where that was set meanwhile, a turn ends sooner, or up to so much later.
+  return nowMs >= turnBeganMs + turnMs || nowMs < turnBeganMs;
+};
 
 export const systemClock: Clock = {
   nowMs: () => Date.now(),
@@ -66,13 +74,6 @@ export const systemClock: Clock = {
   sleep: (ms) => () => new Promise((resolve) => setTimeout(() => setImmediate(() => setImmediate(resolve)), ms)),
   yieldIfDue: () => (isTurnOver() ? endTurn() : undefined),
   yieldToOthers,
-};
-
-let turnOfAll: Promise<void> | undefined;
-
-const endTurnOfAll = async (): Promise<void> => {
-  await endTurn();
-  turnOfAll = undefined;
 };
 
 /**

@@ -90,9 +90,6 @@ let openCount = 0;
 /** How many directories are open at this moment; tests see by it that none is forgotten. */
 export const openDirectories = (): number => openCount;
 
-/** Where this process may have no more threads, it ends when it makes some: before anything is done, rather than amid it. */
-const makeThreads = (): void => fs.access('/proc', () => undefined);
-
 /**
  * Whether this machine has what the interpreter needs: the native part, and `/proc`, through which open files are reached,
  * and mounts and processes seen. Left: what is missing, as a sentence.
@@ -106,8 +103,8 @@ export const checkMachine = (): E.Either<string, void> => {
     : E.left('/proc is not mounted; nothing is known of mounts and processes without it');
 };
 
-const isOneName = (name: B.ByteString): boolean =>
-  name !== '' && name !== '.' && name !== '..' && !name.includes('/') && !name.includes('\0');
+/** Where this process may have no more threads, it ends when it makes some: before anything is done, rather than amid it. */
+const makeThreads = (): void => fs.access('/proc', () => undefined);
 
 /** A name or a path for the calls of this and other modules. */
 export const kernelName = (name: B.ByteString): KernelName => (B.isAscii(name) ? name : terminated(B.toBytes(name)));
@@ -118,7 +115,19 @@ export const descriptorOf = (directory: Directory): E.Either<FileError, number> 
     ? E.right(directory.descriptor)
     : E.left(systemError('use', directory.path, 'EBADF'));
 
-const done = E.right(undefined);
+/** What a file is, by its mode. */
+export const kindOf = ({ mode }: Pick<Statx, 'mode'>): FileKind => kindByMode[mode & fs.constants.S_IFMT] ?? 'device';
+
+const kindByMode: Readonly<Record<number, FileKind>> = {
+  [fs.constants.S_IFDIR]: 'directory',
+  [fs.constants.S_IFREG]: 'file',
+  [fs.constants.S_IFLNK]: 'symlink',
+  [fs.constants.S_IFIFO]: 'fifo',
+  [fs.constants.S_IFSOCK]: 'socket',
+};
+
+/** What is read before it is copied: nothing is awaited in between. */
+let buffer = Buffer.allocUnsafe(64 * 1024 + 1);
 
 /** Makes a call on an entry. */
 const onEntry =
@@ -126,6 +135,28 @@ const onEntry =
   (at: Location): TaskEither<FileError, A> =>
   async () =>
     callOn(operation, at, action);
+
+const callOn = <A>(
+  operation: string,
+  at: Location,
+  action: (directory: number, name: KernelName) => E.Either<string, A>,
+): E.Either<FileError, A> => {
+  const located = locate(at);
+  if (E.isLeft(located)) return located;
+  const outcome = action(located.right.directory, located.right.name);
+  return E.isLeft(outcome) ? E.left(systemError(operation, pathOf(at), outcome.left)) : outcome;
+};
+
+/** How the kernel finds an entry: what its directory is open on, and its name there. */
+const locate = (at: Location): E.Either<FileError, { readonly directory: number; readonly name: KernelName }> => {
+  const directory = descriptorOf(at.directory);
+  if (E.isLeft(directory)) return directory;
+  if (!isOneName(at.name)) return E.left(systemError('use', pathOf(at), 'EINVAL'));
+  return E.right({ directory: directory.right, name: kernelName(at.name) });
+};
+
+const isOneName = (name: B.ByteString): boolean =>
+  name !== '' && name !== '.' && name !== '..' && !name.includes('/') && !name.includes('\0');
 
 /** Removes an entry, once others have had their turn: a tree of any size is removed by these, one after the other. */
 const removing =
@@ -145,8 +176,7 @@ const removing =
 const isFreedSlowly = (directory: OpenDirectory): boolean =>
   directory.descriptor !== undefined && (directory.freesSlowly ??= freesSlowly(directory.descriptor));
 
-/** So many that are being freed, and small, keep nobody waiting. */
-const fewHeld = 4;
+const done = E.right(undefined);
 
 /**
  * Whether a directory is closed only once what was removed is freed. Where much was removed in it, as the kernel has whoever
@@ -156,35 +186,11 @@ const fewHeld = 4;
 const isClosedLast = ({ held, isOpenedByPath }: OpenDirectory): boolean =>
   held > fewHeld || (isOpenedByPath && held === 0);
 
-/** How the kernel finds an entry: what its directory is open on, and its name there. */
-const locate = (at: Location): E.Either<FileError, { readonly directory: number; readonly name: KernelName }> => {
-  const directory = descriptorOf(at.directory);
-  if (E.isLeft(directory)) return directory;
-  if (!isOneName(at.name)) return E.left(systemError('use', pathOf(at), 'EINVAL'));
-  return E.right({ directory: directory.right, name: kernelName(at.name) });
-};
+/** So many that are being freed, and small, keep nobody waiting. */
+const fewHeld = 4;
 
-const callOn = <A>(
-  operation: string,
-  at: Location,
-  action: (directory: number, name: KernelName) => E.Either<string, A>,
-): E.Either<FileError, A> => {
-  const located = locate(at);
-  if (E.isLeft(located)) return located;
-  const outcome = action(located.right.directory, located.right.name);
-  return E.isLeft(outcome) ? E.left(systemError(operation, pathOf(at), outcome.left)) : outcome;
-};
-
-const kindByMode: Readonly<Record<number, FileKind>> = {
-  [fs.constants.S_IFDIR]: 'directory',
-  [fs.constants.S_IFREG]: 'file',
-  [fs.constants.S_IFLNK]: 'symlink',
-  [fs.constants.S_IFIFO]: 'fifo',
-  [fs.constants.S_IFSOCK]: 'socket',
-};
-
-/** What a file is, by its mode. */
-export const kindOf = ({ mode }: Pick<Statx, 'mode'>): FileKind => kindByMode[mode & fs.constants.S_IFMT] ?? 'device';
+const asStatus = (status: E.Either<string, Statx>): E.Either<string, FileStatus> =>
+  E.isLeft(status) ? status : E.right(statusOf(status.right));
 
 const statusOf = (status: Statx): FileStatus => ({
   kind: kindOf(status),
@@ -193,25 +199,41 @@ const statusOf = (status: Statx): FileStatus => ({
   bornNs: status.bornNs,
 });
 
-const asStatus = (status: E.Either<string, Statx>): E.Either<string, FileStatus> =>
-  E.isLeft(status) ? status : E.right(statusOf(status.right));
-
 const opened = (at: Location | B.ByteString, descriptor: number): Directory => {
   openCount++;
   return new OpenDirectory(at, descriptor);
 };
 
-const directoryFlags = O_RDONLY | O_DIRECTORY | O_NONBLOCK;
+const list =
+  (directory: Directory): TaskEither<FileError, ReadonlyArray<DirectoryEntry>> =>
+  async () => {
+    const descriptor = descriptorOf(directory);
+    if (E.isLeft(descriptor)) return descriptor;
+    const started = startReading(directory, descriptor.right);
+    const atOnce = E.isLeft(started) ? started : listAtOnce(descriptor.right);
+    const entries = atOnce ?? (await listByTurns(descriptor.right));
+    return E.isLeft(entries)
+      ? E.left(systemError('list', directory.path, entries.left))
+      : E.right(entries.right.toSorted((first, second) => B.Ord.compare(first.name, second.name)));
+  };
 
-/** The kinds that `getdents64(2)` tells by number. */
-const kindByType: Readonly<Record<number, FileKind>> = {
-  1: 'fifo',
-  2: 'device',
-  4: 'directory',
-  6: 'device',
-  8: 'file',
-  10: 'symlink',
-  12: 'socket',
+/** Goes back to the first entry, if any was read. */
+const startReading = (directory: Directory, descriptor: number): E.Either<string, void> => {
+  if (!(directory instanceof OpenDirectory) || directory.wasRead) return rewind(descriptor);
+  directory.wasRead = true;
+  return E.right(undefined);
+};
+
+/** Most directories are read by one call, and a second one that finds nothing more; undefined where it finds some. */
+const listAtOnce = (directory: number): E.Either<string, ReadonlyArray<DirectoryEntry>> | undefined => {
+  const first = readSomeEntries(directory);
+  if (E.isLeft(first)) return first;
+  const second = first.right.length === 0 ? first : readSomeEntries(directory);
+  if (E.isLeft(second)) return second;
+  if (second.right.length > 0) return undefined;
+  const entries: Array<DirectoryEntry> = [];
+  const appended = append(entries, directory, first.right);
+  return E.isLeft(appended) ? appended : E.right(entries);
 };
 
 /**
@@ -237,6 +259,17 @@ const append = (
   return done;
 };
 
+/** The kinds that `getdents64(2)` tells by number. */
+const kindByType: Readonly<Record<number, FileKind>> = {
+  1: 'fifo',
+  2: 'device',
+  4: 'directory',
+  6: 'device',
+  8: 'file',
+  10: 'symlink',
+  12: 'socket',
+};
+
 /** Reads a large directory by a descriptor of its own, so that others have their turn in between. */
 const listByTurns = async (directory: number): Promise<E.Either<string, ReadonlyArray<DirectoryEntry>>> => {
   const own = openAt(directory, '.', directoryFlags);
@@ -253,73 +286,7 @@ const listByTurns = async (directory: number): Promise<E.Either<string, Readonly
   }
 };
 
-/** Most directories are read by one call, and a second one that finds nothing more; undefined where it finds some. */
-const listAtOnce = (directory: number): E.Either<string, ReadonlyArray<DirectoryEntry>> | undefined => {
-  const first = readSomeEntries(directory);
-  if (E.isLeft(first)) return first;
-  const second = first.right.length === 0 ? first : readSomeEntries(directory);
-  if (E.isLeft(second)) return second;
-  if (second.right.length > 0) return undefined;
-  const entries: Array<DirectoryEntry> = [];
-  const appended = append(entries, directory, first.right);
-  return E.isLeft(appended) ? appended : E.right(entries);
-};
-
-/** Goes back to the first entry, if any was read. */
-const startReading = (directory: Directory, descriptor: number): E.Either<string, void> => {
-  if (!(directory instanceof OpenDirectory) || directory.wasRead) return rewind(descriptor);
-  directory.wasRead = true;
-  return E.right(undefined);
-};
-
-const list =
-  (directory: Directory): TaskEither<FileError, ReadonlyArray<DirectoryEntry>> =>
-  async () => {
-    const descriptor = descriptorOf(directory);
-    if (E.isLeft(descriptor)) return descriptor;
-    const started = startReading(directory, descriptor.right);
-    const atOnce = E.isLeft(started) ? started : listAtOnce(descriptor.right);
-    const entries = atOnce ?? (await listByTurns(descriptor.right));
-    return E.isLeft(entries)
-      ? E.left(systemError('list', directory.path, entries.left))
-      : E.right(entries.right.toSorted((first, second) => B.Ord.compare(first.name, second.name)));
-  };
-
-/** What is read before it is copied: nothing is awaited in between. */
-let buffer = Buffer.allocUnsafe(64 * 1024 + 1);
-
-/**
- * Reads at most `maxBytes`, and one more to notice a file that is longer, or grows: undefined for that. A read that
- * asked for more than it got, and has got all that the file is said to hold, has come to its end.
- */
-const readUpTo = (
-  descriptor: number,
-  sizeBytes: number,
-  maxBytes: number,
-): E.Either<string, B.ByteString | undefined> => {
-  if (buffer.length <= maxBytes) buffer = Buffer.allocUnsafe(maxBytes + 1);
-  let length = 0;
-  while (length <= maxBytes) {
-    const came = read(descriptor, buffer.subarray(length, maxBytes + 1));
-    if (E.isLeft(came)) return came;
-    length += came.right;
-    if (came.right === 0 || length === sizeBytes) return E.right(B.fromLatin1(buffer.toString('latin1', 0, length)));
-  }
-  return E.right(undefined);
-};
-
-const readOpened = (descriptor: number, at: Location, maxBytes: number): E.Either<FileError, B.ByteString> => {
-  const status = fstat(descriptor);
-  if (E.isLeft(status)) return E.left(systemError('read', pathOf(at), status.left));
-  const kind = kindOf(status.right);
-  if (kind !== 'file') return E.left({ _tag: 'NotRegularFile', path: pathOf(at), kind });
-  if (status.right.sizeBytes > maxBytes) return E.left({ _tag: 'TooLarge', path: pathOf(at), maxBytes });
-  const content = readUpTo(descriptor, status.right.sizeBytes, maxBytes);
-  if (E.isLeft(content)) return E.left(systemError('read', pathOf(at), content.left));
-  return content.right === undefined
-    ? E.left({ _tag: 'TooLarge', path: pathOf(at), maxBytes })
-    : E.right(content.right);
-};
+const directoryFlags = O_RDONLY | O_DIRECTORY | O_NONBLOCK;
 
 const readSmallFile =
   (at: Location, maxBytes: number): TaskEither<FileError, B.ByteString> =>
@@ -341,6 +308,39 @@ const refuseUnopened = (at: Location, error: FileError): FileError => {
   if (error._tag !== 'SystemError' || !['ENXIO', 'ELOOP'].includes(error.code)) return error;
   const status = callOn('stat', at, lstatAt);
   return E.isLeft(status) ? error : { _tag: 'NotRegularFile', path: pathOf(at), kind: kindOf(status.right) };
+};
+
+const readOpened = (descriptor: number, at: Location, maxBytes: number): E.Either<FileError, B.ByteString> => {
+  const status = fstat(descriptor);
+  if (E.isLeft(status)) return E.left(systemError('read', pathOf(at), status.left));
+  const kind = kindOf(status.right);
+  if (kind !== 'file') return E.left({ _tag: 'NotRegularFile', path: pathOf(at), kind });
+  if (status.right.sizeBytes > maxBytes) return E.left({ _tag: 'TooLarge', path: pathOf(at), maxBytes });
+  const content = readUpTo(descriptor, status.right.sizeBytes, maxBytes);
+  if (E.isLeft(content)) return E.left(systemError('read', pathOf(at), content.left));
+  return content.right === undefined
+    ? E.left({ _tag: 'TooLarge', path: pathOf(at), maxBytes })
+    : E.right(content.right);
+};
+
+/**
+ * Reads at most `maxBytes`, and one more to notice a file that is longer, or grows: undefined for that. A read that
+ * asked for more than it got, and has got all that the file is said to hold, has come to its end.
+ */
+const readUpTo = (
+  descriptor: number,
+  sizeBytes: number,
+  maxBytes: number,
+): E.Either<string, B.ByteString | undefined> => {
+  if (buffer.length <= maxBytes) buffer = Buffer.allocUnsafe(maxBytes + 1);
+  let length = 0;
+  while (length <= maxBytes) {
+    const came = read(descriptor, buffer.subarray(length, maxBytes + 1));
+    if (E.isLeft(came)) return came;
+    length += came.right;
+    if (came.right === 0 || length === sizeBytes) return E.right(B.fromLatin1(buffer.toString('latin1', 0, length)));
+  }
+  return E.right(undefined);
 };
 
 /** Written and brought to the disk, or taken away again. */

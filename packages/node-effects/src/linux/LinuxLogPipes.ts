@@ -25,38 +25,10 @@ export type LogSink = (log: {
 }) => unknown;
 
 const { O_NOFOLLOW, O_NONBLOCK, O_RDWR } = fs.constants;
+
 const fifoMode = 0o700;
+
 const { log } = entry;
-
-/** Takes hold of what `log` leads to; makes the FIFO when nothing is there. A dangling symlink stays one: `ENOENT`. */
-const hold = (bundle: number, followsLinks: boolean): E.Either<string, number> => {
-  const flags = followsLinks ? O_PATH : O_PATH | O_NOFOLLOW;
-  const held = openAt(bundle, log, flags);
-  if (E.isRight(held) || held.left !== 'ENOENT') return held;
-  const made = mkfifoAt(bundle, log, fifoMode);
-  if (E.isLeft(made) && made.left !== 'EEXIST') return made;
-  return openAt(bundle, log, flags);
-};
-
-/** A descriptor to read and write the FIFO by; null for what is left unread. Reading and writing, it never sees an end. */
-const openHeld = (held: number): E.Either<string, number | null> => {
-  const status = fstat(held);
-  if (E.isLeft(status)) return status;
-  switch (kindOf(status.right)) {
-    case 'directory':
-      return E.left('EISDIR');
-    case 'socket':
-      return E.left('ENXIO');
-    case 'fifo':
-      return openAt(AT_FDCWD, `/proc/self/fd/${held}`, O_RDWR | O_NONBLOCK);
-    case 'file':
-    case 'symlink':
-    case 'device':
-      return E.right(null);
-  }
-};
-
-const unread: LogPipe = { close: async () => undefined };
 
 /**
  * Reads by events: an idle pipe costs nothing, and of a flooded one only so much is read before others have their turn. Methods
@@ -116,3 +88,33 @@ export const makeLogPipes = (sink: LogSink): LogPipes => ({
       return E.right(new OpenLog(descriptor.right, namespace, id, sink));
     },
 });
+
+/** Takes hold of what `log` leads to; makes the FIFO when nothing is there. A dangling symlink stays one: `ENOENT`. */
+const hold = (bundle: number, followsLinks: boolean): E.Either<string, number> => {
+  const flags = followsLinks ? O_PATH : O_PATH | O_NOFOLLOW;
+  const held = openAt(bundle, log, flags);
+  if (E.isRight(held) || held.left !== 'ENOENT') return held;
+  const made = mkfifoAt(bundle, log, fifoMode);
+  if (E.isLeft(made) && made.left !== 'EEXIST') return made;
+  return openAt(bundle, log, flags);
+};
+
+/** A descriptor to read and write the FIFO by; null for what is left unread. Reading and writing, it never sees an end. */
+const openHeld = (held: number): E.Either<string, number | null> => {
+  const status = fstat(held);
+  if (E.isLeft(status)) return status;
+  switch (kindOf(status.right)) {
+    case 'directory':
+      return E.left('EISDIR');
+    case 'socket':
+      return E.left('ENXIO');
+    case 'fifo':
+      return openAt(AT_FDCWD, `/proc/self/fd/${held}`, O_RDWR | O_NONBLOCK);
+    case 'file':
+    case 'symlink':
+    case 'device':
+      return E.right(null);
+  }
+};
+
+const unread: LogPipe = { close: async () => undefined };

@@ -15,8 +15,11 @@ import { holdParent, isDirectoryAt, isPlainIn } from './MountPoint.js';
 import { close, type KernelName, UMOUNT_NOFOLLOW, umount2, unavailable } from '../native/Native.js';
 
 const mountTable = '/proc/self/mountinfo';
+
 const fuseMagic = 0x65735546;
+
 const helperTimeoutMs = 5_000;
+
 const helperDyingMs = 1_000;
 
 /** All whose `f_type` says so. */
@@ -25,7 +28,7 @@ const fuseTypes = /^(fuse|fuseblk|virtiofs)(\.|$)/;
 /** How long a file system may take to answer a look at it, in milliseconds. */
 const mostLookingMs = 5_000;
 
-/** And to be unmounted, as it may have much to write. */
+/** How long it may take to be unmounted, as it may have much to write, in milliseconds. */
 const mostUnmountingMs = 30_000;
 
 const timedOut = 'ETIMEDOUT';
@@ -34,47 +37,16 @@ const isRoot = process.geteuid?.() === 0;
 
 const tooLate: E.Either<string, void> = E.left(timedOut);
 
-const bytesOf = (path: B.ByteString): Buffer => Buffer.from(B.toBytes(path));
+/** How many unmounts are under way at once, each with a descriptor. */
+const maxUnmounts = 32;
+
+const inTurn = semaphore(maxUnmounts);
 
 const read: TaskEither<MountError, B.ByteString> = async () =>
   E.tryCatch(readMountTable, (error) => ({
     _tag: 'TableUnreadable',
     reason: `${mountTable}: ${error instanceof RangeError ? error.message : errnoIn(error)}`,
   }));
-
-/** How many unmounts are under way at once, each with a descriptor. */
-const maxUnmounts = 32;
-
-const inTurn = semaphore(maxUnmounts);
-
-/** One that is busy may be so by what was removed on it, and is freed a moment later. */
-const unmountOnceFreed =
-  (point: KernelName): TaskEither<string, void> =>
-  async () => {
-    const heldBefore = heldNow();
-    const outcome = await umount2(point, UMOUNT_NOFOLLOW)();
-    // Meanwhile all may have been freed, and others held.
-    if (E.isRight(outcome) || outcome.left !== 'EBUSY' || heldBefore + heldNow() === 0) return outcome;
-    await allFreed();
-    return umount2(point, UMOUNT_NOFOLLOW)();
-  };
-
-const mountedTypes = makeMountedTypes(read);
-
-/**
- * Whether there is a directory; undefined where others than the kernel would have to tell. Of what the table says is mounted there,
- * nothing follows: what is mounted further up may hide it.
- */
-const isThere = (path: B.ByteString, { isWayLocal }: Mounted): boolean | undefined =>
-  isWayLocal ? isDirectoryAt(path) : undefined;
-
-/** Whether the file systems on the way to a mount point answer, whatever that is. */
-const isWayOpen = (path: B.ByteString): Task<boolean> =>
-  answeredWithin(
-    mostLookingMs,
-    false,
-    () => new Promise((resolve) => fs.lstat(bytesOf(B.slice(path, 0, path.lastIndexOf('/') + 1)), () => resolve(true))),
-  );
 
 const unmount = (path: B.ByteString): TaskEither<MountError, void> =>
   inTurn(async () => {
@@ -100,41 +72,28 @@ const unmount = (path: B.ByteString): TaskEither<MountError, void> =>
     return outcome;
   });
 
-/** By asking the file system, in a thread. */
-const askWhetherFuse = (path: B.ByteString): Task<boolean> =>
+/** Whether the file systems on the way to a mount point answer, whatever that is. */
+const isWayOpen = (path: B.ByteString): Task<boolean> =>
   answeredWithin(
     mostLookingMs,
     false,
-    () =>
-      new Promise((resolve) =>
-        fs.statfs(bytesOf(path), (error, status) => resolve(error === null && status.type === fuseMagic)),
-      ),
+    () => new Promise((resolve) => fs.lstat(bytesOf(B.slice(path, 0, path.lastIndexOf('/') + 1)), () => resolve(true))),
   );
 
-const isFuse =
-  (path: B.ByteString): Task<boolean> =>
-  async () => {
-    const mounted = await mountedTypes.at(path)();
-    if (mounted.type !== undefined) return fuseTypes.test(mounted.type);
-    // What was mounted a moment ago is not asked: a question without an answer would keep it mounted.
-    return isThere(path, mounted) === undefined ? askWhetherFuse(path)() : false;
-  };
-
-/** By asking the file system, in a thread. One that does not answer is there. */
-const askWhetherThere = (path: B.ByteString): Task<boolean> =>
-  answeredWithin(
-    mostLookingMs,
-    true,
-    () =>
-      new Promise((resolve) => fs.stat(bytesOf(path), (error) => resolve(error === null || error.code !== 'ENOENT'))),
-  );
-
-const exists =
-  (path: B.ByteString): Task<boolean> =>
+const resolve =
+  (path: B.ByteString): TaskEither<FileError, B.ByteString> =>
   async () => {
     const isDirectory = isThere(path, await mountedTypes.at(path)());
-    return isDirectory ?? askWhetherThere(path)();
+    if (isDirectory === undefined) return askWhereItLeads(path)();
+    return isDirectory ? E.right(path) : E.left(systemError('resolve', path, 'ENOENT'));
   };
+
+/**
+ * Whether there is a directory; undefined where others than the kernel would have to tell. Of what the table says is mounted there,
+ * nothing follows: what is mounted further up may hide it.
+ */
+const isThere = (path: B.ByteString, { isWayLocal }: Mounted): boolean | undefined =>
+  isWayLocal ? isDirectoryAt(path) : undefined;
 
 /** By asking every file system on the way, in a thread. */
 const askWhereItLeads = (path: B.ByteString): TaskEither<FileError, B.ByteString> =>
@@ -149,12 +108,65 @@ const askWhereItLeads = (path: B.ByteString): TaskEither<FileError, B.ByteString
       ),
   );
 
-const resolve =
-  (path: B.ByteString): TaskEither<FileError, B.ByteString> =>
+const bytesOf = (path: B.ByteString): Buffer => Buffer.from(B.toBytes(path));
+
+/** One that is busy may be so by what was removed on it, and is freed a moment later. */
+const unmountOnceFreed =
+  (point: KernelName): TaskEither<string, void> =>
+  async () => {
+    const heldBefore = heldNow();
+    const outcome = await umount2(point, UMOUNT_NOFOLLOW)();
+    // Meanwhile all may have been freed, and others held.
+    if (E.isRight(outcome) || outcome.left !== 'EBUSY' || heldBefore + heldNow() === 0) return outcome;
+    await allFreed();
+    return umount2(point, UMOUNT_NOFOLLOW)();
+  };
+
+const isFuse =
+  (path: B.ByteString): Task<boolean> =>
+  async () => {
+    const mounted = await mountedTypes.at(path)();
+    if (mounted.type !== undefined) return fuseTypes.test(mounted.type);
+    // What was mounted a moment ago is not asked: a question without an answer would keep it mounted.
+    return isThere(path, mounted) === undefined ? askWhetherFuse(path)() : false;
+  };
+
+/** By asking the file system, in a thread. */
+const askWhetherFuse = (path: B.ByteString): Task<boolean> =>
+  answeredWithin(
+    mostLookingMs,
+    false,
+    () =>
+      new Promise((resolve) =>
+        fs.statfs(bytesOf(path), (error, status) => resolve(error === null && status.type === fuseMagic)),
+      ),
+  );
+
+const exists =
+  (path: B.ByteString): Task<boolean> =>
   async () => {
     const isDirectory = isThere(path, await mountedTypes.at(path)());
-    if (isDirectory === undefined) return askWhereItLeads(path)();
-    return isDirectory ? E.right(path) : E.left(systemError('resolve', path, 'ENOENT'));
+    return isDirectory ?? askWhetherThere(path)();
+  };
+
+/** By asking the file system, in a thread. One that does not answer is there. */
+const askWhetherThere = (path: B.ByteString): Task<boolean> =>
+  answeredWithin(
+    mostLookingMs,
+    true,
+    () =>
+      new Promise((resolve) => fs.stat(bytesOf(path), (error) => resolve(error === null || error.code !== 'ENOENT'))),
+  );
+
+const unmountFuse =
+  (path: B.ByteString): TaskEither<MountError, void> =>
+  async () => {
+    const first = await runHelper('fusermount3', path);
+    const second = first === undefined ? undefined : await runHelper('fusermount', path);
+    if (first !== undefined && second !== undefined)
+      return E.left({ _tag: 'HelperFailed', path, reason: `${first}; ${second}` });
+    mountedTypes.forget(path)();
+    return E.right(undefined);
   };
 
 const runHelper = async (helper: string, path: B.ByteString): Promise<string | undefined> => {
@@ -182,15 +194,6 @@ const runHelper = async (helper: string, path: B.ByteString): Promise<string | u
   });
 };
 
-const unmountFuse =
-  (path: B.ByteString): TaskEither<MountError, void> =>
-  async () => {
-    const first = await runHelper('fusermount3', path);
-    const second = first === undefined ? undefined : await runHelper('fusermount', path);
-    if (first !== undefined && second !== undefined)
-      return E.left({ _tag: 'HelperFailed', path, reason: `${first}; ${second}` });
-    mountedTypes.forget(path)();
-    return E.right(undefined);
-  };
+const mountedTypes = makeMountedTypes(read);
 
 export const linuxMounts: Mounts = { read, unmount, isFuse, unmountFuse, resolve, exists };

@@ -51,56 +51,51 @@ const running = new Set<Started>();
  */
 export const killRunningBinaries: IO<void> = () => running.forEach(kill);
 
-const remember = (child: Started): void => {
-  if (running.size === 0) process.on('exit', killRunningBinaries);
-  running.add(child);
-};
+/**
+ * The shim binaries of this machine. A run that cannot start blames what is at fault: the program, or the bundle that
+ * it should run in.
+ */
+export const makeShimBinary = ({ daemon, environment, warn }: ShimBinaryOptions): ShimBinary => ({
+  delete: (invocation) => async () => {
+    const { program, bundle, timeoutMs } = invocation;
+    const cannotStart = (code: string, path = program): E.Either<BinaryError, never> =>
+      E.left({ _tag: 'CannotStart', path, code });
+    const directory = descriptorOf(bundle);
+    if (E.isLeft(directory)) return cannotStart(codeOf(directory.left), bundle.path);
+    const obstacle = obstacleIn(directory.right);
+    if (obstacle !== undefined) return cannotStart(obstacle, bundle.path);
+    const args = argumentsOf(daemon)(invocation);
+    const added = environmentOf(daemon)(invocation);
+    // Arguments are passed as UTF-8 only. The daemon itself gives no bundle another name.
+    if (![program, ...args, ...added.map(([, value]) => value)].every((text) => B.isText(text) && !text.includes('\0')))
+      return cannotStart('EILSEQ');
+    const own = Object.fromEntries(added.map(([name, value]) => [name, B.toText(value)]));
+    const child = start({
+      file: B.toText(program),
+      arguments: [program, ...args].map(B.toText),
+      environment: Object.entries({ ...environment, ...own }).flatMap(([name, value]) =>
+        value === undefined ? [] : [`${name}=${value}`],
+      ),
+      workingDirectory: directory.right,
+    });
+    if (E.isLeft(child)) return cannotStart(child.left);
+    const run = await follow(child.right, timeoutMs);
+    const answer = answerOf(invocation, run);
+    if (E.isRight(answer)) for (const line of linesOf(run.stderr)) warn(`${B.show(program)} delete: ${line}`);
+    return answer;
+  },
+});
 
-const forget = (child: Started): void => {
-  running.delete(child);
-  if (running.size === 0) process.off('exit', killRunningBinaries);
-};
-
-/** How often a pipe is looked at, in milliseconds, where nobody can be told of it. */
-const lookEachMs = 5;
-
-interface Reading {
-  /** Reads what is there by now, as far as it may matter. */
-  readonly readNow: IO<void>;
-  readonly close: IO<void>;
-}
-
-/** Reads a pipe to its end, and closes it. */
-const reading = (
-  descriptor: number,
-  on: { readonly data: (chunk: Buffer) => void; readonly end: IO<void> },
-): Reading => {
-  let isClosed = false;
-  const end = (): void => {
-    if (isClosed) return;
-    isClosed = true;
-    if (E.isRight(waiting)) waiting.right.end();
-    clearInterval(looking);
-    close(descriptor);
-    on.end();
-  };
-  /** Whether there may be more. */
-  const take = (): boolean => {
-    if (isClosed) return false;
-    const came = readSome(descriptor);
-    if (E.isRight(came)) on.data(Buffer.from(came.right));
-    else if (came.left === 'ended') end();
-    return E.isRight(came);
-  };
-  const waiting = waitToRead(descriptor, { keepsAlive: true, ready: take });
-  // It runs already, and what it says counts.
-  const looking = E.isLeft(waiting) ? setInterval(take, lookEachMs) : undefined;
-  return {
-    readNow: () => {
-      for (let bytes = 0; bytes <= maxAnswerBytes && take(); bytes += mostReadBytes);
-    },
-    close: end,
-  };
+/**
+ * The errno why nothing can be run in a directory. The kernel would let a program run in one that was removed; and
+ * where it refuses, spawning blames the program. The reference needs the bundle to stand there (SPEC 11.2).
+ */
+const obstacleIn = (directory: number): string | undefined => {
+  const status = fstat(directory);
+  if (E.isLeft(status)) return status.left;
+  if (status.right.links === 0) return 'ENOENT';
+  const entered = mayExecuteAt(directory, '.');
+  return E.isLeft(entered) ? entered.left : undefined;
 };
 
 /**
@@ -159,29 +154,57 @@ const follow = (child: Started, timeoutMs: number): Promise<Run> =>
     let timer = setTimeout(onDeadline, timeoutMs);
   });
 
-/**
- * The errno why nothing can be run in a directory. The kernel would let a program run in one that was removed; and
- * where it refuses, spawning blames the program. The reference needs the bundle to stand there (SPEC 11.2).
- */
-const obstacleIn = (directory: number): string | undefined => {
-  const status = fstat(directory);
-  if (E.isLeft(status)) return status.left;
-  if (status.right.links === 0) return 'ENOENT';
-  const entered = mayExecuteAt(directory, '.');
-  return E.isLeft(entered) ? entered.left : undefined;
+const remember = (child: Started): void => {
+  if (running.size === 0) process.on('exit', killRunningBinaries);
+  running.add(child);
 };
 
-/** Why a run is none that succeeded; undefined where it is one. */
-const statusOf = (ending: Ending): string | undefined => {
-  switch (ending._tag) {
-    case 'Exited':
-      return ending.code === 0 ? undefined : `exit code ${ending.code}`;
-    case 'Killed':
-      return `signal ${ending.signal}`;
-    case 'Unknown':
-      return 'an end that somebody else in this process waited for';
-  }
+const forget = (child: Started): void => {
+  running.delete(child);
+  if (running.size === 0) process.off('exit', killRunningBinaries);
 };
+
+/** Reads a pipe to its end, and closes it. */
+const reading = (
+  descriptor: number,
+  on: { readonly data: (chunk: Buffer) => void; readonly end: IO<void> },
+): Reading => {
+  let isClosed = false;
+  const end = (): void => {
+    if (isClosed) return;
+    isClosed = true;
+    if (E.isRight(waiting)) waiting.right.end();
+    clearInterval(looking);
+    close(descriptor);
+    on.end();
+  };
+  /** Whether there may be more. */
+  const take = (): boolean => {
+    if (isClosed) return false;
+    const came = readSome(descriptor);
+    if (E.isRight(came)) on.data(Buffer.from(came.right));
+    else if (came.left === 'ended') end();
+    return E.isRight(came);
+  };
+  const waiting = waitToRead(descriptor, { keepsAlive: true, ready: take });
+  // It runs already, and what it says counts.
+  const looking = E.isLeft(waiting) ? setInterval(take, lookEachMs) : undefined;
+  return {
+    readNow: () => {
+      for (let bytes = 0; bytes <= maxAnswerBytes && take(); bytes += mostReadBytes);
+    },
+    close: end,
+  };
+};
+
+interface Reading {
+  /** Reads what is there by now, as far as it may matter. */
+  readonly readNow: IO<void>;
+  readonly close: IO<void>;
+}
+
+/** How often a pipe is looked at, in milliseconds, where nobody can be told of it. */
+const lookEachMs = 5;
 
 const answerOf = (
   { program, timeoutMs }: DeleteInvocation,
@@ -199,43 +222,20 @@ const answerOf = (
     : response;
 };
 
+/** Why a run is none that succeeded; undefined where it is one. */
+const statusOf = (ending: Ending): string | undefined => {
+  switch (ending._tag) {
+    case 'Exited':
+      return ending.code === 0 ? undefined : `exit code ${ending.code}`;
+    case 'Killed':
+      return `signal ${ending.signal}`;
+    case 'Unknown':
+      return 'an end that somebody else in this process waited for';
+  }
+};
+
 /** What it complained, line by line, with nothing in it that a terminal would act upon. */
 const linesOf = (stderr: Buffer): ReadonlyArray<string> =>
   B.split(B.fromBytes(stderr), '\n')
     .filter((line) => line.trim() !== '')
     .map(B.show);
-
-/**
- * The shim binaries of this machine. A run that cannot start blames what is at fault: the program, or the bundle that
- * it should run in.
- */
-export const makeShimBinary = ({ daemon, environment, warn }: ShimBinaryOptions): ShimBinary => ({
-  delete: (invocation) => async () => {
-    const { program, bundle, timeoutMs } = invocation;
-    const cannotStart = (code: string, path = program): E.Either<BinaryError, never> =>
-      E.left({ _tag: 'CannotStart', path, code });
-    const directory = descriptorOf(bundle);
-    if (E.isLeft(directory)) return cannotStart(codeOf(directory.left), bundle.path);
-    const obstacle = obstacleIn(directory.right);
-    if (obstacle !== undefined) return cannotStart(obstacle, bundle.path);
-    const args = argumentsOf(daemon)(invocation);
-    const added = environmentOf(daemon)(invocation);
-    // Arguments are passed as UTF-8 only. The daemon itself gives no bundle another name.
-    if (![program, ...args, ...added.map(([, value]) => value)].every((text) => B.isText(text) && !text.includes('\0')))
-      return cannotStart('EILSEQ');
-    const own = Object.fromEntries(added.map(([name, value]) => [name, B.toText(value)]));
-    const child = start({
-      file: B.toText(program),
-      arguments: [program, ...args].map(B.toText),
-      environment: Object.entries({ ...environment, ...own }).flatMap(([name, value]) =>
-        value === undefined ? [] : [`${name}=${value}`],
-      ),
-      workingDirectory: directory.right,
-    });
-    if (E.isLeft(child)) return cannotStart(child.left);
-    const run = await follow(child.right, timeoutMs);
-    const answer = answerOf(invocation, run);
-    if (E.isRight(answer)) for (const line of linesOf(run.stderr)) warn(`${B.show(program)} delete: ${line}`);
-    return answer;
-  },
-});

@@ -12,6 +12,21 @@ interface Names {
   readonly name: string;
 }
 
+/** Takes hold of a mount point's parent. Where one call cannot, it is walked to, and that tells why. */
+export const holdParent = (path: B.ByteString): E.Either<string, Held> => {
+  const names = namesIn(path);
+  if (names === undefined) return E.left('EINVAL');
+  const opened = openParent(names);
+  const held = E.isLeft(opened) ? walkTo(names.parents) : opened;
+  return E.isLeft(held) ? held : E.right({ descriptor: held.right, name: names.name });
+};
+
+/** A name in an open directory. */
+interface Held {
+  readonly descriptor: number;
+  readonly name: string;
+}
+
 /** Of an absolute path; undefined where it is none, or climbs. */
 const namesIn = (path: B.ByteString): Names | undefined => {
   const parents = path.split('/').filter((name) => name !== '');
@@ -36,20 +51,8 @@ const walkTo = (names: ReadonlyArray<string>): E.Either<string, number> => {
   return held;
 };
 
-/** A name in an open directory. */
-interface Held {
-  readonly descriptor: number;
-  readonly name: string;
-}
-
-/** Takes hold of a mount point's parent. Where one call cannot, it is walked to, and that tells why. */
-export const holdParent = (path: B.ByteString): E.Either<string, Held> => {
-  const names = namesIn(path);
-  if (names === undefined) return E.left('EINVAL');
-  const opened = openParent(names);
-  const held = E.isLeft(opened) ? walkTo(names.parents) : opened;
-  return E.isLeft(held) ? held : E.right({ descriptor: held.right, name: names.name });
-};
+/** Whether a name in a directory is that of another directory on which nothing is mounted; no where that cannot be told. */
+export const isPlainIn = (held: Held): boolean => held.name !== '.' && standingIn(held) === 'plain';
 
 /** Without entering what is mounted there; undefined where that cannot be told: before Linux 5.6, and of what is no directory. */
 const standingIn = ({ descriptor, name }: Held): 'nothing' | 'mount point' | 'plain' | undefined => {
@@ -61,9 +64,6 @@ const standingIn = ({ descriptor, name }: Held): 'nothing' | 'mount point' | 'pl
   if (held.left === 'EXDEV') return 'mount point';
   return held.left === 'ENOENT' ? 'nothing' : undefined;
 };
-
-/** Whether a name in a directory is that of another directory on which nothing is mounted; no where that cannot be told. */
-export const isPlainIn = (held: Held): boolean => held.name !== '.' && standingIn(held) === 'plain';
 
 /** Whether the mount table has the same name for a path, as far as its text tells: each name once. */
 export const isCanonical = (path: B.ByteString): boolean => {

@@ -37,31 +37,6 @@ const localTypes = new Set(
     .map(B.fromText),
 );
 
-const isLocal = (type: B.ByteString): boolean => localTypes.has(type);
-
-/** Nothing where the table cannot be used: others say so. */
-const readTypes =
-  (read: Mounts['read']): Task<Types> =>
-  async () => {
-    const types: Types = new Map();
-    const mounts = await readMounts({ mounts: { read }, clock: systemClock })();
-    if (E.isLeft(mounts)) return types;
-    for (const { mountPoint, fsType } of mounts.right) {
-      const here = types.get(mountPoint);
-      if (here === undefined) types.set(mountPoint, [fsType]);
-      else here.push(fsType);
-    }
-    return types;
-  };
-
-/** Every directory above a path, the root last. */
-const above = (path: B.ByteString): ReadonlyArray<B.ByteString> => {
-  const parents: Array<B.ByteString> = [];
-  for (let end = path.lastIndexOf('/'); end > 0; end = path.lastIndexOf('/', end - 1))
-    parents.push(B.slice(path, 0, end));
-  return [...parents, B.fromText('/')];
-};
-
 export const makeMountedTypes = (read: Mounts['read']): MountedTypes => {
   let readMs = Number.NEGATIVE_INFINITY;
   let types: Promise<Types> = Promise.resolve(new Map());
@@ -87,3 +62,28 @@ export const makeMountedTypes = (read: Mounts['read']): MountedTypes => {
     forget: (path) => () => void types.then((known) => known.get(path)?.pop()),
   };
 };
+
+/** Nothing where the table cannot be used: others say so. */
+const readTypes =
+  (read: Mounts['read']): Task<Types> =>
+  async () => {
+    const types: Types = new Map();
+    const mounts = await readMounts({ mounts: { read }, clock: systemClock })();
+    if (E.isLeft(mounts)) return types;
+    for (const { mountPoint, fsType } of mounts.right) {
+      const here = types.get(mountPoint);
+      if (here === undefined) types.set(mountPoint, [fsType]);
+      else here.push(fsType);
+    }
+    return types;
+  };
+
+/** Every directory above a path, the root last. */
+const above = (path: B.ByteString): ReadonlyArray<B.ByteString> => {
+  const parents: Array<B.ByteString> = [];
+  for (let end = path.lastIndexOf('/'); end > 0; end = path.lastIndexOf('/', end - 1))
+    parents.push(B.slice(path, 0, end));
+  return [...parents, B.fromText('/')];
+};
+
+const isLocal = (type: B.ByteString): boolean => localTypes.has(type);

@@ -26,13 +26,6 @@ export const listenersIn = (table: string): ReadonlyArray<Listener> | undefined 
   return listeners;
 };
 
-const socketNameOf = (printed: string): SocketName =>
-  printed.startsWith('@')
-    ? { _tag: 'Abstract', name: B.fromLatin1(printed.slice(1)) }
-    : { _tag: 'Path', path: B.fromLatin1(printed) };
-
-const headings = 'Num       RefCount Protocol Flags    Type St Inode Path';
-
 const recordsOf = (table: string): ReadonlyArray<string> | undefined => {
   const [first, ...lines] = table.replace(/\n$/, '').split('\n');
   if (first !== headings) return undefined;
@@ -44,3 +37,10 @@ const recordsOf = (table: string): ReadonlyArray<string> | undefined => {
   }
   return records;
 };
+
+const headings = 'Num       RefCount Protocol Flags    Type St Inode Path';
+
+const socketNameOf = (printed: string): SocketName =>
+  printed.startsWith('@')
+    ? { _tag: 'Abstract', name: B.fromLatin1(printed.slice(1)) }
+    : { _tag: 'Path', path: B.fromLatin1(printed) };

@@ -188,6 +188,7 @@ const functionsBy = (make: <K extends keyof Functions>(name: K) => Functions[K])
 });
 
 type Loaded = ReturnType<ReturnType<typeof Koffi.load>['func']>;
+
 type Callable = (...args: Parameters<Loaded>) => ReturnType<Loaded>;
 
 /** A function of the C library; throws where there is none of that name. */
@@ -219,6 +220,20 @@ const dispensable: Readonly<Partial<Record<keyof Functions, number>>> = {
   renameat2: -os.constants.errno.ENOSYS,
 };
 
+/** A function in whatever way this machine has it; throws where it has none. */
+export const functionIn =
+  (find: Find) =>
+  (name: keyof Functions): Callable => {
+    let reason: unknown;
+    for (const way of waysTo(find, name))
+      try {
+        return way();
+      } catch (error) {
+        reason ??= error;
+      }
+    throw reason;
+  };
+
 /** The ways to a function, the best first. */
 const waysTo = (find: Find, name: keyof Functions): ReadonlyArray<() => Callable> => {
   const [result, parameters] = signatures[name];
@@ -237,29 +252,6 @@ const waysTo = (find: Find, name: keyof Functions): ReadonlyArray<() => Callable
   ];
 };
 
-/** A function in whatever way this machine has it; throws where it has none. */
-export const functionIn =
-  (find: Find) =>
-  (name: keyof Functions): Callable => {
-    let reason: unknown;
-    for (const way of waysTo(find, name))
-      try {
-        return way();
-      } catch (error) {
-        reason ??= error;
-      }
-    throw reason;
-  };
-
-/** Memory for as many calls in threads as there are at once is kept; for each other one some is mapped and unmapped. */
-const keepMemory = (koffi: typeof Koffi): void => {
-  try {
-    koffi.config({ resident_async_pools: 32 });
-  } catch {
-    // Somebody else here uses it already, and it is as they want it.
-  }
-};
-
 let isMain: boolean | undefined;
 
 /** Asked once, and of a module that is loaded when it is needed: a command's start is waited for. */
@@ -268,51 +260,37 @@ export const isMainThread = (): boolean => (isMain ??= process.getBuiltinModule(
 /** How often a worker thread looks by itself, in milliseconds. */
 const lookEachMs = 2;
 
-/**
- * The event loop calls back even when its thread may not run anything any more, which ends the whole process. A worker thread
- * can be ended from outside at any moment; so it looks itself, now and then.
- */
-const watchWith =
-  (koffi: typeof Koffi): Library['watch'] =>
-  (descriptor, readable) => {
-    if (!isMainThread()) {
-      const timer = setInterval(readable, lookEachMs);
-      return E.right({ ref: () => timer.ref(), unref: () => timer.unref(), stop: () => clearInterval(timer) });
-    }
-    try {
-      return E.right(koffi.node.poll(descriptor, readable));
-    } catch {
-      return E.left('ENOBUFS');
-    }
-  };
-
 /** What the last call of this thread left, and calls that leave it. */
 interface Errno {
   readonly now: () => number;
   readonly remembering: (call: Callable) => Callable;
 }
 
-/**
- * errno is copied from where the C library keeps it in the very next step after each call: whatever else runs in between may change
- * it. To ask for it, V8 prepares a function, or a call, and asks for memory; and glibc's `malloc` may leave `ENOMEM` there though it
- * has found some, so that a shim whose socket is gone was not known to be.
- */
-const errnoWith = (find: Find, koffi: typeof Koffi): Errno => {
-  const kept = new Int32Array(koffi.view(find('__errno_location', 'void *', [])(), Int32Array.BYTES_PER_ELEMENT));
-  let last = 0;
-  return {
-    now: () => last,
-    // As many as any of them has; koffi leaves those alone that a function has not.
-    remembering: (call) => (first, second, third, fourth, fifth, sixth) => {
-      const result: unknown = call(first, second, third, fourth, fifth, sixth);
-      last = kept[0] ?? 0;
-      return result;
-    },
-  };
-};
-
 /** How often a call in a thread is tried that seems to have found no memory. */
 const triesOfThreads = 5;
+
+/** What there is where nothing can be loaded: every call fails. */
+const missing: Library = {
+  ...functionsBy(() => () => -1),
+  errno: () => os.constants.errno.ENOSYS,
+  umount2: async () => E.left('ENOSYS'),
+  fcntlInThread: async () => E.left('ENOSYS'),
+  syscallInThread: async () => E.left('ENOSYS'),
+  watch: () => E.left('ENOSYS'),
+};
+
+let loaded: { readonly library: Library; readonly problem: string | undefined } | undefined;
+
+export const native = (): Library => (loaded ??= attempt()).library;
+
+const attempt = (): NonNullable<typeof loaded> => {
+  try {
+    return { library: load(), problem: undefined };
+  } catch (error) {
+    const [problem] = (error instanceof Error ? error.message : String(error)).split('\n');
+    return { library: missing, problem };
+  }
+};
 
 const load = (): Library => {
   if (os.endianness() !== 'LE') throw new Error('machines that put the highest byte first are not supported');
@@ -359,28 +337,51 @@ const load = (): Library => {
   };
 };
 
-/** What there is where nothing can be loaded: every call fails. */
-const missing: Library = {
-  ...functionsBy(() => () => -1),
-  errno: () => os.constants.errno.ENOSYS,
-  umount2: async () => E.left('ENOSYS'),
-  fcntlInThread: async () => E.left('ENOSYS'),
-  syscallInThread: async () => E.left('ENOSYS'),
-  watch: () => E.left('ENOSYS'),
+/**
+ * errno is copied from where the C library keeps it in the very next step after each call: whatever else runs in between may change
+ * it. To ask for it, V8 prepares a function, or a call, and asks for memory; and glibc's `malloc` may leave `ENOMEM` there though it
+ * has found some, so that a shim whose socket is gone was not known to be.
+ */
+const errnoWith = (find: Find, koffi: typeof Koffi): Errno => {
+  const kept = new Int32Array(koffi.view(find('__errno_location', 'void *', [])(), Int32Array.BYTES_PER_ELEMENT));
+  let last = 0;
+  return {
+    now: () => last,
+    // As many as any of them has; koffi leaves those alone that a function has not.
+    remembering: (call) => (first, second, third, fourth, fifth, sixth) => {
+      const result: unknown = call(first, second, third, fourth, fifth, sixth);
+      last = kept[0] ?? 0;
+      return result;
+    },
+  };
 };
 
-let loaded: { readonly library: Library; readonly problem: string | undefined } | undefined;
+/**
+ * The event loop calls back even when its thread may not run anything any more, which ends the whole process. A worker thread
+ * can be ended from outside at any moment; so it looks itself, now and then.
+ */
+const watchWith =
+  (koffi: typeof Koffi): Library['watch'] =>
+  (descriptor, readable) => {
+    if (!isMainThread()) {
+      const timer = setInterval(readable, lookEachMs);
+      return E.right({ ref: () => timer.ref(), unref: () => timer.unref(), stop: () => clearInterval(timer) });
+    }
+    try {
+      return E.right(koffi.node.poll(descriptor, readable));
+    } catch {
+      return E.left('ENOBUFS');
+    }
+  };
 
-const attempt = (): NonNullable<typeof loaded> => {
+/** Memory for as many calls in threads as there are at once is kept; for each other one some is mapped and unmapped. */
+const keepMemory = (koffi: typeof Koffi): void => {
   try {
-    return { library: load(), problem: undefined };
-  } catch (error) {
-    const [problem] = (error instanceof Error ? error.message : String(error)).split('\n');
-    return { library: missing, problem };
+    koffi.config({ resident_async_pools: 32 });
+  } catch {
+    // Somebody else here uses it already, and it is as they want it.
   }
 };
-
-export const native = (): Library => (loaded ??= attempt()).library;
 
 /** Why the native part cannot be used here, or undefined where it can. */
 export const unavailable = (): string | undefined => {

@@ -14,20 +14,11 @@ export const threadCount = wantedThreads === undefined ? 4 : Math.max(1, Number.
 const mostUnderWay = 2 * threadCount;
 
 let underWay = 0;
+
 let unanswered = 0;
 
 /** Who waits to be asked, in order. Its time begins when its turn comes: others may be slow, and answer. */
 const waiting = new Set<IO<void>>();
-
-const isStuck = (): boolean => unanswered >= threadCount;
-
-const goOn = (): void => {
-  for (const start of waiting) {
-    if (underWay >= mostUnderWay && !isStuck()) return;
-    waiting.delete(start);
-    start();
-  }
-};
 
 /** Whether something was asked in vain, and has not been answered since: the process does not end by itself before. */
 export const isAnythingUnanswered = (): boolean => unanswered > 0;
@@ -70,3 +61,13 @@ export const answeredWithin =
       waiting.add(start);
       goOn();
     });
+
+const goOn = (): void => {
+  for (const start of waiting) {
+    if (underWay >= mostUnderWay && !isStuck()) return;
+    waiting.delete(start);
+    start();
+  }
+};
+
+const isStuck = (): boolean => unanswered >= threadCount;

@@ -36,35 +36,23 @@ export const freesSlowly = (directory: number): boolean => {
   return E.isRight(type) && type.right === extMagic && isMainThread();
 };
 
-/** How many are let go of by one call, so that several threads have something to do. */
-const longestRun = 32;
-
-/** How many such calls are under way at once. */
-const mostCalls = 16;
-
-/** How many are held at once. Where a process may not have many descriptors, whoever opens a file needs them more. */
-const heldLimitOf = (descriptors: number): number => (descriptors < 4_096 ? 0 : 256);
-
 let heldLimit: number | undefined;
+
 let callsUnderWay = 0;
+
 let isScheduled = false;
+
 /** Threads are few, and others use them, too: a file system that does not answer, asked by one of those, keeps them all. */
 let areThreadsStuck = false;
-
-/** How long anybody waits for what threads are to free, in milliseconds. It is a matter of a few. */
-const mostFreeingMs = 1_000;
-
-/** How many were held so far, and how many of them let go of. */
-const count = { held: 0, freed: 0 };
-
-/** Those that no thread has been given yet. */
-const waiting: Array<number> = [];
 
 /** Who waits until so many were let go of. */
 let waiters: ReadonlyArray<{ readonly freed: number; readonly tell: () => void }> = [];
 
 /** How many are held at this moment. */
 export const heldNow = (): number => count.held - count.freed;
+
+/** How many were held so far, and how many of them let go of. */
+const count = { held: 0, freed: 0 };
 
 /** Completes when as many were let go of as were held by now, or when threads do not get on with it. */
 export const allFreed = (): Promise<void> =>
@@ -83,27 +71,8 @@ export const allFreed = (): Promise<void> =>
     detach();
   });
 
-const tellWaiters = (): void => {
-  const told = waiters.filter(({ freed }) => freed <= count.freed);
-  waiters = waiters.filter(({ freed }) => freed > count.freed);
-  for (const { tell } of told) tell();
-};
-
-/** Takes descriptors that follow each other: those are closed by one call. */
-const takeRun = (): { readonly first: number; readonly last: number } | undefined => {
-  const [first] = waiting;
-  if (first === undefined) return undefined;
-  let length = 1;
-  while (length < longestRun && waiting[length] === first + length) length++;
-  waiting.splice(0, length);
-  return { first, last: first + length - 1 };
-};
-
-/** Where a range cannot be closed (Linux before 5.9, or calls are filtered), each is by itself, and nothing is held any more. */
-const closeEach = (first: number, last: number): void => {
-  heldLimit = 0;
-  for (let descriptor = first; descriptor <= last; descriptor++) close(descriptor);
-};
+/** How long anybody waits for what threads are to free, in milliseconds. It is a matter of a few. */
+const mostFreeingMs = 1_000;
 
 const detach = (): void => {
   waiting.sort((first, second) => first - second);
@@ -122,6 +91,37 @@ const detach = (): void => {
   }
 };
 
+/** Those that no thread has been given yet. */
+const waiting: Array<number> = [];
+
+/** How many such calls are under way at once. */
+const mostCalls = 16;
+
+/** Takes descriptors that follow each other: those are closed by one call. */
+const takeRun = (): { readonly first: number; readonly last: number } | undefined => {
+  const [first] = waiting;
+  if (first === undefined) return undefined;
+  let length = 1;
+  while (length < longestRun && waiting[length] === first + length) length++;
+  waiting.splice(0, length);
+  return { first, last: first + length - 1 };
+};
+
+/** How many are let go of by one call, so that several threads have something to do. */
+const longestRun = 32;
+
+/** Where a range cannot be closed (Linux before 5.9, or calls are filtered), each is by itself, and nothing is held any more. */
+const closeEach = (first: number, last: number): void => {
+  heldLimit = 0;
+  for (let descriptor = first; descriptor <= last; descriptor++) close(descriptor);
+};
+
+const tellWaiters = (): void => {
+  const told = waiters.filter(({ freed }) => freed <= count.freed);
+  waiters = waiters.filter(({ freed }) => freed > count.freed);
+  for (const { tell } of told) tell();
+};
+
 /** What is removed within one turn is let go of together. */
 const schedule = (): void => {
   if (isScheduled || waiting.length === 0) return;
@@ -131,19 +131,6 @@ const schedule = (): void => {
     detach();
   });
 };
-
-const keep = (descriptor: number): void => {
-  count.held++;
-  waiting.push(descriptor);
-  if (waiting.length >= longestRun) detach();
-  else schedule();
-};
-
-/** Whether one more may be held. */
-const isRoom = (): boolean => !areThreadsStuck && heldNow() < (heldLimit ??= heldLimitOf(mostDescriptors()));
-
-const heldLater = E.right(true);
-const freedNow = E.right(false);
 
 /**
  * Removes a name, and holds what it was the name of, unless too many are held, or it is not to be held, or a mount point: then it
@@ -163,16 +150,33 @@ const removeHolding =
     return heldLater;
   };
 
-/** Removes an empty directory. */
-export const removeDirectoryHolding = removeHolding(removeDirectoryAt, () => true);
+/** Whether one more may be held. */
+const isRoom = (): boolean => !areThreadsStuck && heldNow() < (heldLimit ??= heldLimitOf(mostDescriptors()));
 
-/** What frees a large file keeps whoever removes the directory above it waiting, and the processor busy. */
-const smallBytes = 64 * 1024;
+/** How many are held at once. Where a process may not have many descriptors, whoever opens a file needs them more. */
+const heldLimitOf = (descriptors: number): number => (descriptors < 4_096 ? 0 : 256);
+
+const freedNow = E.right(false);
+
+const keep = (descriptor: number): void => {
+  count.held++;
+  waiting.push(descriptor);
+  if (waiting.length >= longestRun) detach();
+  else schedule();
+};
+
+const heldLater = E.right(true);
 
 const isSmall = (directory: number, name: KernelName): boolean => {
   const status = lstatAt(directory, name);
   return E.isRight(status) && status.right.sizeBytes <= smallBytes;
 };
+
+/** What frees a large file keeps whoever removes the directory above it waiting, and the processor busy. */
+const smallBytes = 64 * 1024;
+
+/** Removes an empty directory. */
+export const removeDirectoryHolding = removeHolding(removeDirectoryAt, () => true);
 
 /** Removes anything but a directory. A symlink may have a block, too. */
 export const unlinkHolding = removeHolding(unlinkAt, isSmall);

@@ -13,6 +13,7 @@ export const mostReadBytes = 64 * 1024;
 const incoming = new Uint8Array(mostReadBytes);
 
 const notYet = E.left('not yet' as const);
+
 const ended = E.left('ended' as const);
 
 /**
@@ -42,37 +43,24 @@ export interface Waiter {
   readonly keepsAlive: boolean;
 }
 
-interface Loop {
-  readonly epoll: number;
-  readonly watched: Watched;
-}
-
-/** By a number of their own, as a descriptor's may be another's by the time that it is told. */
-const waiters = new Map<number, Waiter>();
 let lastKey = 0;
+
 let keepingAlive = 0;
+
 let isTelling = false;
+
 let loop: Loop | undefined;
 
-const tell = (epoll: number): void => {
-  isTelling = false;
-  for (const key of waitEpoll(epoll)) waiters.get(key)?.ready();
-};
-
-/** The event loop's own call is outside of everything that JavaScript knows: work begins in the same turn, a little later. */
-const tellSoon = (epoll: number) => (): void => {
-  if (isTelling) return;
-  isTelling = true;
-  setImmediate(tell, epoll);
-};
-
-/** Whether the kernel lets it be looked at: where it refuses the event loop's own `epoll`, the whole process ends. */
-const tryToWatch = (epoll: number): E.Either<string, void> => {
-  const another = createEpoll();
-  if (E.isLeft(another)) return another;
-  const tried = controlEpoll(another.right, 'add', epoll, 0, EPOLLIN);
-  close(another.right);
-  return tried;
+/** Waits to read from a descriptor, which stays the caller's. Left: the errno why nobody can wait for it. */
+export const waitToRead = (descriptor: number, waiter: Waiter): E.Either<string, Waiting> => {
+  const started = theLoop();
+  if (E.isLeft(started)) return started;
+  const key = (lastKey = (lastKey + 1) >>> 0);
+  const added = controlEpoll(started.right.epoll, 'add', descriptor, key, eventsOf.reading);
+  if (E.isLeft(added)) return added;
+  waiters.set(key, waiter);
+  if (waiter.keepsAlive) keepAlive(started.right, 1);
+  return E.right(new Watch(started.right, key, descriptor, waiter.keepsAlive));
 };
 
 /** The one of this thread. What kept it from being made may be over the next time. */
@@ -95,13 +83,42 @@ const theLoop = (): E.Either<string, Loop> => {
   return E.right(loop);
 };
 
+interface Loop {
+  readonly epoll: number;
+  readonly watched: Watched;
+}
+
+/** Whether the kernel lets it be looked at: where it refuses the event loop's own `epoll`, the whole process ends. */
+const tryToWatch = (epoll: number): E.Either<string, void> => {
+  const another = createEpoll();
+  if (E.isLeft(another)) return another;
+  const tried = controlEpoll(another.right, 'add', epoll, 0, EPOLLIN);
+  close(another.right);
+  return tried;
+};
+
+/** The event loop's own call is outside of everything that JavaScript knows: work begins in the same turn, a little later. */
+const tellSoon = (epoll: number) => (): void => {
+  if (isTelling) return;
+  isTelling = true;
+  setImmediate(tell, epoll);
+};
+
+const tell = (epoll: number): void => {
+  isTelling = false;
+  for (const key of waitEpoll(epoll)) waiters.get(key)?.ready();
+};
+
+/** By a number of their own, as a descriptor's may be another's by the time that it is told. */
+const waiters = new Map<number, Waiter>();
+
+const eventsOf = { reading: EPOLLIN, 'reading and writing': EPOLLIN | EPOLLOUT } as const;
+
 const keepAlive = ({ watched }: Loop, change: 1 | -1): void => {
   keepingAlive += change;
   if (keepingAlive > 0) watched.ref();
   else watched.unref();
 };
-
-const eventsOf = { reading: EPOLLIN, 'reading and writing': EPOLLIN | EPOLLOUT } as const;
 
 const done: E.Either<string, void> = E.right(undefined);
 
@@ -135,15 +152,3 @@ class Watch implements Waiting {
     if (this.keepsAlive) keepAlive(this.loop, -1);
   }
 }
-
-/** Waits to read from a descriptor, which stays the caller's. Left: the errno why nobody can wait for it. */
-export const waitToRead = (descriptor: number, waiter: Waiter): E.Either<string, Waiting> => {
-  const started = theLoop();
-  if (E.isLeft(started)) return started;
-  const key = (lastKey = (lastKey + 1) >>> 0);
-  const added = controlEpoll(started.right.epoll, 'add', descriptor, key, eventsOf.reading);
-  if (E.isLeft(added)) return added;
-  waiters.set(key, waiter);
-  if (waiter.keepsAlive) keepAlive(started.right, 1);
-  return E.right(new Watch(started.right, key, descriptor, waiter.keepsAlive));
-};

@@ -7,11 +7,17 @@ import type * as Koffi from 'koffi';
 
 /** Of the command only (`tooling/bundle.js`): where its build found koffi's native file, seen from the command's directory. */
 declare const koffiFile: string;
+
 declare const koffiVersion: string;
+
 /** The file beside the command that says where it was built. It is not published. */
 declare const builtInFile: string;
 
-const isKoffi = (exports: Partial<typeof Koffi>): exports is typeof Koffi => exports.version === koffiVersion;
+/** Throws where there is none. */
+export const loadKoffi = (): typeof Koffi => {
+  // oxlint-disable-next-line typescript/no-unsafe-return -- loaded at first use only, and require() knows no types
+  return koffiAsBuilt() ?? createRequire(import.meta.url)('koffi');
+};
 
 /**
  * Koffi as the command's build found it, where the command still stands where it was built: to find it by its name takes six times
@@ -30,8 +36,4 @@ const koffiAsBuilt = (): typeof Koffi | undefined => {
   return isKoffi(loaded.exports) ? loaded.exports : undefined;
 };
 
-/** Throws where there is none. */
-export const loadKoffi = (): typeof Koffi => {
-  // oxlint-disable-next-line typescript/no-unsafe-return -- loaded at first use only, and require() knows no types
-  return koffiAsBuilt() ?? createRequire(import.meta.url)('koffi');
-};
+const isKoffi = (exports: Partial<typeof Koffi>): exports is typeof Koffi => exports.version === koffiVersion;

@@ -11,17 +11,12 @@ import { errnoName, type KernelName, native, unavailable } from './CLibrary.js';
 
 export { type KernelName, unavailable } from './CLibrary.js';
 
-/** What the last call of this thread left. */
-const lastErrno = (): string => errnoName(native().errno());
-
-const outcomeOf = (result: number): E.Either<string, number> => (result === -1 ? E.left(lastErrno()) : E.right(result));
-
 const done: E.Either<string, void> = E.right(undefined);
 
-const doneOf = (result: number): E.Either<string, void> => (result === -1 ? E.left(lastErrno()) : done);
-
 const O_CLOEXEC = 0o2000000;
+
 const O_NONBLOCK = 0o4000;
+
 const { O_NOFOLLOW } = fs.constants;
 
 /** For any call that takes an open directory: the one that the process stands in, and paths from the root. */
@@ -30,66 +25,24 @@ export const AT_FDCWD = -100;
 /** `O_PATH`, which Node has no name for: takes hold of a place without opening what is there. */
 export const O_PATH = 0o10000000;
 
-/** `openat(2)`. */
-export const openAt = (directory: number, name: KernelName, flags: number, mode = 0): E.Either<string, number> =>
-  outcomeOf(native().openat(directory, name, flags | O_CLOEXEC, mode));
-
 const RESOLVE_NO_XDEV = 1;
+
 const RESOLVE_NO_SYMLINKS = 4;
 
 /** `struct open_how`, in numbers of 32 bits: the flags, the mode and how the path is followed, two for each. */
 const openHow = new Uint32Array(6);
 
-/** `openat2(2)`. Before Linux 5.6 it fails, as it may where calls are filtered. */
-const openAt2 = (directory: number, path: KernelName, flags: number, resolve: number): E.Either<string, number> => {
-  openHow.set([flags | O_CLOEXEC, 0, 0, 0, resolve, 0]);
-  const result = native().openat2(directory, path, openHow, openHow.byteLength);
-  return result < -1 ? E.left('ENOSYS') : outcomeOf(result);
-};
-
-/** Opens what an absolute path leads to, following no symlink, wherever in the path. */
-export const openWithoutSymlinks = (path: KernelName, flags: number): E.Either<string, number> =>
-  openAt2(AT_FDCWD, path, flags, RESOLVE_NO_SYMLINKS);
-
-/** Takes hold of what a name is the name of, not of what it leads to, unless something is mounted there (`EXDEV`). */
-export const holdWithinMount = (directory: number, name: KernelName, flags = 0): E.Either<string, number> =>
-  openAt2(directory, name, flags | O_PATH | O_NOFOLLOW, RESOLVE_NO_XDEV);
-
-/** `close(2)`. The descriptor is gone, whatever the kernel says. */
-export const close = (descriptor: number): void => {
-  native().close(descriptor);
-};
-
 /** The same number on every machine for which that of `openat2` is known (`CLibrary.ts`). */
 const closeRangeCall = 436;
 
-/** `close_range(2)`, in a thread: the first descriptor, the last, and all between them. */
-export const closeRange = (first: number, last: number): Promise<E.Either<string, number>> =>
-  native().syscallInThread(closeRangeCall, first, last, 0);
-
 const RLIMIT_NOFILE = 7;
-const limits = new Uint32Array(4);
 
-/** `getrlimit(2)`: how many descriptors this process may have. */
-export const mostDescriptors = (): number =>
-  native().getrlimit(RLIMIT_NOFILE, limits) === -1 ? 0 : (limits[0] ?? 0) + (limits[1] ?? 0) * 2 ** 32;
+const limits = new Uint32Array(4);
 
 const F_DUPFD_CLOEXEC = 1030;
 
 /** How many descriptors there is to be room for; the second where a process may not have so many. */
 const roomFor: ReadonlyArray<number> = [16_384, 4_096];
-
-/**
- * Makes room for thousands of descriptors, in a thread of its own. The kernel doubles a process's table when it is full, and
- * as there are several threads, whoever opened one too many waits each time until all processors have looked up from their
- * work: ten milliseconds and more, of the one thread that everybody else here waits for.
- */
-export const makeRoomForDescriptors = async (): Promise<void> => {
-  for (const descriptors of roomFor) {
-    const copy = await native().fcntlInThread(0, F_DUPFD_CLOEXEC, descriptors);
-    if (E.isRight(copy)) return close(copy.right);
-  }
-};
 
 /** What `statx(2)` says of a file. */
 export interface Statx {
@@ -107,8 +60,11 @@ export interface Statx {
 }
 
 const AT_SYMLINK_NOFOLLOW = 0x100;
+
 const AT_NO_AUTOMOUNT = 0x800;
+
 const AT_STATX_DONT_SYNC = 0x4000;
+
 const AT_EMPTY_PATH = 0x1000;
 
 /** The fields of `struct statx`, which is the same on every machine, in numbers of 32 bits. */
@@ -123,19 +79,201 @@ const field = {
   deviceMajor: 34,
   deviceMinor: 35,
 } as const;
+
 /** All that there always is, and the birth. */
 const STATX_BASIC_STATS = 0x7ff;
+
 const STATX_BTIME = 0x800;
 
 /** Filled by one call, and read before the next. */
 const statxWords = new Uint32Array(64);
 
-const wordAt = (index: number): number => statxWords[index] ?? 0;
+let lastDevice = { major: -1, minor: -1, text: '' };
 
-const longAt = (index: number): string => {
-  const low = wordAt(index);
-  const high = wordAt(index + 1);
-  return high < 2 ** 21 ? String(high * 2 ** 32 + low) : String((BigInt(high) << 32n) | BigInt(low));
+const STATX_TYPE = 1;
+
+const STATX_INO = 0x100;
+
+/** The device and inode of a file, in decimal. */
+export interface FileIdentity {
+  readonly device: string;
+  readonly inode: string;
+}
+
+/** The inode of a `FileIdentity` that the file system refuses to tell. No file has it. */
+const untoldInode = '0';
+
+/** A `struct statfs`, of which the first field says what kind of file system it is. */
+const statfsWords = new Uint32Array(64);
+
+/** An entry of a directory; its type is one of `DT_*`, of which 0 says that nobody knows. */
+export interface RawEntry {
+  readonly name: string;
+  readonly type: number;
+}
+
+const entriesBytes = Buffer.allocUnsafe(32 * 1024);
+
+const X_OK = 1;
+
+const linkBytes = Buffer.allocUnsafe(4096 + 1);
+
+const RENAME_NOREPLACE = 1;
+
+/** Where a machine or a file system lacks a call or a flag, or calls are filtered; the first two may mean something else, too. */
+const lacking = ['EINVAL', 'EPERM', 'ENOSYS', 'EOPNOTSUPP'];
+
+const AT_REMOVEDIR = 0x200;
+
+/** For `umount2`: the last component of the path is not followed. */
+export const UMOUNT_NOFOLLOW = 8;
+
+const lockOperations = { shared: 1 | 4, exclusive: 2 | 4, unlock: 8 } as const;
+
+const AF_UNIX = 1;
+
+const SOCK_STREAM = 1;
+
+const SOCK_NONBLOCK = O_NONBLOCK;
+
+const SOCK_CLOEXEC = O_CLOEXEC;
+
+/** The longest name that a unix socket's address has room for, with the NUL that an abstract one begins with. */
+const maxAddressBytes = 108;
+
+/** Filled by one call, and handed to the kernel before the next. */
+const address = new Uint8Array(Uint16Array.BYTES_PER_ELEMENT + maxAddressBytes);
+address.set(new Uint8Array(Uint16Array.of(AF_UNIX).buffer));
+
+const MSG_NOSIGNAL = 0x4000;
+
+export const EPOLLIN = 1;
+
+export const EPOLLOUT = 4;
+
+const epollOperations = { add: 1, remove: 2, change: 3 } as const;
+
+/** `struct epoll_event`, in numbers of 32 bits: what is waited for, and then whatever the caller wants to be told. */
+const epollEventWords = process.arch === 'x64' || process.arch === 'ia32' ? 3 : 4;
+
+const epollDataWord = epollEventWords - 2;
+
+const epollEvent = new Uint32Array(epollEventWords);
+
+/** How many are told of at once. */
+const epollEventsAtOnce = 32;
+
+const epollTold = new Uint32Array(epollEventsAtOnce * epollEventWords);
+
+/** `struct pollfd`: the descriptor, then what is waited for and what came, in two bytes each. */
+const polled = new Int32Array(2);
+
+const POLLPRI = 0x2;
+
+const pipeEnds = new Int32Array(2);
+
+const F_SETFL = 4;
+
+/** More than any C library's structures for spawning take. */
+const structureBytes = 1024;
+
+const POSIX_SPAWN_SETSIGDEF = 0x04;
+
+const POSIX_SPAWN_SETSIGMASK = 0x08;
+
+const POSIX_SPAWN_SETSID = 0x80;
+
+let spawnAttributes: Uint8Array | undefined;
+
+const spawnedPid = new Int32Array(1);
+
+/** What is run, and where: in a directory that is open, whatever its name is by now. */
+export interface Program {
+  readonly file: string;
+  /** With its own name first. */
+  readonly arguments: ReadonlyArray<string>;
+  readonly environment: ReadonlyArray<string>;
+  readonly workingDirectory: number;
+}
+
+/** Where it prints. */
+interface Outlets {
+  readonly stdout: number;
+  readonly stderr: number;
+}
+
+/** The directory, which is open as the first number: entered, and closed, by the program that follows. */
+const enterAndRun = 'cd -P "/proc/self/fd/$0" && eval "exec $0<&-" && exec "$@"';
+
+const P_PID = 1;
+
+const WNOHANG = 1;
+
+const WEXITED = 4;
+
+const WNOWAIT = 0x0100_0000;
+
+/** A `siginfo_t`, of which only the first field is looked at: the signal, 0 where there is nothing to tell. */
+const information = new Int32Array(32);
+
+/** How it is with a child: `Elsewhere` where it is none of ours any more, as somebody else here has reaped it. */
+export type ChildState =
+  | { readonly _tag: 'Running' | 'Elsewhere' }
+  | { readonly _tag: 'Ended'; readonly status: number };
+
+const running: ChildState = { _tag: 'Running' };
+
+const elsewhere: ChildState = { _tag: 'Elsewhere' };
+
+const waitStatus = new Int32Array(1);
+
+/** `openat(2)`. */
+export const openAt = (directory: number, name: KernelName, flags: number, mode = 0): E.Either<string, number> =>
+  outcomeOf(native().openat(directory, name, flags | O_CLOEXEC, mode));
+
+const outcomeOf = (result: number): E.Either<string, number> => (result === -1 ? E.left(lastErrno()) : E.right(result));
+
+/** What the last call of this thread left. */
+const lastErrno = (): string => errnoName(native().errno());
+
+/** Opens what an absolute path leads to, following no symlink, wherever in the path. */
+export const openWithoutSymlinks = (path: KernelName, flags: number): E.Either<string, number> =>
+  openAt2(AT_FDCWD, path, flags, RESOLVE_NO_SYMLINKS);
+
+/** `openat2(2)`. Before Linux 5.6 it fails, as it may where calls are filtered. */
+const openAt2 = (directory: number, path: KernelName, flags: number, resolve: number): E.Either<string, number> => {
+  openHow.set([flags | O_CLOEXEC, 0, 0, 0, resolve, 0]);
+  const result = native().openat2(directory, path, openHow, openHow.byteLength);
+  return result < -1 ? E.left('ENOSYS') : outcomeOf(result);
+};
+
+/** Takes hold of what a name is the name of, not of what it leads to, unless something is mounted there (`EXDEV`). */
+export const holdWithinMount = (directory: number, name: KernelName, flags = 0): E.Either<string, number> =>
+  openAt2(directory, name, flags | O_PATH | O_NOFOLLOW, RESOLVE_NO_XDEV);
+
+/** `close(2)`. The descriptor is gone, whatever the kernel says. */
+export const close = (descriptor: number): void => {
+  native().close(descriptor);
+};
+
+/** `close_range(2)`, in a thread: the first descriptor, the last, and all between them. */
+export const closeRange = (first: number, last: number): Promise<E.Either<string, number>> =>
+  native().syscallInThread(closeRangeCall, first, last, 0);
+
+/** `getrlimit(2)`: how many descriptors this process may have. */
+export const mostDescriptors = (): number =>
+  native().getrlimit(RLIMIT_NOFILE, limits) === -1 ? 0 : (limits[0] ?? 0) + (limits[1] ?? 0) * 2 ** 32;
+
+/**
+ * Makes room for thousands of descriptors, in a thread of its own. The kernel doubles a process's table when it is full, and
+ * as there are several threads, whoever opened one too many waits each time until all processors have looked up from their
+ * work: ten milliseconds and more, of the one thread that everybody else here waits for.
+ */
+export const makeRoomForDescriptors = async (): Promise<void> => {
+  for (const descriptors of roomFor) {
+    const copy = await native().fcntlInThread(0, F_DUPFD_CLOEXEC, descriptors);
+    if (E.isRight(copy)) return close(copy.right);
+  }
 };
 
 /** As `makedev(3)` does. */
@@ -147,22 +285,8 @@ export const deviceOf = (major: number, minor: number): string =>
       BigInt(minor & 0xff),
   );
 
-let lastDevice = { major: -1, minor: -1, text: '' };
-
-/** Most files are on the device that the one before was on. */
-const deviceAt = (): string => {
-  const major = wordAt(field.deviceMajor);
-  const minor = wordAt(field.deviceMinor);
-  if (lastDevice.major !== major || lastDevice.minor !== minor)
-    lastDevice = { major, minor, text: deviceOf(major, minor) };
-  return lastDevice.text;
-};
-
-const bornAt = (): string => {
-  const seconds = longAt(field.born);
-  const nanoseconds = wordAt(field.bornNs);
-  return seconds === '0' ? String(nanoseconds) : seconds + String(nanoseconds).padStart(9, '0');
-};
+/** What a name leads to (`stat`). */
+export const statAt = (directory: number, name: KernelName): E.Either<string, Statx> => statx(directory, name, 0);
 
 const statx = (directory: number, name: KernelName, flags: number): E.Either<string, Statx> => {
   const result = native().statx(directory, name, flags, STATX_BASIC_STATS | STATX_BTIME, statxWords);
@@ -178,8 +302,28 @@ const statx = (directory: number, name: KernelName, flags: number): E.Either<str
   });
 };
 
-/** What a name leads to (`stat`). */
-export const statAt = (directory: number, name: KernelName): E.Either<string, Statx> => statx(directory, name, 0);
+const wordAt = (index: number): number => statxWords[index] ?? 0;
+
+/** Most files are on the device that the one before was on. */
+const deviceAt = (): string => {
+  const major = wordAt(field.deviceMajor);
+  const minor = wordAt(field.deviceMinor);
+  if (lastDevice.major !== major || lastDevice.minor !== minor)
+    lastDevice = { major, minor, text: deviceOf(major, minor) };
+  return lastDevice.text;
+};
+
+const longAt = (index: number): string => {
+  const low = wordAt(index);
+  const high = wordAt(index + 1);
+  return high < 2 ** 21 ? String(high * 2 ** 32 + low) : String((BigInt(high) << 32n) | BigInt(low));
+};
+
+const bornAt = (): string => {
+  const seconds = longAt(field.born);
+  const nanoseconds = wordAt(field.bornNs);
+  return seconds === '0' ? String(nanoseconds) : seconds + String(nanoseconds).padStart(9, '0');
+};
 
 /**
  * What the name itself is (`lstat`), without asking the server of what is mounted there: one that is dead never answers, and
@@ -190,26 +334,6 @@ export const lstatAt = (directory: number, name: KernelName): E.Either<string, S
 
 /** What is open on a descriptor (`fstat`). */
 export const fstat = (descriptor: number): E.Either<string, Statx> => statx(descriptor, '', AT_EMPTY_PATH);
-
-const STATX_TYPE = 1;
-const STATX_INO = 0x100;
-
-/** The device and inode of a file, in decimal. */
-export interface FileIdentity {
-  readonly device: string;
-  readonly inode: string;
-}
-
-/** The inode of a `FileIdentity` that the file system refuses to tell. No file has it. */
-const untoldInode = '0';
-
-const identityAtWith = (directory: number, name: KernelName, mask: number): E.Either<string, FileIdentity> => {
-  statxWords.fill(0);
-  const result = native().statx(directory, name, AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC, mask, statxWords);
-  if (result === -1) return E.left(lastErrno());
-  const isTold = (wordAt(0) & STATX_INO) !== 0;
-  return E.right({ device: deviceAt(), inode: isTold ? longAt(field.inode) : untoldInode });
-};
 
 /**
  * Which file a name leads to, without asking the server of a file system: one that is dead never answers, and keeps this thread.
@@ -222,34 +346,22 @@ export const identityAt = (directory: number, name: KernelName): E.Either<string
   return E.isLeft(identity) && identity.left === 'EACCES' ? identityAtWith(directory, name, 0) : identity;
 };
 
-/** A `struct statfs`, of which the first field says what kind of file system it is. */
-const statfsWords = new Uint32Array(64);
+const identityAtWith = (directory: number, name: KernelName, mask: number): E.Either<string, FileIdentity> => {
+  statxWords.fill(0);
+  const result = native().statx(directory, name, AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC, mask, statxWords);
+  if (result === -1) return E.left(lastErrno());
+  const isTold = (wordAt(0) & STATX_INO) !== 0;
+  return E.right({ device: deviceAt(), inode: isTold ? longAt(field.inode) : untoldInode });
+};
 
 /** `fstatfs(2)`: the `f_type` of what a directory is on. */
 export const fileSystemType = (descriptor: number): E.Either<string, number> =>
   native().fstatfs(descriptor, statfsWords) === -1 ? E.left(lastErrno()) : E.right(statfsWords[0] ?? 0);
 
-/** An entry of a directory; its type is one of `DT_*`, of which 0 says that nobody knows. */
-export interface RawEntry {
-  readonly name: string;
-  readonly type: number;
-}
-
-const entriesBytes = Buffer.allocUnsafe(32 * 1024);
-
-/** Appends what one call of `getdents64(2)` told, without `.` and `..`. The names are bytes, each as one character. */
-const appendEntries = (entries: Array<RawEntry>, length: number): void => {
-  for (let start = 0; start < length; ) {
-    const next = start + entriesBytes.readUInt16LE(start + 16);
-    const from = start + 19;
-    const name = entriesBytes.toString('latin1', from, entriesBytes.indexOf(0, from));
-    if (name !== '.' && name !== '..') entries.push({ name, type: entriesBytes.readUInt8(start + 18) });
-    start = next;
-  }
-};
-
 /** `lseek(2)` to the start. */
 export const rewind = (directory: number): E.Either<string, void> => doneOf(native().lseek(directory, 0, 0));
+
+const doneOf = (result: number): E.Either<string, void> => (result === -1 ? E.left(lastErrno()) : done);
 
 /** The next entries of an open directory, a few hundred; none at its end. */
 export const readSomeEntries = (directory: number): E.Either<string, ReadonlyArray<RawEntry>> => {
@@ -267,17 +379,24 @@ export const readSomeEntries = (directory: number): E.Either<string, ReadonlyArr
   }
 };
 
+/** Appends what one call of `getdents64(2)` told, without `.` and `..`. The names are bytes, each as one character. */
+const appendEntries = (entries: Array<RawEntry>, length: number): void => {
+  for (let start = 0; start < length; ) {
+    const next = start + entriesBytes.readUInt16LE(start + 16);
+    const from = start + 19;
+    const name = entriesBytes.toString('latin1', from, entriesBytes.indexOf(0, from));
+    if (name !== '.' && name !== '..') entries.push({ name, type: entriesBytes.readUInt8(start + 18) });
+    start = next;
+  }
+};
+
 /** `read(2)` into the whole of a buffer. How many bytes came; none at the end. */
 export const read = (descriptor: number, into: Uint8Array): E.Either<string, number> =>
   outcomeOf(native().read(descriptor, into, into.length));
 
-const X_OK = 1;
-
 /** `faccessat(2)`: whether this process may run what a name leads to, or go through it where it is a directory. */
 export const mayExecuteAt = (directory: number, name: KernelName): E.Either<string, void> =>
   doneOf(native().faccessat(directory, name, X_OK, 0));
-
-const linkBytes = Buffer.allocUnsafe(4096 + 1);
 
 /** `readlinkat(2)`: the text of a symlink, each byte as one character. */
 export const readLinkAt = (directory: number, name: KernelName): E.Either<string, string> => {
@@ -291,11 +410,6 @@ export const readLinkAt = (directory: number, name: KernelName): E.Either<string
 /** `renameat(2)`. */
 export const renameAt = (from: number, name: KernelName, to: number, newName: KernelName): E.Either<string, void> =>
   doneOf(native().renameat(from, name, to, newName));
-
-const RENAME_NOREPLACE = 1;
-
-/** Where a machine or a file system lacks a call or a flag, or calls are filtered; the first two may mean something else, too. */
-const lacking = ['EINVAL', 'EPERM', 'ENOSYS', 'EOPNOTSUPP'];
 
 /**
  * `renameat2(2)`, replacing nothing: `EEXIST`. Where the file system cannot do that (NFS, some of FUSE), or the machine, it is
@@ -322,14 +436,9 @@ export const renameAtNoReplace = (
 export const unlinkAt = (directory: number, name: KernelName): E.Either<string, void> =>
   doneOf(native().unlinkat(directory, name, 0));
 
-const AT_REMOVEDIR = 0x200;
-
 /** `unlinkat(2)`: removes an empty directory. */
 export const removeDirectoryAt = (directory: number, name: KernelName): E.Either<string, void> =>
   doneOf(native().unlinkat(directory, name, AT_REMOVEDIR));
-
-/** For `umount2`: the last component of the path is not followed. */
-export const UMOUNT_NOFOLLOW = 8;
 
 /** `umount2(2)`, in a thread of its own: one that hangs, on a dead network file system, blocks nobody else. */
 export const umount2 =
@@ -350,23 +459,9 @@ export const mkfifo = (path: Uint8Array, mode: number): E.Either<string, void> =
 /** The bytes as C wants them. */
 export const terminated = (path: Uint8Array): Uint8Array => Buffer.concat([path, Buffer.of(0)]);
 
-const lockOperations = { shared: 1 | 4, exclusive: 2 | 4, unlock: 8 } as const;
-
 /** `flock(2)` without waiting; `EAGAIN` when another open file description holds it. */
 export const flock = (descriptor: number, operation: keyof typeof lockOperations): E.Either<string, void> =>
   doneOf(native().flock(descriptor, lockOperations[operation]));
-
-const AF_UNIX = 1;
-const SOCK_STREAM = 1;
-const SOCK_NONBLOCK = O_NONBLOCK;
-const SOCK_CLOEXEC = O_CLOEXEC;
-
-/** The longest name that a unix socket's address has room for, with the NUL that an abstract one begins with. */
-const maxAddressBytes = 108;
-
-/** Filled by one call, and handed to the kernel before the next. */
-const address = new Uint8Array(Uint16Array.BYTES_PER_ELEMENT + maxAddressBytes);
-address.set(new Uint8Array(Uint16Array.of(AF_UNIX).buffer));
 
 /**
  * A stream socket that does not block, connected to a unix socket of exactly this name: a path's bytes, or a NUL and those of
@@ -384,24 +479,12 @@ export const connectTo = (name: Uint8Array): E.Either<string, number> => {
   return connected;
 };
 
-const MSG_NOSIGNAL = 0x4000;
-
 /** `send(2)`: how many of the bytes the kernel took; `EPIPE`, and no signal, where nobody reads them any more. */
 export const send = (socket: number, bytes: Uint8Array): E.Either<string, number> =>
   outcomeOf(native().send(socket, bytes, bytes.length, MSG_NOSIGNAL));
 
-export const EPOLLIN = 1;
-export const EPOLLOUT = 4;
-const epollOperations = { add: 1, remove: 2, change: 3 } as const;
-
-/** `struct epoll_event`, in numbers of 32 bits: what is waited for, and then whatever the caller wants to be told. */
-const epollEventWords = process.arch === 'x64' || process.arch === 'ia32' ? 3 : 4;
-const epollDataWord = epollEventWords - 2;
-
 /** `epoll_create1(2)`. */
 export const createEpoll = (): E.Either<string, number> => outcomeOf(native().epoll_create1(O_CLOEXEC));
-
-const epollEvent = new Uint32Array(epollEventWords);
 
 /**
  * `epoll_ctl(2)`; `key` is what is told of the descriptor, a number of 32 bits. `ENOBUFS` where the user may not wait for more:
@@ -420,19 +503,11 @@ export const controlEpoll = (
   return E.isLeft(controlled) && controlled.left === 'ENOSPC' ? E.left('ENOBUFS') : controlled;
 };
 
-/** How many are told of at once. */
-const epollEventsAtOnce = 32;
-const epollTold = new Uint32Array(epollEventsAtOnce * epollEventWords);
-
 /** `epoll_wait(2)` without waiting: the keys of those that are ready, some of them where there are many. */
 export const waitEpoll = (epoll: number): ReadonlyArray<number> => {
   const count = native().epoll_wait(epoll, epollTold, epollEventsAtOnce, 0);
   return Array.from({ length: count }, (_, index) => epollTold[index * epollEventWords + epollDataWord] ?? 0);
 };
-
-/** `struct pollfd`: the descriptor, then what is waited for and what came, in two bytes each. */
-const polled = new Int32Array(2);
-const POLLPRI = 0x2;
 
 /**
  * Whether something urgent came at a descriptor since this was last asked; undefined where that cannot be told. Does not wait.
@@ -445,9 +520,6 @@ export const hasUrgent = (descriptor: number): boolean | undefined => {
   return count < 0 ? undefined : count > 0;
 };
 
-const pipeEnds = new Int32Array(2);
-const F_SETFL = 4;
-
 /** `pipe2(2)`. Reading from it does not wait; writing does, as a program expects that is given that end. */
 export const pipe = (): E.Either<string, { readonly readEnd: number; readonly writeEnd: number }> => {
   const made = doneOf(native().pipe2(pipeEnds, O_CLOEXEC));
@@ -457,43 +529,17 @@ export const pipe = (): E.Either<string, { readonly readEnd: number; readonly wr
   return E.right({ readEnd, writeEnd });
 };
 
-/** More than any C library's structures for spawning take. */
-const structureBytes = 1024;
-
-const POSIX_SPAWN_SETSIGDEF = 0x04;
-const POSIX_SPAWN_SETSIGMASK = 0x08;
-const POSIX_SPAWN_SETSID = 0x80;
-
-/** Which never change: every signal does what it does by default, and none is held back; a session of its own. */
-const makeSpawnAttributes = (): Uint8Array => {
-  const library = native();
-  const attributes = new Uint8Array(structureBytes);
-  const everySignal = new Uint8Array(structureBytes);
-  library.sigfillset(everySignal);
-  library.posix_spawnattr_init(attributes);
-  library.posix_spawnattr_setsigdefault(attributes, everySignal);
-  library.posix_spawnattr_setsigmask(attributes, new Uint8Array(structureBytes));
-  library.posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSID);
-  return attributes;
+/** Starts a program through a shell, where the C library cannot enter an open directory (glibc before 2.29). */
+export const spawnByShell = (program: Program, outlets: Outlets): E.Either<string, number> => {
+  // Not its own number: only a copy is left open for the shell.
+  const copy = program.workingDirectory === 3 ? 4 : 3;
+  return spawnWith(
+    { file: '/bin/sh', environment: program.environment },
+    ['sh', '-c', enterAndRun, String(copy), ...program.arguments],
+    (actions) =>
+      redirect(outlets)(actions) || native().posix_spawn_file_actions_adddup2(actions, program.workingDirectory, copy),
+  );
 };
-
-let spawnAttributes: Uint8Array | undefined;
-const spawnedPid = new Int32Array(1);
-
-/** What is run, and where: in a directory that is open, whatever its name is by now. */
-export interface Program {
-  readonly file: string;
-  /** With its own name first. */
-  readonly arguments: ReadonlyArray<string>;
-  readonly environment: ReadonlyArray<string>;
-  readonly workingDirectory: number;
-}
-
-/** Where it prints. */
-interface Outlets {
-  readonly stdout: number;
-  readonly stderr: number;
-}
 
 const spawnWith = (
   { file, environment }: Pick<Program, 'file' | 'environment'>,
@@ -513,6 +559,19 @@ const spawnWith = (
   return E.left(failed === -1 ? 'ENOSYS' : errnoName(failed));
 };
 
+/** Which never change: every signal does what it does by default, and none is held back; a session of its own. */
+const makeSpawnAttributes = (): Uint8Array => {
+  const library = native();
+  const attributes = new Uint8Array(structureBytes);
+  const everySignal = new Uint8Array(structureBytes);
+  library.sigfillset(everySignal);
+  library.posix_spawnattr_init(attributes);
+  library.posix_spawnattr_setsigdefault(attributes, everySignal);
+  library.posix_spawnattr_setsigmask(attributes, new Uint8Array(structureBytes));
+  library.posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSID);
+  return attributes;
+};
+
 /** With nothing to read, and its output into the pipes. */
 const redirect =
   ({ stdout, stderr }: Outlets) =>
@@ -520,21 +579,6 @@ const redirect =
     native().posix_spawn_file_actions_addopen(actions, 0, '/dev/null', 0, 0) ||
     native().posix_spawn_file_actions_adddup2(actions, stdout, 1) ||
     native().posix_spawn_file_actions_adddup2(actions, stderr, 2);
-
-/** The directory, which is open as the first number: entered, and closed, by the program that follows. */
-const enterAndRun = 'cd -P "/proc/self/fd/$0" && eval "exec $0<&-" && exec "$@"';
-
-/** The same through a shell, where the C library cannot enter an open directory (glibc before 2.29). */
-export const spawnByShell = (program: Program, outlets: Outlets): E.Either<string, number> => {
-  // Not its own number: only a copy is left open for the shell.
-  const copy = program.workingDirectory === 3 ? 4 : 3;
-  return spawnWith(
-    { file: '/bin/sh', environment: program.environment },
-    ['sh', '-c', enterAndRun, String(copy), ...program.arguments],
-    (actions) =>
-      redirect(outlets)(actions) || native().posix_spawn_file_actions_adddup2(actions, program.workingDirectory, copy),
-  );
-};
 
 /** `posix_spawn(3)` in an open directory, with nothing to read, in a session of its own. The number of the process. */
 export const spawn = (program: Program, outlets: Outlets): E.Either<string, number> => {
@@ -547,24 +591,6 @@ export const spawn = (program: Program, outlets: Outlets): E.Either<string, numb
   return E.isLeft(spawned) && spawned.left === 'ENOSYS' ? spawnByShell(program, outlets) : spawned;
 };
 
-const P_PID = 1;
-const WNOHANG = 1;
-const WEXITED = 4;
-const WNOWAIT = 0x0100_0000;
-
-/** A `siginfo_t`, of which only the first field is looked at: the signal, 0 where there is nothing to tell. */
-const information = new Int32Array(32);
-
-/** How it is with a child: `Elsewhere` where it is none of ours any more, as somebody else here has reaped it. */
-export type ChildState =
-  | { readonly _tag: 'Running' | 'Elsewhere' }
-  | { readonly _tag: 'Ended'; readonly status: number };
-
-const running: ChildState = { _tag: 'Running' };
-const elsewhere: ChildState = { _tag: 'Elsewhere' };
-
-const unlessOurs = (): ChildState => (lastErrno() === 'ECHILD' ? elsewhere : running);
-
 /** Looks whether a child has ended and waits to be reaped, which it goes on to do. */
 export const lookAtChild = (pid: number): ChildState['_tag'] => {
   information[0] = 0;
@@ -572,7 +598,7 @@ export const lookAtChild = (pid: number): ChildState['_tag'] => {
   return information[0] === 0 ? 'Running' : 'Ended';
 };
 
-const waitStatus = new Int32Array(1);
+const unlessOurs = (): ChildState => (lastErrno() === 'ECHILD' ? elsewhere : running);
 
 /** Reaps a child, if it has ended: it is gone thereby, and `status` is what `waitpid(2)` gives. */
 export const reapChild = (pid: number): ChildState => {

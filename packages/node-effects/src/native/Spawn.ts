@@ -46,8 +46,6 @@ export const start = (program: Native.Program): E.Either<string, Started> => {
 
 const closeAll = (descriptors: ReadonlyArray<number>): void => descriptors.forEach(Native.close);
 
-const signalNames = new Map(Object.entries(os.constants.signals).map(([name, number]) => [number, name]));
-
 /** How it ended, once and for all; undefined while it runs. */
 export const reap = (pid: number): Ending | undefined => {
   const child = Native.reapChild(pid);
@@ -65,10 +63,7 @@ export const reap = (pid: number): Ending | undefined => {
   }
 };
 
-/** How soon it is looked after one that is about to end: at first at once, for a few turns of the loop. */
-const turnsAtOnce = 8;
-const delaysMs: ReadonlyArray<number> = [1, 2, 5, 10];
-const longestDelayMs = 20;
+const signalNames = new Map(Object.entries(os.constants.signals).map(([name, number]) => [number, name]));
 
 /**
  * Tells once how it ended. Looked for, as nothing wakes us up that works in every thread: so call it when it is about to
@@ -83,6 +78,13 @@ export const whenEnded = (pid: number, tell: (ending: Ending) => void): void => 
   };
   look(0);
 };
+
+/** How soon it is looked after one that is about to end: at first at once, for a few turns of the loop. */
+const turnsAtOnce = 8;
+
+const delaysMs: ReadonlyArray<number> = [1, 2, 5, 10];
+
+const longestDelayMs = 20;
 
 /** Kills it with all that is still in its group. Only before it is reaped: afterwards the number is somebody else's. */
 export const kill = ({ pid }: Pick<Started, 'pid'>): void => {

@@ -3,8 +3,6 @@ import { isUtf8 } from 'node:buffer';
 import * as fs from 'node:fs';
 import * as E from 'fp-ts/lib/Either.js';
 
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
-
 /** Reads it once. Left: what is wrong with it. */
 export const readTextFile = (path: string, { maxBytes }: { readonly maxBytes: number }): E.Either<string, string> =>
   E.tryCatch(() => {
@@ -20,3 +18,5 @@ export const readTextFile = (path: string, { maxBytes }: { readonly maxBytes: nu
       fs.closeSync(descriptor);
     }
   }, messageOf);
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

@@ -31,73 +31,6 @@ export interface GrpcChannel {
   readonly close: IO<void>;
 }
 
-const toBuffer = (payload: Uint8Array): Buffer => Buffer.from(payload);
-const toBytes = (payload: Buffer): Uint8Array => payload;
-
-const metadataOf = (namespace: B.ByteString): Metadata => {
-  const metadata = new Metadata();
-  metadata.set('containerd-namespace', B.toText(namespace));
-  metadata.set('containerd-namespace-ttrpc', B.toText(namespace));
-  return metadata;
-};
-
-/** The library's types promise code and details, but not all of its errors have them. */
-const errorOf = ({ code, details, message }: Partial<ServiceError>): GrpcError => ({
-  // A success without a message says nothing about what is implemented, as the library has it.
-  code: details === 'No message received' ? status.INTERNAL : (code ?? status.UNKNOWN),
-  message: (details || message || 'no reason was given').replace(/\.? ?Resolution note: ?$/, ''),
-});
-
-/** What the library throws where a call cannot even begin: on a closed channel, or for a namespace that is no ASCII. */
-const thrown = (cause: unknown): GrpcError => ({
-  code: status.UNKNOWN,
-  message: cause instanceof Error ? cause.message : String(cause),
-});
-
-/** A path that begins with two slashes would otherwise be read as an authority. */
-const targetOf = (socketPath: string): string =>
-  socketPath.startsWith('/') ? `unix://${socketPath}` : `unix:${socketPath}`;
-
-/**
- * The library keeps a connection for ever whose peer has not spoken yet when the channel is closed, and may make
- * another one: so its sockets are held here, and destroyed with the channel.
- */
-const makeSockets = (): { readonly credentials: ChannelCredentials; readonly destroy: IO<void> } => {
-  const sockets = new Set<Socket>();
-  let isClosed = false;
-  const insecure = credentials.createInsecure();
-  const createConnector = insecure._createSecureConnector.bind(insecure);
-  insecure._createSecureConnector = (...parameters) => {
-    const connector = createConnector(...parameters);
-    const connect = connector.connect.bind(connector);
-    connector.connect = (socket) => {
-      if (isClosed) socket.destroy();
-      else sockets.add(socket.once('close', () => sockets.delete(socket)));
-      return connect(socket);
-    };
-    return connector;
-  };
-  return {
-    credentials: insecure,
-    destroy: () => {
-      isClosed = true;
-      for (const socket of sockets) socket.destroy();
-    },
-  };
-};
-
-/** A call, or what was thrown when it was to begin. */
-const started =
-  <A>(begin: (resolve: (outcome: E.Either<GrpcError, A>) => void) => void): TaskEither<GrpcError, A> =>
-  () =>
-    new Promise((resolve) => {
-      try {
-        begin(resolve);
-      } catch (cause) {
-        resolve(E.left(thrown(cause)));
-      }
-    });
-
 /** A channel to a socket; it connects when first used. The path is text: gRPC has no other. */
 export const openChannel = (socketPath: string): GrpcChannel => {
   const sockets = makeSockets();
@@ -143,3 +76,71 @@ export const openChannel = (socketPath: string): GrpcChannel => {
     },
   };
 };
+
+/**
+ * The library keeps a connection for ever whose peer has not spoken yet when the channel is closed, and may make
+ * another one: so its sockets are held here, and destroyed with the channel.
+ */
+const makeSockets = (): { readonly credentials: ChannelCredentials; readonly destroy: IO<void> } => {
+  const sockets = new Set<Socket>();
+  let isClosed = false;
+  const insecure = credentials.createInsecure();
+  const createConnector = insecure._createSecureConnector.bind(insecure);
+  insecure._createSecureConnector = (...parameters) => {
+    const connector = createConnector(...parameters);
+    const connect = connector.connect.bind(connector);
+    connector.connect = (socket) => {
+      if (isClosed) socket.destroy();
+      else sockets.add(socket.once('close', () => sockets.delete(socket)));
+      return connect(socket);
+    };
+    return connector;
+  };
+  return {
+    credentials: insecure,
+    destroy: () => {
+      isClosed = true;
+      for (const socket of sockets) socket.destroy();
+    },
+  };
+};
+
+/** A path that begins with two slashes would otherwise be read as an authority. */
+const targetOf = (socketPath: string): string =>
+  socketPath.startsWith('/') ? `unix://${socketPath}` : `unix:${socketPath}`;
+
+/** A call, or what was thrown when it was to begin. */
+const started =
+  <A>(begin: (resolve: (outcome: E.Either<GrpcError, A>) => void) => void): TaskEither<GrpcError, A> =>
+  () =>
+    new Promise((resolve) => {
+      try {
+        begin(resolve);
+      } catch (cause) {
+        resolve(E.left(thrown(cause)));
+      }
+    });
+
+/** What the library throws where a call cannot even begin: on a closed channel, or for a namespace that is no ASCII. */
+const thrown = (cause: unknown): GrpcError => ({
+  code: status.UNKNOWN,
+  message: cause instanceof Error ? cause.message : String(cause),
+});
+
+const toBuffer = (payload: Uint8Array): Buffer => Buffer.from(payload);
+
+const toBytes = (payload: Buffer): Uint8Array => payload;
+
+const metadataOf = (namespace: B.ByteString): Metadata => {
+  const metadata = new Metadata();
+  metadata.set('containerd-namespace', B.toText(namespace));
+  metadata.set('containerd-namespace-ttrpc', B.toText(namespace));
+  return metadata;
+};
+
+/** The library's types promise code and details, but not all of its errors have them. */
+const errorOf = ({ code, details, message }: Partial<ServiceError>): GrpcError => ({
+  // A success without a message says nothing about what is implemented, as the library has it.
+  code: details === 'No message received' ? status.INTERNAL : (code ?? status.UNKNOWN),
+  message: (details || message || 'no reason was given').replace(/\.? ?Resolution note: ?$/, ''),
+});

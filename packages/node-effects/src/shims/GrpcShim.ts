@@ -16,20 +16,31 @@ const timerSlackMs = 20;
 
 const neverMs = Number.POSITIVE_INFINITY;
 
-/**
- * Completes when the connection leaves the state READY for IDLE or SHUTDOWN, once. That an idle channel counts as a
- * shim's end is the reference's own hazard (H26): the library lets a channel go idle after 30 minutes without a call.
- */
-const watchEnd = ({ client }: GrpcChannel): Promise<void> =>
-  new Promise((resolve) => {
-    const channel = client.getChannel();
-    const look = (): void => {
-      const state = channel.getConnectivityState(false);
-      if (state === connectivityState.IDLE || state === connectivityState.SHUTDOWN) resolve();
-      else channel.watchConnectivityState(state, neverMs, (error) => (error === undefined ? look() : resolve()));
-    };
-    look();
-  });
+/** Dials twice, as the reference does: plainly first, to the address taken literally, and then for gRPC. */
+export const dialGrpc =
+  (dialling: Dialling): TaskEither<ShimError, ShimSession> =>
+  async () => {
+    const { socket } = dialling.target;
+    const connectPlainly = connectUnix([])({ name: socket, timeoutMs: dialling.timeoutMs });
+    const plain = await connectPlainly();
+    if (E.isLeft(plain)) return plain;
+    close(plain.right);
+    if (socket._tag === 'Abstract' || !/^.+$/.test(socket.path) || !B.isText(socket.path))
+      return E.left({
+        _tag: 'DialFailed',
+        code: 'EAFNOSUPPORT',
+        message: 'gRPC reaches sockets by a path of one line of text only',
+      });
+    const channel = openChannel(B.toText(socket.path));
+    if (await whenReady(channel, dialling.timeoutMs))
+      return E.right(new TaskSession(connectionOver(dialling, channel)));
+    // The library tells nobody that it had no descriptor left to connect with, and tries again until the time is over.
+    const again = await connectPlainly();
+    channel.close();
+    if (E.isRight(again)) close(again.right);
+    else if (again.left._tag === 'DialFailed' && isExhaustionCode(again.left.code)) return again;
+    return E.left({ _tag: 'TimedOut', afterMs: dialling.timeoutMs });
+  };
 
 const whenReady = ({ client }: GrpcChannel, timeoutMs: number): Promise<boolean> =>
   new Promise((resolve) =>
@@ -67,28 +78,17 @@ const connectionOver = ({ namespace, target }: Dialling, channel: GrpcChannel): 
   };
 };
 
-/** Dials twice, as the reference does: plainly first, to the address taken literally, and then for gRPC. */
-export const dialGrpc =
-  (dialling: Dialling): TaskEither<ShimError, ShimSession> =>
-  async () => {
-    const { socket } = dialling.target;
-    const connectPlainly = connectUnix([])({ name: socket, timeoutMs: dialling.timeoutMs });
-    const plain = await connectPlainly();
-    if (E.isLeft(plain)) return plain;
-    close(plain.right);
-    if (socket._tag === 'Abstract' || !/^.+$/.test(socket.path) || !B.isText(socket.path))
-      return E.left({
-        _tag: 'DialFailed',
-        code: 'EAFNOSUPPORT',
-        message: 'gRPC reaches sockets by a path of one line of text only',
-      });
-    const channel = openChannel(B.toText(socket.path));
-    if (await whenReady(channel, dialling.timeoutMs))
-      return E.right(new TaskSession(connectionOver(dialling, channel)));
-    // The library tells nobody that it had no descriptor left to connect with, and tries again until the time is over.
-    const again = await connectPlainly();
-    channel.close();
-    if (E.isRight(again)) close(again.right);
-    else if (again.left._tag === 'DialFailed' && isExhaustionCode(again.left.code)) return again;
-    return E.left({ _tag: 'TimedOut', afterMs: dialling.timeoutMs });
-  };
+/**
+ * Completes when the connection leaves the state READY for IDLE or SHUTDOWN, once. That an idle channel counts as a
+ * shim's end is the reference's own hazard (H26): the library lets a channel go idle after 30 minutes without a call.
+ */
+const watchEnd = ({ client }: GrpcChannel): Promise<void> =>
+  new Promise((resolve) => {
+    const channel = client.getChannel();
+    const look = (): void => {
+      const state = channel.getConnectivityState(false);
+      if (state === connectivityState.IDLE || state === connectivityState.SHUTDOWN) resolve();
+      else channel.watchConnectivityState(state, neverMs, (error) => (error === undefined ? look() : resolve()));
+    };
+    look();
+  });

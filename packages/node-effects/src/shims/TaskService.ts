@@ -37,16 +37,12 @@ export interface TaskConnection {
   disconnected(): Promise<void>;
 }
 
-/** The payload is decoded before the status is looked at: one that is malformed wins (SPEC 16.1). */
-const readAnswer = <A>(response: Message<A>, { code, message, payload }: TaskAnswer): E.Either<ShimError, A> => {
-  const decoded = decode(response)(payload);
-  if (E.isLeft(decoded)) return E.left({ _tag: 'ProtocolError', message: showMalformedMessage(decoded.left) });
-  return code === 0 ? decoded : E.left(answered(code, message));
-};
-
 const taskRequest = (id: B.ByteString): Uint8Array => encode(TaskRequest)({ id });
+
 const deleteRequest = (id: B.ByteString): Uint8Array => encode(DeleteRequest)({ id, execId: B.empty });
+
 const stateRequest = (id: B.ByteString): Uint8Array => encode(StateRequest)({ id, execId: B.empty });
+
 const shutdownRequest = (id: B.ByteString): Uint8Array => encode(ShutdownRequest)({ id, isImmediate: false });
 
 /** One method, of which `A` is wanted of the response. */
@@ -64,10 +60,21 @@ const method = <R, A>(
         .then(read);
 };
 
+/** The payload is decoded before the status is looked at: one that is malformed wins (SPEC 16.1). */
+const readAnswer = <A>(response: Message<A>, { code, message, payload }: TaskAnswer): E.Either<ShimError, A> => {
+  const decoded = decode(response)(payload);
+  if (E.isLeft(decoded)) return E.left({ _tag: 'ProtocolError', message: showMalformedMessage(decoded.left) });
+  return code === 0 ? decoded : E.left(answered(code, message));
+};
+
 const connect = method('Connect', taskRequest, ConnectResponse, identity);
+
 const pids = method('Pids', taskRequest, PidsResponse, ({ processes }) => processes.map(({ pid }) => pid));
+
 const state = method('State', stateRequest, StateResponse, identity);
+
 const deleteTask = method('Delete', deleteRequest, DeleteResponse, identity);
+
 const shutdown = method('Shutdown', shutdownRequest, Empty, () => undefined);
 
 /** A session over a connection. Methods rather than closures, as of all that waits by the thousand (`Epoll.ts`). */

@@ -31,28 +31,6 @@ export const dialFailed =
   (name: SocketName) =>
   (code: string): ShimError => ({ _tag: 'DialFailed', code, message: `cannot connect to ${showSocket(name)}` });
 
-/** A path that is too long is taken hold of, and reached through its descriptor, where any length will do. */
-const connectPath = (path: B.ByteString, { anyLength = false }: ConnectionOptions): E.Either<string, number> => {
-  const isTooLong = path.length > maxSocketNameBytes;
-  if (path === '' || path.includes('\0') || (isTooLong && !anyLength)) return E.left('EINVAL');
-  if (!isTooLong) return connectTo(terminated(B.toBytes(path)));
-  const held = openAt(AT_FDCWD, kernelName(path), O_PATH);
-  if (E.isLeft(held)) return held;
-  const connected = connectTo(Buffer.from(`/proc/self/fd/${held.right}\0`));
-  close(held.right);
-  return connected;
-};
-
-const connectAbstract = (name: B.ByteString): E.Either<string, number> => {
-  if (name === '') return E.left('ECONNREFUSED');
-  return name.length > maxSocketNameBytes
-    ? E.left('EINVAL')
-    : connectTo(Buffer.concat([Buffer.of(0), B.toBytes(name)]));
-};
-
-const connectOnce = (name: SocketName, options: ConnectionOptions): E.Either<string, number> =>
-  name._tag === 'Path' ? connectPath(name.path, options) : connectAbstract(name.name);
-
 /**
  * Connects, to a socket that does not block and is the caller's to close. `DialFailed` names the errno. The kernel connects at
  * once or not at all; the time-out bounds how long it is tried.
@@ -71,3 +49,25 @@ export const connectUnix =
     }
     return E.left(dialFailed(name)('EAGAIN'));
   };
+
+const connectOnce = (name: SocketName, options: ConnectionOptions): E.Either<string, number> =>
+  name._tag === 'Path' ? connectPath(name.path, options) : connectAbstract(name.name);
+
+/** A path that is too long is taken hold of, and reached through its descriptor, where any length will do. */
+const connectPath = (path: B.ByteString, { anyLength = false }: ConnectionOptions): E.Either<string, number> => {
+  const isTooLong = path.length > maxSocketNameBytes;
+  if (path === '' || path.includes('\0') || (isTooLong && !anyLength)) return E.left('EINVAL');
+  if (!isTooLong) return connectTo(terminated(B.toBytes(path)));
+  const held = openAt(AT_FDCWD, kernelName(path), O_PATH);
+  if (E.isLeft(held)) return held;
+  const connected = connectTo(Buffer.from(`/proc/self/fd/${held.right}\0`));
+  close(held.right);
+  return connected;
+};
+
+const connectAbstract = (name: B.ByteString): E.Either<string, number> => {
+  if (name === '') return E.left('ECONNREFUSED');
+  return name.length > maxSocketNameBytes
+    ? E.left('EINVAL')
+    : connectTo(Buffer.concat([Buffer.of(0), B.toBytes(name)]));
+};

@@ -21,6 +21,7 @@ import { decode, encode, type MalformedMessage, showMalformedMessage } from '../
 import { type Container, ListContainerMessage, ListContainersResponse, StoreGetRequest } from './ApiMessages.js';
 
 const containersService = '/containerd.services.containers.v1.Containers';
+
 const sandboxGet = '/containerd.services.sandbox.v1.Store/Get';
 
 export interface ContainerdStoreOptions {
@@ -28,61 +29,6 @@ export interface ContainerdStoreOptions {
   /** For each call. */
   readonly timeoutMs: number;
 }
-
-const isCode = (error: GrpcError, code: status): boolean => error.code === Number(code);
-
-const unavailable =
-  (socketPath: string) =>
-  (error: GrpcError): StoreError => {
-    const what = isCode(error, status.DEADLINE_EXCEEDED) ? 'it did not answer in time' : error.message;
-    return { _tag: 'StoreUnavailable', reason: `containerd at ${socketPath}: ${what}` };
-  };
-
-const malformed = (error: MalformedMessage): GrpcError => ({
-  code: status.INTERNAL,
-  message: showMalformedMessage(error),
-});
-
-type Records = ReadonlyMap<B.ByteString, ContainerRecord>;
-
-const recordsOf = (containers: ReadonlyArray<Container>): Records =>
-  new Map(
-    containers.map(({ id, runtime }) => [
-      id,
-      {
-        runtimeName: pipe(
-          runtime,
-          O.match(
-            () => B.empty,
-            ({ name }) => name,
-          ),
-        ),
-      },
-    ]),
-  );
-
-/** All containers of a namespace: as a stream, which has no limit of size, or at once from a daemon without streams. */
-const listContainers = (
-  channel: GrpcChannel,
-  namespace: B.ByteString,
-  timeoutMs: number,
-): TE.TaskEither<GrpcError, ReadonlyArray<Container>> => {
-  const call = { payload: new Uint8Array(), namespace, timeoutMs };
-  return pipe(
-    channel.collect({ ...call, path: `${containersService}/ListStream` }),
-    TE.chainEitherK(E.traverseArray((message) => pipe(decode(ListContainerMessage)(message), E.mapLeft(malformed)))),
-    TE.map((messages) => messages.flatMap(({ container }) => (O.isSome(container) ? [container.value] : []))),
-    TE.orElse((error) =>
-      isCode(error, status.UNIMPLEMENTED)
-        ? pipe(
-            channel.unary({ ...call, path: `${containersService}/List` }),
-            TE.chainEitherK((message) => pipe(decode(ListContainersResponse)(message), E.mapLeft(malformed))),
-            TE.map(({ containers }) => containers),
-          )
-        : TE.left(error),
-    ),
-  );
-};
 
 export interface ContainerdStore {
   readonly stores: ContainerStore & SandboxStore;
@@ -131,3 +77,58 @@ export const openContainerdStore = ({ socketPath, timeoutMs }: ContainerdStoreOp
     close: channel.close,
   };
 };
+
+type Records = ReadonlyMap<B.ByteString, ContainerRecord>;
+
+/** All containers of a namespace: as a stream, which has no limit of size, or at once from a daemon without streams. */
+const listContainers = (
+  channel: GrpcChannel,
+  namespace: B.ByteString,
+  timeoutMs: number,
+): TE.TaskEither<GrpcError, ReadonlyArray<Container>> => {
+  const call = { payload: new Uint8Array(), namespace, timeoutMs };
+  return pipe(
+    channel.collect({ ...call, path: `${containersService}/ListStream` }),
+    TE.chainEitherK(E.traverseArray((message) => pipe(decode(ListContainerMessage)(message), E.mapLeft(malformed)))),
+    TE.map((messages) => messages.flatMap(({ container }) => (O.isSome(container) ? [container.value] : []))),
+    TE.orElse((error) =>
+      isCode(error, status.UNIMPLEMENTED)
+        ? pipe(
+            channel.unary({ ...call, path: `${containersService}/List` }),
+            TE.chainEitherK((message) => pipe(decode(ListContainersResponse)(message), E.mapLeft(malformed))),
+            TE.map(({ containers }) => containers),
+          )
+        : TE.left(error),
+    ),
+  );
+};
+
+const malformed = (error: MalformedMessage): GrpcError => ({
+  code: status.INTERNAL,
+  message: showMalformedMessage(error),
+});
+
+const isCode = (error: GrpcError, code: status): boolean => error.code === Number(code);
+
+const recordsOf = (containers: ReadonlyArray<Container>): Records =>
+  new Map(
+    containers.map(({ id, runtime }) => [
+      id,
+      {
+        runtimeName: pipe(
+          runtime,
+          O.match(
+            () => B.empty,
+            ({ name }) => name,
+          ),
+        ),
+      },
+    ]),
+  );
+
+const unavailable =
+  (socketPath: string) =>
+  (error: GrpcError): StoreError => {
+    const what = isCode(error, status.DEADLINE_EXCEEDED) ? 'it did not answer in time' : error.message;
+    return { _tag: 'StoreUnavailable', reason: `containerd at ${socketPath}: ${what}` };
+  };

@@ -35,18 +35,8 @@ export const StoreFile = t.readonly(
   }),
   'StoreFile',
 );
-export type StoreFile = t.TypeOf<typeof StoreFile>;
 
-/** The path to the first value that is wrong, and what was expected there. */
-const showErrors = (errors: t.Errors): string => {
-  const [first] = errors;
-  if (first === undefined) return 'it is not valid';
-  const path = first.context
-    .slice(1)
-    .map(({ key }) => `/${key}`)
-    .join('');
-  return `${path === '' ? 'the document' : path} is not a valid ${first.context.at(-1)?.type.name ?? 'value'}`;
-};
+export type StoreFile = t.TypeOf<typeof StoreFile>;
 
 /** Looks names up in maps, so that an id such as `__proto__` is an id like any other. */
 export const storesOf = (file: StoreFile): ContainerStore & SandboxStore => {
@@ -72,6 +62,22 @@ export const storesOf = (file: StoreFile): ContainerStore & SandboxStore => {
   };
 };
 
+/** Reads the file once. Left: a sentence that says what is wrong with it, and where. */
+export const openJsonStore = (path: string): E.Either<string, ContainerStore & SandboxStore> => {
+  const failed = (reason: string): E.Either<string, never> =>
+    E.left(`the store file ${path} cannot be used: ${reason}`);
+  const text = readTextFile(path, { maxBytes: maxFileBytes });
+  if (E.isLeft(text)) return failed(text.left);
+  const json = E.tryCatch((): unknown => JSON.parse(text.right), messageOf);
+  if (E.isLeft(json)) return failed(json.left);
+  const twice = repeatedName(text.right);
+  if (twice !== undefined) return failed(`"${B.show(B.fromText(twice))}" stands in it twice, in one object`);
+  const file = StoreFile.decode(json.right);
+  return E.isLeft(file) ? failed(showErrors(file.left)) : E.right(storesOf(file.right));
+};
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
 /** A name that stands twice in one object of valid JSON: of the values that it has, the parser keeps the last. */
 const repeatedName = (json: string): string | undefined => {
   // The names of each object that is not closed yet; undefined for an array.
@@ -91,18 +97,13 @@ const repeatedName = (json: string): string | undefined => {
   return undefined;
 };
 
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
-
-/** Reads the file once. Left: a sentence that says what is wrong with it, and where. */
-export const openJsonStore = (path: string): E.Either<string, ContainerStore & SandboxStore> => {
-  const failed = (reason: string): E.Either<string, never> =>
-    E.left(`the store file ${path} cannot be used: ${reason}`);
-  const text = readTextFile(path, { maxBytes: maxFileBytes });
-  if (E.isLeft(text)) return failed(text.left);
-  const json = E.tryCatch((): unknown => JSON.parse(text.right), messageOf);
-  if (E.isLeft(json)) return failed(json.left);
-  const twice = repeatedName(text.right);
-  if (twice !== undefined) return failed(`"${B.show(B.fromText(twice))}" stands in it twice, in one object`);
-  const file = StoreFile.decode(json.right);
-  return E.isLeft(file) ? failed(showErrors(file.left)) : E.right(storesOf(file.right));
+/** The path to the first value that is wrong, and what was expected there. */
+const showErrors = (errors: t.Errors): string => {
+  const [first] = errors;
+  if (first === undefined) return 'it is not valid';
+  const path = first.context
+    .slice(1)
+    .map(({ key }) => `/${key}`)
+    .join('');
+  return `${path === '' ? 'the document' : path} is not a valid ${first.context.at(-1)?.type.name ?? 'value'}`;
 };

@@ -15,9 +15,6 @@ import type { World } from '../worlds/World.js';
 export const anyCase = (): fc.Arbitrary<Case> =>
   fc.record({ world: world({ maxEntries: 3 }), schedule: schedule({ runs: 2, most: 3 }) });
 
-/** Costly properties are checked for one case in so many. */
-const costlyOnceIn = 10;
-
 export interface Campaign {
   readonly policy: Policy;
   readonly seed: number;
@@ -49,52 +46,6 @@ export interface Outcome {
   readonly tally: Coverage.Coverage;
   readonly failure: Failure | undefined;
 }
-
-const isWanted = (wanted: Wanted | undefined, { property, hazard, isKnown }: Found): boolean =>
-  wanted === undefined ? !isKnown : property === wanted.property && hazard === wanted.hazard;
-
-const without = <A>(list: ReadonlyArray<A>, index: number): ReadonlyArray<A> => list.filter((_, at) => at !== index);
-
-const indexes = (list: ReadonlyArray<unknown>): ReadonlyArray<number> => list.map((_, index) => index);
-
-/** The schedule itself, and with everything at any one earlier call: a smaller world comes to the same point sooner. */
-const earlier = ({ faults, crashes, moves }: Schedule): ReadonlyArray<Schedule> => {
-  const last = Math.max(0, ...[...faults, ...crashes, ...moves].map(({ at }) => at));
-  return [
-    { faults, crashes, moves },
-    ...Array.from({ length: last }, (_, at) => ({
-      faults: faults.map((fault) => ({ ...fault, at })),
-      crashes: crashes.map((crash) => ({ ...crash, at })),
-      moves: moves.map((move) => ({ ...move, at })),
-    })),
-  ];
-};
-
-/** The case with one thing less, in every way. */
-const simpler = ({ world: whole, schedule: wrong }: Case): ReadonlyArray<Case> => {
-  const schedules: ReadonlyArray<Schedule> = [
-    ...indexes(wrong.faults).map((index) => ({ ...wrong, faults: without(wrong.faults, index) })),
-    ...indexes(wrong.crashes).map((index) => ({ ...wrong, crashes: without(wrong.crashes, index) })),
-    ...indexes(wrong.moves).map((index) => ({ ...wrong, moves: without(wrong.moves, index) })),
-  ];
-  const { rebooted: _, ...running } = whole;
-  const worlds: ReadonlyArray<World> = [
-    ...(whole.rebooted === true ? [running] : []),
-    ...indexes(whole.entries).map((index) => ({ ...whole, entries: without(whole.entries, index) })),
-  ];
-  return [
-    ...schedules.map((less) => ({ world: whole, schedule: less })),
-    ...worlds.flatMap((less) => earlier(wrong).map((schedule) => ({ world: less, schedule }))),
-  ];
-};
-
-/** Leaves out of a case whatever it can do without. */
-const minimise = async (large: Case, isStillSo: (one: Case) => Promise<boolean>): Promise<Case> => {
-  for (const one of simpler(large))
-    if (one.world.entries.length > 0 && E.isRight(decodeCase(Case.encode(one))) && (await isStillSo(one)))
-      return minimise(one, isStillSo);
-  return large;
-};
 
 /** Examines cases until one shows what is looked for, or all are done. */
 export const run = async ({ policy, seed, cases, path, wanted, properties }: Campaign): Promise<Outcome> => {
@@ -128,6 +79,53 @@ export const run = async ({ policy, seed, cases, path, wanted, properties }: Cam
   };
 };
 
+/** Costly properties are checked for one case in so many. */
+const costlyOnceIn = 10;
+
+const isWanted = (wanted: Wanted | undefined, { property, hazard, isKnown }: Found): boolean =>
+  wanted === undefined ? !isKnown : property === wanted.property && hazard === wanted.hazard;
+
+/** Leaves out of a case whatever it can do without. */
+const minimise = async (large: Case, isStillSo: (one: Case) => Promise<boolean>): Promise<Case> => {
+  for (const one of simpler(large))
+    if (one.world.entries.length > 0 && E.isRight(decodeCase(Case.encode(one))) && (await isStillSo(one)))
+      return minimise(one, isStillSo);
+  return large;
+};
+
+/** The case with one thing less, in every way. */
+const simpler = ({ world: whole, schedule: wrong }: Case): ReadonlyArray<Case> => {
+  const schedules: ReadonlyArray<Schedule> = [
+    ...indexes(wrong.faults).map((index) => ({ ...wrong, faults: without(wrong.faults, index) })),
+    ...indexes(wrong.crashes).map((index) => ({ ...wrong, crashes: without(wrong.crashes, index) })),
+    ...indexes(wrong.moves).map((index) => ({ ...wrong, moves: without(wrong.moves, index) })),
+  ];
+  const { rebooted: _, ...running } = whole;
+  const worlds: ReadonlyArray<World> = [
+    ...(whole.rebooted === true ? [running] : []),
+    ...indexes(whole.entries).map((index) => ({ ...whole, entries: without(whole.entries, index) })),
+  ];
+  return [
+    ...schedules.map((less) => ({ world: whole, schedule: less })),
+    ...worlds.flatMap((less) => earlier(wrong).map((schedule) => ({ world: less, schedule }))),
+  ];
+};
+
+const without = <A>(list: ReadonlyArray<A>, index: number): ReadonlyArray<A> => list.filter((_, at) => at !== index);
+
+/** The schedule itself, and with everything at any one earlier call: a smaller world comes to the same point sooner. */
+const earlier = ({ faults, crashes, moves }: Schedule): ReadonlyArray<Schedule> => {
+  const last = Math.max(0, ...[...faults, ...crashes, ...moves].map(({ at }) => at));
+  return [
+    { faults, crashes, moves },
+    ...Array.from({ length: last }, (_, at) => ({
+      faults: faults.map((fault) => ({ ...fault, at })),
+      crashes: crashes.map((crash) => ({ ...crash, at })),
+      moves: moves.map((move) => ({ ...move, at })),
+    })),
+  ];
+};
+
 /** For people, with how to see it again. */
 export const showFailure = ({ smallest, found, seed, path, policy, wanted }: Failure): string => {
   const what = wanted === undefined ? '' : ` --find ${wanted.property.number}/${wanted.hazard}`;
@@ -141,3 +139,5 @@ export const showFailure = ({ smallest, found, seed, path, policy, wanted }: Fai
     '',
   ].join('\n');
 };
+
+const indexes = (list: ReadonlyArray<unknown>): ReadonlyArray<number> => list.map((_, index) => index);

@@ -10,6 +10,7 @@ import { simulate, type Simulated } from '../simulation/Simulation.js';
 import { decodeWorld, showWorld, World, type WorldError } from '../worlds/World.js';
 
 export const Case = t.exact(t.type({ world: World, schedule: Schedule }), 'Case');
+
 export type Case = t.TypeOf<typeof Case>;
 
 /** Reads a case, and refuses one that cannot be simulated. */

@@ -15,6 +15,7 @@ export const Counterexample = t.intersection(
   [t.exact(t.type({ policy: PolicyName, property: t.number, hazard: Hazard })), Case],
   'Counterexample',
 );
+
 export type Counterexample = t.TypeOf<typeof Counterexample>;
 
 /** The file that comes with this package. */
@@ -41,8 +42,16 @@ export const isShown = async ({ policy, property, hazard, ...one }: Counterexamp
   );
 };
 
-/** So many calls are within reach of a run over one or two bundles. */
-const reach = 120;
+/**
+ * A counterexample whose calls have other numbers by now, as a recovery makes more or fewer of them than it did. Undefined
+ * where that does not show it either.
+ */
+export const mend = async (broken: Counterexample): Promise<Counterexample | undefined> => {
+  if (await isShown(broken)) return broken;
+  for (const schedule of movedSchedules(broken.schedule))
+    if (await isShown({ ...broken, schedule })) return { ...broken, schedule };
+  return undefined;
+};
 
 /** The schedule with one of its events at each other call. */
 const movedSchedules = ({ faults, crashes, moves }: Schedule): ReadonlyArray<Schedule> =>
@@ -55,16 +64,8 @@ const movedSchedules = ({ faults, crashes, moves }: Schedule): ReadonlyArray<Sch
     })),
   ]);
 
-/**
- * The same case where its calls have other numbers by now, as a recovery makes more or fewer of them than it did. Undefined
- * where that does not show it either.
- */
-export const mend = async (broken: Counterexample): Promise<Counterexample | undefined> => {
-  if (await isShown(broken)) return broken;
-  for (const schedule of movedSchedules(broken.schedule))
-    if (await isShown({ ...broken, schedule })) return { ...broken, schedule };
-  return undefined;
-};
+/** So many calls are within reach of a run over one or two bundles. */
+const reach = 120;
 
 /** As the file has them. */
 export const printCounterexamples = (all: ReadonlyArray<Counterexample>): string =>

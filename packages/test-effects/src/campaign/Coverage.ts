@@ -36,17 +36,6 @@ export const isTally = (value: unknown): value is Coverage =>
   value !== null &&
   Object.entries(empty).every(([name, zero]) => typeof Reflect.get(value, name) === typeof zero);
 
-const countsOf = (words: ReadonlyArray<string>): Counts => {
-  const counts = new Map<string, number>();
-  for (const word of words) counts.set(word, (counts.get(word) ?? 0) + 1);
-  return Object.fromEntries(counts);
-};
-
-const addCounts = (first: Counts, second: Counts): Counts => ({
-  ...first,
-  ...Object.fromEntries(Object.entries(second).map(([word, count]) => [word, (first[word] ?? 0) + count])),
-});
-
 export const add = (first: Coverage, second: Coverage): Coverage => ({
   worlds: first.worlds + second.worlds,
   runs: first.runs + second.runs,
@@ -57,6 +46,11 @@ export const add = (first: Coverage, second: Coverage): Coverage => ({
   failedSteps: addCounts(first.failedSteps, second.failedSteps),
   failedCalls: addCounts(first.failedCalls, second.failedCalls),
   hazards: addCounts(first.hazards, second.hazards),
+});
+
+const addCounts = (first: Counts, second: Counts): Counts => ({
+  ...first,
+  ...Object.fromEntries(Object.entries(second).map(([word, count]) => [word, (first[word] ?? 0) + count])),
 });
 
 /** What one simulation met. */
@@ -78,6 +72,22 @@ export const count = ({ simulated: { runs }, found }: Examined): Coverage => {
     ]),
   };
 };
+
+const countsOf = (words: ReadonlyArray<string>): Counts => {
+  const counts = new Map<string, number>();
+  for (const word of words) counts.set(word, (counts.get(word) ?? 0) + 1);
+  return Object.fromEntries(counts);
+};
+
+/** What was never met under this policy, though it can be: reasons and failed steps. */
+export const missing =
+  (policy: Policy) =>
+  ({ reasons, failedSteps }: Coverage): ReadonlyArray<string> => [
+    ...allReasons.filter((reason) => isReachable(policy, reason) && reasons[reason] === undefined),
+    ...failingSteps(policy)
+      .filter((step) => failedSteps[step] === undefined)
+      .map((step) => `${step} failed`),
+  ];
 
 /**
  * Whether a simulated world can bring a reason about under this policy. Nobody asks the program to stop there, and every
@@ -134,37 +144,6 @@ const isReachable = (policy: Policy, reason: Reason): boolean => {
   }
 };
 
-/** The steps that can fail under this policy; closing never does. */
-const failingSteps = ({ bootstrap, logOpened, reapsLeakedShims, unmounts }: Policy): ReadonlyArray<string> => [
-  ...(bootstrap === 'bootstrap' ? ['write-bootstrap'] : []),
-  // Whoever opens it only after dialling has opened it before the first step.
-  ...(logOpened === 'after-dial' ? [] : ['open-log-pipe']),
-  ...(reapsLeakedShims ? ['call-delete', 'call-shutdown'] : []),
-  'run-binary',
-  ...(unmounts === 'bundle'
-    ? ['unmount-bundle', 'remove-leftover', 'remove-unowned-work-directory']
-    : ['unmount-rootfs', 'remove-rootfs', 'remove-work-directory']),
-  'remove-bundle',
-  'publish-exit',
-  'publish-delete',
-];
-
-/** What was never met under this policy, though it can be: reasons and failed steps. */
-export const missing =
-  (policy: Policy) =>
-  ({ reasons, failedSteps }: Coverage): ReadonlyArray<string> => [
-    ...allReasons.filter((reason) => isReachable(policy, reason) && reasons[reason] === undefined),
-    ...failingSteps(policy)
-      .filter((step) => failedSteps[step] === undefined)
-      .map((step) => `${step} failed`),
-  ];
-
-const list = (counts: Counts): string =>
-  Object.entries(counts)
-    .sort(([, first], [, second]) => second - first)
-    .map(([word, number]) => `${word} ${number}`)
-    .join(', ');
-
 /** For people. */
 export const show =
   (policy: Policy) =>
@@ -181,3 +160,24 @@ export const show =
       `missing   ${missing(policy)(tally).join(', ') || 'nothing'}`,
       '',
     ].join('\n');
+
+const list = (counts: Counts): string =>
+  Object.entries(counts)
+    .sort(([, first], [, second]) => second - first)
+    .map(([word, number]) => `${word} ${number}`)
+    .join(', ');
+
+/** The steps that can fail under this policy; closing never does. */
+const failingSteps = ({ bootstrap, logOpened, reapsLeakedShims, unmounts }: Policy): ReadonlyArray<string> => [
+  ...(bootstrap === 'bootstrap' ? ['write-bootstrap'] : []),
+  // Whoever opens it only after dialling has opened it before the first step.
+  ...(logOpened === 'after-dial' ? [] : ['open-log-pipe']),
+  ...(reapsLeakedShims ? ['call-delete', 'call-shutdown'] : []),
+  'run-binary',
+  ...(unmounts === 'bundle'
+    ? ['unmount-bundle', 'remove-leftover', 'remove-unowned-work-directory']
+    : ['unmount-rootfs', 'remove-rootfs', 'remove-work-directory']),
+  'remove-bundle',
+  'publish-exit',
+  'publish-delete',
+];

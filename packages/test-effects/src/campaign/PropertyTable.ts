@@ -5,34 +5,6 @@ import type { Counterexample } from './Counterexamples.js';
 import { allHazards, showHazard } from '../simulation/Hazards.js';
 import { allProperties, brokenBy, type Property } from '../properties/Properties.js';
 
-const cell = (policy: PolicyName, property: Property): string => {
-  const hazards = brokenBy[policy].get(property) ?? [];
-  return hazards.length === 0 ? 'holds' : `but for ${hazards.join(', ')}`;
-};
-
-const row = (cells: ReadonlyArray<string>): string => `| ${cells.join(' | ')} |`;
-
-const table = (policies: ReadonlyArray<PolicyName>): ReadonlyArray<string> => [
-  row(['', 'Property', ...policies]),
-  row(['---', '---', ...policies.map(() => '---')]),
-  ...allProperties.map((property) =>
-    row([
-      String(property.number),
-      `**${property.name}**: ${property.statement}`,
-      ...policies.map((policy) => cell(policy, property)),
-    ]),
-  ),
-];
-
-const counterexample = ({ policy, property, hazard, ...rest }: Counterexample): ReadonlyArray<string> => [
-  `### ${policy}, property ${property}, ${hazard}`,
-  '',
-  '```text',
-  showCase(rest),
-  '```',
-  '',
-];
-
 /** The whole document. */
 export const document = (policies: ReadonlyArray<PolicyName>, counterexamples: ReadonlyArray<Counterexample>): string =>
   [
@@ -58,3 +30,31 @@ export const document = (policies: ReadonlyArray<PolicyName>, counterexamples: R
     '',
     ...counterexamples.flatMap(counterexample),
   ].join('\n');
+
+const counterexample = ({ policy, property, hazard, ...rest }: Counterexample): ReadonlyArray<string> => [
+  `### ${policy}, property ${property}, ${hazard}`,
+  '',
+  '```text',
+  showCase(rest),
+  '```',
+  '',
+];
+
+const table = (policies: ReadonlyArray<PolicyName>): ReadonlyArray<string> => [
+  row(['', 'Property', ...policies]),
+  row(['---', '---', ...policies.map(() => '---')]),
+  ...allProperties.map((property) =>
+    row([
+      String(property.number),
+      `**${property.name}**: ${property.statement}`,
+      ...policies.map((policy) => cell(policy, property)),
+    ]),
+  ),
+];
+
+const row = (cells: ReadonlyArray<string>): string => `| ${cells.join(' | ')} |`;
+
+const cell = (policy: PolicyName, property: Property): string => {
+  const hazards = brokenBy[policy].get(property) ?? [];
+  return hazards.length === 0 ? 'holds' : `but for ${hazards.join(', ')}`;
+};

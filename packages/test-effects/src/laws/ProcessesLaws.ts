@@ -68,56 +68,6 @@ const slackMs = 2_000;
 
 const msPerTick = 10;
 
-/** Names that nothing else has on this machine, as laws may be tried beside each other; each begins like the next. */
-const makeKeys = () => {
-  const id = `law-${Math.random().toString(36).slice(2)}`;
-  const key = (namespace: string, name: string): EntryKey => ({
-    namespace: B.fromText(namespace),
-    id: B.fromText(name),
-  });
-  return {
-    web: key('default', id),
-    sidecar: key('default', `${id}2`),
-    elsewhere: key('k8s.io', id),
-    unnamed: key(`ns-${id}`, id),
-  };
-};
-
-const orThrow = <A>(what: string, outcome: E.Either<ProcessesError, A>): A => {
-  if (E.isLeft(outcome)) throw new Error(`${what}: ${outcome.left.reason}`);
-  return outcome.right;
-};
-
-const list = async ({ processes }: ProcessesArea): Promise<ReadonlyArray<ProcessInfo>> =>
-  orThrow('processes cannot be listed', await processes.list());
-
-const tableOf = async (area: ProcessesArea): Promise<ProcessTable> => processTable(await list(area));
-
-const viewOf = async ({ processes }: ProcessesArea): Promise<OwnView> =>
-  orThrow('its own view cannot be told', await processes.view());
-
-const listenersOf = async (
-  { processes }: ProcessesArea,
-  alsoOf: ReadonlyArray<number> = [],
-): Promise<ReadonlyArray<Listener>> => orThrow('listeners cannot be listed', await processes.listeners(alsoOf)());
-
-const pidsOf = (processes: ReadonlyArray<ProcessInfo>): ReadonlyArray<number> => processes.map(({ pid }) => pid);
-
-/** How many shims a table has of each bundle, and how many processes of its container. */
-const counts = async (area: ProcessesArea, keys: ReadonlyArray<EntryKey>): Promise<ReadonlyArray<string>> => {
-  const table = await tableOf(area);
-  return keys.map(({ namespace, id }) => {
-    const shims = table.shimsNaming(namespace, id);
-    const others = new Set(['default', 'k8s.io'].filter((name) => name !== namespace));
-    return `${shims.length} and ${table.inGroupOf(id, others, false).certain.length}`;
-  });
-};
-
-const isAt =
-  (name: SocketName) =>
-  (listener: Listener): boolean =>
-    JSON.stringify(listener.name) === JSON.stringify(name);
-
 /** The laws of seeing processes. */
 export const processesLaws = (open: () => Promise<ProcessesArea>): ReadonlyArray<Law> => [
   ...belongingLaws(open),
@@ -199,6 +149,43 @@ const belongingLaws = (open: () => Promise<ProcessesArea>): ReadonlyArray<Law> =
     }),
   ];
 };
+
+/** Names that nothing else has on this machine, as laws may be tried beside each other; each begins like the next. */
+const makeKeys = () => {
+  const id = `law-${Math.random().toString(36).slice(2)}`;
+  const key = (namespace: string, name: string): EntryKey => ({
+    namespace: B.fromText(namespace),
+    id: B.fromText(name),
+  });
+  return {
+    web: key('default', id),
+    sidecar: key('default', `${id}2`),
+    elsewhere: key('k8s.io', id),
+    unnamed: key(`ns-${id}`, id),
+  };
+};
+
+/** How many shims a table has of each bundle, and how many processes of its container. */
+const counts = async (area: ProcessesArea, keys: ReadonlyArray<EntryKey>): Promise<ReadonlyArray<string>> => {
+  const table = await tableOf(area);
+  return keys.map(({ namespace, id }) => {
+    const shims = table.shimsNaming(namespace, id);
+    const others = new Set(['default', 'k8s.io'].filter((name) => name !== namespace));
+    return `${shims.length} and ${table.inGroupOf(id, others, false).certain.length}`;
+  });
+};
+
+const tableOf = async (area: ProcessesArea): Promise<ProcessTable> => processTable(await list(area));
+
+const list = async ({ processes }: ProcessesArea): Promise<ReadonlyArray<ProcessInfo>> =>
+  orThrow('processes cannot be listed', await processes.list());
+
+const orThrow = <A>(what: string, outcome: E.Either<ProcessesError, A>): A => {
+  if (E.isLeft(outcome)) throw new Error(`${what}: ${outcome.left.reason}`);
+  return outcome.right;
+};
+
+const pidsOf = (processes: ReadonlyArray<ProcessInfo>): ReadonlyArray<number> => processes.map(({ pid }) => pid);
 
 const timeLaws = (open: () => Promise<ProcessesArea>): ReadonlyArray<Law> => {
   const one = law(open);
@@ -335,6 +322,16 @@ const listenerLaws = (open: () => Promise<ProcessesArea>): ReadonlyArray<Law> =>
   ];
 };
 
+const listenersOf = async (
+  { processes }: ProcessesArea,
+  alsoOf: ReadonlyArray<number> = [],
+): Promise<ReadonlyArray<Listener>> => orThrow('listeners cannot be listed', await processes.listeners(alsoOf)());
+
+const isAt =
+  (name: SocketName) =>
+  (listener: Listener): boolean =>
+    JSON.stringify(listener.name) === JSON.stringify(name);
+
 const viewLaws = (open: () => Promise<ProcessesArea>): ReadonlyArray<Law> => {
   const one = law(open);
   return [
@@ -367,3 +364,6 @@ const viewLaws = (open: () => Promise<ProcessesArea>): ReadonlyArray<Law> => {
     }),
   ];
 };
+
+const viewOf = async ({ processes }: ProcessesArea): Promise<OwnView> =>
+  orThrow('its own view cannot be told', await processes.view());

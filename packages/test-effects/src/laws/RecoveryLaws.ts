@@ -31,15 +31,6 @@ export interface RecoveryArea extends Disposable {
 
 type Outcomes = ReadonlyArray<readonly [string, RecordedOutcome]>;
 
-const recover = async (area: RecoveryArea, world: World): Promise<Outcomes> => {
-  const recovered = await Recovery.recover(area.settings, area.capabilities)();
-  if (E.isLeft(recovered)) throw new Error(`it could not run: ${JSON.stringify(recovered.left)}`);
-  await recovered.right.settled();
-  const observation = await area.observe(registeredBy(recovered.right));
-  await recovered.right.stop();
-  return world.entries.map((start) => [keyText(start), outcomeOf(area.places)(observation)(start)]);
-};
-
 /** The machine in memory, as an area. */
 export const layInMemory = async (world: World): Promise<RecoveryArea> => {
   const laid = layWorld(world);
@@ -52,17 +43,6 @@ export const layInMemory = async (world: World): Promise<RecoveryArea> => {
     dispose: async () => undefined,
   };
 };
-
-/** Whether what becomes of a shim that several bundles share is a question of which of them comes first. */
-const isRace = (all: World): boolean =>
-  all.entries.some((start) => {
-    const isShared = start.shim !== undefined && 'of' in start.shim;
-    return isShared && JSON.stringify(scriptOf(all)(start)) !== JSON.stringify(running);
-  });
-
-/** Whether an entry says that its shim speaks gRPC. In memory every shim does; scripted ones on sockets speak ttrpc alone. */
-const isForGrpc = ({ bundle }: Start): boolean =>
-  typeof bundle === 'object' && Object.values(bundle.files).some((text) => text.includes('"protocol":"grpc"'));
 
 /** Worlds in which nothing is a question of time: on a real machine, time is not to be relied on, nor set back. */
 export const anySteadyWorld = (): fc.Arbitrary<World> =>
@@ -77,60 +57,16 @@ export const anySteadyWorld = (): fc.Arbitrary<World> =>
       }),
   );
 
-/** So many worlds at a time: they mostly wait. */
-const atOnce = 8;
+/** Whether what becomes of a shim that several bundles share is a question of which of them comes first. */
+const isRace = (all: World): boolean =>
+  all.entries.some((start) => {
+    const isShared = start.shim !== undefined && 'of' in start.shim;
+    return isShared && JSON.stringify(scriptOf(all)(start)) !== JSON.stringify(running);
+  });
 
-const lawOfWorlds = (
-  name: string,
-  lay: (world: World) => Promise<RecoveryArea>,
-  { numRuns = 100, seed }: Trials,
-  check: (area: RecoveryArea, world: World) => Promise<ReadonlyArray<string>>,
-): Law => ({
-  name,
-  violations: async () => {
-    const worlds = [...fc.sample(anySteadyWorld(), { numRuns, ...(seed === undefined ? {} : { seed }) })];
-    const found: Array<string> = [];
-    const work = async (): Promise<void> => {
-      for (let world = worlds.shift(); world !== undefined; world = worlds.shift()) {
-        const shown = showWorld(world);
-        const area = await lay(world);
-        try {
-          found.push(...(await check(area, world)).map((what) => `${what}\n${shown}`));
-        } catch (error) {
-          found.push(`it threw: ${String(error)}\n${shown}`);
-        } finally {
-          await area.dispose();
-        }
-      }
-    };
-    await Promise.all(Array.from({ length: atOnce }, work));
-    return found;
-  },
-});
-
-/** What the reference left behind, world by world; those of a daemon whose policy the area's settings have. */
-const recordedLaw = (lay: (world: World) => Promise<RecoveryArea>, daemon: Daemon, recorded: RecordedWorld): Law => ({
-  name: `the ${recorded.cases.length} recorded entries of the ${recorded.set} world end as ${daemon} left them`,
-  violations: async () => {
-    const world = toWorld(recorded);
-    const area = await lay(world);
-    try {
-      const outcomes = new Map(await recover(area, world));
-      return recorded.cases.flatMap((one) => {
-        const outcome = outcomes.get(keyText(one.given));
-        return outcome !== undefined && matches(daemon, one)(outcome)
-          ? []
-          : [`${keyText(one.given)} ended otherwise: ${JSON.stringify(outcome)}`];
-      });
-    } finally {
-      await area.dispose();
-    }
-  },
-});
-
-/** What is asked of shims before anything is decided. */
-const askedBy = ({ death }: Policy): RegExp =>
-  death === 'every-source' ? /\/(?:Connect|Pids|State)$/ : /\/(?:Connect|Pids)$/;
+/** Whether an entry says that its shim speaks gRPC. In memory every shim does; scripted ones on sockets speak ttrpc alone. */
+const isForGrpc = ({ bundle }: Start): boolean =>
+  typeof bundle === 'object' && Object.values(bundle.files).some((text) => text.includes('"protocol":"grpc"'));
 
 /**
  * The laws of recovery, given how to lay a world: with the settings of a policy, and the daemon that it follows, where it
@@ -167,3 +103,67 @@ export const recoveryLaws = (
     ];
   }),
 ];
+
+/** What the reference left behind, world by world; those of a daemon whose policy the area's settings have. */
+const recordedLaw = (lay: (world: World) => Promise<RecoveryArea>, daemon: Daemon, recorded: RecordedWorld): Law => ({
+  name: `the ${recorded.cases.length} recorded entries of the ${recorded.set} world end as ${daemon} left them`,
+  violations: async () => {
+    const world = toWorld(recorded);
+    const area = await lay(world);
+    try {
+      const outcomes = new Map(await recover(area, world));
+      return recorded.cases.flatMap((one) => {
+        const outcome = outcomes.get(keyText(one.given));
+        return outcome !== undefined && matches(daemon, one)(outcome)
+          ? []
+          : [`${keyText(one.given)} ended otherwise: ${JSON.stringify(outcome)}`];
+      });
+    } finally {
+      await area.dispose();
+    }
+  },
+});
+
+const recover = async (area: RecoveryArea, world: World): Promise<Outcomes> => {
+  const recovered = await Recovery.recover(area.settings, area.capabilities)();
+  if (E.isLeft(recovered)) throw new Error(`it could not run: ${JSON.stringify(recovered.left)}`);
+  await recovered.right.settled();
+  const observation = await area.observe(registeredBy(recovered.right));
+  await recovered.right.stop();
+  return world.entries.map((start) => [keyText(start), outcomeOf(area.places)(observation)(start)]);
+};
+
+const lawOfWorlds = (
+  name: string,
+  lay: (world: World) => Promise<RecoveryArea>,
+  { numRuns = 100, seed }: Trials,
+  check: (area: RecoveryArea, world: World) => Promise<ReadonlyArray<string>>,
+): Law => ({
+  name,
+  violations: async () => {
+    const worlds = [...fc.sample(anySteadyWorld(), { numRuns, ...(seed === undefined ? {} : { seed }) })];
+    const found: Array<string> = [];
+    const work = async (): Promise<void> => {
+      for (let world = worlds.shift(); world !== undefined; world = worlds.shift()) {
+        const shown = showWorld(world);
+        const area = await lay(world);
+        try {
+          found.push(...(await check(area, world)).map((what) => `${what}\n${shown}`));
+        } catch (error) {
+          found.push(`it threw: ${String(error)}\n${shown}`);
+        } finally {
+          await area.dispose();
+        }
+      }
+    };
+    await Promise.all(Array.from({ length: atOnce }, work));
+    return found;
+  },
+});
+
+/** So many worlds at a time: they mostly wait. */
+const atOnce = 8;
+
+/** What is asked of shims before anything is decided. */
+const askedBy = ({ death }: Policy): RegExp =>
+  death === 'every-source' ? /\/(?:Connect|Pids|State)$/ : /\/(?:Connect|Pids)$/;

@@ -29,39 +29,10 @@ export interface ShimArea extends Disposable {
 }
 
 const timeoutMs = 400;
+
 const task: TaskCall = { id: B.fromText('web'), timeoutMs };
+
 const patient: TaskCall = { ...task, timeoutMs: 10_000 };
-
-const dial = ({ connector }: ShimArea, socket: SocketName) =>
-  connector.dial({
-    namespace: B.fromText('default'),
-    target: { protocol: 'ttrpc', service: 'containerd.task.v2.Task', socket },
-    timeoutMs: 10_000,
-  })();
-
-const connected = async (area: ShimArea, script: Partial<ShimScript>): Promise<ShimSession> => {
-  const dialled = await dial(area, await area.start({ ...running, ...script }));
-  if (E.isLeft(dialled)) throw new Error(`a shim that listens cannot be dialled: ${JSON.stringify(dialled.left)}`);
-  return dialled.right;
-};
-
-const outcome = (answer: E.Either<ShimError, unknown>): string => {
-  if (E.isRight(answer)) return 'answered';
-  const error = answer.left;
-  switch (error._tag) {
-    case 'Answered':
-      return `${error.status} ${error.class}`;
-    case 'DialFailed':
-      return error.code;
-    default:
-      return error._tag;
-  }
-};
-
-const allStatuses: ReadonlyArray<TaskStatus> = Object.keys(TaskStatus.keys).filter(TaskStatus.is);
-
-const stateOf = (state: E.Either<ShimError, TaskState>): unknown =>
-  E.isRight(state) ? [state.right.status, state.right.exit.exitStatus] : outcome(state);
 
 /** The laws of shim connectors. Everything ends by itself: a law that waits in vain is broken. */
 export const shimConnectorLaws = (open: () => Promise<ShimArea>): ReadonlyArray<Law> => {
@@ -237,3 +208,34 @@ export const shimConnectorLaws = (open: () => Promise<ShimArea>): ReadonlyArray<
     }),
   ];
 };
+
+const connected = async (area: ShimArea, script: Partial<ShimScript>): Promise<ShimSession> => {
+  const dialled = await dial(area, await area.start({ ...running, ...script }));
+  if (E.isLeft(dialled)) throw new Error(`a shim that listens cannot be dialled: ${JSON.stringify(dialled.left)}`);
+  return dialled.right;
+};
+
+const dial = ({ connector }: ShimArea, socket: SocketName) =>
+  connector.dial({
+    namespace: B.fromText('default'),
+    target: { protocol: 'ttrpc', service: 'containerd.task.v2.Task', socket },
+    timeoutMs: 10_000,
+  })();
+
+const stateOf = (state: E.Either<ShimError, TaskState>): unknown =>
+  E.isRight(state) ? [state.right.status, state.right.exit.exitStatus] : outcome(state);
+
+const outcome = (answer: E.Either<ShimError, unknown>): string => {
+  if (E.isRight(answer)) return 'answered';
+  const error = answer.left;
+  switch (error._tag) {
+    case 'Answered':
+      return `${error.status} ${error.class}`;
+    case 'DialFailed':
+      return error.code;
+    default:
+      return error._tag;
+  }
+};
+
+const allStatuses: ReadonlyArray<TaskStatus> = Object.keys(TaskStatus.keys).filter(TaskStatus.is);

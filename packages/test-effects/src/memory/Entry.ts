@@ -13,7 +13,9 @@ import { Volume } from 'memfs';
 export type Entry = Volume['_core']['root'];
 
 const typeBits = 0o170000;
+
 const permissionBits = 0o7777;
+
 const typeOf: Readonly<Record<FileKind, number>> = {
   fifo: 0o010000,
   device: 0o020000,
@@ -22,6 +24,7 @@ const typeOf: Readonly<Record<FileKind, number>> = {
   symlink: 0o120000,
   socket: 0o140000,
 };
+
 const blockDevice = 0o060000;
 
 const kinds = new Map<number, FileKind>([

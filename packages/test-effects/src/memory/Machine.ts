@@ -85,12 +85,6 @@ export const makeMachine = (quirks: MountQuirks = {}): Machine => {
   };
 };
 
-/** A test that lays something impossible is wrong itself: that is a defect, not an outcome. */
-const orDefect = <A>(what: string, outcome: E.Either<string, A>): A => {
-  if (E.isLeft(outcome)) throw new Error(`cannot lay ${what}: ${outcome.left}`);
-  return outcome.right;
-};
-
 /** The directory of this path; what is missing of it is made. Symlinks on the way are followed. */
 export const makeDirectories = (tree: Tree, path: B.ByteString, mode = 0o755): Entry.Entry => {
   let at = tree.root();
@@ -104,6 +98,12 @@ export const makeDirectories = (tree: Tree, path: B.ByteString, mode = 0o755): E
     );
   }
   return at;
+};
+
+/** A test that lays something impossible is wrong itself: that is a defect, not an outcome. */
+const orDefect = <A>(what: string, outcome: E.Either<string, A>): A => {
+  if (E.isLeft(outcome)) throw new Error(`cannot lay ${what}: ${outcome.left}`);
+  return outcome.right;
 };
 
 /** Makes one entry at a path at which nothing stands; its parent directories are made where they are missing. */

@@ -32,101 +32,6 @@ export interface MemoryFileSystem extends FileSystem {
 
 type Attempt<A> = E.Either<ErrorCode, A>;
 
-const isOneName = (name: B.ByteString): boolean =>
-  name !== '' && name !== '.' && name !== '..' && !name.includes('/') && !name.includes('\0');
-
-const isAtOrBelow = (entry: Entry.Entry, top: Entry.Entry): boolean => {
-  for (let at = entry; ; at = Entry.parentOf(at)) {
-    if (at === top) return true;
-    if (Entry.isRoot(at)) return false;
-  }
-};
-
-/** Why a directory, or something else, may not be replaced by an entry. */
-const refusalToReplace = (tree: Tree, entry: Entry.Entry, target: Entry.Entry): ErrorCode | undefined => {
-  if (Entry.isDirectory(entry) && !Entry.isDirectory(target)) return 'ENOTDIR';
-  if (!Entry.isDirectory(entry) && Entry.isDirectory(target)) return 'EISDIR';
-  if (tree.isMountPoint(entry) || tree.isMountPoint(target)) return 'EBUSY';
-  return Entry.isDirectory(target) && Entry.namesIn(target).length > 0 ? 'ENOTEMPTY' : undefined;
-};
-
-/** `renameat2(2)`, between two open directories. */
-const renameEntry =
-  (tree: Tree, { replaces }: { readonly replaces: boolean }) =>
-  (from: Entry.Entry, name: B.ByteString, to: Entry.Entry, newName: B.ByteString): Attempt<void> => {
-    if (!Entry.sameFileSystem(from, to)) return E.left('EXDEV');
-    const found = tree.lookUpBelowMounts(from, name);
-    if (E.isLeft(found)) return found;
-    const entry = found.right;
-    const target = tree.lookUpBelowMounts(to, newName);
-    if (E.isLeft(target) && target.left !== 'ENOENT') return target;
-    if (E.isRight(target) && !replaces) return E.left('EEXIST');
-    if (isAtOrBelow(to, entry)) return E.left('EINVAL');
-    if (E.isRight(target)) {
-      if (isAtOrBelow(from, target.right)) return E.left('ENOTEMPTY');
-      if (target.right.getNode() === entry.getNode()) return E.right(undefined);
-      const refusal = refusalToReplace(tree, entry, target.right);
-      if (refusal !== undefined) return E.left(refusal);
-      tree.remove(target.right);
-    }
-    if (!Entry.isAttached(to)) return E.left('ENOENT');
-    if (tree.isMountPoint(entry)) return E.left('EBUSY');
-    Entry.move(entry, to, newName);
-    return E.right(undefined);
-  };
-
-const unlinkEntry =
-  (tree: Tree) =>
-  (entry: Entry.Entry): Attempt<void> => {
-    if (Entry.isDirectory(entry)) return E.left('EISDIR');
-    tree.remove(entry);
-    return E.right(undefined);
-  };
-
-const removeDirectoryEntry =
-  (tree: Tree) =>
-  (entry: Entry.Entry): Attempt<void> => {
-    if (!Entry.isDirectory(entry)) return E.left('ENOTDIR');
-    if (tree.isMountPoint(entry)) return E.left('EBUSY');
-    if (Entry.namesIn(entry).length > 0) return E.left('ENOTEMPTY');
-    tree.remove(entry);
-    return E.right(undefined);
-  };
-
-interface Births {
-  readonly bornNs: (entry: Entry.Entry) => string;
-  readonly backdate: MemoryFileSystem['backdate'];
-}
-
-/**
- * Birth times: the clock's, and a little later for every inode first seen in the same millisecond, so that an inode
- * that got the number of an earlier one is told from it.
- */
-const makeBirths = (clock: Clock): Births => {
-  const births = new WeakMap<object, string>();
-  let lastNs = 0n;
-  const backdate: Births['backdate'] = (top, bornMs) => {
-    births.set(top.getNode(), String(BigInt(Math.floor(bornMs)) * 1_000_000n));
-    if (!Entry.isDirectory(top)) return;
-    for (const name of Entry.namesIn(top)) {
-      const child = Entry.childOf(top, name);
-      if (child !== undefined) backdate(child, bornMs);
-    }
-  };
-  return {
-    backdate,
-    bornNs: (entry) => {
-      const node = entry.getNode();
-      const known = births.get(node);
-      if (known !== undefined) return known;
-      const nowNs = BigInt(Math.floor(clock.nowMs())) * 1_000_000n;
-      lastNs = nowNs > lastNs ? nowNs : lastNs + 1n;
-      births.set(node, String(lastNs));
-      return String(lastNs);
-    },
-  };
-};
-
 export const makeFileSystem = (tree: Tree, clock: Clock): MemoryFileSystem => {
   const handles = new Map<Directory, Entry.Entry>();
   const { bornNs, backdate } = makeBirths(clock);
@@ -267,3 +172,98 @@ export const makeFileSystem = (tree: Tree, clock: Clock): MemoryFileSystem => {
     openDirectories: () => handles.size,
   };
 };
+
+/**
+ * Birth times: the clock's, and a little later for every inode first seen in the same millisecond, so that an inode
+ * that got the number of an earlier one is told from it.
+ */
+const makeBirths = (clock: Clock): Births => {
+  const births = new WeakMap<object, string>();
+  let lastNs = 0n;
+  const backdate: Births['backdate'] = (top, bornMs) => {
+    births.set(top.getNode(), String(BigInt(Math.floor(bornMs)) * 1_000_000n));
+    if (!Entry.isDirectory(top)) return;
+    for (const name of Entry.namesIn(top)) {
+      const child = Entry.childOf(top, name);
+      if (child !== undefined) backdate(child, bornMs);
+    }
+  };
+  return {
+    backdate,
+    bornNs: (entry) => {
+      const node = entry.getNode();
+      const known = births.get(node);
+      if (known !== undefined) return known;
+      const nowNs = BigInt(Math.floor(clock.nowMs())) * 1_000_000n;
+      lastNs = nowNs > lastNs ? nowNs : lastNs + 1n;
+      births.set(node, String(lastNs));
+      return String(lastNs);
+    },
+  };
+};
+
+interface Births {
+  readonly bornNs: (entry: Entry.Entry) => string;
+  readonly backdate: MemoryFileSystem['backdate'];
+}
+
+const isOneName = (name: B.ByteString): boolean =>
+  name !== '' && name !== '.' && name !== '..' && !name.includes('/') && !name.includes('\0');
+
+/** `renameat2(2)`, between two open directories. */
+const renameEntry =
+  (tree: Tree, { replaces }: { readonly replaces: boolean }) =>
+  (from: Entry.Entry, name: B.ByteString, to: Entry.Entry, newName: B.ByteString): Attempt<void> => {
+    if (!Entry.sameFileSystem(from, to)) return E.left('EXDEV');
+    const found = tree.lookUpBelowMounts(from, name);
+    if (E.isLeft(found)) return found;
+    const entry = found.right;
+    const target = tree.lookUpBelowMounts(to, newName);
+    if (E.isLeft(target) && target.left !== 'ENOENT') return target;
+    if (E.isRight(target) && !replaces) return E.left('EEXIST');
+    if (isAtOrBelow(to, entry)) return E.left('EINVAL');
+    if (E.isRight(target)) {
+      if (isAtOrBelow(from, target.right)) return E.left('ENOTEMPTY');
+      if (target.right.getNode() === entry.getNode()) return E.right(undefined);
+      const refusal = refusalToReplace(tree, entry, target.right);
+      if (refusal !== undefined) return E.left(refusal);
+      tree.remove(target.right);
+    }
+    if (!Entry.isAttached(to)) return E.left('ENOENT');
+    if (tree.isMountPoint(entry)) return E.left('EBUSY');
+    Entry.move(entry, to, newName);
+    return E.right(undefined);
+  };
+
+const isAtOrBelow = (entry: Entry.Entry, top: Entry.Entry): boolean => {
+  for (let at = entry; ; at = Entry.parentOf(at)) {
+    if (at === top) return true;
+    if (Entry.isRoot(at)) return false;
+  }
+};
+
+/** Why a directory, or something else, may not be replaced by an entry. */
+const refusalToReplace = (tree: Tree, entry: Entry.Entry, target: Entry.Entry): ErrorCode | undefined => {
+  if (Entry.isDirectory(entry) && !Entry.isDirectory(target)) return 'ENOTDIR';
+  if (!Entry.isDirectory(entry) && Entry.isDirectory(target)) return 'EISDIR';
+  if (tree.isMountPoint(entry) || tree.isMountPoint(target)) return 'EBUSY';
+  return Entry.isDirectory(target) && Entry.namesIn(target).length > 0 ? 'ENOTEMPTY' : undefined;
+};
+
+const unlinkEntry =
+  (tree: Tree) =>
+  (entry: Entry.Entry): Attempt<void> => {
+    if (Entry.isDirectory(entry)) return E.left('EISDIR');
+    tree.remove(entry);
+    return E.right(undefined);
+  };
+
+const removeDirectoryEntry =
+  (tree: Tree) =>
+  (entry: Entry.Entry): Attempt<void> => {
+    if (!Entry.isDirectory(entry)) return E.left('ENOTDIR');
+    if (tree.isMountPoint(entry)) return E.left('EBUSY');
+    if (Entry.namesIn(entry).length > 0) return E.left('ENOTEMPTY');
+    tree.remove(entry);
+    return E.right(undefined);
+  };

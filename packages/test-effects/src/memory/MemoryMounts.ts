@@ -14,10 +14,6 @@ export interface MountQuirks {
   readonly fuseHelperProblem?: string;
 }
 
-/** The kernel writes blanks, line ends and backslashes as octal escapes. */
-const escapeField = (field: B.ByteString): string =>
-  field.replaceAll(/[ \t\n\\#]/g, (character) => `\\${character.charCodeAt(0).toString(8).padStart(3, '0')}`);
-
 export const makeMounts = (tree: Tree, quirks: MountQuirks = {}): Mounts => {
   const parentIdOf = ({ point }: Mounted): number =>
     point === undefined ? 0 : (tree.mounts().find(({ root }) => root.vol === point.vol)?.id ?? 0);
@@ -74,3 +70,7 @@ export const makeMounts = (tree: Tree, quirks: MountQuirks = {}): Mounts => {
     },
   };
 };
+
+/** The kernel writes blanks, line ends and backslashes as octal escapes. */
+const escapeField = (field: B.ByteString): string =>
+  field.replaceAll(/[ \t\n\\#]/g, (character) => `\\${character.charCodeAt(0).toString(8).padStart(3, '0')}`);

@@ -29,14 +29,6 @@ export const scriptedExit: TaskExitInfo = {
 /** How long a program that hangs would take in the end. */
 const hangMs = 30_000;
 
-/** Why it cannot be executed, as `execve(2)` would say; or else what it does. */
-const behaviourOf = (tree: Tree, program: B.ByteString): E.Either<string, B.ByteString> => {
-  const found = tree.walk(program);
-  if (E.isLeft(found)) return found;
-  if (Entry.kindOf(found.right) !== 'file' || !Entry.isExecutable(found.right)) return E.left('EACCES');
-  return E.right(Entry.contentOf(found.right));
-};
-
 export const makeShimBinary = (tree: Tree, files: MemoryFileSystem, clock: VirtualClock): ScriptedShimBinary => {
   const runs: Array<BinaryRun> = [];
 
@@ -75,4 +67,12 @@ export const makeShimBinary = (tree: Tree, files: MemoryFileSystem, clock: Virtu
       },
     runs: () => [...runs],
   };
+};
+
+/** Why it cannot be executed, as `execve(2)` would say; or else what it does. */
+const behaviourOf = (tree: Tree, program: B.ByteString): E.Either<string, B.ByteString> => {
+  const found = tree.walk(program);
+  if (E.isLeft(found)) return found;
+  if (Entry.kindOf(found.right) !== 'file' || !Entry.isExecutable(found.right)) return E.left('EACCES');
+  return E.right(Entry.contentOf(found.right));
 };

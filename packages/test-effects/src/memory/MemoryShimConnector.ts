@@ -47,33 +47,8 @@ export interface ShimTasks {
 
 const maxSocketPathBytes = 107;
 
-/** The same for two names of one socket. */
+/** A key that is the same for two names of one socket. */
 export const socketKey = (socket: SocketName): string => (socket._tag === 'Path' ? socket.path : `@${socket.name}`);
-
-/** A shim that listens, with its open connections, and how often each call came. */
-interface Listener {
-  readonly socket: SocketName;
-  readonly inode: string;
-  readonly without: ReadonlyArray<EntryKey>;
-  readonly script: ShimScript;
-  readonly connections: Set<Connection>;
-  readonly turns: Map<string, number>;
-}
-
-interface Connection {
-  readonly end: () => void;
-}
-
-const dialFailed = (code: string, message: string): E.Either<ShimError, never> =>
-  E.left({ _tag: 'DialFailed', code, message });
-
-/** What a shim says of a task that it does not have, where anything is asked of the task itself. */
-const noSuchTask: LateReply<never> = { afterMs: 0, reply: { error: 5 } };
-
-const taskMethods = ['Pids', 'State', 'Delete'];
-
-const endsShim = (reply: PlainReply<unknown>): boolean =>
-  reply === 'die' || (typeof reply === 'object' && 'ok' in reply && reply.exit === true);
 
 export const makeShimConnector = (tree: Tree, clock: VirtualClock): ScriptedShimConnector => {
   const calls: Array<ShimCall> = [];
@@ -215,3 +190,28 @@ export const makeShimConnector = (tree: Tree, clock: VirtualClock): ScriptedShim
     kill,
   };
 };
+
+/** A shim that listens, with its open connections, and how often each call came. */
+interface Listener {
+  readonly socket: SocketName;
+  readonly inode: string;
+  readonly without: ReadonlyArray<EntryKey>;
+  readonly script: ShimScript;
+  readonly connections: Set<Connection>;
+  readonly turns: Map<string, number>;
+}
+
+interface Connection {
+  readonly end: () => void;
+}
+
+const taskMethods = ['Pids', 'State', 'Delete'];
+
+/** What a shim says of a task that it does not have, where anything is asked of the task itself. */
+const noSuchTask: LateReply<never> = { afterMs: 0, reply: { error: 5 } };
+
+const endsShim = (reply: PlainReply<unknown>): boolean =>
+  reply === 'die' || (typeof reply === 'object' && 'ok' in reply && reply.exit === true);
+
+const dialFailed = (code: string, message: string): E.Either<ShimError, never> =>
+  E.left({ _tag: 'DialFailed', code, message });

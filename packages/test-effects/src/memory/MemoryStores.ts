@@ -26,14 +26,6 @@ export interface MemoryStores {
   readonly failSandbox: (key: RecordKey, error: StoreError) => void;
 }
 
-// A namespace's name may be anything here, but no name holds a NUL.
-const keyText = ({ namespace, id }: RecordKey): string => `${namespace}\0${id}`;
-
-const answer = <A>(scripted: Scripted<A> | undefined): Lookup<A> => {
-  if (scripted === undefined) return notFound;
-  return scripted._tag === 'Record' ? found(scripted.record) : unknown(scripted.error);
-};
-
 export const makeStores = (): MemoryStores => {
   const containers = new Map<string, Scripted<{ readonly runtimeName: B.ByteString }>>();
   const sandboxes = new Map<string, Scripted<{ readonly id: B.ByteString }>>();
@@ -54,3 +46,11 @@ export const makeStores = (): MemoryStores => {
     },
   };
 };
+
+const answer = <A>(scripted: Scripted<A> | undefined): Lookup<A> => {
+  if (scripted === undefined) return notFound;
+  return scripted._tag === 'Record' ? found(scripted.record) : unknown(scripted.error);
+};
+
+// A namespace's name may be anything here, but no name holds a NUL.
+const keyText = ({ namespace, id }: RecordKey): string => `${namespace}\0${id}`;

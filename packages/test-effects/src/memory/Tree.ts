@@ -10,7 +10,9 @@ import * as Entry from './Entry.js';
 export type ErrorCode = string;
 
 export const maxNameBytes = 255;
+
 const maxPathBytes = 4095;
+
 const maxSymlinks = 40;
 
 /** One mounted file system. */
@@ -57,9 +59,6 @@ export interface Tree {
   /** Takes an entry out of its directory, for good. */
   readonly remove: (entry: Entry.Entry) => void;
 }
-
-const joined = (parent: B.ByteString, name: B.ByteString): B.ByteString =>
-  B.concat(parent, B.fromText(parent === '/' ? '' : '/'), name);
 
 export const makeTree = (): Tree => {
   const mounts: Array<Mounted> = [
@@ -189,3 +188,6 @@ export const makeTree = (): Tree => {
     },
   };
 };
+
+const joined = (parent: B.ByteString, name: B.ByteString): B.ByteString =>
+  B.concat(parent, B.fromText(parent === '/' ? '' : '/'), name);

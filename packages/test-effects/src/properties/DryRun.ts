@@ -5,6 +5,13 @@ import { layWorld } from '../simulation/LaidWorld.js';
 import { hasSteadyShim, type World } from '../worlds/World.js';
 import { type Property, type Violations, violation } from './Property.js';
 
+/** Being asked changes a shim that answers in turns, or that dies; and one bundle's reaping ends a shared shim. */
+export const isForetellable = (world: World): boolean =>
+  world.entries.every((start) => {
+    const isShared = start.shim !== undefined && 'of' in start.shim;
+    return !isShared && hasSteadyShim(world)(start);
+  });
+
 /** Steps after a disconnect are no part of the plan: a shim that dies later is none that the plan was about. */
 const compare = (foretold: BundleReport, real: BundleReport | undefined): Violations => {
   if (real?.id !== foretold.id || real.reason !== foretold.reason)
@@ -16,13 +23,6 @@ const compare = (foretold: BundleReport, real: BundleReport | undefined): Violat
   const isWhole = firstFailure >= 0 || taken.length === foretold.steps.length;
   return isForetold && isWhole ? [] : [violation(`${foretold.id} took other steps than planned`)];
 };
-
-/** Being asked changes a shim that answers in turns, or that dies; and one bundle's reaping ends a shared shim. */
-export const isForetellable = (world: World): boolean =>
-  world.entries.every((start) => {
-    const isShared = start.shim !== undefined && 'of' in start.shim;
-    return !isShared && hasSteadyShim(world)(start);
-  });
 
 export const dryRun: Property = {
   number: 2,

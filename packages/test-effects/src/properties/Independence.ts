@@ -55,30 +55,21 @@ const recoverOnce = async (world: World, policy: Policy, trouble?: Trouble): Pro
   );
 };
 
-/** Reasons to hold a bundle for what another one has, or may have: its shim, or a process that may be either's. */
-const heldForAnother: ReadonlyArray<Reason> = ['shim-shared', 'processes-unknown'];
-
 /** One that is held because of others depends on them: it cannot be told whose their shim or their process is. */
 const isOtherwise = (first: Ended | undefined, second: Ended | undefined): boolean =>
   first?.outcome !== second?.outcome &&
   ![first, second].some((ended) => ended?.reason !== undefined && heldForAnother.includes(ended.reason));
 
-/** Something in a namespace that nothing depends on: it makes sure that both of its directories are there (H19). */
-const makeWeight = (ns: string): Start => ({ ns, id: 'weight', bundle: 'file', workfile: true });
+/** Reasons to hold a bundle for what another one has, or may have: its shim, or a process that may be either's. */
+const heldForAnother: ReadonlyArray<Reason> = ['shim-shared', 'processes-unknown'];
 
 const withWeights = (entries: ReadonlyArray<Start>, all: World): World => ({
   ...all,
   entries: [...entries, ...[...new Set(all.entries.map(({ ns }) => ns))].map(makeWeight)],
 });
 
-/** Whether the files of an entry name the other as the sandbox of its pod. */
-const namesAsSandbox = ({ bundle, ns }: Start, other: Start): boolean =>
-  typeof bundle === 'object' &&
-  ns === other.ns &&
-  Object.values(bundle.files).some((text) => text === other.id || text.includes(`"${other.id}"`));
-
-/** The control groups of these cannot be told from each other, where their paths do not show the namespace. */
-const isNamesake = (start: Start, other: Start): boolean => start.id === other.id && start.ns !== other.ns;
+/** Something in a namespace that nothing depends on: it makes sure that both of its directories are there (H19). */
+const makeWeight = (ns: string): Start => ({ ns, id: 'weight', bundle: 'file', workfile: true });
 
 /** Whether nothing else has its shim or its id, or belongs to its pod. */
 const isOnItsOwn =
@@ -94,6 +85,15 @@ const isOnItsOwn =
           !namesAsSandbox(other, start)),
     );
   };
+
+/** The control groups of these cannot be told from each other, where their paths do not show the namespace. */
+const isNamesake = (start: Start, other: Start): boolean => start.id === other.id && start.ns !== other.ns;
+
+/** Whether the files of an entry name the other as the sandbox of its pod. */
+const namesAsSandbox = ({ bundle, ns }: Start, other: Start): boolean =>
+  typeof bundle === 'object' &&
+  ns === other.ns &&
+  Object.values(bundle.files).some((text) => text === other.id || text.includes(`"${other.id}"`));
 
 const errors = ['EIO', 'EACCES', 'timeout', 'EMFILE'] as const;
 

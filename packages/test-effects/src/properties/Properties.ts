@@ -20,6 +20,7 @@ import { replay } from './Replay.js';
 import { settling } from './Settling.js';
 
 export { alive, connections, containment, convergence, dryRun, events, independence, replay, settling };
+
 export type { Property, Subject, Violation, Violations } from './Property.js';
 
 /** All of them, by their numbers. */

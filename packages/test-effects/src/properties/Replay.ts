@@ -11,8 +11,6 @@ const planned = async (world: World, change: (settings: Settings) => Settings): 
   return E.isRight(outcome) ? outcome.right.plan.namespaces.flatMap(({ bundles }) => bundles) : [];
 };
 
-const nameOf = ({ evidence: { namespace, id } }: BundlePlan): string => `${B.show(namespace)}/${B.show(id)}`;
-
 const decidesAgain =
   (policy: Policy) =>
   (bundle: BundlePlan): Violations => {
@@ -22,6 +20,8 @@ const decidesAgain =
       ? []
       : [violation(`${nameOf(bundle)} is decided otherwise from its evidence alone`)];
   };
+
+const nameOf = ({ evidence: { namespace, id } }: BundlePlan): string => `${B.show(namespace)}/${B.show(id)}`;
 
 /** Whether the answers of each shim are the same whenever it is asked, and in whatever order. */
 const isOrderless = (world: World): boolean => world.entries.every(hasSteadyShim(world));

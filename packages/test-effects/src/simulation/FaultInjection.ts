@@ -74,6 +74,7 @@ export const Fault = t.keyof(
   },
   'Fault',
 );
+
 export type Fault = t.TypeOf<typeof Fault>;
 
 /** What is no errno. */
@@ -149,65 +150,6 @@ export interface Interception {
   /** Completes when the program has crashed. From then on no call of it comes back. */
   readonly crashed: Promise<void>;
 }
-
-const isErrno = (fault: Fault): boolean => errnos.some((errno) => errno === fault);
-
-const fileFault =
-  (operation: string, path: B.ByteString) =>
-  (fault: Fault): FileError | undefined =>
-    isErrno(fault) ? systemError(operation, path, fault) : undefined;
-
-const processesFault = (fault: Fault): ProcessesError | undefined =>
-  fault === 'unavailable' || fault === 'EMFILE' ? { _tag: 'ProcessesUnreadable', reason: fault } : undefined;
-
-const shimFault =
-  (timeoutMs: number) =>
-  (fault: Fault): ShimError | undefined => {
-    switch (fault) {
-      case 'timeout':
-        return { _tag: 'TimedOut', afterMs: timeoutMs };
-      case 'closed':
-        return { _tag: 'Closed' };
-      case 'unavailable':
-        return answered(14, 'injected');
-      case 'malformed':
-        return { _tag: 'ProtocolError', message: 'injected' };
-      default:
-        return undefined;
-    }
-  };
-
-const dialFault =
-  (timeoutMs: number) =>
-  (fault: Fault): ShimError | undefined => {
-    if (fault === 'refused') return { _tag: 'DialFailed', code: 'ECONNREFUSED', message: 'injected' };
-    if (fault === 'timeout') return { _tag: 'TimedOut', afterMs: timeoutMs };
-    return isErrno(fault) ? { _tag: 'DialFailed', code: fault, message: 'injected' } : undefined;
-  };
-
-const binaryFault =
-  (path: B.ByteString, timeoutMs: number) =>
-  (fault: Fault): BinaryError | undefined => {
-    if (fault === 'timeout') return { _tag: 'TimedOut', path, afterMs: timeoutMs };
-    if (fault === 'killed') return { _tag: 'Failed', path, status: 'signal SIGKILL', stderr: '' };
-    if (fault === 'malformed') return { _tag: 'Malformed', path, reason: 'injected' };
-    return isErrno(fault) ? { _tag: 'CannotStart', path, code: fault } : undefined;
-  };
-
-const mountFault =
-  (path: B.ByteString) =>
-  (fault: Fault): MountError | undefined =>
-    isErrno(fault) ? { _tag: 'UnmountRefused', path, code: fault } : undefined;
-
-const tableFault = (fault: Fault): MountError | undefined =>
-  isErrno(fault) || fault === 'malformed' ? { _tag: 'TableUnreadable', reason: fault } : undefined;
-
-const eventFault = (fault: Fault): EventError | undefined =>
-  isErrno(fault) || fault === 'refused' || fault === 'malformed'
-    ? undefined
-    : { _tag: 'EventNotPublished', reason: fault };
-
-const never = <A>(): Promise<A> => new Promise(() => undefined);
 
 /** Puts `intervene` between the program and its capabilities. */
 export const intercept = (capabilities: Capabilities, intervene: (effect: Effect) => Intervention): Interception => {
@@ -481,3 +423,62 @@ export const intercept = (capabilities: Capabilities, intervene: (effect: Effect
     },
   };
 };
+
+const never = <A>(): Promise<A> => new Promise(() => undefined);
+
+const fileFault =
+  (operation: string, path: B.ByteString) =>
+  (fault: Fault): FileError | undefined =>
+    isErrno(fault) ? systemError(operation, path, fault) : undefined;
+
+const isErrno = (fault: Fault): boolean => errnos.some((errno) => errno === fault);
+
+const processesFault = (fault: Fault): ProcessesError | undefined =>
+  fault === 'unavailable' || fault === 'EMFILE' ? { _tag: 'ProcessesUnreadable', reason: fault } : undefined;
+
+const shimFault =
+  (timeoutMs: number) =>
+  (fault: Fault): ShimError | undefined => {
+    switch (fault) {
+      case 'timeout':
+        return { _tag: 'TimedOut', afterMs: timeoutMs };
+      case 'closed':
+        return { _tag: 'Closed' };
+      case 'unavailable':
+        return answered(14, 'injected');
+      case 'malformed':
+        return { _tag: 'ProtocolError', message: 'injected' };
+      default:
+        return undefined;
+    }
+  };
+
+const tableFault = (fault: Fault): MountError | undefined =>
+  isErrno(fault) || fault === 'malformed' ? { _tag: 'TableUnreadable', reason: fault } : undefined;
+
+const mountFault =
+  (path: B.ByteString) =>
+  (fault: Fault): MountError | undefined =>
+    isErrno(fault) ? { _tag: 'UnmountRefused', path, code: fault } : undefined;
+
+const dialFault =
+  (timeoutMs: number) =>
+  (fault: Fault): ShimError | undefined => {
+    if (fault === 'refused') return { _tag: 'DialFailed', code: 'ECONNREFUSED', message: 'injected' };
+    if (fault === 'timeout') return { _tag: 'TimedOut', afterMs: timeoutMs };
+    return isErrno(fault) ? { _tag: 'DialFailed', code: fault, message: 'injected' } : undefined;
+  };
+
+const binaryFault =
+  (path: B.ByteString, timeoutMs: number) =>
+  (fault: Fault): BinaryError | undefined => {
+    if (fault === 'timeout') return { _tag: 'TimedOut', path, afterMs: timeoutMs };
+    if (fault === 'killed') return { _tag: 'Failed', path, status: 'signal SIGKILL', stderr: '' };
+    if (fault === 'malformed') return { _tag: 'Malformed', path, reason: 'injected' };
+    return isErrno(fault) ? { _tag: 'CannotStart', path, code: fault } : undefined;
+  };
+
+const eventFault = (fault: Fault): EventError | undefined =>
+  isErrno(fault) || fault === 'refused' || fault === 'malformed'
+    ? undefined
+    : { _tag: 'EventNotPublished', reason: fault };

@@ -26,6 +26,7 @@ const sentences = {
 } as const;
 
 export const Hazard = t.keyof(sentences, 'Hazard');
+
 export type Hazard = t.TypeOf<typeof Hazard>;
 
 export const allHazards: ReadonlyArray<Hazard> = Object.keys(sentences).filter(Hazard.is);

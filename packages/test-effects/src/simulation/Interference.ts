@@ -34,13 +34,16 @@ export const Move = t.keyof(
   },
   'Move',
 );
+
 export type Move = t.TypeOf<typeof Move>;
 
 export const allMoves: ReadonlyArray<Move> = Object.keys(Move.keys).filter(Move.is);
 
-const find = (tree: Tree, path: string): Entry.Entry | undefined => {
-  const found = tree.walk(B.fromText(path), { followLast: false });
-  return E.isRight(found) ? found.right : undefined;
+/** Says whether nothing stands there afterwards. */
+const vanish = (tree: Tree, path: string): boolean => {
+  const entry = find(tree, path);
+  if (entry !== undefined) removeAll(tree, entry);
+  return find(tree, path) === undefined;
 };
 
 /** As `rm -rf` would: all but what is mounted, and the directories that hold it. */
@@ -54,50 +57,10 @@ const removeAll = (tree: Tree, entry: Entry.Entry): void => {
   if (!Entry.isDirectory(entry) || Entry.namesIn(entry).length === 0) tree.remove(entry);
 };
 
-/** Says whether nothing stands there afterwards. */
-const vanish = (tree: Tree, path: string): boolean => {
-  const entry = find(tree, path);
-  if (entry !== undefined) removeAll(tree, entry);
-  return find(tree, path) === undefined;
+const find = (tree: Tree, path: string): Entry.Entry | undefined => {
+  const found = tree.walk(B.fromText(path), { followLast: false });
+  return E.isRight(found) ? found.right : undefined;
 };
-
-/** Makes each thing, as long as nothing stands there and its parent does; says whether it made them all. */
-const makeAll = (tree: Tree, makings: ReadonlyArray<Making>): boolean =>
-  makings.every((making) => {
-    const parent = find(tree, making.path.slice(0, making.path.lastIndexOf('/')));
-    if (find(tree, making.path) !== undefined || parent === undefined || !Entry.isDirectory(parent)) return false;
-    make(tree)(making);
-    return true;
-  });
-
-const swap = (tree: Tree, { base }: Places, path: string): boolean => {
-  const entry = find(tree, path);
-  const aside = tree.walk(B.fromText(`${base}/outside`));
-  if (entry === undefined || Entry.isRoot(entry) || E.isLeft(aside)) return false;
-  const name = B.fromText(`moved-${Entry.namesIn(aside.right).length}`);
-  if (!Entry.sameFileSystem(entry, aside.right) || Entry.childOf(aside.right, name) !== undefined) return false;
-  Entry.move(entry, aside.right, name);
-  return makeAll(tree, [symlink(path, `${base}/outside/target`)]);
-};
-
-const recreate = (tree: Tree, places: Places, start: Start): boolean => {
-  const bundle = bundlePath(places, start);
-  return (
-    vanish(tree, bundle) &&
-    makeAll(tree, [
-      directory(bundle),
-      ...Object.entries(ordinary.files).map(([name, text]) =>
-        file(`${bundle}/${name}`, resolvePlaceholders(places, start)(text)),
-      ),
-      file(`${bundle}/new`),
-      directory(`${bundle}/rootfs`),
-      fifo(`${bundle}/log`),
-    ])
-  );
-};
-
-const isListening = ({ listening }: ScriptedShimConnector, path: string): boolean =>
-  listening().some((socket) => socket._tag === 'Path' && B.toText(socket.path) === path);
 
 /** Makes a move about one entry, and says whether it came to something: one that is not possible any more does not. */
 export const makeMove =
@@ -135,3 +98,41 @@ export const makeMove =
         return true;
     }
   };
+
+const isListening = ({ listening }: ScriptedShimConnector, path: string): boolean =>
+  listening().some((socket) => socket._tag === 'Path' && B.toText(socket.path) === path);
+
+/** Makes each thing, as long as nothing stands there and its parent does; says whether it made them all. */
+const makeAll = (tree: Tree, makings: ReadonlyArray<Making>): boolean =>
+  makings.every((making) => {
+    const parent = find(tree, making.path.slice(0, making.path.lastIndexOf('/')));
+    if (find(tree, making.path) !== undefined || parent === undefined || !Entry.isDirectory(parent)) return false;
+    make(tree)(making);
+    return true;
+  });
+
+const recreate = (tree: Tree, places: Places, start: Start): boolean => {
+  const bundle = bundlePath(places, start);
+  return (
+    vanish(tree, bundle) &&
+    makeAll(tree, [
+      directory(bundle),
+      ...Object.entries(ordinary.files).map(([name, text]) =>
+        file(`${bundle}/${name}`, resolvePlaceholders(places, start)(text)),
+      ),
+      file(`${bundle}/new`),
+      directory(`${bundle}/rootfs`),
+      fifo(`${bundle}/log`),
+    ])
+  );
+};
+
+const swap = (tree: Tree, { base }: Places, path: string): boolean => {
+  const entry = find(tree, path);
+  const aside = tree.walk(B.fromText(`${base}/outside`));
+  if (entry === undefined || Entry.isRoot(entry) || E.isLeft(aside)) return false;
+  const name = B.fromText(`moved-${Entry.namesIn(aside.right).length}`);
+  if (!Entry.sameFileSystem(entry, aside.right) || Entry.childOf(aside.right, name) !== undefined) return false;
+  Entry.move(entry, aside.right, name);
+  return makeAll(tree, [symlink(path, `${base}/outside/target`)]);
+};

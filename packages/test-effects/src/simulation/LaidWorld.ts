@@ -83,43 +83,9 @@ export const make =
     }
   };
 
-const layPrograms = (tree: Tree, { programs }: Places): void => {
-  for (const { name, behaviour } of shimPrograms)
-    makeEntry(tree, B.fromText(`${programs}/${name}`), {
-      kind: 'file',
-      mode: behaviour === 'not-executable' ? 0o644 : 0o755,
-      content: B.fromText(behaviour),
-    });
-};
-
 /** Whether a task was ended. */
 export const isEnded = ({ shims, shimBinary }: Machine, key: EntryKey): boolean =>
   isEndedBy(key)({ calls: shims.calls(), binaryRuns: shimBinary.runs() });
-
-/** How long ago everything was made and started when the story begins, in milliseconds. */
-const madeBeforeMs = 1_800_000;
-const startedBeforeMs = 2_400_000;
-/** What has nothing to do with any of it began later. */
-const otherBeforeMs = 600_000;
-
-/** What the process of each shim, and those of each container, say of themselves while they run. */
-interface Running {
-  readonly shims: Map<Start, MemoryProcess>;
-  readonly containers: Map<Start, ReadonlyArray<MemoryProcess>>;
-}
-
-const layEntry =
-  (machine: Machine, places: Places, world: World, running: Running) =>
-  (start: Start): void => {
-    const { stores } = machine;
-    makingsOf(places)(start).forEach(make(machine.tree));
-    const runtimeName = runtimeNameOf(places)(start);
-    if (runtimeName !== undefined) stores.putContainer(keyOf(start), runtimeName);
-    if (start.sandbox === true) stores.putSandbox(keyOf(start));
-    running.containers.set(start, startContainer(machine, places, world, start));
-    const shim = startShim(machine, places, world, start);
-    if (shim !== undefined) running.shims.set(start, shim);
-  };
 
 /** Where the shim of an entry listens. */
 export const socketOf = (places: Places, world: World, start: Start): SocketName => {
@@ -127,132 +93,6 @@ export const socketOf = (places: Places, world: World, start: Start): SocketName
   return (shimOwner(world)(start) ?? start).socket === 'abstract'
     ? { _tag: 'Abstract', name: path }
     : { _tag: 'Path', path };
-};
-
-const shimWords = (places: Places, start: Start): ReadonlyArray<string> => {
-  const { ns, id, shimArgs = 'usual' } = start;
-  const program = `${places.programs}/${shimProgramOf(start)}`;
-  const address = ['-address', '/run/containerd/containerd.sock'];
-  switch (shimArgs) {
-    case 'usual':
-      return [program, '-namespace', ns, '-id', id, ...address];
-    case 'no-id':
-      return [program, '-namespace', ns, ...address];
-    case 'equals':
-      return [program, `--namespace=${ns}`, `--id=${id}`, ...address];
-    case 'bundle':
-      return [program, '-namespace', ns, '-bundle', bundlePath(places, start), ...address];
-  }
-};
-
-/** Starts an entry's own shim, or leaves the socket of one that is gone. */
-const startShim = (
-  { tree, shims, processes, clock }: Machine,
-  places: Places,
-  world: World,
-  start: Start,
-): MemoryProcess | undefined => {
-  const script = scriptOf(world)(start);
-  if (script === undefined || shimOwner(world)(start) !== start) return undefined;
-  const socket = socketOf(places, world, start);
-  if (socket._tag === 'Path' && start.socket !== 'lost') makeEntry(tree, socket.path, { kind: 'socket', mode: 0o600 });
-  const withoutTask = world.entries.filter((other) => shimOwner(world)(other) === start && !hasTask(other));
-  shims.listen(socket, script, { without: withoutTask.map(keyOf) });
-  if (script.mode === 'refuse') return undefined;
-  const cwd = start.shimCwd === 'bundle' ? tree.walk(B.fromText(bundlePath(places, start))) : E.left('ENOENT');
-  const { shimNamespace } = start;
-  return processes.start({
-    commandLine: shimWords(places, start).map(B.fromText),
-    cgroups: [B.fromText('/system.slice/containerd.service')],
-    startedMs: clock.nowMs() - startedBeforeMs,
-    listensAt: socket,
-    ...(E.isRight(cwd) && Entry.isDirectory(cwd.right) ? { currentDirectory: cwd.right } : {}),
-    ...(shimNamespace === undefined
-      ? {}
-      : { namespaces: { [shimNamespace]: `${shimNamespace}:[${places.firstProcessOf(start).pid}]` } }),
-  });
-};
-
-/** A file system that no path leads to, as each container has one that was mounted in its own namespace. */
-const ownFileSystem = (pid: number): DirectoryKey => ({ device: String(1_000_000 + pid), inode: '2' });
-
-const rootOf = ({ tree, fileSystem }: Machine, places: Places, start: Start): DirectoryKey => {
-  const own = ownFileSystem(places.firstProcessOf(start).pid);
-  if (start.containerRoot === 'host') return fileSystem.keyOf(tree.root());
-  const rootfs = tree.walk(B.fromText(`${bundlePath(places, start)}/rootfs`), { followLast: false });
-  if (E.isLeft(rootfs) || !Entry.isDirectory(rootfs.right)) return own;
-  return start.containerRoot === 'rootfs' || Entry.isRoot(rootfs.right) ? fileSystem.keyOf(rootfs.right) : own;
-};
-
-/** Starts what runs of an entry's container, for as long as its task is not ended. */
-const startContainer = (machine: Machine, places: Places, world: World, start: Start): ReadonlyArray<MemoryProcess> => {
-  const count = processesOf(world)(start);
-  if (count === 0) return [];
-  const { processes, clock } = machine;
-  const { pid } = places.firstProcessOf(start);
-  const rootDirectory = rootOf(machine, places, start);
-  const cgroups = controlGroupOf(start).paths.map(B.fromText);
-  const key = keyOf(start);
-  const started = Array.from({ length: count }, (_, index) =>
-    processes.start({
-      pid: pid + index,
-      commandLine: ['/bin/workload'].map(B.fromText),
-      cgroups,
-      rootDirectory,
-      namespaces: { pid: `pid:[${pid}]`, mount: `mnt:[${pid}]`, network: `net:[${pid}]` },
-      startedMs: clock.nowMs() - startedBeforeMs,
-      threads: 2,
-      isRunning: () => !isEnded(machine, key),
-    }),
-  );
-  if (start.mainThreadEnded === true) started[0]?.endMainThread();
-  return started;
-};
-
-/** A process that has nothing to do with any entry. */
-const startOther = ({ processes, clock }: Machine, { otherPid }: Places): void => {
-  processes.start({
-    pid: otherPid,
-    commandLine: ['/usr/sbin/cron', '-f'].map(B.fromText),
-    cgroups: ['/system.slice/cron.service'].map(B.fromText),
-    startedMs: clock.nowMs() - otherBeforeMs,
-  });
-};
-
-const years = 10 * 365 * 86_400_000;
-
-/** When everything was made, by the clock as it goes now. */
-const madeMs = ({ rebooted, clock: set }: World, nowMs: number): number => {
-  const before = rebooted === true ? bootedBeforeMs + 86_400_000 : madeBeforeMs;
-  const shift = { 'set-forward': -years, 'set-back': years };
-  return nowMs - before + (set === undefined ? 0 : shift[set]);
-};
-
-/** What a reboot leaves of a world: what was made a day before it, without what is mounted and what is kept in memory. */
-const reboot = ({ tree }: Machine): void => {
-  for (const mounted of Array.from(tree.mounts()).reverse()) {
-    if (mounted.point === undefined) continue;
-    mounted.isBusy = false;
-    tree.unmount(mounted.root);
-  }
-  const run = Entry.childOf(tree.root(), B.fromText('run'));
-  if (run !== undefined) Entry.detach(run);
-};
-
-const ownNamespace = (which: 'pid' | 'mount') => seen({ ...hostNamespaces, [which]: `${which}:[own]` });
-
-/** What the program sees, for each way in which that can be limited. */
-const viewOf = (view: NonNullable<World['view']>): MemoryView => {
-  switch (view) {
-    case 'hidepid':
-      return { sees: () => false, limitedBy: '/proc is mounted with hidepid=invisible' };
-    case 'no-ptrace':
-      return { hides: ['currentDirectory', 'rootDirectory', 'namespaces'] };
-    case 'own-pid-namespace':
-      return { sees: () => false, isFirstPidNamespace: false, namespaces: ownNamespace('pid') };
-    case 'own-mount-namespace':
-      return { namespaces: ownNamespace('mount'), isFirstMountNamespace: false };
-  }
 };
 
 /** Lays a world on a new machine, below `/world`. */
@@ -298,3 +138,165 @@ export const layWorld = (world: World): LaidWorld => {
     }),
   };
 };
+
+/** What the process of each shim, and those of each container, say of themselves while they run. */
+interface Running {
+  readonly shims: Map<Start, MemoryProcess>;
+  readonly containers: Map<Start, ReadonlyArray<MemoryProcess>>;
+}
+
+const layPrograms = (tree: Tree, { programs }: Places): void => {
+  for (const { name, behaviour } of shimPrograms)
+    makeEntry(tree, B.fromText(`${programs}/${name}`), {
+      kind: 'file',
+      mode: behaviour === 'not-executable' ? 0o644 : 0o755,
+      content: B.fromText(behaviour),
+    });
+};
+
+/** A process that has nothing to do with any entry. */
+const startOther = ({ processes, clock }: Machine, { otherPid }: Places): void => {
+  processes.start({
+    pid: otherPid,
+    commandLine: ['/usr/sbin/cron', '-f'].map(B.fromText),
+    cgroups: ['/system.slice/cron.service'].map(B.fromText),
+    startedMs: clock.nowMs() - otherBeforeMs,
+  });
+};
+
+/** What has nothing to do with any of it began later. */
+const otherBeforeMs = 600_000;
+
+const layEntry =
+  (machine: Machine, places: Places, world: World, running: Running) =>
+  (start: Start): void => {
+    const { stores } = machine;
+    makingsOf(places)(start).forEach(make(machine.tree));
+    const runtimeName = runtimeNameOf(places)(start);
+    if (runtimeName !== undefined) stores.putContainer(keyOf(start), runtimeName);
+    if (start.sandbox === true) stores.putSandbox(keyOf(start));
+    running.containers.set(start, startContainer(machine, places, world, start));
+    const shim = startShim(machine, places, world, start);
+    if (shim !== undefined) running.shims.set(start, shim);
+  };
+
+/** Starts what runs of an entry's container, for as long as its task is not ended. */
+const startContainer = (machine: Machine, places: Places, world: World, start: Start): ReadonlyArray<MemoryProcess> => {
+  const count = processesOf(world)(start);
+  if (count === 0) return [];
+  const { processes, clock } = machine;
+  const { pid } = places.firstProcessOf(start);
+  const rootDirectory = rootOf(machine, places, start);
+  const cgroups = controlGroupOf(start).paths.map(B.fromText);
+  const key = keyOf(start);
+  const started = Array.from({ length: count }, (_, index) =>
+    processes.start({
+      pid: pid + index,
+      commandLine: ['/bin/workload'].map(B.fromText),
+      cgroups,
+      rootDirectory,
+      namespaces: { pid: `pid:[${pid}]`, mount: `mnt:[${pid}]`, network: `net:[${pid}]` },
+      startedMs: clock.nowMs() - startedBeforeMs,
+      threads: 2,
+      isRunning: () => !isEnded(machine, key),
+    }),
+  );
+  if (start.mainThreadEnded === true) started[0]?.endMainThread();
+  return started;
+};
+
+const rootOf = ({ tree, fileSystem }: Machine, places: Places, start: Start): DirectoryKey => {
+  const own = ownFileSystem(places.firstProcessOf(start).pid);
+  if (start.containerRoot === 'host') return fileSystem.keyOf(tree.root());
+  const rootfs = tree.walk(B.fromText(`${bundlePath(places, start)}/rootfs`), { followLast: false });
+  if (E.isLeft(rootfs) || !Entry.isDirectory(rootfs.right)) return own;
+  return start.containerRoot === 'rootfs' || Entry.isRoot(rootfs.right) ? fileSystem.keyOf(rootfs.right) : own;
+};
+
+/** A file system that no path leads to, as each container has one that was mounted in its own namespace. */
+const ownFileSystem = (pid: number): DirectoryKey => ({ device: String(1_000_000 + pid), inode: '2' });
+
+const startedBeforeMs = 2_400_000;
+
+/** Starts an entry's own shim, or leaves the socket of one that is gone. */
+const startShim = (
+  { tree, shims, processes, clock }: Machine,
+  places: Places,
+  world: World,
+  start: Start,
+): MemoryProcess | undefined => {
+  const script = scriptOf(world)(start);
+  if (script === undefined || shimOwner(world)(start) !== start) return undefined;
+  const socket = socketOf(places, world, start);
+  if (socket._tag === 'Path' && start.socket !== 'lost') makeEntry(tree, socket.path, { kind: 'socket', mode: 0o600 });
+  const withoutTask = world.entries.filter((other) => shimOwner(world)(other) === start && !hasTask(other));
+  shims.listen(socket, script, { without: withoutTask.map(keyOf) });
+  if (script.mode === 'refuse') return undefined;
+  const cwd = start.shimCwd === 'bundle' ? tree.walk(B.fromText(bundlePath(places, start))) : E.left('ENOENT');
+  const { shimNamespace } = start;
+  return processes.start({
+    commandLine: shimWords(places, start).map(B.fromText),
+    cgroups: [B.fromText('/system.slice/containerd.service')],
+    startedMs: clock.nowMs() - startedBeforeMs,
+    listensAt: socket,
+    ...(E.isRight(cwd) && Entry.isDirectory(cwd.right) ? { currentDirectory: cwd.right } : {}),
+    ...(shimNamespace === undefined
+      ? {}
+      : { namespaces: { [shimNamespace]: `${shimNamespace}:[${places.firstProcessOf(start).pid}]` } }),
+  });
+};
+
+const shimWords = (places: Places, start: Start): ReadonlyArray<string> => {
+  const { ns, id, shimArgs = 'usual' } = start;
+  const program = `${places.programs}/${shimProgramOf(start)}`;
+  const address = ['-address', '/run/containerd/containerd.sock'];
+  switch (shimArgs) {
+    case 'usual':
+      return [program, '-namespace', ns, '-id', id, ...address];
+    case 'no-id':
+      return [program, '-namespace', ns, ...address];
+    case 'equals':
+      return [program, `--namespace=${ns}`, `--id=${id}`, ...address];
+    case 'bundle':
+      return [program, '-namespace', ns, '-bundle', bundlePath(places, start), ...address];
+  }
+};
+
+/** What a reboot leaves of a world: what was made a day before it, without what is mounted and what is kept in memory. */
+const reboot = ({ tree }: Machine): void => {
+  for (const mounted of Array.from(tree.mounts()).reverse()) {
+    if (mounted.point === undefined) continue;
+    mounted.isBusy = false;
+    tree.unmount(mounted.root);
+  }
+  const run = Entry.childOf(tree.root(), B.fromText('run'));
+  if (run !== undefined) Entry.detach(run);
+};
+
+/** When everything was made, by the clock as it goes now. */
+const madeMs = ({ rebooted, clock: set }: World, nowMs: number): number => {
+  const before = rebooted === true ? bootedBeforeMs + 86_400_000 : madeBeforeMs;
+  const shift = { 'set-forward': -years, 'set-back': years };
+  return nowMs - before + (set === undefined ? 0 : shift[set]);
+};
+
+/** How long ago everything was made and started when the story begins, in milliseconds. */
+const madeBeforeMs = 1_800_000;
+
+const years = 10 * 365 * 86_400_000;
+
+/** What the program sees, for each way in which that can be limited. */
+const viewOf = (view: NonNullable<World['view']>): MemoryView => {
+  switch (view) {
+    case 'hidepid':
+      return { sees: () => false, limitedBy: '/proc is mounted with hidepid=invisible' };
+    case 'no-ptrace':
+      return { hides: ['currentDirectory', 'rootDirectory', 'namespaces'] };
+    case 'own-pid-namespace':
+      return { sees: () => false, isFirstPidNamespace: false, namespaces: ownNamespace('pid') };
+    case 'own-mount-namespace':
+      return { namespaces: ownNamespace('mount'), isFirstMountNamespace: false };
+  }
+};
+
+const ownNamespace = (which: 'pid' | 'mount') => seen({ ...hostNamespaces, [which]: `${which}:[own]` });

@@ -17,6 +17,7 @@ export const ScheduledFault = t.readonly(
   }),
   'ScheduledFault',
 );
+
 export type ScheduledFault = t.TypeOf<typeof ScheduledFault>;
 
 /** The end of one run, at one of its calls: before it is made, or right after it was. */
@@ -24,6 +25,7 @@ export const ScheduledCrash = t.readonly(
   t.type({ run: t.number, at: t.number, when: t.keyof({ before: null, after: null }) }),
   'ScheduledCrash',
 );
+
 export type ScheduledCrash = t.TypeOf<typeof ScheduledCrash>;
 
 /** What somebody else does just before a call, to the entry of the world with this number (counted round and round). */
@@ -31,6 +33,7 @@ export const ScheduledMove = t.readonly(
   t.type({ run: t.number, at: t.number, entry: t.number, move: Move }),
   'ScheduledMove',
 );
+
 export type ScheduledMove = t.TypeOf<typeof ScheduledMove>;
 
 export const Schedule = t.readonly(
@@ -41,6 +44,7 @@ export const Schedule = t.readonly(
   }),
   'Schedule',
 );
+
 export type Schedule = t.TypeOf<typeof Schedule>;
 
 /** Nothing goes wrong. */

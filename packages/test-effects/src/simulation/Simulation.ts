@@ -77,40 +77,45 @@ export interface Simulated {
 export const showEnd = ({ entries, registered, shims }: EndState): string =>
   JSON.stringify([entries, registered, shims]);
 
-const entryLine = ({ path, kind, content, isMountPoint }: Listing[number]): string =>
-  `${B.show(path)} ${kind}${content === undefined ? '' : ` ${B.show(content)}`}${isMountPoint ? ' [mount]' : ''}`;
-
-const endStateOf = (laid: LaidWorld, registered: ReadonlyArray<string>): EndState => ({
-  entries: laid.list().map(entryLine).sort(),
-  registered: [...registered].sort(),
-  shims: laid.machine.shims
-    .listening()
-    .map((socket) => JSON.stringify(socket))
-    .sort(),
-});
-
-/** How long a run that ended stays attached to its shims: longer than any of them has still to live. */
-const watchMs = 60_000;
-
-interface RunOnce {
-  readonly run: Omit<SimulatedRun, 'recreated' | 'harms'>;
-  readonly registered: ReadonlyArray<string>;
+/** A world that is recovered again and again. What dies with the process is forgotten between two runs. */
+export interface Simulation {
+  readonly laid: LaidWorld;
+  /** One more run, under what the schedule has for a run of this number. Gives what is there afterwards. */
+  readonly run: (schedule: Schedule) => Promise<EndState>;
+  readonly runs: () => ReadonlyArray<SimulatedRun>;
 }
 
-const showKey = ({ namespace, id }: EntryKey): string => `${B.show(namespace)}/${B.show(id)}`;
-
-/** What a run told of itself. */
-const heard = (told: ReadonlyArray<ObserverEvent>): Pick<SimulatedRun, 'settled' | 'failedSteps' | 'lost'> => {
-  const settled = new Map<string, Reason>();
-  const failedSteps = new Map<string, ReadonlyArray<string>>();
-  const lost: Array<string> = [];
-  for (const event of told) {
-    if (event._tag === 'BundleDecided') settled.set(showKey(event), event.verdict.reason);
-    if (event._tag === 'StepTaken' && event.report.outcome === 'failed')
-      failedSteps.set(showKey(event), [...(failedSteps.get(showKey(event)) ?? []), event.report.step]);
-    if (event._tag === 'ShimDisconnected' && event.registered) lost.push(showKey(event));
-  }
-  return { settled, failedSteps, lost };
+/** Lays a world; nothing is run yet. */
+export const startSimulation = (world: World, policy: Policy = containerd17): Simulation => {
+  const laid = layWorld(world);
+  const settings = { ...laid.settings, policy };
+  const runs: Array<SimulatedRun> = [];
+  const run = async (schedule: Schedule): Promise<EndState> => {
+    const number = runs.length;
+    const lastMoves = new Map<Start, Move>();
+    const lookedAt = new Set<string>();
+    const intervene = interventionOf(schedule, number);
+    const harms: Array<Harm> = [];
+    const interception = intercept(laid.machine.capabilities, (effect) => {
+      for (const { entry, move } of movesBefore(schedule, number, effect)) {
+        const start = world.entries[entry % world.entries.length];
+        if (start === undefined) continue;
+        const isNew = move === 'bundle-recreated' && !lookedAt.has(B.show(B.fromText(bundlePath(laid.places, start))));
+        if (makeMove(laid)(move, start) && !isNew) lastMoves.set(start, move);
+      }
+      if (effect.operation === 'stat') lookedAt.add(effect.subject);
+      const intervention = intervene(effect);
+      harms.push(...harmsOf(laid)(effect, intervention));
+      return intervention;
+    });
+    const { run: done, registered } = await runOnce(laid, settings, interception);
+    const recreated = Array.from(lastMoves).flatMap(([start, move]) =>
+      move === 'bundle-recreated' ? [{ bundle: keyText(start), isWhole: isWhole(laid, start) }] : [],
+    );
+    runs.push({ ...done, harms, recreated });
+    return endStateOf(laid, registered);
+  };
+  return { laid, run, runs: () => runs };
 };
 
 /** Runs the program once, through an interception. A crash leaves nothing of the process behind. */
@@ -157,6 +162,16 @@ const runOnce = async (laid: LaidWorld, settings: Settings, interception: Interc
   return { run: { ...told(), ending: { _tag: 'Ended', report: recovered.report, hold } }, registered };
 };
 
+interface RunOnce {
+  readonly run: Omit<SimulatedRun, 'recreated' | 'harms'>;
+  readonly registered: ReadonlyArray<string>;
+}
+
+/** How long a run that ended stays attached to its shims: longer than any of them has still to live. */
+const watchMs = 60_000;
+
+const showKey = ({ namespace, id }: EntryKey): string => `${B.show(namespace)}/${B.show(id)}`;
+
 /** What a bundle that somebody made anew consists of. */
 const isWhole = (laid: LaidWorld, start: Start): boolean => {
   const bundle = bundlePath(laid.places, start);
@@ -164,46 +179,17 @@ const isWhole = (laid: LaidWorld, start: Start): boolean => {
   return ['new', 'address', 'rootfs', 'log'].every((name) => paths.has(`${bundle}/${name}`));
 };
 
-/** A world that is recovered again and again. What dies with the process is forgotten between two runs. */
-export interface Simulation {
-  readonly laid: LaidWorld;
-  /** One more run, under what the schedule has for a run of this number. Gives what is there afterwards. */
-  readonly run: (schedule: Schedule) => Promise<EndState>;
-  readonly runs: () => ReadonlyArray<SimulatedRun>;
-}
+const endStateOf = (laid: LaidWorld, registered: ReadonlyArray<string>): EndState => ({
+  entries: laid.list().map(entryLine).sort(),
+  registered: [...registered].sort(),
+  shims: laid.machine.shims
+    .listening()
+    .map((socket) => JSON.stringify(socket))
+    .sort(),
+});
 
-/** Lays a world; nothing is run yet. */
-export const startSimulation = (world: World, policy: Policy = containerd17): Simulation => {
-  const laid = layWorld(world);
-  const settings = { ...laid.settings, policy };
-  const runs: Array<SimulatedRun> = [];
-  const run = async (schedule: Schedule): Promise<EndState> => {
-    const number = runs.length;
-    const lastMoves = new Map<Start, Move>();
-    const lookedAt = new Set<string>();
-    const intervene = interventionOf(schedule, number);
-    const harms: Array<Harm> = [];
-    const interception = intercept(laid.machine.capabilities, (effect) => {
-      for (const { entry, move } of movesBefore(schedule, number, effect)) {
-        const start = world.entries[entry % world.entries.length];
-        if (start === undefined) continue;
-        const isNew = move === 'bundle-recreated' && !lookedAt.has(B.show(B.fromText(bundlePath(laid.places, start))));
-        if (makeMove(laid)(move, start) && !isNew) lastMoves.set(start, move);
-      }
-      if (effect.operation === 'stat') lookedAt.add(effect.subject);
-      const intervention = intervene(effect);
-      harms.push(...harmsOf(laid)(effect, intervention));
-      return intervention;
-    });
-    const { run: done, registered } = await runOnce(laid, settings, interception);
-    const recreated = Array.from(lastMoves).flatMap(([start, move]) =>
-      move === 'bundle-recreated' ? [{ bundle: keyText(start), isWhole: isWhole(laid, start) }] : [],
-    );
-    runs.push({ ...done, harms, recreated });
-    return endStateOf(laid, registered);
-  };
-  return { laid, run, runs: () => runs };
-};
+const entryLine = ({ path, kind, content, isMountPoint }: Listing[number]): string =>
+  `${B.show(path)} ${kind}${content === undefined ? '' : ` ${B.show(content)}`}${isMountPoint ? ' [mount]' : ''}`;
 
 /**
  * Simulates a world under a schedule: its disturbed runs, one after the other, and then so many that are left alone.
@@ -233,3 +219,17 @@ export const simulate = async (
 /** The numbers of a run's calls that can change something: wherever else it crashes, the same stands there afterwards. */
 export const mutations = ({ effects }: SimulatedRun): ReadonlyArray<number> =>
   effects.filter(({ isMutation }) => isMutation).map(({ number }) => number);
+
+/** What a run told of itself. */
+const heard = (told: ReadonlyArray<ObserverEvent>): Pick<SimulatedRun, 'settled' | 'failedSteps' | 'lost'> => {
+  const settled = new Map<string, Reason>();
+  const failedSteps = new Map<string, ReadonlyArray<string>>();
+  const lost: Array<string> = [];
+  for (const event of told) {
+    if (event._tag === 'BundleDecided') settled.set(showKey(event), event.verdict.reason);
+    if (event._tag === 'StepTaken' && event.report.outcome === 'failed')
+      failedSteps.set(showKey(event), [...(failedSteps.get(showKey(event)) ?? []), event.report.step]);
+    if (event._tag === 'ShimDisconnected' && event.registered) lost.push(showKey(event));
+  }
+  return { settled, failedSteps, lost };
+};

@@ -18,24 +18,6 @@ export interface Harm {
   readonly what: string;
 }
 
-const repliesOf = <A>(reply: Reply<A>): ReadonlyArray<PlainReply<A>> => {
-  const turns = typeof reply === 'object' && 'turns' in reply ? reply.turns.length : 1;
-  return Array.from({ length: turns }, (_, turn) => replyAt(reply, turn).reply);
-};
-
-const isNoSuchTask = (reply: PlainReply<unknown>): boolean =>
-  typeof reply === 'object' && 'error' in reply && reply.error === 5;
-
-/** Whether a shim ever says, when it is asked, that it has no task. */
-const mayDenyTask = (script: ShimScript): boolean => {
-  const isNone = (reply: PlainReply<{ readonly pids: ReadonlyArray<number> }>): boolean =>
-    isNoSuchTask(reply) || (typeof reply === 'object' && 'ok' in reply && reply.ok.pids.length === 0);
-  const pids = repliesOf(script.pids);
-  const turns = Math.max(pids.length, script.state === undefined ? 1 : repliesOf(script.state).length);
-  const states = Array.from({ length: turns }, (_, turn) => stateAt(script, turn).reply);
-  return pids.some(isNone) && states.some(isNoSuchTask);
-};
-
 /**
  * Whether an entry's shim, though it lives, may be told to end for this entry's sake: it has no task of it. The shim of a
  * sandbox in the controller's tree has none, and is needed all the same.
@@ -48,6 +30,24 @@ export const isLeaked =
     return !hasTask(start) || (ShimScript.is(script) && mayDenyTask(script));
   };
 
+/** Whether a shim ever says, when it is asked, that it has no task. */
+const mayDenyTask = (script: ShimScript): boolean => {
+  const isNone = (reply: PlainReply<{ readonly pids: ReadonlyArray<number> }>): boolean =>
+    isNoSuchTask(reply) || (typeof reply === 'object' && 'ok' in reply && reply.ok.pids.length === 0);
+  const pids = repliesOf(script.pids);
+  const turns = Math.max(pids.length, script.state === undefined ? 1 : repliesOf(script.state).length);
+  const states = Array.from({ length: turns }, (_, turn) => stateAt(script, turn).reply);
+  return pids.some(isNone) && states.some(isNoSuchTask);
+};
+
+const isNoSuchTask = (reply: PlainReply<unknown>): boolean =>
+  typeof reply === 'object' && 'error' in reply && reply.error === 5;
+
+const repliesOf = <A>(reply: Reply<A>): ReadonlyArray<PlainReply<A>> => {
+  const turns = typeof reply === 'object' && 'turns' in reply ? reply.turns.length : 1;
+  return Array.from({ length: turns }, (_, turn) => replyAt(reply, turn).reply);
+};
+
 /** Whether an entry must keep what it has now: something of it runs, or it is a user's. */
 export const mustStay =
   (laid: LaidWorld) =>
@@ -57,18 +57,25 @@ export const mustStay =
     // What an interrupted removal left behind a dot goes, whether its shim is gone or only without a task.
     (laid.livingShim(start) && !isHidden(B.fromText(start.id)) && !isLeaked(laid)(start));
 
-/** Whether an entry needs its shim now. */
-const needsShim =
+/** What a call that is about to be made does to what lives now. */
+export const harmsOf =
   (laid: LaidWorld) =>
-  (start: Start): boolean =>
-    laid.livingProcesses(start) > 0 || (typeof start.bundle === 'object' && mustStay(laid)(start));
+  (effect: Effect, intervention: Intervention): ReadonlyArray<Harm> => {
+    if (!effect.isMutation || !isMade(effect, intervention)) return [];
+    return laid.world.entries.flatMap((start) => {
+      const what = takenBy(laid, effect)(start);
+      if (what === undefined) return [];
+      const isOver = effect.operation === 'Shutdown' ? !needsShim(laid)(start) : !mustStay(laid)(start);
+      return isOver || !hasEverything(start) ? [] : [{ key: keyText(start), what }];
+    });
+  };
 
-const isAtOrBelow = (path: string, subject: string): boolean => subject === path || subject.startsWith(`${path}/`);
-
-const removals: ReadonlyArray<string> = ['unlink', 'rmdir', 'rename'];
-
-/** What 2.x makes beside what is there when it takes a bundle back. */
-const isMigration = (subject: string): boolean => subject.endsWith('/.bootstrap.json');
+const isMade = (effect: Effect, intervention: Intervention): boolean =>
+  intervention._tag === 'Crash'
+    ? intervention.when === 'after'
+    : intervention._tag === 'Proceed' ||
+      intervention.when === 'after' ||
+      !faultsOf(effect).includes(intervention.fault);
 
 /** What a call, if it is made, takes from an entry. */
 const takenBy =
@@ -97,25 +104,18 @@ const takenBy =
     }
   };
 
-const isMade = (effect: Effect, intervention: Intervention): boolean =>
-  intervention._tag === 'Crash'
-    ? intervention.when === 'after'
-    : intervention._tag === 'Proceed' ||
-      intervention.when === 'after' ||
-      !faultsOf(effect).includes(intervention.fault);
+const removals: ReadonlyArray<string> = ['unlink', 'rmdir', 'rename'];
 
-/** What a call that is about to be made does to what lives now. */
-export const harmsOf =
+/** What 2.x makes beside what is there when it takes a bundle back. */
+const isMigration = (subject: string): boolean => subject.endsWith('/.bootstrap.json');
+
+const isAtOrBelow = (path: string, subject: string): boolean => subject === path || subject.startsWith(`${path}/`);
+
+/** Whether an entry needs its shim now. */
+const needsShim =
   (laid: LaidWorld) =>
-  (effect: Effect, intervention: Intervention): ReadonlyArray<Harm> => {
-    if (!effect.isMutation || !isMade(effect, intervention)) return [];
-    return laid.world.entries.flatMap((start) => {
-      const what = takenBy(laid, effect)(start);
-      if (what === undefined) return [];
-      const isOver = effect.operation === 'Shutdown' ? !needsShim(laid)(start) : !mustStay(laid)(start);
-      return isOver || !hasEverything(start) ? [] : [{ key: keyText(start), what }];
-    });
-  };
+  (start: Start): boolean =>
+    laid.livingProcesses(start) > 0 || (typeof start.bundle === 'object' && mustStay(laid)(start));
 
 /** Whether there is anything to lose: a bundle, not only a working directory or a file of its name. */
 const hasEverything = ({ bundle }: Start): boolean => typeof bundle === 'object' || bundle === 'empty';

@@ -16,13 +16,19 @@ export const Making = t.union(
   ],
   'Making',
 );
+
 export type Making = t.TypeOf<typeof Making>;
 
 export const directory = (path: string, mode = 0o711): Making => ({ _tag: 'Directory', path, mode });
+
 export const file = (path: string, text = 'x'): Making => ({ _tag: 'File', path, text });
+
 export const symlink = (path: string, target: string): Making => ({ _tag: 'Symlink', path, target });
+
 export const fifo = (path: string, mode = 0o700): Making => ({ _tag: 'Fifo', path, mode });
+
 export const tmpfs = (path: string): Making => ({ _tag: 'Tmpfs', path, isBusy: false });
+
 export const busyTmpfs = (path: string): Making => ({ _tag: 'Tmpfs', path, isBusy: true });
 
 /** A folder that holds one file. */

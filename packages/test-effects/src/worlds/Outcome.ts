@@ -61,70 +61,6 @@ export const isEndedBy =
 export const callName = (service: string, method: string): string =>
   `${service.replace(/^containerd\./, '')}/${method}`;
 
-/** The entry at a path and those below it, each with its path relative to it; the entry itself is `.`. */
-type Subtree = ReadonlyArray<{ readonly name: string; readonly entry: TreeEntry }>;
-
-const byCodePoint = (first: string, second: string): number => {
-  if (first === second) return 0;
-  return first < second ? -1 : 1;
-};
-
-const subtree = (listing: Listing, path: string): Subtree => {
-  const top = B.fromText(path);
-  const below = `${top}/`;
-  return listing
-    .flatMap((entry) => {
-      if (entry.path === top) return [{ name: '.', entry }];
-      return entry.path.startsWith(below) ? [{ name: B.toText(B.slice(entry.path, below.length)), entry }] : [];
-    })
-    .sort((first, second) => byCodePoint(first.name, second.name));
-};
-
-/** The files whose text an outcome tells. */
-const toldTexts = new Set(['address', 'bootstrap.json']);
-
-const line =
-  (generalise: (text: string) => string) =>
-  ({ name, entry }: Subtree[number]): string => {
-    const text = generalise(B.toText(entry.content ?? B.empty));
-    const mount = entry.isMountPoint ? ' [mount]' : '';
-    switch (entry.kind) {
-      case 'directory':
-        return `${name === '.' ? '.' : `${name}/`}${mount}`;
-      case 'file':
-        return toldTexts.has(name) ? `${name} =${JSON.stringify(text)}${mount}` : `${name}${mount}`;
-      case 'symlink':
-        return `${name} -> ${text}`;
-      case 'fifo':
-      case 'socket':
-      case 'device':
-        return `${name} |`;
-    }
-  };
-
-const sameTree = (first: Subtree, second: Subtree): boolean =>
-  first.length === second.length &&
-  first.every(({ name, entry }, index) => {
-    const other = second[index];
-    return (
-      other !== undefined &&
-      other.name === name &&
-      other.entry.kind === entry.kind &&
-      other.entry.content === entry.content &&
-      other.entry.isMountPoint === entry.isMountPoint
-    );
-  });
-
-const fateOf = (before: Subtree, after: Subtree, generalise: (text: string) => string): Fate => {
-  if (after.length === 0) return before.length === 0 ? 'none' : 'gone';
-  return sameTree(before, after) ? 'kept' : { now: after.map(line(generalise)) };
-};
-
-const hiddenLines = (label: string, { id }: Start, leftover: Subtree): ReadonlyArray<string> =>
-  leftover.map(({ name, entry }) =>
-    line((text) => text)({ name: name === '.' ? `${label}:.${id}` : `${label}:.${id}/${name}`, entry }),
-  );
-
 /** What became of one case. */
 export const outcomeOf =
   (places: Places) =>
@@ -152,9 +88,64 @@ export const outcomeOf =
     };
   };
 
-/** The outcome in one form: fields in one order, those that are absent left out. */
-const canonical = ({ state, work, registered, rpc, outside, hidden, mounts }: RecordedOutcome): string =>
-  JSON.stringify([state, work, registered, rpc, outside ?? null, hidden ?? [], mounts ?? 0]);
+const fateOf = (before: Subtree, after: Subtree, generalise: (text: string) => string): Fate => {
+  if (after.length === 0) return before.length === 0 ? 'none' : 'gone';
+  return sameTree(before, after) ? 'kept' : { now: after.map(line(generalise)) };
+};
+
+/** The entry at a path and those below it, each with its path relative to it; the entry itself is `.`. */
+type Subtree = ReadonlyArray<{ readonly name: string; readonly entry: TreeEntry }>;
+
+const sameTree = (first: Subtree, second: Subtree): boolean =>
+  first.length === second.length &&
+  first.every(({ name, entry }, index) => {
+    const other = second[index];
+    return (
+      other !== undefined &&
+      other.name === name &&
+      other.entry.kind === entry.kind &&
+      other.entry.content === entry.content &&
+      other.entry.isMountPoint === entry.isMountPoint
+    );
+  });
+
+const line =
+  (generalise: (text: string) => string) =>
+  ({ name, entry }: Subtree[number]): string => {
+    const text = generalise(B.toText(entry.content ?? B.empty));
+    const mount = entry.isMountPoint ? ' [mount]' : '';
+    switch (entry.kind) {
+      case 'directory':
+        return `${name === '.' ? '.' : `${name}/`}${mount}`;
+      case 'file':
+        return toldTexts.has(name) ? `${name} =${JSON.stringify(text)}${mount}` : `${name}${mount}`;
+      case 'symlink':
+        return `${name} -> ${text}`;
+      case 'fifo':
+      case 'socket':
+      case 'device':
+        return `${name} |`;
+    }
+  };
+
+/** The files whose text an outcome tells. */
+const toldTexts = new Set(['address', 'bootstrap.json']);
+
+const subtree = (listing: Listing, path: string): Subtree => {
+  const top = B.fromText(path);
+  const below = `${top}/`;
+  return listing
+    .flatMap((entry) => {
+      if (entry.path === top) return [{ name: '.', entry }];
+      return entry.path.startsWith(below) ? [{ name: B.toText(B.slice(entry.path, below.length)), entry }] : [];
+    })
+    .sort((first, second) => byCodePoint(first.name, second.name));
+};
+
+const byCodePoint = (first: string, second: string): number => {
+  if (first === second) return 0;
+  return first < second ? -1 : 1;
+};
 
 /** Whether what was observed is what was recorded. */
 export const isSameOutcome =
@@ -163,8 +154,17 @@ export const isSameOutcome =
     canonical(recorded) === canonical(observed) &&
     (recorded.delete === 'either' || recorded.delete === observed.delete);
 
+/** The outcome in one form: fields in one order, those that are absent left out. */
+const canonical = ({ state, work, registered, rpc, outside, hidden, mounts }: RecordedOutcome): string =>
+  JSON.stringify([state, work, registered, rpc, outside ?? null, hidden ?? [], mounts ?? 0]);
+
 /** Whether what was observed is one of the outcomes that were recorded of this daemon. */
 export const matches =
   (daemon: Daemon, recorded: RecordedCase) =>
   (observed: RecordedOutcome): boolean =>
     recorded.then[daemon].some((outcome) => isSameOutcome(outcome)(observed));
+
+const hiddenLines = (label: string, { id }: Start, leftover: Subtree): ReadonlyArray<string> =>
+  leftover.map(({ name, entry }) =>
+    line((text) => text)({ name: name === '.' ? `${label}:.${id}` : `${label}:.${id}/${name}`, entry }),
+  );

@@ -17,6 +17,7 @@ export const RecordedStart = t.intersection(
   [Start, t.exact(t.type({ set: t.keyof({ hand: null, random: null }) }))],
   'RecordedStart',
 );
+
 export type RecordedStart = t.TypeOf<typeof RecordedStart>;
 
 /** What became of a tree: not one entry changed, it went, it was not there before either, or what stands there now. */
@@ -24,6 +25,7 @@ export const Fate = t.union(
   [t.keyof({ kept: null, gone: null, none: null }), t.exact(t.type({ now: t.readonlyArray(t.string) }))],
   'Fate',
 );
+
 export type Fate = t.TypeOf<typeof Fate>;
 
 /** What was left behind of one entry. */
@@ -41,6 +43,7 @@ export const RecordedOutcome = t.exact(
   ]),
   'RecordedOutcome',
 );
+
 export type RecordedOutcome = t.TypeOf<typeof RecordedOutcome>;
 
 /** A start, and every outcome that was seen of it, by daemon. */
@@ -58,10 +61,12 @@ export const RecordedCase = t.exact(
   }),
   'RecordedCase',
 );
+
 export type RecordedCase = t.TypeOf<typeof RecordedCase>;
 
 /** The daemons that were recorded. */
 export type Daemon = keyof RecordedCase['then'];
+
 export const allDaemons: ReadonlyArray<Daemon> = ['containerd-1.6', 'containerd-1.7', 'containerd-2.1'];
 
 /** All cases of a set: they shared one state and one root directory, one store, and one run. */
@@ -80,43 +85,15 @@ export const worldsOf = (cases: ReadonlyArray<RecordedCase>): ReadonlyArray<Reco
   return [...bySet].map(([set, members]) => ({ set, cases: members }));
 };
 
-/** An entry in the words of worlds. */
-const toStart = (recorded: RecordedStart): Start => {
-  const { set: _, ...start } = recorded;
-  return start;
-};
-
 /** A recorded world, ready to be laid. */
 export const toWorld = ({ cases }: Pick<RecordedWorld, 'cases'>): World => ({
   entries: cases.map(({ given }) => toStart(given)),
 });
 
-/** The words for what shows of a shim and a container from outside, which no recording has. */
-const wordsOfEvidence = [
-  'processes',
-  'extras',
-  'tree',
-  'userOwned',
-  'shimArgs',
-  'shimCwd',
-  'shimNamespace',
-  'socket',
-  'cgroup',
-  'containerRoot',
-  'mainThreadEnded',
-  'runtimeState',
-  'runtimeRoot',
-] as const satisfies ReadonlyArray<keyof Start>;
-
-/** What an entry has that no recorded one can have. */
-const newWords = (start: Start): ReadonlyArray<string> => {
-  const { bundle, shim } = start;
-  return [
-    ...(typeof bundle === 'object' && /-(?:busy|stacked)$/.test(bundle.rootfs) ? [`rootfs ${bundle.rootfs}`] : []),
-    ...(shim !== undefined && 'of' in shim ? ['a shared shim'] : []),
-    ...(ShimScript.is(shim) && !isSteady(shim) ? ['a shim that changes'] : []),
-    ...wordsOfEvidence.filter((word) => start[word] !== undefined),
-  ];
+/** An entry in the words of worlds. */
+const toStart = (recorded: RecordedStart): Start => {
+  const { set: _, ...start } = recorded;
+  return start;
 };
 
 /** The way back: each entry in the words of the recordings, or which of its words they do not have. */
@@ -128,6 +105,17 @@ export const toRecordedStarts =
       ? E.left({ _tag: 'RecordingsMalformed', reason: `no recording has ${unknown.join(', ')}` })
       : E.right(entries.map((start) => ({ set, ...start })));
   };
+
+/** What an entry has that no recorded one can have. */
+const newWords = (start: Start): ReadonlyArray<string> => {
+  const { bundle, shim } = start;
+  return [
+    ...(typeof bundle === 'object' && /-(?:busy|stacked)$/.test(bundle.rootfs) ? [`rootfs ${bundle.rootfs}`] : []),
+    ...(shim !== undefined && 'of' in shim ? ['a shared shim'] : []),
+    ...(ShimScript.is(shim) && !isSteady(shim) ? ['a shim that changes'] : []),
+    ...wordsOfEvidence.filter((word) => start[word] !== undefined),
+  ];
+};
 
 /** Why the recordings cannot be used. */
 export interface RecordingsError {
@@ -153,3 +141,20 @@ export const loadRecordings: IOE.IOEither<RecordingsError, ReadonlyArray<Recorde
     ),
     E.chain(decodeRecordings),
   );
+
+/** The words for what shows of a shim and a container from outside, which no recording has. */
+const wordsOfEvidence = [
+  'processes',
+  'extras',
+  'tree',
+  'userOwned',
+  'shimArgs',
+  'shimCwd',
+  'shimNamespace',
+  'socket',
+  'cgroup',
+  'containerRoot',
+  'mainThreadEnded',
+  'runtimeState',
+  'runtimeRoot',
+] as const satisfies ReadonlyArray<keyof Start>;

@@ -54,6 +54,7 @@ export const ShimScript = t.exact(
   ]),
   'ShimScript',
 );
+
 export type ShimScript = t.TypeOf<typeof ShimScript>;
 
 /** A shim whose task has one process. */
@@ -79,24 +80,19 @@ export const exited: ShimScript = {
 /** A shim that is gone, and left its socket behind. */
 export const dead: ShimScript = { ...running, mode: 'refuse' };
 
-const isLate = <A>(reply: PlainReply<A> | LateReply<A>): reply is LateReply<A> =>
-  typeof reply === 'object' && 'afterMs' in reply;
-
-const hasTurns = <A>(reply: Reply<A>): reply is Extract<Reply<A>, { readonly turns: unknown }> =>
-  typeof reply === 'object' && 'turns' in reply;
-
 /** What a shim does with its `turn`th call of a kind, from 0. Without any turns it says nothing. */
 export const replyAt = <A>(reply: Reply<A>, turn: number): LateReply<A> => {
   const one = hasTurns(reply) ? (reply.turns[Math.min(turn, reply.turns.length - 1)] ?? 'hang') : reply;
   return isLate(one) ? one : { afterMs: 0, reply: one };
 };
 
-type StateReply = PlainReply<{ readonly status: TaskStatus; readonly exitStatus?: number }>;
+const hasTurns = <A>(reply: Reply<A>): reply is Extract<Reply<A>, { readonly turns: unknown }> =>
+  typeof reply === 'object' && 'turns' in reply;
 
-const stateLike = (pids: PlainReply<{ readonly pids: ReadonlyArray<number> }>): StateReply => {
-  if (typeof pids === 'string' || !('ok' in pids)) return pids;
-  return pids.ok.pids.length > 0 ? { ok: { status: 'running' } } : { error: 5 };
-};
+const isLate = <A>(reply: PlainReply<A> | LateReply<A>): reply is LateReply<A> =>
+  typeof reply === 'object' && 'afterMs' in reply;
+
+type StateReply = PlainReply<{ readonly status: TaskStatus; readonly exitStatus?: number }>;
 
 /** What a shim does with its `turn`th State; what goes with its answer to Pids, where the script does not say. */
 export const stateAt = (
@@ -108,11 +104,16 @@ export const stateAt = (
   return { ...like, reply: stateLike(like.reply) };
 };
 
-const isPlain = (reply: Reply<unknown>): boolean => reply !== 'die' && !hasTurns(reply) && !isLate(reply);
+const stateLike = (pids: PlainReply<{ readonly pids: ReadonlyArray<number> }>): StateReply => {
+  if (typeof pids === 'string' || !('ok' in pids)) return pids;
+  return pids.ok.pids.length > 0 ? { ok: { status: 'running' } } : { error: 5 };
+};
 
 /** Whether it does the same at every call, at once, for ever, and never ends but when it is told to. */
 export const isSteady = ({ connect, pids, state = 'hang', del, shutdown, diesAfterMs }: ShimScript): boolean =>
   diesAfterMs === undefined && [connect, pids, state, del, shutdown].every(isPlain);
+
+const isPlain = (reply: Reply<unknown>): boolean => reply !== 'die' && !hasTurns(reply) && !isLate(reply);
 
 /** Whether it may end without having been told to. */
 export const canDie = ({ connect, pids, state = 'hang', del, shutdown, diesAfterMs }: ShimScript): boolean =>

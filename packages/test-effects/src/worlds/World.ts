@@ -42,6 +42,7 @@ export const BundleStart = t.exact(
   }),
   'BundleStart',
 );
+
 export type BundleStart = t.TypeOf<typeof BundleStart>;
 
 /** A shim that another entry of the same namespace has: one process, one socket, several bundles. */
@@ -53,6 +54,7 @@ export const SharedShim = t.exact(
   ]),
   'SharedShim',
 );
+
 export type SharedShim = t.TypeOf<typeof SharedShim>;
 
 /** One entry of a starting world: everything that has to do with one id in one namespace. */
@@ -110,6 +112,7 @@ export const Start = t.exact(
   ]),
   'Start',
 );
+
 export type Start = t.TypeOf<typeof Start>;
 
 /** The entries share one state and one root directory, one store, and one run. */
@@ -130,6 +133,7 @@ export const World = t.exact(
   ]),
   'World',
 );
+
 export type World = t.TypeOf<typeof World>;
 
 /** What the shims' programs do when they are run with `delete`. All but `not-executable` have mode 0755. */
@@ -143,6 +147,7 @@ export const shimPrograms = [
   { name: 'shim-idle', behaviour: 'idle' },
   { name: 'not-executable', behaviour: 'not-executable' },
 ] as const;
+
 export type ShimProgram = (typeof shimPrograms)[number];
 
 /** An ordinary bundle, as containerd leaves it. */
@@ -160,8 +165,6 @@ export interface WorldError {
   readonly _tag: 'WorldMalformed';
   readonly reason: string;
 }
-
-const malformed = (reason: string): WorldError => ({ _tag: 'WorldMalformed', reason });
 
 /** Whose entry it is, as the core names it. */
 export interface EntryKey {
@@ -220,6 +223,19 @@ export const processesOf =
     return start.processes ?? (script === undefined || !hasTask(start) ? 0 : listedProcesses(script));
   };
 
+/** Reads a world, and refuses one that cannot be laid. */
+export const decodeWorld = (document: unknown): E.Either<WorldError, World> =>
+  pipe(
+    World.decode(document),
+    E.mapLeft((errors) => malformed(failure(errors).slice(0, 5).join('\n'))),
+    E.chain((decoded) => {
+      const [problem] = problemsOf(decoded);
+      return problem === undefined ? E.right(decoded) : E.left(malformed(problem));
+    }),
+  );
+
+const malformed = (reason: string): WorldError => ({ _tag: 'WorldMalformed', reason });
+
 const problemsOf = (all: World): ReadonlyArray<string> => {
   const keys = all.entries.map(keyText);
   return [
@@ -233,18 +249,24 @@ const problemsOf = (all: World): ReadonlyArray<string> => {
   ];
 };
 
-/** Reads a world, and refuses one that cannot be laid. */
-export const decodeWorld = (document: unknown): E.Either<WorldError, World> =>
-  pipe(
-    World.decode(document),
-    E.mapLeft((errors) => malformed(failure(errors).slice(0, 5).join('\n'))),
-    E.chain((decoded) => {
-      const [problem] = problemsOf(decoded);
-      return problem === undefined ? E.right(decoded) : E.left(malformed(problem));
-    }),
-  );
+/** One line an entry: what it has, and what is unusual about it. */
+export const showWorld = ({ entries, rebooted, clock, view }: World): string =>
+  [
+    ...entries.map(showStart),
+    ...(rebooted === true ? ['the machine was started anew since'] : []),
+    ...(clock === undefined ? [] : [`the clock was ${clock.replace('-', ' ')} since`]),
+    ...(view === undefined ? [] : [`what the program sees is limited: ${view}`]),
+  ].join('\n');
 
-const isSame = (first: unknown, second: unknown): boolean => JSON.stringify(first) === JSON.stringify(second);
+const showStart = ({ ns, id, bundle, shim, ...others }: Start): string =>
+  `${ns}/${id}: ${[...showBundle(bundle), ...showShim(shim), ...differences({}, others)].join(', ')}`;
+
+const showBundle = (bundle: Start['bundle']): ReadonlyArray<string> => {
+  if (bundle === undefined) return [];
+  return [typeof bundle === 'string' ? `bundle: ${bundle}` : `bundle${inBraces(differences(ordinary, bundle))}`];
+};
+
+const inBraces = (parts: ReadonlyArray<string>): string => (parts.length === 0 ? '' : ` {${parts.join(', ')}}`);
 
 /** What differs from the usual, as `name=value`. */
 const differences = (usual: object, actual: object): ReadonlyArray<string> => {
@@ -254,12 +276,7 @@ const differences = (usual: object, actual: object): ReadonlyArray<string> => {
   );
 };
 
-const inBraces = (parts: ReadonlyArray<string>): string => (parts.length === 0 ? '' : ` {${parts.join(', ')}}`);
-
-const showBundle = (bundle: Start['bundle']): ReadonlyArray<string> => {
-  if (bundle === undefined) return [];
-  return [typeof bundle === 'string' ? `bundle: ${bundle}` : `bundle${inBraces(differences(ordinary, bundle))}`];
-};
+const isSame = (first: unknown, second: unknown): boolean => JSON.stringify(first) === JSON.stringify(second);
 
 const showShim = (shim: Start['shim']): ReadonlyArray<string> => {
   if (shim === undefined) return [];
@@ -269,15 +286,3 @@ const showShim = (shim: Start['shim']): ReadonlyArray<string> => {
       : `running shim${inBraces(differences(running, shim))}`,
   ];
 };
-
-const showStart = ({ ns, id, bundle, shim, ...others }: Start): string =>
-  `${ns}/${id}: ${[...showBundle(bundle), ...showShim(shim), ...differences({}, others)].join(', ')}`;
-
-/** One line an entry: what it has, and what is unusual about it. */
-export const showWorld = ({ entries, rebooted, clock, view }: World): string =>
-  [
-    ...entries.map(showStart),
-    ...(rebooted === true ? ['the machine was started anew since'] : []),
-    ...(clock === undefined ? [] : [`the clock was ${clock.replace('-', ' ')} since`]),
-    ...(view === undefined ? [] : [`what the program sees is limited: ${view}`]),
-  ].join('\n');

@@ -21,6 +21,7 @@ export interface Places {
 
 /** In memory, a container's processes have numbers one after the other from here on, a hundred for each entry. */
 const firstContainerPid = 2_000;
+
 const pidsOfEach = 100;
 
 /** In memory, containers were started twenty minutes after the kernel. */
@@ -44,27 +45,33 @@ export const placesBelow =
     };
   };
 
-const taskDirectory = 'io.containerd.runtime.v2.task';
-const sandboxDirectory = 'io.containerd.sandbox.controller.v1.shim';
-
 /** The two root directories that the program is run on. */
 export const stateDirectory = ({ base }: Places): string => `${base}/state/${taskDirectory}`;
-export const rootDirectory = ({ base }: Places): string => `${base}/root/${taskDirectory}`;
 
-const treeOf = ({ tree }: Pick<Start, 'tree'>): string => (tree === undefined ? taskDirectory : sandboxDirectory);
+const taskDirectory = 'io.containerd.runtime.v2.task';
+
+export const rootDirectory = ({ base }: Places): string => `${base}/root/${taskDirectory}`;
 
 /** Where a case's bundle and its working directory stand. */
 export const bundlePath = ({ base }: Places, start: Pick<Start, 'ns' | 'id' | 'tree'>): string =>
   `${base}/state/${treeOf(start)}/${start.ns}/${start.id}`;
+
+const treeOf = ({ tree }: Pick<Start, 'tree'>): string => (tree === undefined ? taskDirectory : sandboxDirectory);
+
+const sandboxDirectory = 'io.containerd.sandbox.controller.v1.shim';
+
 export const workPath = ({ base }: Places, start: Pick<Start, 'ns' | 'id' | 'tree'>): string =>
   `${base}/root/${treeOf(start)}/${start.ns}/${start.id}`;
+
 /** What stands outside is named after the id alone, as in the recordings: two entries of one id cannot both have it. */
 export const elsewherePath = ({ base }: Places, { id }: Start): string => `${base}/outside/elsewhere-${id}`;
+
 export const volumePath = ({ base }: Places, { id }: Start): string => `${base}/outside/volume-${id}`;
 
-/** The same names with a dot before them: where leftovers of interrupted removals stand. */
+/** The bundle's path with a dot before its name: where an interrupted removal leaves it. */
 export const hiddenBundlePath = (places: Places, start: Start): string =>
   bundlePath(places, { ...start, id: `.${start.id}` });
+
 export const hiddenWorkPath = (places: Places, start: Start): string =>
   workPath(places, { ...start, id: `.${start.id}` });
 
@@ -92,6 +99,39 @@ export const insertPlaceholders =
       .replaceAll(places.socketOf(start), '$SOCK')
       .replaceAll(places.programs, '$BIN')
       .replaceAll(places.base, '$BASE');
+
+/** Everything that one entry adds to its world, but for its shim and its records in the stores. */
+export const makingsOf =
+  (places: Places) =>
+  (start: Start): ReadonlyArray<Making> => [
+    ...makeBundle(places, start),
+    ...makeRuntimeState(places, start),
+    ...makeWorkPath(places, start),
+    ...makeTwins(places, start),
+    ...(start.extras ?? []).map((making) => atPlace(places, start, making)),
+  ];
+
+const atPlace = (places: Places, start: Start, making: Making): Making => {
+  const resolve = resolvePlaceholders(places, start);
+  const at = { ...making, path: resolve(making.path) };
+  return at._tag === 'Symlink' ? { ...at, target: resolve(at.target) } : at;
+};
+
+/** What all entries of a world share. The programs in `bin` and the sockets in `s` are the interpreter's to make. */
+export const sharedMakings = (places: Places): ReadonlyArray<Making> => [
+  directory(stateDirectory(places)),
+  directory(rootDirectory(places)),
+  directory(places.programs, 0o755),
+  directory(`${places.base}/s`),
+  ...folderWithFile(`${places.base}/outside/target`),
+  ...folderWithFile(`${places.base}/outside/rf`),
+];
+
+/** The runtime's name that the store has of a case's container, or undefined when it has no such container. */
+export const runtimeNameOf =
+  (places: Places) =>
+  (start: Start): B.ByteString | undefined =>
+    start.container === undefined ? undefined : B.fromText(resolvePlaceholders(places, start)(start.container));
 
 const makeWork = (places: Places, start: Start, work: BundleStart['work']): ReadonlyArray<Making> => {
   const link = `${bundlePath(places, start)}/work`;
@@ -185,12 +225,6 @@ const makeWorkPath = (places: Places, start: Start): ReadonlyArray<Making> => {
   return makings;
 };
 
-const atPlace = (places: Places, start: Start, making: Making): Making => {
-  const resolve = resolvePlaceholders(places, start);
-  const at = { ...making, path: resolve(making.path) };
-  return at._tag === 'Symlink' ? { ...at, target: resolve(at.target) } : at;
-};
-
 const makeTwins = (places: Places, start: Start): ReadonlyArray<Making> => [
   ...(start.hiddenTwin === true ? folderWithFile(hiddenBundlePath(places, start), 'leftover') : []),
   ...(start.hiddenWorkTwin === true ? folderWithFile(hiddenWorkPath(places, start), 'leftover') : []),
@@ -208,30 +242,3 @@ const makeRuntimeState = (places: Places, start: Start): ReadonlyArray<Making> =
     ...(saysWhere ? [file(`${bundlePath(places, start)}/options.json`, options)] : []),
   ];
 };
-
-/** Everything that one entry adds to its world, but for its shim and its records in the stores. */
-export const makingsOf =
-  (places: Places) =>
-  (start: Start): ReadonlyArray<Making> => [
-    ...makeBundle(places, start),
-    ...makeRuntimeState(places, start),
-    ...makeWorkPath(places, start),
-    ...makeTwins(places, start),
-    ...(start.extras ?? []).map((making) => atPlace(places, start, making)),
-  ];
-
-/** What all entries of a world share. The programs in `bin` and the sockets in `s` are the interpreter's to make. */
-export const sharedMakings = (places: Places): ReadonlyArray<Making> => [
-  directory(stateDirectory(places)),
-  directory(rootDirectory(places)),
-  directory(places.programs, 0o755),
-  directory(`${places.base}/s`),
-  ...folderWithFile(`${places.base}/outside/target`),
-  ...folderWithFile(`${places.base}/outside/rf`),
-];
-
-/** The runtime's name that the store has of a case's container, or undefined when it has no such container. */
-export const runtimeNameOf =
-  (places: Places) =>
-  (start: Start): B.ByteString | undefined =>
-    start.container === undefined ? undefined : B.fromText(resolvePlaceholders(places, start)(start.container));

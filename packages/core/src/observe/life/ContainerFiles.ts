@@ -28,9 +28,7 @@ export type Said<A> =
   | { readonly _tag: 'Absent' }
   | { readonly _tag: 'Unknown'; readonly why: string };
 
-const says = <A>(value: A): Said<A> => ({ _tag: 'Says', value });
 const absent: Said<never> = { _tag: 'Absent' };
-const unknown = (why: string): Said<never> => ({ _tag: 'Unknown', why });
 
 /** What `config.json` says of where the container runs, and with whom. */
 export interface ContainerConfig {
@@ -69,58 +67,25 @@ const podAnnotations = [
   'io.kubernetes.cri-o.SandboxID',
 ] as const;
 
-const decoded =
-  <A>(name: string, codec: t.Type<A, unknown>) =>
-  (text: B.ByteString): Said<A> => {
-    const json = parseJson(B.toText(text));
-    const value = O.isSome(json) ? codec.decode(json.value) : undefined;
-    return value !== undefined && E.isRight(value) ? says(value.right) : unknown(`${name} cannot be understood`);
-  };
-
-const fileSaid = <A>(read: E.Either<FileError, B.ByteString>, decode: (text: B.ByteString) => Said<A>): Said<A> => {
-  if (E.isRight(read)) return decode(read.right);
-  return isAbsent(read.left) ? absent : unknown(showFileError(read.left));
-};
-
-/** A file that the listing of its bundle showed, and that is not found any more: what it said is lost. */
-const unlessListed =
-  ({ contents }: BundleEvidence, name: B.ByteString) =>
-  <A>(said: Said<A>): Said<A> =>
-    said._tag === 'Absent' && contents?._tag === 'Listed' && contents.present?.includes(name) === true
-      ? unknown(`${B.show(name)} is not there any more`)
-      : said;
-
-const andThen = <A, C>(said: Said<A>, next: (value: A) => Said<C>): Said<C> =>
-  said._tag === 'Says' ? next(said.value) : said;
-
-const configOf = (text: B.ByteString): Said<ContainerConfig> =>
-  andThen(decoded('config.json', Config)(text), ({ linux, annotations, root }) => {
-    const group = linux?.cgroupsPath;
-    const pod = podAnnotations.flatMap((name) => annotations?.[name] ?? []).find((id) => id !== '');
-    return says({
-      cgroupsPath: group === undefined || group === '' ? undefined : B.fromText(group),
-      sandboxId: pod === undefined ? undefined : B.fromText(pod),
-      rootPath: root?.path === undefined || root.path === '' ? undefined : B.fromText(root.path),
-    });
-  });
-
 /** The root under which the runtime keeps its records, as the shim's options name it. */
 const RuntimeOptions = t.partial({ root: t.string, Root: t.string });
+
 const defaultRuntimeRoot = '/run/containerd/runc';
 
-const runtimeRootOf = (text: B.ByteString): Said<string> =>
-  andThen(decoded('options.json', RuntimeOptions)(text), ({ root = '', Root = '' }) =>
-    says(root || Root || defaultRuntimeRoot),
-  );
-
 const RuncState = t.type({ init_process_pid: t.number });
+
 const RuncStart = t.partial({ init_process_start: t.number });
+
 /** Of youki and other programs that are made of its library: without a process before there is one. */
 const YoukiState = t.type({ ociVersion: t.string, pid: t.union([t.number, t.null, t.undefined]) });
+
 /** `state.json` has two forms. A process 0 is none. */
 const OciState = t.union([t.intersection([RuncState, RuncStart]), YoukiState]);
+
 const RunscState = t.type({ sandbox: t.type({ pid: t.number }) });
+
 const CrunStatus = t.type({ pid: t.number });
+
 const CrunStart = t.partial({ 'process-start-time': t.number });
 
 /** A directory that a container may have for its root. `path` is where it stands, unless it is the bundle's `rootfs`. */
@@ -137,21 +102,6 @@ export interface ContainerFiles {
   readonly runtimeRecord: Said<RuntimeRecord>;
 }
 
-const initPidOf =
-  (files: FileSystem, directory: Directory): Task<Said<InitPid>> =>
-  async () => {
-    const at = { directory, name: Layout.entry.initPid };
-    const read = await files.readSmallFile(at, Layout.maxSmallFileBytes)();
-    const said = fileSaid(read, (text) =>
-      /^[1-9][0-9]{0,9}$/.test(text) ? says(Number(text)) : unknown('init.pid holds no number of a process'),
-    );
-    if (said._tag !== 'Says') return said;
-    const status = await files.status(at)();
-    // Some file systems tell no birth; then the process cannot be told from a later one, and counts as it.
-    const writtenMs = E.isRight(status) ? bornMsOf(status.right) : undefined;
-    return says({ pid: said.value, writtenMs: writtenMs ?? Number.POSITIVE_INFINITY });
-  };
-
 /**
  * Of which containers runtimes keep records, by root and namespace: listed once a run, as most bundles have none. Left: why
  * that cannot be told.
@@ -160,6 +110,15 @@ export type RuntimeRecords = (
   root: string,
   namespace: B.ByteString,
 ) => Task<E.Either<FileError, ReadonlySet<B.ByteString>>>;
+
+const nothing: ContainerFiles = { config: absent, initPid: absent, roots: [], runtimeRecord: absent };
+
+/** The control groups that a `linux.cgroupsPath` means. */
+export interface MeantGroups {
+  readonly isMeant: (path: string) => boolean;
+  /** What the path of each of them contains. */
+  readonly hint: B.ByteString;
+}
 
 /** Lists each directory of records when it is first asked for. */
 export const makeRuntimeRecords = (files: FileSystem): RuntimeRecords => {
@@ -177,98 +136,6 @@ export const makeRuntimeRecords = (files: FileSystem): RuntimeRecords => {
   };
 };
 
-/** Reads one record of a runtime below its directory for the container. */
-const readRecord =
-  (files: FileSystem, directory: B.ByteString) =>
-  <A>(name: string, decode: (text: B.ByteString) => Said<A>): Task<Said<A>> =>
-  async () => {
-    const read = await withDirectory(files)(files.openPath(directory), (opened) =>
-      files.readSmallFile({ directory: opened, name: B.fromText(name) }, maxRecordBytes),
-    )();
-    return fileSaid(read, decode);
-  };
-
-/** What gVisor's runsc recorded, as the program of another shim: a file beside the directories, named after the sandbox, too. */
-const runscRecordOf =
-  (
-    files: FileSystem,
-    directory: B.ByteString,
-    id: B.ByteString,
-    names: ReadonlySet<B.ByteString>,
-  ): Task<Said<RuntimeRecord>> =>
-  async () => {
-    const name = [...names].find((one) => one.startsWith(`${id}_sandbox:`) && one.endsWith('.state'));
-    if (name === undefined) return absent;
-    return readRecord(files, directory)(name, (text) =>
-      andThen(decoded(B.show(name), RunscState)(text), ({ sandbox }) =>
-        says({ path: Layout.below(directory, name), pid: sandbox.pid, startedTicks: 0 }),
-      ),
-    )();
-  };
-
-/** What runc, or crun, recorded of the container: each keeps it in another file of the same directory. */
-const runtimeRecordOf =
-  (
-    files: FileSystem,
-    records: RuntimeRecords,
-    root: string,
-    { namespace, id }: BundleEvidence,
-  ): Task<Said<RuntimeRecord>> =>
-  async () => {
-    const recorded = await records(root, namespace)();
-    if (E.isLeft(recorded)) return unknown(showFileError(recorded.left));
-    if (!recorded.right.has(id))
-      return runscRecordOf(files, Layout.below(B.fromText(root), namespace), id, recorded.right)();
-    const directory = Layout.below(B.fromText(root), namespace, id);
-    const read = readRecord(files, directory);
-    const record = (name: string, pid: number, startedTicks: number): Said<RuntimeRecord> =>
-      says({ path: Layout.below(directory, B.fromText(name)), pid, startedTicks });
-    const runc = await read('state.json', (text) =>
-      andThen(decoded('state.json', OciState)(text), (state) =>
-        'init_process_pid' in state
-          ? record('state.json', state.init_process_pid, state.init_process_start ?? 0)
-          : record('state.json', state.pid ?? 0, 0),
-      ),
-    )();
-    if (runc._tag !== 'Absent') return runc;
-    return read('status', (text) =>
-      andThen(decoded('status', t.intersection([CrunStatus, CrunStart]))(text), (status) =>
-        record('status', status.pid, status['process-start-time'] ?? 0),
-      ),
-    )();
-  };
-
-const nothing: ContainerFiles = { config: absent, initPid: absent, roots: [], runtimeRecord: absent };
-
-const rootSaid = (status: E.Either<FileError, FileStatus>, path: B.ByteString | undefined): Said<ContainerRoot> => {
-  const what = path === undefined ? 'its rootfs' : `its root ${B.show(path)}`;
-  if (E.isLeft(status)) return isAbsent(status.left) ? absent : unknown(`${what} cannot be looked at`);
-  const { kind, device, inode } = status.right;
-  if (kind === 'directory') return says({ device, inode, path });
-  return path !== undefined && kind === 'symlink' ? unknown(`${what} is a symlink`) : absent;
-};
-
-/** The root that `config.json` names, where it is not the bundle's `rootfs`: with `ctr run --rootfs`, or under Docker. */
-const namedRoot =
-  (files: FileSystem, config: Said<ContainerConfig>) => async (): Promise<ReadonlyArray<Said<ContainerRoot>>> => {
-    if (config._tag === 'Unknown') return [config];
-    const path = config._tag === 'Says' ? config.value.rootPath : undefined;
-    if (path === undefined || path === Layout.entry.rootfs) return [];
-    if (!path.startsWith('/')) return [unknown(`its root ${B.show(path)} is not an absolute path`)];
-    const clean = Layout.clean(path);
-    const { directory: parent, name } = Layout.parentOf(clean);
-    const status = await withDirectory(files)(files.openPath(parent), (directory) =>
-      name === '' ? files.identify(directory) : files.status({ directory, name }),
-    )();
-    return [rootSaid(status, clean)];
-  };
-
-/** Whether a bundle may have this entry, as far as its listing tells. */
-const mayHave =
-  ({ contents }: BundleEvidence) =>
-  (name: B.ByteString): boolean =>
-    contents?._tag !== 'Listed' || contents.present === undefined || contents.present.includes(name);
-
 /** What `config.json` of a bundle says. */
 export const readConfig =
   (files: FileSystem, namespaces: Namespaces) =>
@@ -281,6 +148,51 @@ export const readConfig =
     })();
     return E.isLeft(read) ? unknown(showFileError(read.left)) : read.right;
   };
+
+/** Whether a bundle may have this entry, as far as its listing tells. */
+const mayHave =
+  ({ contents }: BundleEvidence) =>
+  (name: B.ByteString): boolean =>
+    contents?._tag !== 'Listed' || contents.present === undefined || contents.present.includes(name);
+
+/** A file that the listing of its bundle showed, and that is not found any more: what it said is lost. */
+const unlessListed =
+  ({ contents }: BundleEvidence, name: B.ByteString) =>
+  <A>(said: Said<A>): Said<A> =>
+    said._tag === 'Absent' && contents?._tag === 'Listed' && contents.present?.includes(name) === true
+      ? unknown(`${B.show(name)} is not there any more`)
+      : said;
+
+const unknown = (why: string): Said<never> => ({ _tag: 'Unknown', why });
+
+const fileSaid = <A>(read: E.Either<FileError, B.ByteString>, decode: (text: B.ByteString) => Said<A>): Said<A> => {
+  if (E.isRight(read)) return decode(read.right);
+  return isAbsent(read.left) ? absent : unknown(showFileError(read.left));
+};
+
+const configOf = (text: B.ByteString): Said<ContainerConfig> =>
+  andThen(decoded('config.json', Config)(text), ({ linux, annotations, root }) => {
+    const group = linux?.cgroupsPath;
+    const pod = podAnnotations.flatMap((name) => annotations?.[name] ?? []).find((id) => id !== '');
+    return says({
+      cgroupsPath: group === undefined || group === '' ? undefined : B.fromText(group),
+      sandboxId: pod === undefined ? undefined : B.fromText(pod),
+      rootPath: root?.path === undefined || root.path === '' ? undefined : B.fromText(root.path),
+    });
+  });
+
+const andThen = <A, C>(said: Said<A>, next: (value: A) => Said<C>): Said<C> =>
+  said._tag === 'Says' ? next(said.value) : said;
+
+const decoded =
+  <A>(name: string, codec: t.Type<A, unknown>) =>
+  (text: B.ByteString): Said<A> => {
+    const json = parseJson(B.toText(text));
+    const value = O.isSome(json) ? codec.decode(json.value) : undefined;
+    return value !== undefined && E.isRight(value) ? says(value.right) : unknown(`${name} cannot be understood`);
+  };
+
+const says = <A>(value: A): Said<A> => ({ _tag: 'Says', value });
 
 /** Reads what the files of a bundle say of its container. */
 export const readContainerFiles =
@@ -325,12 +237,109 @@ export const readContainerFiles =
     return { config, initPid, roots, runtimeRecord };
   };
 
-/** The control groups that a `linux.cgroupsPath` means. */
-export interface MeantGroups {
-  readonly isMeant: (path: string) => boolean;
-  /** What the path of each of them contains. */
-  readonly hint: B.ByteString;
-}
+/** What runc, or crun, recorded of the container: each keeps it in another file of the same directory. */
+const runtimeRecordOf =
+  (
+    files: FileSystem,
+    records: RuntimeRecords,
+    root: string,
+    { namespace, id }: BundleEvidence,
+  ): Task<Said<RuntimeRecord>> =>
+  async () => {
+    const recorded = await records(root, namespace)();
+    if (E.isLeft(recorded)) return unknown(showFileError(recorded.left));
+    if (!recorded.right.has(id))
+      return runscRecordOf(files, Layout.below(B.fromText(root), namespace), id, recorded.right)();
+    const directory = Layout.below(B.fromText(root), namespace, id);
+    const read = readRecord(files, directory);
+    const record = (name: string, pid: number, startedTicks: number): Said<RuntimeRecord> =>
+      says({ path: Layout.below(directory, B.fromText(name)), pid, startedTicks });
+    const runc = await read('state.json', (text) =>
+      andThen(decoded('state.json', OciState)(text), (state) =>
+        'init_process_pid' in state
+          ? record('state.json', state.init_process_pid, state.init_process_start ?? 0)
+          : record('state.json', state.pid ?? 0, 0),
+      ),
+    )();
+    if (runc._tag !== 'Absent') return runc;
+    return read('status', (text) =>
+      andThen(decoded('status', t.intersection([CrunStatus, CrunStart]))(text), (status) =>
+        record('status', status.pid, status['process-start-time'] ?? 0),
+      ),
+    )();
+  };
+
+/** What gVisor's runsc recorded, as the program of another shim: a file beside the directories, named after the sandbox, too. */
+const runscRecordOf =
+  (
+    files: FileSystem,
+    directory: B.ByteString,
+    id: B.ByteString,
+    names: ReadonlySet<B.ByteString>,
+  ): Task<Said<RuntimeRecord>> =>
+  async () => {
+    const name = [...names].find((one) => one.startsWith(`${id}_sandbox:`) && one.endsWith('.state'));
+    if (name === undefined) return absent;
+    return readRecord(files, directory)(name, (text) =>
+      andThen(decoded(B.show(name), RunscState)(text), ({ sandbox }) =>
+        says({ path: Layout.below(directory, name), pid: sandbox.pid, startedTicks: 0 }),
+      ),
+    )();
+  };
+
+/** Reads one record of a runtime below its directory for the container. */
+const readRecord =
+  (files: FileSystem, directory: B.ByteString) =>
+  <A>(name: string, decode: (text: B.ByteString) => Said<A>): Task<Said<A>> =>
+  async () => {
+    const read = await withDirectory(files)(files.openPath(directory), (opened) =>
+      files.readSmallFile({ directory: opened, name: B.fromText(name) }, maxRecordBytes),
+    )();
+    return fileSaid(read, decode);
+  };
+
+const rootSaid = (status: E.Either<FileError, FileStatus>, path: B.ByteString | undefined): Said<ContainerRoot> => {
+  const what = path === undefined ? 'its rootfs' : `its root ${B.show(path)}`;
+  if (E.isLeft(status)) return isAbsent(status.left) ? absent : unknown(`${what} cannot be looked at`);
+  const { kind, device, inode } = status.right;
+  if (kind === 'directory') return says({ device, inode, path });
+  return path !== undefined && kind === 'symlink' ? unknown(`${what} is a symlink`) : absent;
+};
+
+/** The root that `config.json` names, where it is not the bundle's `rootfs`: with `ctr run --rootfs`, or under Docker. */
+const namedRoot =
+  (files: FileSystem, config: Said<ContainerConfig>) => async (): Promise<ReadonlyArray<Said<ContainerRoot>>> => {
+    if (config._tag === 'Unknown') return [config];
+    const path = config._tag === 'Says' ? config.value.rootPath : undefined;
+    if (path === undefined || path === Layout.entry.rootfs) return [];
+    if (!path.startsWith('/')) return [unknown(`its root ${B.show(path)} is not an absolute path`)];
+    const clean = Layout.clean(path);
+    const { directory: parent, name } = Layout.parentOf(clean);
+    const status = await withDirectory(files)(files.openPath(parent), (directory) =>
+      name === '' ? files.identify(directory) : files.status({ directory, name }),
+    )();
+    return [rootSaid(status, clean)];
+  };
+
+const initPidOf =
+  (files: FileSystem, directory: Directory): Task<Said<InitPid>> =>
+  async () => {
+    const at = { directory, name: Layout.entry.initPid };
+    const read = await files.readSmallFile(at, Layout.maxSmallFileBytes)();
+    const said = fileSaid(read, (text) =>
+      /^[1-9][0-9]{0,9}$/.test(text) ? says(Number(text)) : unknown('init.pid holds no number of a process'),
+    );
+    if (said._tag !== 'Says') return said;
+    const status = await files.status(at)();
+    // Some file systems tell no birth; then the process cannot be told from a later one, and counts as it.
+    const writtenMs = E.isRight(status) ? bornMsOf(status.right) : undefined;
+    return says({ pid: said.value, writtenMs: writtenMs ?? Number.POSITIVE_INFINITY });
+  };
+
+const runtimeRootOf = (text: B.ByteString): Said<string> =>
+  andThen(decoded('options.json', RuntimeOptions)(text), ({ root = '', Root = '' }) =>
+    says(root || Root || defaultRuntimeRoot),
+  );
 
 /** Which control groups a `linux.cgroupsPath` means, in either of its forms. The kernel tells paths that are clean. */
 export const groupsOf = (cgroupsPath: B.ByteString): MeantGroups => {

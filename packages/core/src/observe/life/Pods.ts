@@ -53,69 +53,6 @@ export const socketOf = (policy: Policy, { contents }: BundleEvidence): SocketNa
   return address?._tag === 'Target' ? address.target.socket : undefined;
 };
 
-/** No daemon writes control characters or a slash into an id, and a file that lost its content may hold them, or nothing. */
-const isId = (text: B.ByteString): boolean => /^[^\x00-\x1f\x7f/]+$/.test(text);
-
-const sandboxIn = (reading: Reading | undefined): B.ByteString | undefined =>
-  reading?._tag === 'Read' && isId(reading.content) ? reading.content : undefined;
-
-/** What keeps us from knowing which sandbox a bundle names. */
-const lostSandbox = ({ contents }: BundleEvidence): string | undefined => {
-  const reading = contents?._tag === 'Listed' ? contents.sandbox : undefined;
-  if (reading?._tag === 'Failed') return showFileError(reading.error);
-  return reading?._tag === 'Read' && !isId(reading.content)
-    ? 'its file sandbox holds no id: which pod it belongs to is not known'
-    : undefined;
-};
-
-/** The tree of the other kind beside a state directory; `undefined` for a directory that is named otherwise. */
-const treeBeside = (state: B.ByteString): B.ByteString | undefined => {
-  const at = state.lastIndexOf('/');
-  const { tasks, sandboxes } = Layout.plugin;
-  const name = B.slice(state, at + 1);
-  if (name !== tasks && name !== sandboxes) return undefined;
-  return Layout.below(B.slice(state, 0, at), name === tasks ? sandboxes : tasks);
-};
-
-interface OtherTree {
-  readonly bundles: ReadonlyArray<BundleEvidence>;
-  readonly namespaces: Namespaces | undefined;
-  readonly problem: string | undefined;
-}
-
-const noTree: OtherTree = { bundles: [], namespaces: undefined, problem: undefined };
-
-/** Reads the tree beside; it is only looked at. */
-const readTree = async (
-  { fileSystem, clock }: Pick<Capabilities, 'fileSystem' | 'clock'>,
-  path: B.ByteString,
-  wanted: ReadonlyArray<B.ByteString>,
-): Promise<OtherTree> => {
-  const opened = await fileSystem.openPath(path)();
-  if (E.isLeft(opened)) {
-    const isMissing = opened.left._tag === 'SystemError' && opened.left.code === 'ENOENT';
-    return isMissing ? noTree : { ...noTree, problem: `${B.show(path)} cannot be looked at` };
-  }
-  const namespaces = makeNamespaces(fileSystem, opened.right);
-  const snapshot = await readSnapshot(fileSystem, clock)(opened.right, wanted)();
-  const problem =
-    E.isLeft(snapshot) || snapshot.right.some(({ error }) => error !== null)
-      ? `${B.show(path)} cannot be looked at`
-      : undefined;
-  const bundles = E.isLeft(snapshot) ? [] : snapshot.right.flatMap((namespace) => namespace.bundles);
-  return {
-    bundles,
-    namespaces: {
-      ...namespaces,
-      closeIdle: async () => {
-        await namespaces.closeIdle();
-        await fileSystem.close(opened.right)();
-      },
-    },
-    problem,
-  };
-};
-
 /** The bundles by a key that those of one pod have in common. */
 class Groups {
   readonly #members = new Map<string, Array<Neighbour>>();
@@ -128,33 +65,6 @@ class Groups {
     return this.#members.get(key) ?? [];
   }
 }
-
-/** The pods of both trees, by what their bundles have in common. */
-interface FoundPods {
-  readonly groups: Groups;
-  readonly sockets: Groups;
-  /** The sandbox that a bundle names as its own. */
-  readonly sandboxOf: ReadonlyMap<BundleEvidence, B.ByteString>;
-  readonly configs: ReadonlyMap<string, Said<ContainerConfig>>;
-  readonly beside: ReadonlyArray<BundleEvidence>;
-  /** Why the tree beside could not be looked at. */
-  readonly problem: string | undefined;
-}
-
-const isSame = (neighbour: Neighbour, { namespace, id }: BundleEvidence): boolean =>
-  neighbour.tree === undefined && neighbour.evidence.namespace === namespace && neighbour.evidence.id === id;
-
-const socketKey = (namespace: B.ByteString, socket: SocketName): string => JSON.stringify([namespace, socket]);
-const podKey = (namespace: B.ByteString, sandbox: B.ByteString): string => JSON.stringify([namespace, sandbox]);
-
-const groupBySocket = (policy: Policy, neighbours: ReadonlyArray<Neighbour>): Groups => {
-  const groups = new Groups();
-  for (const neighbour of neighbours) {
-    const socket = socketOf(policy, neighbour.evidence);
-    if (socket !== undefined) groups.add(socketKey(neighbour.evidence.namespace, socket), neighbour);
-  }
-  return groups;
-};
 
 /** Finds the pods among the bundles of one snapshot and those of the tree beside it. */
 export const makePods = (
@@ -237,4 +147,95 @@ export const makePods = (
     beside: async () => (await found()).beside,
     unknownMembers: (evidence) => async () => (await found()).problem ?? lostSandbox(evidence),
   };
+};
+
+const podKey = (namespace: B.ByteString, sandbox: B.ByteString): string => JSON.stringify([namespace, sandbox]);
+
+/** The tree of the other kind beside a state directory; `undefined` for a directory that is named otherwise. */
+const treeBeside = (state: B.ByteString): B.ByteString | undefined => {
+  const at = state.lastIndexOf('/');
+  const { tasks, sandboxes } = Layout.plugin;
+  const name = B.slice(state, at + 1);
+  if (name !== tasks && name !== sandboxes) return undefined;
+  return Layout.below(B.slice(state, 0, at), name === tasks ? sandboxes : tasks);
+};
+
+/** The pods of both trees, by what their bundles have in common. */
+interface FoundPods {
+  readonly groups: Groups;
+  readonly sockets: Groups;
+  /** The sandbox that a bundle names as its own. */
+  readonly sandboxOf: ReadonlyMap<BundleEvidence, B.ByteString>;
+  readonly configs: ReadonlyMap<string, Said<ContainerConfig>>;
+  readonly beside: ReadonlyArray<BundleEvidence>;
+  /** Why the tree beside could not be looked at. */
+  readonly problem: string | undefined;
+}
+
+const noTree: OtherTree = { bundles: [], namespaces: undefined, problem: undefined };
+
+/** Reads the tree beside; it is only looked at. */
+const readTree = async (
+  { fileSystem, clock }: Pick<Capabilities, 'fileSystem' | 'clock'>,
+  path: B.ByteString,
+  wanted: ReadonlyArray<B.ByteString>,
+): Promise<OtherTree> => {
+  const opened = await fileSystem.openPath(path)();
+  if (E.isLeft(opened)) {
+    const isMissing = opened.left._tag === 'SystemError' && opened.left.code === 'ENOENT';
+    return isMissing ? noTree : { ...noTree, problem: `${B.show(path)} cannot be looked at` };
+  }
+  const namespaces = makeNamespaces(fileSystem, opened.right);
+  const snapshot = await readSnapshot(fileSystem, clock)(opened.right, wanted)();
+  const problem =
+    E.isLeft(snapshot) || snapshot.right.some(({ error }) => error !== null)
+      ? `${B.show(path)} cannot be looked at`
+      : undefined;
+  const bundles = E.isLeft(snapshot) ? [] : snapshot.right.flatMap((namespace) => namespace.bundles);
+  return {
+    bundles,
+    namespaces: {
+      ...namespaces,
+      closeIdle: async () => {
+        await namespaces.closeIdle();
+        await fileSystem.close(opened.right)();
+      },
+    },
+    problem,
+  };
+};
+
+interface OtherTree {
+  readonly bundles: ReadonlyArray<BundleEvidence>;
+  readonly namespaces: Namespaces | undefined;
+  readonly problem: string | undefined;
+}
+
+const sandboxIn = (reading: Reading | undefined): B.ByteString | undefined =>
+  reading?._tag === 'Read' && isId(reading.content) ? reading.content : undefined;
+
+/** No daemon writes control characters or a slash into an id, and a file that lost its content may hold them, or nothing. */
+const isId = (text: B.ByteString): boolean => /^[^\x00-\x1f\x7f/]+$/.test(text);
+
+const groupBySocket = (policy: Policy, neighbours: ReadonlyArray<Neighbour>): Groups => {
+  const groups = new Groups();
+  for (const neighbour of neighbours) {
+    const socket = socketOf(policy, neighbour.evidence);
+    if (socket !== undefined) groups.add(socketKey(neighbour.evidence.namespace, socket), neighbour);
+  }
+  return groups;
+};
+
+const socketKey = (namespace: B.ByteString, socket: SocketName): string => JSON.stringify([namespace, socket]);
+
+const isSame = (neighbour: Neighbour, { namespace, id }: BundleEvidence): boolean =>
+  neighbour.tree === undefined && neighbour.evidence.namespace === namespace && neighbour.evidence.id === id;
+
+/** What keeps us from knowing which sandbox a bundle names. */
+const lostSandbox = ({ contents }: BundleEvidence): string | undefined => {
+  const reading = contents?._tag === 'Listed' ? contents.sandbox : undefined;
+  if (reading?._tag === 'Failed') return showFileError(reading.error);
+  return reading?._tag === 'Read' && !isId(reading.content)
+    ? 'its file sandbox holds no id: which pod it belongs to is not known'
+    : undefined;
 };

@@ -31,39 +31,6 @@ export interface ShimCommand {
 
 const actions: ReadonlyArray<string> = ['start', 'delete'];
 
-const baseName = (path: B.ByteString): B.ByteString => B.slice(path, path.lastIndexOf('/') + 1);
-
-/** The flags of shims that take no value. All others take one. */
-const switches: ReadonlyArray<string> = ['debug', 'v', 'version', 'h', 'help', 'info', 'systemd-cgroup'];
-
-interface Flags {
-  /** The last value of each flag. */
-  readonly values: ReadonlyMap<string, B.ByteString>;
-  /** The first word that is neither a flag nor its value. */
-  readonly action: B.ByteString | undefined;
-}
-
-/** Reads flags as Go's package `flag` does, and the parsers of Rust's shims, too: `-id web`, `--id web`, `-id=web`, `--id=web`. */
-const flagsOf = (words: ReadonlyArray<B.ByteString>): Flags => {
-  const values = new Map<string, B.ByteString>();
-  let at = 0;
-  for (let word = words[at]; word !== undefined && /^--?[^-]/.test(word); word = words[at]) {
-    const name = word.replace(/^--?/, '');
-    const equals = name.indexOf('=');
-    if (equals >= 0) values.set(name.slice(0, equals), B.slice(word, word.indexOf('=') + 1));
-    else if (!switches.includes(name)) values.set(name, words[++at] ?? B.empty);
-    at++;
-  }
-  return { values, action: words[at] };
-};
-
-/** The words of a command line. A process that sets its own title has all of them in the first one, with spaces between. */
-const wordsOfCommand = ([title = B.empty, ...words]: ReadonlyArray<B.ByteString>): ReadonlyArray<B.ByteString> =>
-  title.includes(' -') ? [...B.split(title, ' ').filter((word) => word !== ''), ...words] : [title, ...words];
-
-/** A flag that shims have, and most other programs have not. */
-const shimFlag = /^--?(?:namespace|id|bundle|workdir|address|publish-binary|containerd-binary|socket)(?:=|$)/;
-
 /**
  * Reads the command line of a process as that of a shim; `undefined` where it names no namespace and no bundle. What comes
  * before the first flag of a shim is its program, which an interpreter or a loader may run.
@@ -92,6 +59,39 @@ export const shimCommandOf = (words: ReadonlyArray<B.ByteString>): ShimCommand |
       };
 };
 
+/** The words of a command line. A process that sets its own title has all of them in the first one, with spaces between. */
+const wordsOfCommand = ([title = B.empty, ...words]: ReadonlyArray<B.ByteString>): ReadonlyArray<B.ByteString> =>
+  title.includes(' -') ? [...B.split(title, ' ').filter((word) => word !== ''), ...words] : [title, ...words];
+
+/** A flag that shims have, and most other programs have not. */
+const shimFlag = /^--?(?:namespace|id|bundle|workdir|address|publish-binary|containerd-binary|socket)(?:=|$)/;
+
+/** Reads flags as Go's package `flag` does, and the parsers of Rust's shims, too: `-id web`, `--id web`, `-id=web`, `--id=web`. */
+const flagsOf = (words: ReadonlyArray<B.ByteString>): Flags => {
+  const values = new Map<string, B.ByteString>();
+  let at = 0;
+  for (let word = words[at]; word !== undefined && /^--?[^-]/.test(word); word = words[at]) {
+    const name = word.replace(/^--?/, '');
+    const equals = name.indexOf('=');
+    if (equals >= 0) values.set(name.slice(0, equals), B.slice(word, word.indexOf('=') + 1));
+    else if (!switches.includes(name)) values.set(name, words[++at] ?? B.empty);
+    at++;
+  }
+  return { values, action: words[at] };
+};
+
+interface Flags {
+  /** The last value of each flag. */
+  readonly values: ReadonlyMap<string, B.ByteString>;
+  /** The first word that is neither a flag nor its value. */
+  readonly action: B.ByteString | undefined;
+}
+
+/** The flags of shims that take no value. All others take one. */
+const switches: ReadonlyArray<string> = ['debug', 'v', 'version', 'h', 'help', 'info', 'systemd-cgroup'];
+
+const baseName = (path: B.ByteString): B.ByteString => B.slice(path, path.lastIndexOf('/') + 1);
+
 /**
  * Whether a command line ends with the words that tell a program what to do: it is that program's own, or that of another one
  * which runs it, such as `sudo`.
@@ -113,9 +113,6 @@ export interface ShimProcess {
   readonly process: ProcessInfo;
   readonly command: ShimCommand;
 }
-
-/** How surely a control group is that of a container of this id. */
-type GroupMatch = 'certain' | 'possible';
 
 export interface ProcessTable {
   readonly byPid: (pid: number) => ProcessInfo | undefined;
@@ -153,10 +150,6 @@ export interface ProcessTable {
   readonly all: ReadonlyArray<ProcessInfo>;
 }
 
-const keyOf = ({ device, inode }: DirectoryKey): string => `${device}:${inode}`;
-
-const bundleKey = (namespace: B.ByteString, id: B.ByteString): string => `${namespace}/${id}`;
-
 /** The namespace and id at the end of a bundle's path. */
 export const lastTwo = (path: B.ByteString): ReadonlyArray<B.ByteString> =>
   B.split(path, '/')
@@ -174,68 +167,6 @@ class Index<K> {
     return [...(this.#found.get(key) ?? [])];
   }
 }
-
-const alphanumericsIn = (text: string): ReadonlyArray<string> => text.match(/[A-Za-z0-9]+/g) ?? [];
-
-const isWordCharacter = (character: string | undefined): boolean =>
-  character !== undefined && /[A-Za-z0-9]/.test(character);
-
-/** An id this long is not met by chance in the path of a control group. */
-const longIdBytes = 12;
-
-/** How one part of a control group's path tells of an id; `undefined` where it does not. */
-const matchIn = (part: string, id: string): GroupMatch | undefined => {
-  for (let at = part.indexOf(id); at >= 0; at = part.indexOf(id, at + 1)) {
-    const isAlone = !isWordCharacter(part[at - 1]) && !isWordCharacter(part[at + id.length]);
-    if (!isAlone) continue;
-    const rest = part.slice(at + id.length);
-    const isWhole = (at === 0 || /[-:]/.test(part[at - 1] ?? '')) && (rest === '' || rest === '.scope');
-    return isWhole || id.length >= longIdBytes ? 'certain' : 'possible';
-  }
-  return undefined;
-};
-
-const matchPath = (path: string, id: string, otherNamespaces: ReadonlySet<string>): GroupMatch | undefined => {
-  const parts = path.split('/');
-  let best: GroupMatch | undefined;
-  for (const [index, part] of parts.entries()) {
-    const match = matchIn(part, id);
-    if (match === undefined) continue;
-    const before = parts[index - 1];
-    const isOfOther = before !== undefined && otherNamespaces.has(before);
-    if (isOfOther && id.length < longIdBytes) continue;
-    if (match === 'certain' && !isOfOther) return match;
-    best = 'possible';
-  }
-  return best;
-};
-
-/** The paths of control groups, and who is in each. */
-const indexGroups = (processes: ReadonlyArray<ProcessInfo>) => {
-  const members = new Index<B.ByteString>();
-  const paths = new Set<B.ByteString>();
-  for (const process of processes)
-    for (const path of process.cgroups) {
-      paths.add(path);
-      members.add(path, process);
-    }
-  const byWord = new Map<string, Array<B.ByteString>>();
-  for (const path of paths)
-    for (const word of new Set(alphanumericsIn(path))) {
-      const there = byWord.get(word);
-      if (there === undefined) byWord.set(word, [path]);
-      else there.push(path);
-    }
-  /** The paths that may hold this text: those with its longest word. */
-  const candidates = (text: string): Iterable<B.ByteString> => {
-    const longest = [...alphanumericsIn(text)].sort((one, other) => other.length - one.length)[0];
-    return longest === undefined ? paths : (byWord.get(longest) ?? []);
-  };
-  return { members, candidates };
-};
-
-const sorted = (processes: Iterable<ProcessInfo>): ReadonlyArray<ProcessInfo> =>
-  [...new Set(processes)].sort((one, other) => one.pid - other.pid);
 
 export const processTable = (processes: ReadonlyArray<ProcessInfo>): ProcessTable => {
   const byPid = new Map(processes.map((process) => [process.pid, process]));
@@ -304,6 +235,75 @@ export const processTable = (processes: ReadonlyArray<ProcessInfo>): ProcessTabl
   };
 };
 
+const keyOf = ({ device, inode }: DirectoryKey): string => `${device}:${inode}`;
+
+const bundleKey = (namespace: B.ByteString, id: B.ByteString): string => `${namespace}/${id}`;
+
+/** The paths of control groups, and who is in each. */
+const indexGroups = (processes: ReadonlyArray<ProcessInfo>) => {
+  const members = new Index<B.ByteString>();
+  const paths = new Set<B.ByteString>();
+  for (const process of processes)
+    for (const path of process.cgroups) {
+      paths.add(path);
+      members.add(path, process);
+    }
+  const byWord = new Map<string, Array<B.ByteString>>();
+  for (const path of paths)
+    for (const word of new Set(alphanumericsIn(path))) {
+      const there = byWord.get(word);
+      if (there === undefined) byWord.set(word, [path]);
+      else there.push(path);
+    }
+  /** The paths that may hold this text: those with its longest word. */
+  const candidates = (text: string): Iterable<B.ByteString> => {
+    const longest = [...alphanumericsIn(text)].sort((one, other) => other.length - one.length)[0];
+    return longest === undefined ? paths : (byWord.get(longest) ?? []);
+  };
+  return { members, candidates };
+};
+
+const alphanumericsIn = (text: string): ReadonlyArray<string> => text.match(/[A-Za-z0-9]+/g) ?? [];
+
+const sorted = (processes: Iterable<ProcessInfo>): ReadonlyArray<ProcessInfo> =>
+  [...new Set(processes)].sort((one, other) => one.pid - other.pid);
+
+/** An id this long is not met by chance in the path of a control group. */
+const longIdBytes = 12;
+
+/** How surely a control group is that of a container of this id. */
+type GroupMatch = 'certain' | 'possible';
+
+const matchPath = (path: string, id: string, otherNamespaces: ReadonlySet<string>): GroupMatch | undefined => {
+  const parts = path.split('/');
+  let best: GroupMatch | undefined;
+  for (const [index, part] of parts.entries()) {
+    const match = matchIn(part, id);
+    if (match === undefined) continue;
+    const before = parts[index - 1];
+    const isOfOther = before !== undefined && otherNamespaces.has(before);
+    if (isOfOther && id.length < longIdBytes) continue;
+    if (match === 'certain' && !isOfOther) return match;
+    best = 'possible';
+  }
+  return best;
+};
+
+/** How one part of a control group's path tells of an id; `undefined` where it does not. */
+const matchIn = (part: string, id: string): GroupMatch | undefined => {
+  for (let at = part.indexOf(id); at >= 0; at = part.indexOf(id, at + 1)) {
+    const isAlone = !isWordCharacter(part[at - 1]) && !isWordCharacter(part[at + id.length]);
+    if (!isAlone) continue;
+    const rest = part.slice(at + id.length);
+    const isWhole = (at === 0 || /[-:]/.test(part[at - 1] ?? '')) && (rest === '' || rest === '.scope');
+    return isWhole || id.length >= longIdBytes ? 'certain' : 'possible';
+  }
+  return undefined;
+};
+
+const isWordCharacter = (character: string | undefined): boolean =>
+  character !== undefined && /[A-Za-z0-9]/.test(character);
+
 /** One walk over the processes, and what goes with it. */
 export interface ProcessesSeen {
   readonly table: ProcessTable;
@@ -314,45 +314,16 @@ export interface ProcessesSeen {
   readonly holders: (inode: string) => TaskEither<ProcessesError, ReadonlyArray<number>>;
 }
 
-/** The listeners that have this name, or one that leads to the same place. */
-type ListenersAt = (socket: SocketName) => ReadonlyArray<Listener>;
-
-/** The name of a shim's socket is a hash: one this long is not another's, by whatever path it was bound. */
-const longNameBytes = 32;
-
-/** Some programs bind the whole of an abstract address, filled up with NULs, which the kernel prints as `@`. */
-const withoutFilling = (name: string): string => name.replace(/[@\0]+$/, '');
-
-/** The texts by which a socket may be known. */
-const keysOf = (socket: SocketName): ReadonlyArray<string> => {
-  if (socket._tag === 'Abstract') return [`@${withoutFilling(socket.name)}`];
-  const last = baseName(socket.path);
-  return last.length >= longNameBytes ? [socket.path, last] : [socket.path];
-};
-
-const listenersByName = (listeners: ReadonlyArray<Listener>): ListenersAt => {
-  const known = new Map<string, Array<Listener>>();
-  for (const listener of listeners)
-    for (const key of keysOf(listener.name)) {
-      const there = known.get(key);
-      if (there === undefined) known.set(key, [listener]);
-      else there.push(listener);
-    }
-  return (socket) => [...new Set(keysOf(socket).flatMap((key) => known.get(key) ?? []))];
-};
-
 /** The processes as they were seen at a certain moment or later; they are looked at again only for a later moment. */
 export type ProcessesSince = (elapsedMs: number) => TaskEither<ProcessesError, ProcessesSeen>;
 
-/** One process of each network namespace that shims are in and we are not. */
-const inOtherNetworks = ({ shims }: ProcessTable, { namespaces }: OwnView): ReadonlyArray<number> => {
-  const own = valueOf(namespaces)?.network;
-  const found = new Map<string, number>();
-  for (const { process } of shims) {
-    const network = valueOf(process.namespaces)?.network;
-    if (network !== undefined && network !== own) found.set(network, process.pid);
-  }
-  return [...found.values()];
+/** Looks once for all that are content with the same moment. */
+export const makeProcessesSince = (processes: Processes, clock: Pick<Clock, 'elapsedMs'>): ProcessesSince => {
+  let latest: { readonly atMs: number; readonly seen: Promise<E.Either<ProcessesError, ProcessesSeen>> } | undefined;
+  return (sinceMs) => () => {
+    if (latest === undefined || latest.atMs < sinceMs) latest = { atMs: clock.elapsedMs(), seen: look(processes) };
+    return latest.seen;
+  };
 };
 
 const look = async (processes: Processes): Promise<E.Either<ProcessesError, ProcessesSeen>> => {
@@ -376,11 +347,40 @@ const look = async (processes: Processes): Promise<E.Either<ProcessesError, Proc
   });
 };
 
-/** Looks once for all that are content with the same moment. */
-export const makeProcessesSince = (processes: Processes, clock: Pick<Clock, 'elapsedMs'>): ProcessesSince => {
-  let latest: { readonly atMs: number; readonly seen: Promise<E.Either<ProcessesError, ProcessesSeen>> } | undefined;
-  return (sinceMs) => () => {
-    if (latest === undefined || latest.atMs < sinceMs) latest = { atMs: clock.elapsedMs(), seen: look(processes) };
-    return latest.seen;
-  };
+/** The listeners that have this name, or one that leads to the same place. */
+type ListenersAt = (socket: SocketName) => ReadonlyArray<Listener>;
+
+/** One process of each network namespace that shims are in and we are not. */
+const inOtherNetworks = ({ shims }: ProcessTable, { namespaces }: OwnView): ReadonlyArray<number> => {
+  const own = valueOf(namespaces)?.network;
+  const found = new Map<string, number>();
+  for (const { process } of shims) {
+    const network = valueOf(process.namespaces)?.network;
+    if (network !== undefined && network !== own) found.set(network, process.pid);
+  }
+  return [...found.values()];
 };
+
+const listenersByName = (listeners: ReadonlyArray<Listener>): ListenersAt => {
+  const known = new Map<string, Array<Listener>>();
+  for (const listener of listeners)
+    for (const key of keysOf(listener.name)) {
+      const there = known.get(key);
+      if (there === undefined) known.set(key, [listener]);
+      else there.push(listener);
+    }
+  return (socket) => [...new Set(keysOf(socket).flatMap((key) => known.get(key) ?? []))];
+};
+
+/** The texts by which a socket may be known. */
+const keysOf = (socket: SocketName): ReadonlyArray<string> => {
+  if (socket._tag === 'Abstract') return [`@${withoutFilling(socket.name)}`];
+  const last = baseName(socket.path);
+  return last.length >= longNameBytes ? [socket.path, last] : [socket.path];
+};
+
+/** Some programs bind the whole of an abstract address, filled up with NULs, which the kernel prints as `@`. */
+const withoutFilling = (name: string): string => name.replace(/[@\0]+$/, '');
+
+/** The name of a shim's socket is a hash: one this long is not another's, by whatever path it was bound. */
+const longNameBytes = 32;

@@ -16,8 +16,6 @@ export type ProcessesBelow = (
 
 type ByBundle = ReadonlyMap<string, ReadonlySet<ProcessInfo>>;
 
-const keyOf = (namespace: string, id: string): string => `${namespace}/${id}`;
-
 /** The paths are gone through once for each walk over the processes. */
 export const makeProcessesBelow = (
   { mounts }: { readonly mounts: Pick<Mounts, 'resolve'> },
@@ -54,3 +52,5 @@ const indexBelow = (state: B.ByteString, { table, view }: ProcessesSeen): ByBund
   }
   return found;
 };
+
+const keyOf = (namespace: string, id: string): string => `${namespace}/${id}`;

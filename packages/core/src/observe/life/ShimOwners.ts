@@ -50,15 +50,6 @@ const holdersOf = async (
   return E.right(found);
 };
 
-/** The ids that a shim's command line names in a namespace, by themselves or as the last part of a bundle's path. */
-const idsNamedBy = ({ ids, bundles }: ShimCommand, namespace: B.ByteString): ReadonlyArray<B.ByteString> => {
-  const ofPaths = bundles.flatMap((path) => {
-    const [parent, id] = lastTwo(path);
-    return id !== undefined && parent === namespace ? [id] : [];
-  });
-  return [...new Set([...ids, ...ofPaths])];
-};
-
 /** The other bundles that a process names, or works in. One that it names may be gone: then its shim is left as it is. */
 const ownersOf = async (
   { bundleAt, exists, pods }: SignNeeds,
@@ -84,4 +75,13 @@ const ownersOf = async (
   const works = directory === undefined ? undefined : (await bundleAt())(directory);
   if (works === undefined || works.identity === evidence.identity) return named;
   return [...named, beside.includes(works) ? nameBeside(works) : works.id];
+};
+
+/** The ids that a shim's command line names in a namespace, by themselves or as the last part of a bundle's path. */
+const idsNamedBy = ({ ids, bundles }: ShimCommand, namespace: B.ByteString): ReadonlyArray<B.ByteString> => {
+  const ofPaths = bundles.flatMap((path) => {
+    const [parent, id] = lastTwo(path);
+    return id !== undefined && parent === namespace ? [id] : [];
+  });
+  return [...new Set([...ids, ...ofPaths])];
 };

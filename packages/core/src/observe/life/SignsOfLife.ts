@@ -19,16 +19,6 @@ import { type ShimTarget, showSocket, type SocketName } from '../../capabilities
 import { processesAmong } from '../../capabilities/TaskExit.js';
 import type { BundleEvidence } from '../../decide/Evidence.js';
 import { shimAddress } from '../../decide/ShimAddress.js';
-import {
-  livingContainer,
-  livingShim,
-  pidsOf as pidsOfSigns,
-  showPids,
-  type Sign,
-  sign,
-  type Signs,
-  type SignSource,
-} from '../../decide/Signs.js';
 import { type BundleId, isHidden, unhidden } from '../../policy/Names.js';
 import { careful } from '../../policy/Policy.js';
 import { programNameOf } from '../../policy/ShimProgram.js';
@@ -116,44 +106,6 @@ interface About {
   readonly names: ReadonlyArray<B.ByteString>;
 }
 
-const namesOf = ({ exists }: SignNeeds, { namespace, id }: BundleEvidence): ReadonlyArray<B.ByteString> => {
-  const former = unhidden(id);
-  return isHidden(id) && former !== '' && !exists({ namespace, id: former }) ? [id, former] : [id];
-};
-
-const pidsOf = (processes: Iterable<ProcessInfo>): ReadonlyArray<number> =>
-  [...new Set(Array.from(processes, ({ pid }) => pid))].sort((one, other) => one - other);
-
-const programOf = ({ commandLine: [first] }: ProcessInfo): string =>
-  first === undefined ? '' : ` (${B.show(B.slice(first, first.lastIndexOf('/') + 1))})`;
-
-/**
- * What this process may see at all. In a pid namespace that is not the machine's first, a shim outside it is not seen, unless
- * a shim of this tree is seen inside. Where shims live in another mount namespace, what is mounted there is not seen either.
- * A namespace that may not be looked at may be another one.
- */
-const ownView = (about: About): Sign => {
-  const known = views.get(about.seen) ?? lookAtOwnView(about);
-  views.set(about.seen, known);
-  return known;
-};
-
-/** The same for all bundles of one walk over the processes. */
-const views = new WeakMap<ProcessesSeen, Sign>();
-
-const lookAtOwnView = (about: About): Sign => {
-  const { table, view } = about.seen;
-  const why =
-    view.limitedBy ??
-    otherNamespaces(
-      about.seen,
-      table.shims.filter((shim) => isOfTree(about, shim)),
-    );
-  return why === undefined
-    ? sign('own-view', 'none', 'this program sees every process of its pid namespace')
-    : sign('own-view', 'unknown', why);
-};
-
 /** Why shims of the tree, or what is mounted for them, may be in namespaces that this program is not in. */
 const otherNamespaces = ({ table, view }: ProcessesSeen, shims: ReadonlyArray<ShimProcess>): string | undefined => {
   const own = valueOf(view.namespaces);
@@ -185,22 +137,137 @@ const otherNamespaces = ({ table, view }: ProcessesSeen, shims: ReadonlyArray<Sh
 /** Shims of these runtimes give themselves a mount namespace, wherever their daemon is (docs/runtimes.md). */
 const makesOwnMounts = /kata|wasm|spin|slight|lunatic|nerdbox/;
 
-/** Whether a shim works in a bundle of the tree, or is named after one. */
-const isOfTree = ({ bundleAt, needs: { exists } }: About, { process, command }: ShimProcess): boolean => {
-  const directory = valueOf(process.currentDirectory);
-  if (directory !== undefined && bundleAt(directory) !== undefined) return true;
-  const { namespace } = command;
-  return namespace !== undefined && command.ids.some((id) => exists({ namespace, id }));
+const pidsOf = (processes: Iterable<ProcessInfo>): ReadonlyArray<number> =>
+  [...new Set(Array.from(processes, ({ pid }) => pid))].sort((one, other) => one - other);
+
+const namesOf = ({ exists }: SignNeeds, { namespace, id }: BundleEvidence): ReadonlyArray<B.ByteString> => {
+  const former = unhidden(id);
+  return isHidden(id) && former !== '' && !exists({ namespace, id: former }) ? [id, former] : [id];
 };
 
-/** Every socket that the files of a bundle name. */
-const socketsOf = ({ contents }: BundleEvidence): ReadonlyArray<SocketName> => {
-  const address = contents?._tag === 'Listed' ? shimAddress(careful)(contents) : undefined;
-  if (address?._tag !== 'Target') return [];
-  return address.disputed === undefined ? [address.target.socket] : [address.target.socket, address.disputed];
+const initPidSign = ({ files: { initPid, runtimeRecord, roots }, seen: { table, view } }: About): Sign => {
+  if (initPid._tag === 'Absent') return sign('init-pid', 'none', 'it has no init.pid');
+  if (initPid._tag === 'Unknown') return sign('init-pid', 'unknown', initPid.why);
+  const { pid, writtenMs } = initPid.value;
+  const process = table.byPid(pid);
+  if (process === undefined) return sign('init-pid', 'dead', `process ${pid}, which init.pid names, has ended`);
+  const recorded =
+    runtimeRecord._tag === 'Says' && runtimeRecord.value.pid === pid ? runtimeRecord.value.startedTicks : 0;
+  if (recorded > 0)
+    return recorded === process.startedTicks
+      ? sign('init-pid', 'alive', `process ${pid}, which init.pid names, runs`, [pid])
+      : sign('init-pid', 'dead', `process ${pid} began at another time than the one that the runtime recorded`);
+  if (process.startedMs <= writtenMs + clockSlackMs)
+    return sign('init-pid', 'alive', `process ${pid}, which init.pid names, runs`, [pid]);
+  // By the clock, which may have been set, it began later. A process whose root is ours is in no container.
+  const [root, ours] = [valueOf(process.rootDirectory), valueOf(view.rootDirectory)];
+  const isOurs = root !== undefined && ours !== undefined && isSameDirectory(root, ours);
+  const isOursRootfs = roots.some(
+    (one) => one._tag === 'Unknown' || (one._tag === 'Says' && ours !== undefined && isSameDirectory(one.value, ours)),
+  );
+  return isOurs && !isOursRootfs
+    ? sign('init-pid', 'dead', `process ${pid} began later than init.pid was written, and is in no container`)
+    : sign(
+        'init-pid',
+        'unknown',
+        `process ${pid} has the number in init.pid, but began later by the clock, which may have been set`,
+        [pid],
+      );
 };
 
-const lastPart = (path: string): string => path.slice(path.lastIndexOf('/') + 1);
+/** A process that began later than its pid was written, by more than clocks go wrong, has probably only got the number. */
+const clockSlackMs = 60_000;
+
+const controlGroupSign = ({ files: { config }, seen: { table }, names, otherNamespaces }: About): Sign => {
+  const group = config._tag === 'Says' ? config.value.cgroupsPath : undefined;
+  const exact = group === undefined ? [] : table.inGroup(groupsOf(group));
+  const byName = names.map((id) => table.inGroupOf(id, otherNamespaces, group !== undefined));
+  const certain = pidsOf([...exact, ...byName.flatMap((found) => found.certain)]);
+  if (certain.length > 0)
+    return sign(
+      'control-group',
+      'alive',
+      `${showPids(certain)} ${certain.length === 1 ? 'is' : 'are'} in its control group`,
+      certain,
+    );
+  const possible = pidsOf(byName.flatMap((found) => found.possible));
+  if (possible.length > 0)
+    return sign('control-group', 'unknown', `${showPids(possible)} may be in its control group`, possible);
+  if (config._tag === 'Unknown') return sign('control-group', 'unknown', config.why);
+  return sign('control-group', 'dead', 'no process is in its control group');
+};
+
+const runtimeStateSign = ({ files: { runtimeRecord }, seen: { table } }: About): Sign => {
+  const source: SignSource = 'runtime-state';
+  if (runtimeRecord._tag === 'Absent') return sign(source, 'none', 'its runtime has no record of it');
+  if (runtimeRecord._tag === 'Unknown') return sign(source, 'unknown', runtimeRecord.why);
+  const { pid, startedTicks, path } = runtimeRecord.value;
+  const process = pid > 0 ? table.byPid(pid) : undefined;
+  if (process === undefined) return sign(source, 'dead', `process ${pid}, which ${B.show(path)} names, has ended`);
+  if (startedTicks <= 0)
+    return sign(source, 'unknown', `process ${pid}, which ${B.show(path)} names, may be another one by now`, [pid]);
+  return startedTicks === process.startedTicks
+    ? sign(source, 'alive', `process ${pid}, which ${B.show(path)} names, runs`, [pid])
+    : sign(source, 'dead', `process ${pid} began at another time than ${B.show(path)} says`);
+};
+
+/** Of all directories that the container may have for its root: what lives in one of them lives. */
+const rootFileSystemSign = async (about: About): Promise<Sign> => {
+  const signs: Array<Sign> = [];
+  for (const root of about.files.roots) if (root._tag !== 'Absent') signs.push(await rootSign(about, root));
+  signs.push(...(await belowSign(about)));
+  const [first = sign('root-file-system', 'none', 'it has no rootfs')] = (
+    ['alive', 'unknown', 'dead'] as const
+  ).flatMap((state) => signs.filter((one) => one.state === state));
+  return first;
+};
+
+const rootSign = async (
+  { evidence, needs, seen: { table, view } }: About,
+  root: Exclude<ContainerFiles['roots'][number], { readonly _tag: 'Absent' }>,
+): Promise<Sign> => {
+  const source: SignSource = 'root-file-system';
+  if (root._tag === 'Unknown') return sign(source, 'unknown', root.why);
+  const { path, ...key } = root.value;
+  const what = path === undefined ? 'its rootfs' : B.show(path);
+  const ours = valueOf(view.rootDirectory);
+  if (ours !== undefined && isSameDirectory(key, ours))
+    return sign(source, 'unknown', `${what} is this machine's own root, in which every process lives`);
+  const pids = pidsOf(table.rootedIn(key));
+  if (pids.length > 0)
+    return sign(source, 'alive', `${showPids(pids)} ${pids.length === 1 ? 'has' : 'have'} ${what} for root`, pids);
+  const isMounted = evidence.identity !== null && evidence.identity.device !== key.device;
+  const somewhere = isMounted ? pidsOf(table.rootedSomewhereOn(key.device)) : [];
+  if (somewhere.length > 0)
+    return sign(source, 'unknown', `${showPids(somewhere)} may have ${what} for root`, somewhere);
+  // A process of the container may have another root inside it. A part of a file system may be mounted for others, too.
+  const within = isMounted && key.device !== ours?.device ? pidsOf(table.rootedOn(key.device)) : [];
+  if (within.length > 0) {
+    const mounted = await needs.mountedRootOf(evidence, path)();
+    if (E.isLeft(mounted)) return sign(source, 'unknown', mounted.left);
+    if (mounted.right === '/')
+      return sign(
+        source,
+        'unknown',
+        `${showPids(within)} ${within.length === 1 ? 'has its' : 'have their'} root on the file system that is mounted on ${what}`,
+        within,
+      );
+  }
+  return table.hiddenRoots.length > 0
+    ? sign(source, 'unknown', 'the roots of some processes may not be looked at')
+    : sign(source, 'dead', `no process has ${what} for root`);
+};
+
+/** What works or runs below the bundle may be of its container, wherever its root is. */
+const belowSign = async ({ needs, seen, evidence }: About): Promise<ReadonlyArray<Sign>> => {
+  const below = await needs.processesBelow(seen, evidence)();
+  if (E.isLeft(below)) return [sign('root-file-system', 'unknown', below.left)];
+  const pids = pidsOf(below.right);
+  const verb = pids.length === 1 ? 'works or runs' : 'work or run';
+  return pids.length === 0
+    ? []
+    : [sign('root-file-system', 'unknown', `${showPids(pids)} ${verb} below the bundle`, pids)];
+};
 
 const listenerSign = async (about: About): Promise<Sign> => {
   const { evidence, seen } = about;
@@ -223,29 +290,12 @@ const listenerSign = async (about: About): Promise<Sign> => {
   return sign('listener', 'alive', `${who} ${holders.length > 1 ? 'listen' : 'listens'} at ${shown}`, holders);
 };
 
-/** A process without any word is not a person's shell: what it was called is gone. */
-const looksLikeShim = ({ commandLine }: ProcessInfo, program: string): boolean => {
-  const [first] = commandLine;
-  if (first === undefined) return true;
-  const name = lastPart(first);
-  return name === program || /shim/.test(name) || shimCommandOf(commandLine) !== undefined;
+/** Every socket that the files of a bundle name. */
+const socketsOf = ({ contents }: BundleEvidence): ReadonlyArray<SocketName> => {
+  const address = contents?._tag === 'Listed' ? shimAddress(careful)(contents) : undefined;
+  if (address?._tag !== 'Target') return [];
+  return address.disputed === undefined ? [address.target.socket] : [address.target.socket, address.disputed];
 };
-
-/** A shim's program that a daemon runs, and not the shim itself. */
-const isAtWork = ({ commandLine }: ProcessInfo): boolean => shimCommandOf(commandLine)?.isAction === true;
-
-/** The name of the program that started the shim, as far as the bundle or its container's record tells; empty where neither does. */
-const shimProgramOf = ({ contents, answers }: BundleEvidence): string => {
-  if (answers.program?._tag === 'Right') return lastPart(answers.program.right);
-  const read = contents?._tag === 'Listed' ? contents.shimBinaryPath : undefined;
-  const recorded = answers.container?._tag === 'Found' ? answers.container.value.runtimeName : B.empty;
-  const runtime = read?._tag === 'Read' && read.content !== '' ? read.content : recorded;
-  return runtime.startsWith('/') ? lastPart(runtime) : (programNameOf(runtime, 'any') ?? '');
-};
-
-/** Whether a process may be a shim of this program, run by an interpreter or a loader perhaps. Other programs have namespaces, too. */
-const mayRun = ({ programs }: ShimCommand, program: string): boolean =>
-  programs.some((name) => name === program || (programs.length > 1 && /shim/.test(name)));
 
 /** The shims of one bundle: certain ones, and processes that may be. */
 const shimsOf = (
@@ -274,6 +324,32 @@ const shimsOf = (
   return { certain: [...certain], possible: [...new Set(possible)] };
 };
 
+/** The name of the program that started the shim, as far as the bundle or its container's record tells; empty where neither does. */
+const shimProgramOf = ({ contents, answers }: BundleEvidence): string => {
+  if (answers.program?._tag === 'Right') return lastPart(answers.program.right);
+  const read = contents?._tag === 'Listed' ? contents.shimBinaryPath : undefined;
+  const recorded = answers.container?._tag === 'Found' ? answers.container.value.runtimeName : B.empty;
+  const runtime = read?._tag === 'Read' && read.content !== '' ? read.content : recorded;
+  return runtime.startsWith('/') ? lastPart(runtime) : (programNameOf(runtime, 'any') ?? '');
+};
+
+const lastPart = (path: string): string => path.slice(path.lastIndexOf('/') + 1);
+
+/** A shim's program that a daemon runs, and not the shim itself. */
+const isAtWork = ({ commandLine }: ProcessInfo): boolean => shimCommandOf(commandLine)?.isAction === true;
+
+/** A process without any word is not a person's shell: what it was called is gone. */
+const looksLikeShim = ({ commandLine }: ProcessInfo, program: string): boolean => {
+  const [first] = commandLine;
+  if (first === undefined) return true;
+  const name = lastPart(first);
+  return name === program || /shim/.test(name) || shimCommandOf(commandLine) !== undefined;
+};
+
+/** Whether a process may be a shim of this program, run by an interpreter or a loader perhaps. Other programs have namespaces, too. */
+const mayRun = ({ programs }: ShimCommand, program: string): boolean =>
+  programs.some((name) => name === program || (programs.length > 1 && /shim/.test(name)));
+
 /** A runtime's own processes name the bundle, too (`runsc-sandbox`): those that are of the container are not its shim. */
 const shimProcessSign = (about: About, ofContainer: ReadonlySet<number>): Sign => {
   const { certain, possible: all } = shimsOf(about, about.evidence, about.names);
@@ -294,18 +370,42 @@ const shimProcessSign = (about: About, ofContainer: ReadonlySet<number>): Sign =
   return sign('shim-process', 'dead', 'no process is its shim');
 };
 
-/** Whether a shim listens where a member of the pod says: dialled, and hung up on. */
-const answersAt = async (
-  needs: SignNeeds,
-  namespace: B.ByteString,
-  target: ShimTarget,
-): Promise<'yes' | 'no' | 'unknown'> => {
-  const dialled = await needs.capabilities.shimConnector.dial({ namespace, target, timeoutMs: needs.timeoutMs })();
-  if (E.isRight(dialled)) {
-    await dialled.right.close();
-    return 'yes';
-  }
-  return hasNoListener(dialled.left) ? 'no' : 'unknown';
+const programOf = ({ commandLine: [first] }: ProcessInfo): string =>
+  first === undefined ? '' : ` (${B.show(B.slice(first, first.lastIndexOf('/') + 1))})`;
+
+/**
+ * What this process may see at all. In a pid namespace that is not the machine's first, a shim outside it is not seen, unless
+ * a shim of this tree is seen inside. Where shims live in another mount namespace, what is mounted there is not seen either.
+ * A namespace that may not be looked at may be another one.
+ */
+const ownView = (about: About): Sign => {
+  const known = views.get(about.seen) ?? lookAtOwnView(about);
+  views.set(about.seen, known);
+  return known;
+};
+
+/** What this process may see is the same for all bundles of one walk over the processes. */
+const views = new WeakMap<ProcessesSeen, Sign>();
+
+const lookAtOwnView = (about: About): Sign => {
+  const { table, view } = about.seen;
+  const why =
+    view.limitedBy ??
+    otherNamespaces(
+      about.seen,
+      table.shims.filter((shim) => isOfTree(about, shim)),
+    );
+  return why === undefined
+    ? sign('own-view', 'none', 'this program sees every process of its pid namespace')
+    : sign('own-view', 'unknown', why);
+};
+
+/** Whether a shim works in a bundle of the tree, or is named after one. */
+const isOfTree = ({ bundleAt, needs: { exists } }: About, { process, command }: ShimProcess): boolean => {
+  const directory = valueOf(process.currentDirectory);
+  if (directory !== undefined && bundleAt(directory) !== undefined) return true;
+  const { namespace } = command;
+  return namespace !== undefined && command.ids.some((id) => exists({ namespace, id }));
 };
 
 /** The shim that a bundle shares with the others of its pod: what lives for one of them lives for all. */
@@ -357,126 +457,27 @@ const podSign = async (about: About, ownShim: Signs): Promise<Sign> => {
       );
 };
 
-/** A process that began later than its pid was written, by more than clocks go wrong, has probably only got the number. */
-const clockSlackMs = 60_000;
-
-const initPidSign = ({ files: { initPid, runtimeRecord, roots }, seen: { table, view } }: About): Sign => {
-  if (initPid._tag === 'Absent') return sign('init-pid', 'none', 'it has no init.pid');
-  if (initPid._tag === 'Unknown') return sign('init-pid', 'unknown', initPid.why);
-  const { pid, writtenMs } = initPid.value;
-  const process = table.byPid(pid);
-  if (process === undefined) return sign('init-pid', 'dead', `process ${pid}, which init.pid names, has ended`);
-  const recorded =
-    runtimeRecord._tag === 'Says' && runtimeRecord.value.pid === pid ? runtimeRecord.value.startedTicks : 0;
-  if (recorded > 0)
-    return recorded === process.startedTicks
-      ? sign('init-pid', 'alive', `process ${pid}, which init.pid names, runs`, [pid])
-      : sign('init-pid', 'dead', `process ${pid} began at another time than the one that the runtime recorded`);
-  if (process.startedMs <= writtenMs + clockSlackMs)
-    return sign('init-pid', 'alive', `process ${pid}, which init.pid names, runs`, [pid]);
-  // By the clock, which may have been set, it began later. A process whose root is ours is in no container.
-  const [root, ours] = [valueOf(process.rootDirectory), valueOf(view.rootDirectory)];
-  const isOurs = root !== undefined && ours !== undefined && isSameDirectory(root, ours);
-  const isOursRootfs = roots.some(
-    (one) => one._tag === 'Unknown' || (one._tag === 'Says' && ours !== undefined && isSameDirectory(one.value, ours)),
-  );
-  return isOurs && !isOursRootfs
-    ? sign('init-pid', 'dead', `process ${pid} began later than init.pid was written, and is in no container`)
-    : sign(
-        'init-pid',
-        'unknown',
-        `process ${pid} has the number in init.pid, but began later by the clock, which may have been set`,
-        [pid],
-      );
-};
-
-const controlGroupSign = ({ files: { config }, seen: { table }, names, otherNamespaces }: About): Sign => {
-  const group = config._tag === 'Says' ? config.value.cgroupsPath : undefined;
-  const exact = group === undefined ? [] : table.inGroup(groupsOf(group));
-  const byName = names.map((id) => table.inGroupOf(id, otherNamespaces, group !== undefined));
-  const certain = pidsOf([...exact, ...byName.flatMap((found) => found.certain)]);
-  if (certain.length > 0)
-    return sign(
-      'control-group',
-      'alive',
-      `${showPids(certain)} ${certain.length === 1 ? 'is' : 'are'} in its control group`,
-      certain,
-    );
-  const possible = pidsOf(byName.flatMap((found) => found.possible));
-  if (possible.length > 0)
-    return sign('control-group', 'unknown', `${showPids(possible)} may be in its control group`, possible);
-  if (config._tag === 'Unknown') return sign('control-group', 'unknown', config.why);
-  return sign('control-group', 'dead', 'no process is in its control group');
-};
-
-const runtimeStateSign = ({ files: { runtimeRecord }, seen: { table } }: About): Sign => {
-  const source: SignSource = 'runtime-state';
-  if (runtimeRecord._tag === 'Absent') return sign(source, 'none', 'its runtime has no record of it');
-  if (runtimeRecord._tag === 'Unknown') return sign(source, 'unknown', runtimeRecord.why);
-  const { pid, startedTicks, path } = runtimeRecord.value;
-  const process = pid > 0 ? table.byPid(pid) : undefined;
-  if (process === undefined) return sign(source, 'dead', `process ${pid}, which ${B.show(path)} names, has ended`);
-  if (startedTicks <= 0)
-    return sign(source, 'unknown', `process ${pid}, which ${B.show(path)} names, may be another one by now`, [pid]);
-  return startedTicks === process.startedTicks
-    ? sign(source, 'alive', `process ${pid}, which ${B.show(path)} names, runs`, [pid])
-    : sign(source, 'dead', `process ${pid} began at another time than ${B.show(path)} says`);
-};
-
-/** Of all directories that the container may have for its root: what lives in one of them lives. */
-const rootFileSystemSign = async (about: About): Promise<Sign> => {
-  const signs: Array<Sign> = [];
-  for (const root of about.files.roots) if (root._tag !== 'Absent') signs.push(await rootSign(about, root));
-  signs.push(...(await belowSign(about)));
-  const [first = sign('root-file-system', 'none', 'it has no rootfs')] = (
-    ['alive', 'unknown', 'dead'] as const
-  ).flatMap((state) => signs.filter((one) => one.state === state));
-  return first;
-};
-
-/** What works or runs below the bundle may be of its container, wherever its root is. */
-const belowSign = async ({ needs, seen, evidence }: About): Promise<ReadonlyArray<Sign>> => {
-  const below = await needs.processesBelow(seen, evidence)();
-  if (E.isLeft(below)) return [sign('root-file-system', 'unknown', below.left)];
-  const pids = pidsOf(below.right);
-  const verb = pids.length === 1 ? 'works or runs' : 'work or run';
-  return pids.length === 0
-    ? []
-    : [sign('root-file-system', 'unknown', `${showPids(pids)} ${verb} below the bundle`, pids)];
-};
-
-const rootSign = async (
-  { evidence, needs, seen: { table, view } }: About,
-  root: Exclude<ContainerFiles['roots'][number], { readonly _tag: 'Absent' }>,
-): Promise<Sign> => {
-  const source: SignSource = 'root-file-system';
-  if (root._tag === 'Unknown') return sign(source, 'unknown', root.why);
-  const { path, ...key } = root.value;
-  const what = path === undefined ? 'its rootfs' : B.show(path);
-  const ours = valueOf(view.rootDirectory);
-  if (ours !== undefined && isSameDirectory(key, ours))
-    return sign(source, 'unknown', `${what} is this machine's own root, in which every process lives`);
-  const pids = pidsOf(table.rootedIn(key));
-  if (pids.length > 0)
-    return sign(source, 'alive', `${showPids(pids)} ${pids.length === 1 ? 'has' : 'have'} ${what} for root`, pids);
-  const isMounted = evidence.identity !== null && evidence.identity.device !== key.device;
-  const somewhere = isMounted ? pidsOf(table.rootedSomewhereOn(key.device)) : [];
-  if (somewhere.length > 0)
-    return sign(source, 'unknown', `${showPids(somewhere)} may have ${what} for root`, somewhere);
-  // A process of the container may have another root inside it. A part of a file system may be mounted for others, too.
-  const within = isMounted && key.device !== ours?.device ? pidsOf(table.rootedOn(key.device)) : [];
-  if (within.length > 0) {
-    const mounted = await needs.mountedRootOf(evidence, path)();
-    if (E.isLeft(mounted)) return sign(source, 'unknown', mounted.left);
-    if (mounted.right === '/')
-      return sign(
-        source,
-        'unknown',
-        `${showPids(within)} ${within.length === 1 ? 'has its' : 'have their'} root on the file system that is mounted on ${what}`,
-        within,
-      );
+/** Whether a shim listens where a member of the pod says: dialled, and hung up on. */
+const answersAt = async (
+  needs: SignNeeds,
+  namespace: B.ByteString,
+  target: ShimTarget,
+): Promise<'yes' | 'no' | 'unknown'> => {
+  const dialled = await needs.capabilities.shimConnector.dial({ namespace, target, timeoutMs: needs.timeoutMs })();
+  if (E.isRight(dialled)) {
+    await dialled.right.close();
+    return 'yes';
   }
-  return table.hiddenRoots.length > 0
-    ? sign(source, 'unknown', 'the roots of some processes may not be looked at')
-    : sign(source, 'dead', `no process has ${what} for root`);
+  return hasNoListener(dialled.left) ? 'no' : 'unknown';
 };
+
+import {
+  livingContainer,
+  livingShim,
+  pidsOf as pidsOfSigns,
+  showPids,
+  type Sign,
+  sign,
+  type Signs,
+  type SignSource,
+} from '../../decide/Signs.js';

@@ -21,9 +21,6 @@ export const knownAmong =
     return E.isLeft(all) ? all : E.right(all.right.filter(({ pid }) => pids.includes(pid)));
   };
 
-/** How often it is looked whether they have ended, in milliseconds. */
-const lookEveryMs = 50;
-
 /** Those that still live after so many milliseconds at the most; none as soon as all have ended. */
 export const survivorsOf =
   ({ processes, clock }: Needs) =>
@@ -40,3 +37,6 @@ export const survivorsOf =
       await clock.sleep(lookEveryMs)();
     }
   };
+
+/** How often it is looked whether they have ended, in milliseconds. */
+const lookEveryMs = 50;

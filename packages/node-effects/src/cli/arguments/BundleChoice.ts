@@ -13,29 +13,6 @@ const shownNames = 10;
 
 export const showBundleId = ({ namespace, id }: BundleId): string => `${B.show(namespace)}/${B.show(id)}`;
 
-const list = (names: ReadonlyArray<BundleId>): string => {
-  const more = names.length - shownNames;
-  const shown = names.slice(0, shownNames).map(showBundleId).join(', ');
-  return more > 0 ? `${shown} and ${more} more` : shown;
-};
-
-/** Those that begin with what was typed first, then those of that name in part; most likely one of them is meant. */
-const likelyFirst = (names: ReadonlyArray<BundleId>, { id }: TypedBundle): ReadonlyArray<BundleId> => {
-  const likeness = (name: BundleId): number => {
-    const shown = B.show(name.id);
-    if (shown.startsWith(id)) return 0;
-    return shown.includes(id) || id.includes(shown) ? 1 : 2;
-  };
-  return [...names].sort((first, second) => likeness(first) - likeness(second));
-};
-
-/** A name is typed as it is shown; where none is shown so, as it is. */
-const named = (names: ReadonlyArray<BundleId>, { namespace, id }: TypedBundle): ReadonlyArray<BundleId> => {
-  const inNamespace = names.filter((name) => namespace === undefined || B.show(name.namespace) === namespace);
-  const shown = inNamespace.filter((name) => B.show(name.id) === id);
-  return shown.length > 0 ? shown : inNamespace.filter((name) => name.id === B.fromText(id));
-};
-
 /** The one bundle of this name. Left: what there is instead, in one line, and what could not be looked at. */
 export const chooseBundle = (
   names: ReadonlyArray<BundleId>,
@@ -53,4 +30,27 @@ export const chooseBundle = (
   return more.length === 0
     ? E.right(found)
     : E.left(`${text} stands in several namespaces of ${where}; name one of them: ${list([found, ...more])}`);
+};
+
+/** A name is typed as it is shown; where none is shown so, as it is. */
+const named = (names: ReadonlyArray<BundleId>, { namespace, id }: TypedBundle): ReadonlyArray<BundleId> => {
+  const inNamespace = names.filter((name) => namespace === undefined || B.show(name.namespace) === namespace);
+  const shown = inNamespace.filter((name) => B.show(name.id) === id);
+  return shown.length > 0 ? shown : inNamespace.filter((name) => name.id === B.fromText(id));
+};
+
+/** Those that begin with what was typed first, then those of that name in part; most likely one of them is meant. */
+const likelyFirst = (names: ReadonlyArray<BundleId>, { id }: TypedBundle): ReadonlyArray<BundleId> => {
+  const likeness = (name: BundleId): number => {
+    const shown = B.show(name.id);
+    if (shown.startsWith(id)) return 0;
+    return shown.includes(id) || id.includes(shown) ? 1 : 2;
+  };
+  return [...names].sort((first, second) => likeness(first) - likeness(second));
+};
+
+const list = (names: ReadonlyArray<BundleId>): string => {
+  const more = names.length - shownNames;
+  const shown = names.slice(0, shownNames).map(showBundleId).join(', ');
+  return more > 0 ? `${shown} and ${more} more` : shown;
 };

@@ -1,9 +1,11 @@
 /** What the command says about itself. */
 
 export const commandNames = ['plan', 'recover', 'compare', 'explain', 'replay', 'demo'] as const;
+
 export type CommandName = (typeof commandNames)[number];
 
 export const defaultState = '/run/containerd/io.containerd.runtime.v2.task';
+
 export const defaultRoot = '/var/lib/containerd/io.containerd.runtime.v2.task';
 
 const overview = `shim-recovery: what a container daemon does at its start with the shims that an earlier one left.

@@ -29,12 +29,6 @@ export interface OpenStore {
   readonly close: IO<void>;
 }
 
-const doNothing: IO<void> = () => undefined;
-
-/** What to do about a database that another process holds. */
-const lockedAdvice = (options: HostOptions): string =>
-  `; ask the daemon itself with --store containerd:${options.address}, or stop it first`;
-
 /** Opens the store that was chosen. Left: one line that says what is wrong, and what to do. */
 export const openStore = async (options: HostOptions, locking: Locking): Promise<E.Either<string, OpenStore>> => {
   const { store, timeouts } = options;
@@ -73,6 +67,12 @@ export const openStore = async (options: HostOptions, locking: Locking): Promise
       );
   }
 };
+
+const doNothing: IO<void> = () => undefined;
+
+/** What to do about a database that another process holds. */
+const lockedAdvice = (options: HostOptions): string =>
+  `; ask the daemon itself with --store containerd:${options.address}, or stop it first`;
 
 /** The settings that the options come to. */
 export const settingsOf = (options: UnderstoodHost): Settings => {

@@ -56,9 +56,6 @@ export const understandHost = async (
   return E.right({ ...host, understood: understood.right, programPath });
 };
 
-const showMeaning = (option: 'state' | 'root', { given, path }: UnderstoodDirectory): string =>
-  `--${option} ${B.show(given)} is the daemon's directory: looking at ${B.show(path)}`;
-
 const sayRefused = (terminal: Terminal, error: DirectoriesError): number => {
   const { problem, hint } = showDirectoriesError(userName)(error);
   terminal.clearProgress();
@@ -77,6 +74,9 @@ const userName = (uid: number): string | undefined => {
   if (E.isLeft(users)) return undefined;
   return users.right.map((line) => line.split(':')).find((fields) => fields[2] === String(uid))?.[0];
 };
+
+const showMeaning = (option: 'state' | 'root', { given, path }: UnderstoodDirectory): string =>
+  `--${option} ${B.show(given)} is the daemon's directory: looking at ${B.show(path)}`;
 
 /** Why there is nothing to do on this host, as a sentence; undefined where there may be something. */
 export const nothingToDo = ({ understood: { state, nothingIn } }: UnderstoodHost): string | undefined => {

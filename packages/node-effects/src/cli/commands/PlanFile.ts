@@ -8,19 +8,6 @@ import { readTextFile } from '../../native/TextFile.js';
 import { type HostOptions, type OwnOptions } from '../arguments/Options.js';
 import { hostOfPlan } from './SavedOptions.js';
 
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
-
-const isCode = (error: unknown, code: string): boolean =>
-  error instanceof Error && 'code' in error && error.code === code;
-
-const whyNotMade = (file: string, error: unknown): string =>
-  isCode(error, 'EEXIST')
-    ? `${file} exists already, and nothing is written over: name a file with --out that does not exist yet`
-    : `the plan cannot be saved as ${file}: ${messageOf(error)}`;
-
-/** Only its owner reads it: it tells of every container of the host. */
-const mode = 0o600;
-
 /** Whether a plan can be saved there, as far as that can be told before it is made; nothing is written. */
 export const checkPlanFile = (file: string): E.Either<string, void> =>
   E.tryCatch(
@@ -32,14 +19,15 @@ export const checkPlanFile = (file: string): E.Either<string, void> =>
     (error) => whyNotMade(file, error),
   );
 
-const syncDirectory = (directory: string): void => {
-  const descriptor = fs.openSync(directory, 'r');
-  try {
-    fs.fsyncSync(descriptor);
-  } finally {
-    fs.closeSync(descriptor);
-  }
-};
+const whyNotMade = (file: string, error: unknown): string =>
+  isCode(error, 'EEXIST')
+    ? `${file} exists already, and nothing is written over: name a file with --out that does not exist yet`
+    : `the plan cannot be saved as ${file}: ${messageOf(error)}`;
+
+const isCode = (error: unknown, code: string): boolean =>
+  error instanceof Error && 'code' in error && error.code === code;
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 /** Writes it and brings it to the disk. What could not be written whole is taken away again. */
 export const writePlanFile = (file: string, saved: SavedPlan): E.Either<string, void> =>
@@ -60,8 +48,17 @@ export const writePlanFile = (file: string, saved: SavedPlan): E.Either<string, 
     (error) => whyNotMade(file, error),
   );
 
-/** What the plans of this program's largest hosts stay far below, and what fits into one string. */
-const maxFileBytes = 384 * 1024 * 1024;
+/** Only its owner reads it: it tells of every container of the host. */
+const mode = 0o600;
+
+const syncDirectory = (directory: string): void => {
+  const descriptor = fs.openSync(directory, 'r');
+  try {
+    fs.fsyncSync(descriptor);
+  } finally {
+    fs.closeSync(descriptor);
+  }
+};
 
 /** A plan, with the options that it is carried out with. */
 export interface ReadPlan {
@@ -87,3 +84,6 @@ export const readPlanFile = (file: string, own: OwnOptions): E.Either<string, Re
     ),
     E.mapLeft((why) => `the plan ${file} cannot be carried out: ${why}`),
   );
+
+/** What the plans of this program's largest hosts stay far below, and what fits into one string. */
+const maxFileBytes = 384 * 1024 * 1024;

@@ -16,30 +16,6 @@ export interface RecordingFile {
   readonly isLost: IO<boolean>;
 }
 
-const doNothing: IO<void> = () => undefined;
-
-const noRecording: RecordingFile = {
-  observer: silent,
-  end: () => doNothing,
-  close: doNothing,
-  isLost: () => false,
-};
-
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
-
-const whyNotMade = (path: string, error: unknown): string =>
-  error instanceof Error && 'code' in error && error.code === 'EEXIST'
-    ? `${path} exists already, and nothing is written over: name a file with --record that does not exist yet`
-    : `the recording ${path} cannot be made: ${messageOf(error)}`;
-
-/** Only its owner reads it: it tells of every container of the host. */
-const mode = 0o600;
-
-/** All of it, also where the kernel takes a part only. */
-const writeWhole = (descriptor: number, line: string): void => {
-  for (let rest = Buffer.from(line); rest.length > 0; ) rest = rest.subarray(fs.writeSync(descriptor, rest));
-};
-
 /** Makes the file and begins it; without a path, nothing is recorded. Left: one line that says what to do. */
 export const openRecording = (
   path: string | undefined,
@@ -83,4 +59,28 @@ export const openRecording = (
       }),
     isLost: () => isLost,
   });
+};
+
+/** Only its owner reads it: it tells of every container of the host. */
+const mode = 0o600;
+
+const whyNotMade = (path: string, error: unknown): string =>
+  error instanceof Error && 'code' in error && error.code === 'EEXIST'
+    ? `${path} exists already, and nothing is written over: name a file with --record that does not exist yet`
+    : `the recording ${path} cannot be made: ${messageOf(error)}`;
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+/** All of it, also where the kernel takes a part only. */
+const writeWhole = (descriptor: number, line: string): void => {
+  for (let rest = Buffer.from(line); rest.length > 0; ) rest = rest.subarray(fs.writeSync(descriptor, rest));
+};
+
+const doNothing: IO<void> = () => undefined;
+
+const noRecording: RecordingFile = {
+  observer: silent,
+  end: () => doNothing,
+  close: doNothing,
+  isLost: () => false,
 };

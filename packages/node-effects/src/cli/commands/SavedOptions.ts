@@ -13,6 +13,17 @@ import {
   type UsageError,
 } from '../arguments/Options.js';
 
+/** What of the options a saved plan has to say, beside its directories, its policy and its namespaces. */
+export const optionsToSave = (host: UnderstoodHost): Readonly<Record<string, string>> => ({
+  store: showStore(host.store),
+  address: host.address,
+  'ttrpc-address': host.ttrpcAddress,
+  'publish-binary': host.publishBinary,
+  path: host.programPath.path,
+  'path-from': host.programPath.from,
+  ...(host.isDebug ? { debug: '' } : {}),
+});
+
 /** As it is typed. */
 const showStore = (store: StoreChoice): string => {
   switch (store._tag) {
@@ -26,17 +37,6 @@ const showStore = (store: StoreChoice): string => {
       return 'none';
   }
 };
-
-/** What of the options a saved plan has to say, beside its directories, its policy and its namespaces. */
-export const optionsToSave = (host: UnderstoodHost): Readonly<Record<string, string>> => ({
-  store: showStore(host.store),
-  address: host.address,
-  'ttrpc-address': host.ttrpcAddress,
-  'publish-binary': host.publishBinary,
-  path: host.programPath.path,
-  'path-from': host.programPath.from,
-  ...(host.isDebug ? { debug: '' } : {}),
-});
 
 /** The options that a plan was made with, and those of the one who carries it out. */
 export const hostOfPlan =

@@ -9,12 +9,14 @@ import { databaseOf, type HostOptions } from '../arguments/Options.js';
 
 const { O_DIRECTORY, O_NONBLOCK, O_RDONLY } = fs.constants;
 
-const doNothing: IO<void> = () => undefined;
-
-const unlocked = (file: string, code: string): E.Either<string, IO<void>> =>
-  isExhaustionCode(code) && code !== 'ENOSYS'
-    ? E.left(`${file} cannot be locked against others: ${code}`)
-    : E.right(doNothing);
+/**
+ * Locks the state directory until it is given back, or until this process ends: not every store has a lock, and none keeps others
+ * from another one. Left: one line that says who has it. Where it cannot be opened, or its file system knows no locks, there is
+ * none: whoever goes on says what is wrong with it. Not so where this process only lacks what it takes, and would have it a moment
+ * later.
+ */
+export const lockState = (state: string): E.Either<string, IO<void>> =>
+  lock(state, O_DIRECTORY, `another recovery works on ${state}; wait for its end, or end its watch`);
 
 /** Left: one line that says who has it, or what this process lacks. */
 const lock = (file: string, flags: number, isHeld: string): E.Either<string, IO<void>> => {
@@ -27,21 +29,12 @@ const lock = (file: string, flags: number, isHeld: string): E.Either<string, IO<
   return locked.left === 'EAGAIN' ? E.left(isHeld) : unlocked(file, locked.left);
 };
 
-/**
- * Locks the state directory until it is given back, or until this process ends: not every store has a lock, and none keeps others
- * from another one. Left: one line that says who has it. Where it cannot be opened, or its file system knows no locks, there is
- * none: whoever goes on says what is wrong with it. Not so where this process only lacks what it takes, and would have it a moment
- * later.
- */
-export const lockState = (state: string): E.Either<string, IO<void>> =>
-  lock(state, O_DIRECTORY, `another recovery works on ${state}; wait for its end, or end its watch`);
+const unlocked = (file: string, code: string): E.Either<string, IO<void>> =>
+  isExhaustionCode(code) && code !== 'ENOSYS'
+    ? E.left(`${file} cannot be locked against others: ${code}`)
+    : E.right(doNothing);
 
-const isSameFile = (first: string, second: string): boolean => {
-  const looked = E.tryCatch(() => [first, second].map((file) => fs.statSync(file, { bigint: true })), errnoIn);
-  if (E.isLeft(looked)) return false;
-  const [one, other] = looked.right;
-  return one?.ino === other?.ino && one?.dev === other?.dev;
-};
+const doNothing: IO<void> = () => undefined;
 
 /**
  * Locks the database of the daemon whose directories these are, whatever store is asked, until it is given back: a daemon that
@@ -56,4 +49,11 @@ export const lockDatabase = ({ root, store }: Pick<HostOptions, 'root' | 'store'
         0,
         `the metadata store ${database} is in use: most likely a daemon is running, and its shims are its own; stop it first, or look with plan instead`,
       );
+};
+
+const isSameFile = (first: string, second: string): boolean => {
+  const looked = E.tryCatch(() => [first, second].map((file) => fs.statSync(file, { bigint: true })), errnoIn);
+  if (E.isLeft(looked)) return false;
+  const [one, other] = looked.right;
+  return one?.ino === other?.ino && one?.dev === other?.dev;
 };

@@ -36,17 +36,6 @@ export const holdBack = (sink: EventSink, onLost: (event: TaskEvent, reason: str
   };
 };
 
-const sayEnding = (ending: ShimEnding): string => {
-  switch (ending._tag) {
-    case 'Dead':
-      return "the shim's connection ended; cleaning up";
-    case 'Alive':
-      return "the shim's connection ended, but the shim answers: taken back again";
-    case 'Unsure':
-      return `the shim's connection ended; held, and watched no more: ${[ending.explanation, ...(ending.advice === undefined ? [] : [ending.advice])].join('; ')}`;
-  }
-};
-
 /** Says what the end of a shim's connection came to, and which steps of a clean-up failed: no report holds them. */
 export const followEnds = (say: (line: string) => void, logs: LogLines): Observer => {
   const ending = new Set<string>();
@@ -66,6 +55,17 @@ export const followEnds = (say: (line: string) => void, logs: LogLines): Observe
     }
   };
   return { notify: (event) => () => onEvent(event) };
+};
+
+const sayEnding = (ending: ShimEnding): string => {
+  switch (ending._tag) {
+    case 'Dead':
+      return "the shim's connection ended; cleaning up";
+    case 'Alive':
+      return "the shim's connection ended, but the shim answers: taken back again";
+    case 'Unsure':
+      return `the shim's connection ended; held, and watched no more: ${[ending.explanation, ...(ending.advice === undefined ? [] : [ending.advice])].join('; ')}`;
+  }
 };
 
 /** Tells two. */

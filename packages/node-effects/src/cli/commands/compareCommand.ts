@@ -22,55 +22,6 @@ import { readRecording, sayIncomplete } from './RecordedHost.js';
 import { renderComparison } from '../views/RenderComparison.js';
 import type { Terminal } from '../views/Terminal.js';
 
-const print = async (
-  { isJson, isDetailedExitCode }: CompareOptions,
-  asked: Pick<HostOptions, 'namespaces' | 'state'>,
-  terminal: Terminal,
-  { first, second }: ComparedPolicies,
-  facts: HostFacts,
-  isComplete: boolean,
-): Promise<number> => {
-  const comparison: Comparison = compare(first, second)(facts);
-  sayMissingNamespaces(asked, terminal, {
-    namespaces: facts.namespaces.map(({ name }) => ({ name: B.show(name) })),
-  });
-  for (const { namespace, error } of comparison.problems)
-    terminal.say(`shim-recovery: nothing in namespace ${namespace} was compared: ${error}`);
-  await terminal.print(isJson ? `${JSON.stringify(comparison)}\n` : renderComparison(terminal.style)(comparison));
-  return isDetailedExitCode && (differs(comparison) || comparison.problems.length > 0 || !isComplete)
-    ? exitCode.somethingElse
-    : exitCode.done;
-};
-
-const only = (namespaces: ReadonlyArray<string>, facts: HostFacts): HostFacts => ({
-  ...facts,
-  namespaces: facts.namespaces.filter(({ name }) => namespaces.length === 0 || namespaces.includes(B.show(name))),
-});
-
-/** What was chosen, as far as it says something to a policy. */
-const choicesFor = (policy: Policy, choices: PolicyChoices): PolicyChoices => (looksForOrphans(policy) ? choices : {});
-
-const readSurvey = (
-  { path, namespaces }: { readonly path: string; readonly namespaces: ReadonlyArray<string> },
-  { policies: { first, second }, choices }: CompareOptions,
-) => {
-  const asRecorded = (recording: Recording, policy: Policy) =>
-    surveyedPolicy(recording, { policy: policy.name, choices: choicesFor(policy, choices) });
-  return pipe(
-    readRecording(path),
-    E.bindTo('recording'),
-    E.bind('policies', ({ recording }) =>
-      pipe(
-        E.Do,
-        E.bind('first', () => asRecorded(recording, first)),
-        E.bind('second', () => asRecorded(recording, second)),
-        E.mapLeft(showReplayError),
-      ),
-    ),
-    E.map(({ recording, policies }) => ({ recording, policies, facts: only(namespaces, factsOf(recording)) })),
-  );
-};
-
 /** Runs the command; the exit code. */
 export const runCompare = async (options: CompareOptions, terminal: Terminal): Promise<number> => {
   const { source } = options;
@@ -100,4 +51,53 @@ export const runCompare = async (options: CompareOptions, terminal: Terminal): P
       return print(options, asked, terminal, policies, facts.right, true);
     },
   });
+};
+
+const readSurvey = (
+  { path, namespaces }: { readonly path: string; readonly namespaces: ReadonlyArray<string> },
+  { policies: { first, second }, choices }: CompareOptions,
+) => {
+  const asRecorded = (recording: Recording, policy: Policy) =>
+    surveyedPolicy(recording, { policy: policy.name, choices: choicesFor(policy, choices) });
+  return pipe(
+    readRecording(path),
+    E.bindTo('recording'),
+    E.bind('policies', ({ recording }) =>
+      pipe(
+        E.Do,
+        E.bind('first', () => asRecorded(recording, first)),
+        E.bind('second', () => asRecorded(recording, second)),
+        E.mapLeft(showReplayError),
+      ),
+    ),
+    E.map(({ recording, policies }) => ({ recording, policies, facts: only(namespaces, factsOf(recording)) })),
+  );
+};
+
+/** What was chosen, as far as it says something to a policy. */
+const choicesFor = (policy: Policy, choices: PolicyChoices): PolicyChoices => (looksForOrphans(policy) ? choices : {});
+
+const only = (namespaces: ReadonlyArray<string>, facts: HostFacts): HostFacts => ({
+  ...facts,
+  namespaces: facts.namespaces.filter(({ name }) => namespaces.length === 0 || namespaces.includes(B.show(name))),
+});
+
+const print = async (
+  { isJson, isDetailedExitCode }: CompareOptions,
+  asked: Pick<HostOptions, 'namespaces' | 'state'>,
+  terminal: Terminal,
+  { first, second }: ComparedPolicies,
+  facts: HostFacts,
+  isComplete: boolean,
+): Promise<number> => {
+  const comparison: Comparison = compare(first, second)(facts);
+  sayMissingNamespaces(asked, terminal, {
+    namespaces: facts.namespaces.map(({ name }) => ({ name: B.show(name) })),
+  });
+  for (const { namespace, error } of comparison.problems)
+    terminal.say(`shim-recovery: nothing in namespace ${namespace} was compared: ${error}`);
+  await terminal.print(isJson ? `${JSON.stringify(comparison)}\n` : renderComparison(terminal.style)(comparison));
+  return isDetailedExitCode && (differs(comparison) || comparison.problems.length > 0 || !isComplete)
+    ? exitCode.somethingElse
+    : exitCode.done;
 };

@@ -62,80 +62,35 @@ interface Places {
   readonly binary: string;
 }
 
-const layBundle = ({ state, root, binary, base }: Places, { id, script }: DemoBundle): void => {
-  const bundle = path.join(state, namespace, id);
-  const work = path.join(root, namespace, id);
-  fs.mkdirSync(path.join(bundle, 'rootfs'), { recursive: true, mode: 0o711 });
-  fs.mkdirSync(work, { recursive: true, mode: 0o711 });
-  fs.symlinkSync(work, path.join(bundle, 'work'));
-  fs.writeFileSync(path.join(bundle, 'config.json'), '{}');
-  if (script === undefined) return;
-  fs.writeFileSync(path.join(bundle, 'shim-binary-path'), binary);
-  fs.writeFileSync(path.join(bundle, 'address'), `unix://${path.join(base, `${id}.sock`)}`);
-  const fifo = mkfifo(Buffer.from(path.join(bundle, 'log')), 0o700);
-  if (E.isLeft(fifo)) throw new Error(`cannot make a FIFO: ${fifo.left}`);
-};
-
-const layHost = (base: string): Places => {
-  const places: Places = {
-    base,
-    state: path.join(base, 'state'),
-    root: path.join(base, 'root'),
-    binary: path.join(base, 'containerd-shim-demo-v1'),
-  };
-  fs.writeFileSync(places.binary, shimBinary, { mode: 0o755 });
-  for (const bundle of bundles) layBundle(places, bundle);
-  fs.mkdirSync(path.join(places.root, namespace, staleWorkDirectory));
-  fs.writeFileSync(
-    path.join(base, 'store.json'),
-    JSON.stringify({
-      schema: 'shim-recovery/store@1',
-      namespaces: { [namespace]: { containers: { web: { runtime: 'io.containerd.demo.v1' } } } },
-    }),
-  );
-  return places;
-};
-
-const startShims = async ({ base }: Places): Promise<ReadonlyArray<ScriptedShim>> => {
-  const shims: Array<ScriptedShim> = [];
-  for (const { id, script } of bundles) {
-    if (script === undefined) continue;
-    const shim = await startScriptedShim({ socketPath: path.join(base, `${id}.sock`), script })();
-    if (E.isLeft(shim)) throw new Error(`cannot start a scripted shim: ${shim.left.code}`);
-    shims.push(shim.right);
+/** Runs the command; the exit code. */
+export const runDemo = async (terminal: Terminal): Promise<number> => {
+  // Before there is anything that a signal could leave behind.
+  const interruption = listenForInterruption(() => undefined);
+  const made = makeBase();
+  if (E.isLeft(made)) return refuse(terminal, `the demo cannot run here: ${made.left}`);
+  const base = made.right;
+  // A second Ctrl-C ends the process at once, and then nothing but this still runs.
+  const removeAtExit = (): void => void execFileSync('rm', ['-rf', '--', base]);
+  process.once('exit', removeAtExit);
+  try {
+    const code = await perform(layHost(base), terminal, interruption.requested);
+    return interruption.exitCode() ?? code;
+  } catch (error) {
+    return refuse(terminal, `the demo cannot run here: ${messageOf(error)}`);
+  } finally {
+    const isGone = await remove(base);
+    interruption.stopListening();
+    if (isGone) {
+      process.off('exit', removeAtExit);
+      await terminal.print(`\nNothing of it is left: ${base} is gone.\n`);
+    }
   }
-  return shims;
 };
 
-const optionsFor = ({ base, state, root }: Places): HostOptions => ({
-  state,
-  root,
-  store: { _tag: 'Json', path: path.join(base, 'store.json') },
-  policy: containerd17,
-  allowKilling: true,
-  namespaces: [],
-  waiting: defaultBounds.waiting,
-  timeouts: { ...defaultTimeouts, loadMs: loadTimeoutMs },
-  address: path.join(base, 'containerd.sock'),
-  ttrpcAddress: path.join(base, 'containerd.sock.ttrpc'),
-  publishBinary: path.join(base, 'containerd'),
-  programPath: undefined,
-  said: { store: true, address: true, ttrpcAddress: true },
-  isDebug: false,
-  isJson: false,
-  isDetailedExitCode: false,
-});
+const makeBase = (): E.Either<string, string> =>
+  E.tryCatch(() => fs.mkdtempSync(path.join(os.tmpdir(), 'shim-recovery-demo-')), messageOf);
 
-const introduction = ({ base }: Places): string =>
-  [
-    `A throw-away host in ${base}, as a daemon that was killed would leave it:`,
-    ...bundles.map(({ id, shows }) => `  ${id.padEnd(16)}${shows}`),
-    `  ${staleWorkDirectory.padEnd(16)}a working directory that nobody owns`,
-    '',
-    `What a restart would do (waiting at most ${loadTimeoutMs} ms for a shim, where a daemon waits 5 s):`,
-    '',
-    '',
-  ].join('\n');
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 const perform = async (places: Places, terminal: Terminal, isInterrupted: () => boolean): Promise<number> => {
   const shims = await startShims(places);
@@ -160,6 +115,81 @@ const perform = async (places: Places, terminal: Terminal, isInterrupted: () => 
   }
 };
 
+const startShims = async ({ base }: Places): Promise<ReadonlyArray<ScriptedShim>> => {
+  const shims: Array<ScriptedShim> = [];
+  for (const { id, script } of bundles) {
+    if (script === undefined) continue;
+    const shim = await startScriptedShim({ socketPath: path.join(base, `${id}.sock`), script })();
+    if (E.isLeft(shim)) throw new Error(`cannot start a scripted shim: ${shim.left.code}`);
+    shims.push(shim.right);
+  }
+  return shims;
+};
+
+const introduction = ({ base }: Places): string =>
+  [
+    `A throw-away host in ${base}, as a daemon that was killed would leave it:`,
+    ...bundles.map(({ id, shows }) => `  ${id.padEnd(16)}${shows}`),
+    `  ${staleWorkDirectory.padEnd(16)}a working directory that nobody owns`,
+    '',
+    `What a restart would do (waiting at most ${loadTimeoutMs} ms for a shim, where a daemon waits 5 s):`,
+    '',
+    '',
+  ].join('\n');
+
+const optionsFor = ({ base, state, root }: Places): HostOptions => ({
+  state,
+  root,
+  store: { _tag: 'Json', path: path.join(base, 'store.json') },
+  policy: containerd17,
+  allowKilling: true,
+  namespaces: [],
+  waiting: defaultBounds.waiting,
+  timeouts: { ...defaultTimeouts, loadMs: loadTimeoutMs },
+  address: path.join(base, 'containerd.sock'),
+  ttrpcAddress: path.join(base, 'containerd.sock.ttrpc'),
+  publishBinary: path.join(base, 'containerd'),
+  programPath: undefined,
+  said: { store: true, address: true, ttrpcAddress: true },
+  isDebug: false,
+  isJson: false,
+  isDetailedExitCode: false,
+});
+
+const layHost = (base: string): Places => {
+  const places: Places = {
+    base,
+    state: path.join(base, 'state'),
+    root: path.join(base, 'root'),
+    binary: path.join(base, 'containerd-shim-demo-v1'),
+  };
+  fs.writeFileSync(places.binary, shimBinary, { mode: 0o755 });
+  for (const bundle of bundles) layBundle(places, bundle);
+  fs.mkdirSync(path.join(places.root, namespace, staleWorkDirectory));
+  fs.writeFileSync(
+    path.join(base, 'store.json'),
+    JSON.stringify({
+      schema: 'shim-recovery/store@1',
+      namespaces: { [namespace]: { containers: { web: { runtime: 'io.containerd.demo.v1' } } } },
+    }),
+  );
+  return places;
+};
+
+const layBundle = ({ state, root, binary, base }: Places, { id, script }: DemoBundle): void => {
+  const bundle = path.join(state, namespace, id);
+  const work = path.join(root, namespace, id);
+  fs.mkdirSync(path.join(bundle, 'rootfs'), { recursive: true, mode: 0o711 });
+  fs.mkdirSync(work, { recursive: true, mode: 0o711 });
+  fs.symlinkSync(work, path.join(bundle, 'work'));
+  fs.writeFileSync(path.join(bundle, 'config.json'), '{}');
+  if (script === undefined) return;
+  fs.writeFileSync(path.join(bundle, 'shim-binary-path'), binary);
+  fs.writeFileSync(path.join(bundle, 'address'), `unix://${path.join(base, `${id}.sock`)}`);
+  const fifo = mkfifo(Buffer.from(path.join(bundle, 'log')), 0o700);
+  if (E.isLeft(fifo)) throw new Error(`cannot make a FIFO: ${fifo.left}`);
+};
+
 /** Whether it is gone. */
 const remove = async (base: string): Promise<boolean> => {
   const parent = await linuxFileSystem.openPath(B.fromText(path.dirname(base)))();
@@ -168,34 +198,4 @@ const remove = async (base: string): Promise<boolean> => {
   const removed = await Removal.removeRecursively(linuxFileSystem)(at)();
   await linuxFileSystem.close(parent.right)();
   return E.isRight(removed);
-};
-
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
-
-const makeBase = (): E.Either<string, string> =>
-  E.tryCatch(() => fs.mkdtempSync(path.join(os.tmpdir(), 'shim-recovery-demo-')), messageOf);
-
-/** Runs the command; the exit code. */
-export const runDemo = async (terminal: Terminal): Promise<number> => {
-  // Before there is anything that a signal could leave behind.
-  const interruption = listenForInterruption(() => undefined);
-  const made = makeBase();
-  if (E.isLeft(made)) return refuse(terminal, `the demo cannot run here: ${made.left}`);
-  const base = made.right;
-  // A second Ctrl-C ends the process at once, and then nothing but this still runs.
-  const removeAtExit = (): void => void execFileSync('rm', ['-rf', '--', base]);
-  process.once('exit', removeAtExit);
-  try {
-    const code = await perform(layHost(base), terminal, interruption.requested);
-    return interruption.exitCode() ?? code;
-  } catch (error) {
-    return refuse(terminal, `the demo cannot run here: ${messageOf(error)}`);
-  } finally {
-    const isGone = await remove(base);
-    interruption.stopListening();
-    if (isGone) {
-      process.off('exit', removeAtExit);
-      await terminal.print(`\nNothing of it is left: ${base} is gone.\n`);
-    }
-  }
 };

@@ -14,15 +14,31 @@ import { readRecording, sayIncomplete } from './RecordedHost.js';
 import { renderExplanation } from '../views/RenderExplanation.js';
 import type { Terminal } from '../views/Terminal.js';
 
-const print = async (
-  { isJson }: ExplainOptions,
-  terminal: Terminal,
-  policy: Policy,
-  evidence: BundleEvidence,
-): Promise<number> => {
-  const explanation = explainBundle(policy)(evidence);
-  await terminal.print(isJson ? `${JSON.stringify(explanation)}\n` : renderExplanation(terminal.style)(explanation));
-  return exitCode.done;
+/** Runs the command; the exit code. */
+export const runExplain = async (options: ExplainOptions, terminal: Terminal): Promise<number> => {
+  const { source, bundle } = options;
+  if (source._tag === 'Recording') return explainRecorded(options, terminal, source);
+  return askHost(source.host, terminal, {
+    nothing: async ({ state }, why) => {
+      const chosen = chooseBundle([], bundle, state);
+      return refuse(terminal, E.isLeft(chosen) ? chosen.left : why);
+    },
+    host: async ({ state }, settings, capabilities) => {
+      const listed = await Recovery.listBundles(settings, capabilities)();
+      if (E.isLeft(listed)) return refuse(terminal, Recovery.showRecoveryError(listed.left));
+      const names = listed.right.flatMap(({ name: namespace, ids }) => ids.map((id) => ({ namespace, id })));
+      const notSeen = listed.right.flatMap(({ name, error }) =>
+        error === null ? [] : [`the namespace ${B.show(name)} could not be looked at: ${error}`],
+      );
+      const chosen = chooseBundle(names, bundle, state, notSeen);
+      if (E.isLeft(chosen)) return refuse(terminal, chosen.left);
+      const facts = await Recovery.inspectBundle(settings, capabilities, chosen.right, { probe: source.isProbing })();
+      if (E.isLeft(facts)) return refuse(terminal, Recovery.showRecoveryError(facts.left));
+      if (O.isNone(facts.right)) return refuse(terminal, `${showBundleId(chosen.right)} went while it was looked for`);
+      terminal.clearProgress();
+      return print(options, terminal, settings.policy, facts.right.value);
+    },
+  });
 };
 
 const explainRecorded = async (
@@ -61,29 +77,13 @@ const explainRecorded = async (
   return print(options, terminal, chosen, evidence);
 };
 
-/** Runs the command; the exit code. */
-export const runExplain = async (options: ExplainOptions, terminal: Terminal): Promise<number> => {
-  const { source, bundle } = options;
-  if (source._tag === 'Recording') return explainRecorded(options, terminal, source);
-  return askHost(source.host, terminal, {
-    nothing: async ({ state }, why) => {
-      const chosen = chooseBundle([], bundle, state);
-      return refuse(terminal, E.isLeft(chosen) ? chosen.left : why);
-    },
-    host: async ({ state }, settings, capabilities) => {
-      const listed = await Recovery.listBundles(settings, capabilities)();
-      if (E.isLeft(listed)) return refuse(terminal, Recovery.showRecoveryError(listed.left));
-      const names = listed.right.flatMap(({ name: namespace, ids }) => ids.map((id) => ({ namespace, id })));
-      const notSeen = listed.right.flatMap(({ name, error }) =>
-        error === null ? [] : [`the namespace ${B.show(name)} could not be looked at: ${error}`],
-      );
-      const chosen = chooseBundle(names, bundle, state, notSeen);
-      if (E.isLeft(chosen)) return refuse(terminal, chosen.left);
-      const facts = await Recovery.inspectBundle(settings, capabilities, chosen.right, { probe: source.isProbing })();
-      if (E.isLeft(facts)) return refuse(terminal, Recovery.showRecoveryError(facts.left));
-      if (O.isNone(facts.right)) return refuse(terminal, `${showBundleId(chosen.right)} went while it was looked for`);
-      terminal.clearProgress();
-      return print(options, terminal, settings.policy, facts.right.value);
-    },
-  });
+const print = async (
+  { isJson }: ExplainOptions,
+  terminal: Terminal,
+  policy: Policy,
+  evidence: BundleEvidence,
+): Promise<number> => {
+  const explanation = explainBundle(policy)(evidence);
+  await terminal.print(isJson ? `${JSON.stringify(explanation)}\n` : renderExplanation(terminal.style)(explanation));
+  return exitCode.done;
 };

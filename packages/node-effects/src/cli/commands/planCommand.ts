@@ -78,37 +78,10 @@ export interface PlanOptions {
   readonly outPath: string | undefined;
 }
 
-/** Writes down what is to be carried out later. Left: why there is nothing to be written, or it could not be. */
-const save = async (
-  options: UnderstoodHost,
-  outPath: string,
-  capabilities: Capabilities,
-  { plan: planned, report }: Recovery.Planned,
-): Promise<E.Either<string, void>> => {
-  const settings = settingsOf(options);
-  if (report.interrupted) return E.left('interrupted, so that the plan was not saved');
-  const verdicts = planned.namespaces.flatMap(({ bundles }) => bundles.map(({ verdict }) => verdict));
-  return pipe(
-    TE.fromEither(refuseTooMuch(settings.policy, verdicts)),
-    TE.mapLeft((error) => `the plan was not saved, as recover would refuse it: ${Recovery.showRecoveryError(error)}`),
-    TE.chain(() => pipe(Recovery.identify(settings, capabilities, planned), TE.mapLeft(Recovery.showRecoveryError))),
-    TE.map(savedPlanOf(settings, Date.parse(report.startedAt), optionsToSave(options))),
-    TE.chainEitherK((saved) => writePlanFile(outPath, saved)),
-  )();
-};
-
 /** What the exit code of a plan says: first whether something that lives would be destroyed. */
 export const plannedOutcome = (options: Pick<HostOptions, 'isDetailedExitCode'>, report: Report): number => {
   if ((report.summary.aliveDestroyed ?? 0) > 0) return exitCode.aliveDestroyed;
   return options.isDetailedExitCode && changesSomething(report) ? exitCode.somethingElse : exitCode.done;
-};
-
-/** Says that recover would refuse to do this, as it would destroy too large a share. */
-const sayBrake = (settings: Settings, terminal: Terminal, { plan: { namespaces } }: Recovery.Planned): void => {
-  const verdicts = namespaces.flatMap(({ bundles }) => bundles.map(({ verdict }) => verdict));
-  const braked = refuseTooMuch(settings.policy, verdicts);
-  if (E.isLeft(braked))
-    terminal.say(`shim-recovery: recover would refuse this plan: ${Recovery.showRecoveryError(braked.left)}`);
 };
 
 /** Runs the command; the exit code. */
@@ -129,7 +102,7 @@ export const runPlan = async (typed: HostOptions, terminal: Terminal, planOption
     : reportNothing(host.right, nothing, terminal, { command: 'plan', ...planOptions });
 };
 
-/** The same, once it is known where to look. */
+/** Plans for a host, once it is known in which directories. */
 const planHost = async (
   options: UnderstoodHost,
   terminal: Terminal,
@@ -177,6 +150,33 @@ const planHost = async (
     store.right.close();
     interruption.stopListening();
   }
+};
+
+/** Says that recover would refuse to do this, as it would destroy too large a share. */
+const sayBrake = (settings: Settings, terminal: Terminal, { plan: { namespaces } }: Recovery.Planned): void => {
+  const verdicts = namespaces.flatMap(({ bundles }) => bundles.map(({ verdict }) => verdict));
+  const braked = refuseTooMuch(settings.policy, verdicts);
+  if (E.isLeft(braked))
+    terminal.say(`shim-recovery: recover would refuse this plan: ${Recovery.showRecoveryError(braked.left)}`);
+};
+
+/** Writes down what is to be carried out later. Left: why there is nothing to be written, or it could not be. */
+const save = async (
+  options: UnderstoodHost,
+  outPath: string,
+  capabilities: Capabilities,
+  { plan: planned, report }: Recovery.Planned,
+): Promise<E.Either<string, void>> => {
+  const settings = settingsOf(options);
+  if (report.interrupted) return E.left('interrupted, so that the plan was not saved');
+  const verdicts = planned.namespaces.flatMap(({ bundles }) => bundles.map(({ verdict }) => verdict));
+  return pipe(
+    TE.fromEither(refuseTooMuch(settings.policy, verdicts)),
+    TE.mapLeft((error) => `the plan was not saved, as recover would refuse it: ${Recovery.showRecoveryError(error)}`),
+    TE.chain(() => pipe(Recovery.identify(settings, capabilities, planned), TE.mapLeft(Recovery.showRecoveryError))),
+    TE.map(savedPlanOf(settings, Date.parse(report.startedAt), optionsToSave(options))),
+    TE.chainEitherK((saved) => writePlanFile(outPath, saved)),
+  )();
 };
 
 /** What was asked for on a host that has nothing to look at, beside the report. */

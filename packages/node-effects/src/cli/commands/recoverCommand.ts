@@ -40,6 +40,85 @@ export interface RecoverOptions {
   readonly recordPath: string | undefined;
 }
 
+/** Runs the command; the exit code. */
+export const runRecover = async (
+  source: RecoverSource,
+  terminal: Terminal,
+  recoverOptions: RecoverOptions,
+): Promise<number> => {
+  const task = taskOf(source, recoverOptions);
+  if (E.isLeft(task)) return refuse(terminal, task.left);
+  const understood = await understandHost(task.right.host, terminal);
+  if (E.isLeft(understood)) return understood.left;
+  const host = understood.right;
+  const { plan } = task.right;
+  if (plan !== undefined && isElsewhere(host))
+    return refuse(terminal, 'the plan was made before its directories became those of a daemon; make a new one');
+  const nothing = nothingToDo(host);
+  return nothing === undefined || (plan !== undefined && plansSomething(plan))
+    ? recoverHost({ ...task.right, host }, terminal, source._tag, recoverOptions)
+    : reportNothing(host, nothing, terminal, { command: 'recover', recordPath: recoverOptions.recordPath });
+};
+
+/** Left: one line that says why the plan cannot be carried out. */
+const taskOf = (source: RecoverSource, { recordPath }: RecoverOptions): E.Either<string, Task> => {
+  if (source._tag === 'Host') return E.right({ host: source.host, approval: everything });
+  return pipe(
+    readPlanFile(source.path, source.own),
+    E.chainFirst(({ host }) =>
+      recordPath === undefined
+        ? E.right(undefined)
+        : pipe(
+            checkOutside({ option: 'record', path: recordPath }, host),
+            E.mapLeft(({ message }) => message),
+          ),
+    ),
+    E.map(({ saved, host }) => ({ host, approval: asPlanned(host.policy, saved), plan: saved.plan })),
+  );
+};
+
+/** What to act on, and what of it may be done. */
+interface Task {
+  readonly host: HostOptions;
+  readonly approval: Approval;
+  /** The plan that is carried out, where it is one. */
+  readonly plan?: SavedPlan['plan'];
+}
+
+/** Where the directories are other ones than the plan was made in, by what is in them now. */
+const isElsewhere = ({ understood: { state, root } }: UnderstoodHost): boolean =>
+  state.meaning === 'daemon' || root.meaning === 'daemon';
+
+/** Whether a plan of something has to be carried out, also where there is nothing any more. */
+const plansSomething = ({ namespaces }: SavedPlan['plan']): boolean => namespaces.length > 0;
+
+/** Recovers a host, once it is known in which directories. */
+const recoverHost = async (
+  task: UnderstoodTask,
+  terminal: Terminal,
+  source: RecoverSource['_tag'],
+  recoverOptions: RecoverOptions,
+): Promise<number> => {
+  const options = task.host;
+  const objected = recoverOptions.isForced ? undefined : await objection(options, source);
+  if (objected !== undefined) return refuse(terminal, objected);
+  const locks = [lockState(options.state), lockDatabase(options)];
+  const problems = locks.flatMap((lock) => (E.isLeft(lock) ? [lock.left] : []));
+  try {
+    for (const problem of problems) {
+      if (!recoverOptions.isForced) return refuse(terminal, `${problem}; or insist with --force`);
+      terminal.say(`shim-recovery: going on by force, although ${problem}`);
+    }
+    return await recoverLocked(task, terminal, recoverOptions);
+  } finally {
+    for (const lock of locks) if (E.isRight(lock)) lock.right();
+  }
+};
+
+interface UnderstoodTask extends Task {
+  readonly host: UnderstoodHost;
+}
+
 /** Why it must not be done here and now, unless it is forced. */
 const objection = async (options: HostOptions, source: RecoverSource['_tag']): Promise<string | undefined> => {
   const { store, state, address } = options;
@@ -63,130 +142,7 @@ const objection = async (options: HostOptions, source: RecoverSource['_tag']): P
   return undefined;
 };
 
-/** The store, locked against a daemon that is started meanwhile; with force, unlocked where somebody else holds it. */
-const openLocked = async (
-  options: HostOptions,
-  terminal: Terminal,
-  { isForced }: RecoverOptions,
-): Promise<E.Either<string, OpenStore>> => {
-  const locked = await openStore(options, 'exclusive');
-  if (E.isRight(locked) || !isForced) return locked;
-  const unlocked = await openStore(options, 'none');
-  if (E.isRight(unlocked)) terminal.say(`shim-recovery: going on by force, although ${locked.left}`);
-  return unlocked;
-};
-
-const isNotPlanned = ({ reason }: WorkDirectoryReport): boolean => reason === 'not-planned';
-
-const outcomeOf = (options: HostOptions, report: Report): number => {
-  const { summary, namespaces } = report;
-  const isHeldAlive = namespaces.some(({ bundles }) => bundles.some(({ reason }) => reason === 'would-kill'));
-  if ((summary.aliveDestroyed ?? 0) > 0 || isHeldAlive) return exitCode.aliveDestroyed;
-  const isIncomplete =
-    summary.failedSteps + summary.hold > 0 ||
-    namespaces.some(({ error, workDirs }) => error !== null || workDirs.some(isNotPlanned)) ||
-    report.interrupted;
-  const isDetailed = options.isDetailedExitCode && changesSomething(report);
-  return isIncomplete || isDetailed ? exitCode.somethingElse : exitCode.done;
-};
-
-/** Stays until a signal comes; that is how a watch ends, and no interruption. */
-const watch = async (terminal: Terminal, recovered: Recovery.Recovered, interruption: Interruption): Promise<void> => {
-  const { length } = recovered.registry.instances();
-  terminal.say(
-    `shim-recovery: watching ${length === 1 ? '1 shim' : `${length} shims`}; SIGINT, SIGTERM or SIGHUP ends it`,
-  );
-  const keepAlive = setInterval(() => undefined, 2 ** 30);
-  await interruption.requestedOnce();
-  clearInterval(keepAlive);
-};
-
-/** What to act on, and what of it may be done. */
-interface Task {
-  readonly host: HostOptions;
-  readonly approval: Approval;
-  /** The plan that is carried out, where it is one. */
-  readonly plan?: SavedPlan['plan'];
-}
-
-interface UnderstoodTask extends Task {
-  readonly host: UnderstoodHost;
-}
-
-/** Left: one line that says why the plan cannot be carried out. */
-const taskOf = (source: RecoverSource, { recordPath }: RecoverOptions): E.Either<string, Task> => {
-  if (source._tag === 'Host') return E.right({ host: source.host, approval: everything });
-  return pipe(
-    readPlanFile(source.path, source.own),
-    E.chainFirst(({ host }) =>
-      recordPath === undefined
-        ? E.right(undefined)
-        : pipe(
-            checkOutside({ option: 'record', path: recordPath }, host),
-            E.mapLeft(({ message }) => message),
-          ),
-    ),
-    E.map(({ saved, host }) => ({ host, approval: asPlanned(host.policy, saved), plan: saved.plan })),
-  );
-};
-
-/** Prints each event as a line, once the report is out. */
-const printingEvents = (terminal: Terminal): HeldBack =>
-  holdBack(lineSink(terminal.stdout()), (event, reason) =>
-    terminal.say(`shim-recovery: ${taskName(event)}: the event ${event._tag} could not be printed: ${reason}`),
-  );
-
-/** Whether a plan of something has to be carried out, also where there is nothing any more. */
-const plansSomething = ({ namespaces }: SavedPlan['plan']): boolean => namespaces.length > 0;
-
-/** Where the directories are other ones than the plan was made in, by what is in them now. */
-const isElsewhere = ({ understood: { state, root } }: UnderstoodHost): boolean =>
-  state.meaning === 'daemon' || root.meaning === 'daemon';
-
-/** Runs the command; the exit code. */
-export const runRecover = async (
-  source: RecoverSource,
-  terminal: Terminal,
-  recoverOptions: RecoverOptions,
-): Promise<number> => {
-  const task = taskOf(source, recoverOptions);
-  if (E.isLeft(task)) return refuse(terminal, task.left);
-  const understood = await understandHost(task.right.host, terminal);
-  if (E.isLeft(understood)) return understood.left;
-  const host = understood.right;
-  const { plan } = task.right;
-  if (plan !== undefined && isElsewhere(host))
-    return refuse(terminal, 'the plan was made before its directories became those of a daemon; make a new one');
-  const nothing = nothingToDo(host);
-  return nothing === undefined || (plan !== undefined && plansSomething(plan))
-    ? recoverHost({ ...task.right, host }, terminal, source._tag, recoverOptions)
-    : reportNothing(host, nothing, terminal, { command: 'recover', recordPath: recoverOptions.recordPath });
-};
-
-/** The same, once it is known where to work. */
-const recoverHost = async (
-  task: UnderstoodTask,
-  terminal: Terminal,
-  source: RecoverSource['_tag'],
-  recoverOptions: RecoverOptions,
-): Promise<number> => {
-  const options = task.host;
-  const objected = recoverOptions.isForced ? undefined : await objection(options, source);
-  if (objected !== undefined) return refuse(terminal, objected);
-  const locks = [lockState(options.state), lockDatabase(options)];
-  const problems = locks.flatMap((lock) => (E.isLeft(lock) ? [lock.left] : []));
-  try {
-    for (const problem of problems) {
-      if (!recoverOptions.isForced) return refuse(terminal, `${problem}; or insist with --force`);
-      terminal.say(`shim-recovery: going on by force, although ${problem}`);
-    }
-    return await recoverLocked(task, terminal, recoverOptions);
-  } finally {
-    for (const lock of locks) if (E.isRight(lock)) lock.right();
-  }
-};
-
-/** The same, once nobody else works on these directories. */
+/** Recovers a host, once this process holds the lock of its directories. */
 const recoverLocked = async (
   { host: options, approval }: UnderstoodTask,
   terminal: Terminal,
@@ -242,3 +198,47 @@ const recoverLocked = async (
     interruption.stopListening();
   }
 };
+
+/** The store, locked against a daemon that is started meanwhile; with force, unlocked where somebody else holds it. */
+const openLocked = async (
+  options: HostOptions,
+  terminal: Terminal,
+  { isForced }: RecoverOptions,
+): Promise<E.Either<string, OpenStore>> => {
+  const locked = await openStore(options, 'exclusive');
+  if (E.isRight(locked) || !isForced) return locked;
+  const unlocked = await openStore(options, 'none');
+  if (E.isRight(unlocked)) terminal.say(`shim-recovery: going on by force, although ${locked.left}`);
+  return unlocked;
+};
+
+/** Prints each event as a line, once the report is out. */
+const printingEvents = (terminal: Terminal): HeldBack =>
+  holdBack(lineSink(terminal.stdout()), (event, reason) =>
+    terminal.say(`shim-recovery: ${taskName(event)}: the event ${event._tag} could not be printed: ${reason}`),
+  );
+
+/** Stays until a signal comes; that is how a watch ends, and no interruption. */
+const watch = async (terminal: Terminal, recovered: Recovery.Recovered, interruption: Interruption): Promise<void> => {
+  const { length } = recovered.registry.instances();
+  terminal.say(
+    `shim-recovery: watching ${length === 1 ? '1 shim' : `${length} shims`}; SIGINT, SIGTERM or SIGHUP ends it`,
+  );
+  const keepAlive = setInterval(() => undefined, 2 ** 30);
+  await interruption.requestedOnce();
+  clearInterval(keepAlive);
+};
+
+const outcomeOf = (options: HostOptions, report: Report): number => {
+  const { summary, namespaces } = report;
+  const isHeldAlive = namespaces.some(({ bundles }) => bundles.some(({ reason }) => reason === 'would-kill'));
+  if ((summary.aliveDestroyed ?? 0) > 0 || isHeldAlive) return exitCode.aliveDestroyed;
+  const isIncomplete =
+    summary.failedSteps + summary.hold > 0 ||
+    namespaces.some(({ error, workDirs }) => error !== null || workDirs.some(isNotPlanned)) ||
+    report.interrupted;
+  const isDetailed = options.isDetailedExitCode && changesSomething(report);
+  return isIncomplete || isDetailed ? exitCode.somethingElse : exitCode.done;
+};
+
+const isNotPlanned = ({ reason }: WorkDirectoryReport): boolean => reason === 'not-planned';

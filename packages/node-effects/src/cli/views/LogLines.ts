@@ -17,12 +17,6 @@ export interface LogLines {
   readonly endAll: IO<void>;
 }
 
-/** As it was written, but for what would steer a terminal or deceive its reader, and with tabs as spaces. */
-const showLine = (line: B.ByteString): string =>
-  B.split(line, '\t')
-    .map((piece) => B.split(piece, '\\').map(B.show).join('\\'))
-    .join('    ');
-
 /** Cuts at every line feed, wherever the reads happen to end. `said` tells when there is room for more. */
 export const makeLogLines = (say: (line: string) => void, said: () => Promise<void> | undefined): LogLines => {
   const unfinished = new Map<string, B.ByteString>();
@@ -48,3 +42,9 @@ export const makeLogLines = (say: (line: string) => void, said: () => Promise<vo
     },
   };
 };
+
+/** As it was written, but for what would steer a terminal or deceive its reader, and with tabs as spaces. */
+const showLine = (line: B.ByteString): string =>
+  B.split(line, '\t')
+    .map((piece) => B.split(piece, '\\').map(B.show).join('\\'))
+    .join('    ');

@@ -20,35 +20,6 @@ export interface Output {
 
 const done = E.right(undefined);
 
-/** Writes as much as can be written at once. Right: what is left, as a descriptor that does not wait is full. */
-const writeNow = (descriptor: number, bytes: Buffer): E.Either<string, Buffer> => {
-  let rest = bytes;
-  while (rest.length > 0) {
-    const written = E.tryCatch(() => writeSync(descriptor, rest), errnoIn);
-    if (E.isLeft(written)) return written.left === 'EAGAIN' ? E.right(rest) : written;
-    rest = rest.subarray(written.right);
-  }
-  return E.right(rest);
-};
-
-/**
- * Only what is a device can be a terminal, and whether it is one Node says by its stream. Asked in big numbers: where the others
- * are those of a pipe, Node 20 follows no symlink any more when it resolves a module.
- */
-const isDevice = (descriptor: number): boolean =>
-  E.getOrElse(() => false)(E.tryCatch(() => fstatSync(descriptor, { bigint: true }).isCharacterDevice(), errnoIn));
-
-/** When a stream takes more again, or never will. */
-const drained = (stream: Writable): Promise<void> =>
-  new Promise((resolve) => {
-    const done = (): void => {
-      for (const event of drainEvents) stream.off(event, done);
-      resolve();
-    };
-    for (const event of drainEvents) stream.on(event, done);
-  });
-const drainEvents = ['drain', 'error', 'close'] as const;
-
 /** The output that stands behind a descriptor, of which `open` gives Node's stream. */
 export const outputTo = (descriptor: number, open: IO<Writable & { readonly isTTY?: boolean }>): Output => {
   let stream: ReturnType<typeof open> | undefined;
@@ -72,4 +43,34 @@ export const outputTo = (descriptor: number, open: IO<Writable & { readonly isTT
       return rest.right.length === 0 ? done : writeToStream(rest.right);
     },
   };
+};
+
+/**
+ * Only what is a device can be a terminal, and whether it is one Node says by its stream. Asked in big numbers: where the others
+ * are those of a pipe, Node 20 follows no symlink any more when it resolves a module.
+ */
+const isDevice = (descriptor: number): boolean =>
+  E.getOrElse(() => false)(E.tryCatch(() => fstatSync(descriptor, { bigint: true }).isCharacterDevice(), errnoIn));
+
+/** When a stream takes more again, or never will. */
+const drained = (stream: Writable): Promise<void> =>
+  new Promise((resolve) => {
+    const done = (): void => {
+      for (const event of drainEvents) stream.off(event, done);
+      resolve();
+    };
+    for (const event of drainEvents) stream.on(event, done);
+  });
+
+const drainEvents = ['drain', 'error', 'close'] as const;
+
+/** Writes as much as can be written at once. Right: what is left, as a descriptor that does not wait is full. */
+const writeNow = (descriptor: number, bytes: Buffer): E.Either<string, Buffer> => {
+  let rest = bytes;
+  while (rest.length > 0) {
+    const written = E.tryCatch(() => writeSync(descriptor, rest), errnoIn);
+    if (E.isLeft(written)) return written.left === 'EAGAIN' ? E.right(rest) : written;
+    rest = rest.subarray(written.right);
+  }
+  return E.right(rest);
 };

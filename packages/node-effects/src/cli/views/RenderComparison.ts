@@ -22,24 +22,35 @@ const titles: Readonly<Record<Difference, string>> = {
 
 type Policies = Pick<Comparison, 'first' | 'second'>;
 
-const sideLine = (style: Style, width: number, policy: string, side: BundleDifference['first']): string =>
-  `${policy.padEnd(width)}  ${verdictStyle(style, side.verdict)(verdictWords[side.verdict].padEnd(8))}  ${side.explanation}`;
+/** The whole comparison, ending with a summary of one line. */
+export const renderComparison =
+  (style: Style) =>
+  (comparison: Comparison): string =>
+    [
+      ...comparison.problems.map(({ namespace, error }) => style.bad(`namespace ${namespace}: ${error}`)),
+      ...(comparison.problems.length === 0 ? [] : ['']),
+      ...allDifferences.flatMap(sectionLines(style, comparison)),
+      ...workDirLines(style, comparison),
+      style.strong(summaryLine(comparison)),
+      '',
+    ].join('\n');
 
-const stepsOf = ({ steps }: BundleDifference['first']): ReadonlyArray<string> => steps.map(showStep);
-
-/** What only one of them does, in a line for each; where both do the same, it is their order that differs. */
-const stepLines = ({ first, second }: Policies, difference: BundleDifference): ReadonlyArray<string> => {
-  const [firsts, seconds] = [stepsOf(difference.first), stepsOf(difference.second)];
-  const only = (policy: string, own: ReadonlyArray<string>, other: ReadonlyArray<string>): ReadonlyArray<string> => {
-    const steps = own.filter((step) => !other.includes(step));
-    return steps.length === 0 ? [] : [`only ${policy}: ${steps.join(', ')}`];
+/** All of which a part differs in this way: what differs in several stands in several sections. */
+const sectionLines =
+  (style: Style, comparison: Comparison) =>
+  (kind: Difference): ReadonlyArray<string> => {
+    const said = comparison.bundles.flatMap((bundle) =>
+      bundle.parts
+        .filter(({ difference }) => difference === kind)
+        .map((part) => ({
+          name: `${bundle.namespace}/${bundle.id}`,
+          body: bodyOf(style, comparison, bundle, part),
+        })),
+    );
+    if (said.length === 0) return [];
+    const mark = kind === 'alive-destroyed' || kind === 'destroyed' ? style.bad : style.strong;
+    return [mark(titles[kind]), ...groupBy(said).flatMap(([body, names]) => [`  ${showNames(names)}`, body]), ''];
   };
-  const lines = [...only(first, firsts, seconds), ...only(second, seconds, firsts)];
-  return lines.length === 0 ? [`${first}: ${firsts.join(', ')}`, `${second}: ${seconds.join(', ')}`] : lines;
-};
-
-/** A part of a bundle's difference. */
-type Part = BundleDifference['parts'][number];
 
 /** What is said of a part below the name of its bundle. */
 const bodyOf = (
@@ -68,7 +79,11 @@ const bodyOf = (
   }
 };
 
-const shownNames = 10;
+/** A part of a bundle's difference. */
+type Part = BundleDifference['parts'][number];
+
+const sideLine = (style: Style, width: number, policy: string, side: BundleDifference['first']): string =>
+  `${policy.padEnd(width)}  ${verdictStyle(style, side.verdict)(verdictWords[side.verdict].padEnd(8))}  ${side.explanation}`;
 
 const showNames = (names: ReadonlyArray<string>): string => {
   const more = names.length - shownNames;
@@ -76,6 +91,31 @@ const showNames = (names: ReadonlyArray<string>): string => {
     ? names.join(', ')
     : `${names.slice(0, shownNames).join(', ')} and ${more} more (--json names them all)`;
 };
+
+const shownNames = 10;
+
+const summaryLine = ({ first, second, summary, interrupted }: Comparison): string => {
+  const counts = allDifferences.flatMap((kind) => {
+    const count = summary.differences[kind];
+    return count > 0 ? [`${count} ${titles[kind]}`] : [];
+  });
+  const bundles = summary.same === 1 ? '1 bundle fares' : `${summary.same} bundles fare`;
+  const apart = counts.length === 0 ? '' : `${counts.join('; ')}; `;
+  return `compare: ${first} and ${second}: ${apart}${bundles} the same${interrupted ? '; interrupted, what was not asked is not known' : ''}`;
+};
+
+/** What only one of them does, in a line for each; where both do the same, it is their order that differs. */
+const stepLines = ({ first, second }: Policies, difference: BundleDifference): ReadonlyArray<string> => {
+  const [firsts, seconds] = [stepsOf(difference.first), stepsOf(difference.second)];
+  const only = (policy: string, own: ReadonlyArray<string>, other: ReadonlyArray<string>): ReadonlyArray<string> => {
+    const steps = own.filter((step) => !other.includes(step));
+    return steps.length === 0 ? [] : [`only ${policy}: ${steps.join(', ')}`];
+  };
+  const lines = [...only(first, firsts, seconds), ...only(second, seconds, firsts)];
+  return lines.length === 0 ? [`${first}: ${firsts.join(', ')}`, `${second}: ${seconds.join(', ')}`] : lines;
+};
+
+const stepsOf = ({ steps }: BundleDifference['first']): ReadonlyArray<string> => steps.map(showStep);
 
 /** The names of which the same is to be said, by what is said. */
 const groupBy = (
@@ -90,23 +130,6 @@ const groupBy = (
   }
   return [...groups];
 };
-
-/** All of which a part differs in this way: what differs in several stands in several sections. */
-const sectionLines =
-  (style: Style, comparison: Comparison) =>
-  (kind: Difference): ReadonlyArray<string> => {
-    const said = comparison.bundles.flatMap((bundle) =>
-      bundle.parts
-        .filter(({ difference }) => difference === kind)
-        .map((part) => ({
-          name: `${bundle.namespace}/${bundle.id}`,
-          body: bodyOf(style, comparison, bundle, part),
-        })),
-    );
-    if (said.length === 0) return [];
-    const mark = kind === 'alive-destroyed' || kind === 'destroyed' ? style.bad : style.strong;
-    return [mark(titles[kind]), ...groupBy(said).flatMap(([body, names]) => [`  ${showNames(names)}`, body]), ''];
-  };
 
 /** Those of which the bundles above do not tell already. */
 const workDirLines = (style: Style, { first, second, bundles, workDirs }: Comparison): ReadonlyArray<string> => {
@@ -123,26 +146,3 @@ const workDirLines = (style: Style, { first, second, bundles, workDirs }: Compar
     '',
   ];
 };
-
-const summaryLine = ({ first, second, summary, interrupted }: Comparison): string => {
-  const counts = allDifferences.flatMap((kind) => {
-    const count = summary.differences[kind];
-    return count > 0 ? [`${count} ${titles[kind]}`] : [];
-  });
-  const bundles = summary.same === 1 ? '1 bundle fares' : `${summary.same} bundles fare`;
-  const apart = counts.length === 0 ? '' : `${counts.join('; ')}; `;
-  return `compare: ${first} and ${second}: ${apart}${bundles} the same${interrupted ? '; interrupted, what was not asked is not known' : ''}`;
-};
-
-/** The whole comparison, ending with a summary of one line. */
-export const renderComparison =
-  (style: Style) =>
-  (comparison: Comparison): string =>
-    [
-      ...comparison.problems.map(({ namespace, error }) => style.bad(`namespace ${namespace}: ${error}`)),
-      ...(comparison.problems.length === 0 ? [] : ['']),
-      ...allDifferences.flatMap(sectionLines(style, comparison)),
-      ...workDirLines(style, comparison),
-      style.strong(summaryLine(comparison)),
-      '',
-    ].join('\n');

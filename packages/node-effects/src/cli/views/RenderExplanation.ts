@@ -9,36 +9,6 @@ import {
 } from '@shim-recovery/core/documents';
 import { showStep, type Style, verdictStyle } from './Render.js';
 
-const rowLine =
-  (style: Style) =>
-  ({ question, answer, rule }: ExplanationRow): string => {
-    const step = rule.step === null ? '' : `step ${rule.step}: `;
-    return `  ${question} ${style.strong(answer)} ${style.faint(`→ ${step}${rule.text}`)}`;
-  };
-
-const sourceWidth = 16;
-
-const sourceLine =
-  (style: Style) =>
-  ({ source, state, says }: ExplainedSource): string => {
-    const marks = { alive: style.good, dead: style.faint, unknown: style.strong, none: style.faint };
-    return `  ${source.padEnd(sourceWidth)}  ${marks[state]((state === 'none' ? '-' : state).padEnd(7))}  ${says}`;
-  };
-
-const pathText = ({ steps, succeeds }: ExplainedPath): string =>
-  [
-    ...steps.map((step) => showStep({ ...step, outcome: 'planned' })),
-    ...(succeeds ? [] : [steps.length === 0 ? 'nothing more, and it is reported' : 'and it is reported']),
-  ].join(', ');
-
-/** A step; and below it what follows its failure, if nothing else fails. */
-const stepLines =
-  (style: Style) =>
-  ({ onFailure, ...step }: ExplainedStep): ReadonlyArray<string> => [
-    `  ${showStep({ ...step, outcome: 'planned' })}`,
-    ...(onFailure === null ? [] : [style.faint(`    if it fails: ${pathText(onFailure)}`)]),
-  ];
-
 /** The whole explanation. */
 export const renderExplanation =
   (style: Style) =>
@@ -56,3 +26,33 @@ export const renderExplanation =
       '',
     ].join('\n');
   };
+
+const rowLine =
+  (style: Style) =>
+  ({ question, answer, rule }: ExplanationRow): string => {
+    const step = rule.step === null ? '' : `step ${rule.step}: `;
+    return `  ${question} ${style.strong(answer)} ${style.faint(`→ ${step}${rule.text}`)}`;
+  };
+
+const sourceLine =
+  (style: Style) =>
+  ({ source, state, says }: ExplainedSource): string => {
+    const marks = { alive: style.good, dead: style.faint, unknown: style.strong, none: style.faint };
+    return `  ${source.padEnd(sourceWidth)}  ${marks[state]((state === 'none' ? '-' : state).padEnd(7))}  ${says}`;
+  };
+
+const sourceWidth = 16;
+
+/** A step; and below it what follows its failure, if nothing else fails. */
+const stepLines =
+  (style: Style) =>
+  ({ onFailure, ...step }: ExplainedStep): ReadonlyArray<string> => [
+    `  ${showStep({ ...step, outcome: 'planned' })}`,
+    ...(onFailure === null ? [] : [style.faint(`    if it fails: ${pathText(onFailure)}`)]),
+  ];
+
+const pathText = ({ steps, succeeds }: ExplainedPath): string =>
+  [
+    ...steps.map((step) => showStep({ ...step, outcome: 'planned' })),
+    ...(succeeds ? [] : [steps.length === 0 ? 'nothing more, and it is reported' : 'and it is reported']),
+  ].join(', ');

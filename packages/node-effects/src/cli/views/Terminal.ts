@@ -24,19 +24,37 @@ export interface Terminal {
 }
 
 const barWidth = 30;
+
 const redrawMs = 50;
+
 const clearLine = '\r\u001b[K';
 
 const controlCharacters = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g;
 
-/** With nothing in it that would begin a line or steer a terminal. */
-const oneLine = (text: string): string =>
-  text.replace(controlCharacters, (character) => `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`);
-
-interface Progress extends Pick<Terminal, 'progress' | 'clearProgress'> {
-  /** Whether the bar stands on the last line: what is said then has to take its place. */
-  readonly isShown: IO<boolean>;
-}
+/** The terminal, or the pipes, that this process was started with. */
+export const processTerminal = (): Terminal => {
+  const stdout = outputTo(1, () => process.stdout);
+  const stderr = outputTo(2, () => process.stderr);
+  const isColoured = stdout.isTerminal && (process.env['NO_COLOR'] ?? '') === '';
+  let isOutputLost = false;
+  const { isShown, ...shown } = stderr.isTerminal ? makeProgress(stderr.stream()) : noProgress;
+  const say = (line: string): void => void stderr.write(`${isShown() ? clearLine : ''}${oneLine(line)}\n`);
+  return {
+    stdout: stdout.stream,
+    say,
+    said: stderr.drained,
+    style: isColoured ? colourStyle : plainStyle,
+    print: async (text) => {
+      const written = await stdout.write(text);
+      // Without a reader there is nobody to tell; what was begun goes on all the same.
+      if (E.isRight(written) || written.left === 'EPIPE') return;
+      isOutputLost = true;
+      say(`shim-recovery: the result cannot be written: ${written.left}`);
+    },
+    isOutputLost: () => isOutputLost,
+    ...shown,
+  };
+};
 
 /** A bar for the two halves of a run: bundles decided on, then bundles done. */
 const makeProgress = (stderr: Writable): Progress => {
@@ -75,33 +93,17 @@ const makeProgress = (stderr: Writable): Progress => {
   };
 };
 
+interface Progress extends Pick<Terminal, 'progress' | 'clearProgress'> {
+  /** Whether the bar stands on the last line: what is said then has to take its place. */
+  readonly isShown: IO<boolean>;
+}
+
 const noProgress: Progress = {
   isShown: () => false,
   progress: { notify: () => () => undefined },
   clearProgress: () => undefined,
 };
 
-/** The terminal, or the pipes, that this process was started with. */
-export const processTerminal = (): Terminal => {
-  const stdout = outputTo(1, () => process.stdout);
-  const stderr = outputTo(2, () => process.stderr);
-  const isColoured = stdout.isTerminal && (process.env['NO_COLOR'] ?? '') === '';
-  let isOutputLost = false;
-  const { isShown, ...shown } = stderr.isTerminal ? makeProgress(stderr.stream()) : noProgress;
-  const say = (line: string): void => void stderr.write(`${isShown() ? clearLine : ''}${oneLine(line)}\n`);
-  return {
-    stdout: stdout.stream,
-    say,
-    said: stderr.drained,
-    style: isColoured ? colourStyle : plainStyle,
-    print: async (text) => {
-      const written = await stdout.write(text);
-      // Without a reader there is nobody to tell; what was begun goes on all the same.
-      if (E.isRight(written) || written.left === 'EPIPE') return;
-      isOutputLost = true;
-      say(`shim-recovery: the result cannot be written: ${written.left}`);
-    },
-    isOutputLost: () => isOutputLost,
-    ...shown,
-  };
-};
+/** With nothing in it that would begin a line or steer a terminal. */
+const oneLine = (text: string): string =>
+  text.replace(controlCharacters, (character) => `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`);

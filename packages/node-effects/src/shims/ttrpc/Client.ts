@@ -44,12 +44,21 @@ const lastStreamId = 0xffff_ffff;
 
 /** After so much that nobody asked for, the connection is not read for a while. */
 const unaskedFramesBeforeSilence = 64;
+
 const unaskedBytesBeforeSilence = 2 * maxPayloadBytes;
+
 const silenceMs = 100;
+
 const longestSilenceMs = 1_000;
 
-const protocolError = (message: string): ShimError => ({ _tag: 'ProtocolError', message });
-const closed: ShimError = { _tag: 'Closed' };
+/** Takes over a connected socket, which does not block. Left: the errno why it cannot be read; it is closed then. */
+export const clientOver = (socket: number): E.Either<string, TtrpcClient> => {
+  const client = new ConnectedClient();
+  return pipe(
+    client.open(socket),
+    E.map(() => client),
+  );
+};
 
 /** That this process lacks what it needs says nothing of the shim, which did not hang up. */
 const endOf = (code: string | undefined): ShimError =>
@@ -57,7 +66,7 @@ const endOf = (code: string | undefined): ShimError =>
     ? { _tag: 'DialFailed', code, message: 'the connection cannot be used any more' }
     : closed;
 
-type Outcome = E.Either<ShimError, Response>;
+const closed: ShimError = { _tag: 'Closed' };
 
 /** What a frame means to the unary call of its stream. */
 const outcomeOf = (event: FrameEvent): Outcome => {
@@ -72,6 +81,10 @@ const outcomeOf = (event: FrameEvent): Outcome => {
     E.mapLeft((malformed) => protocolError(showMalformedMessage(malformed))),
   );
 };
+
+type Outcome = E.Either<ShimError, Response>;
+
+const protocolError = (message: string): ShimError => ({ _tag: 'ProtocolError', message });
 
 const streamIdOf = (event: FrameEvent): number => (event._tag === 'Oversized' ? event.streamId : event.frame.streamId);
 
@@ -184,12 +197,3 @@ class ConnectedClient implements TtrpcClient, Receiver {
     });
   }
 }
-
-/** Takes over a connected socket, which does not block. Left: the errno why it cannot be read; it is closed then. */
-export const clientOver = (socket: number): E.Either<string, TtrpcClient> => {
-  const client = new ConnectedClient();
-  return pipe(
-    client.open(socket),
-    E.map(() => client),
-  );
-};

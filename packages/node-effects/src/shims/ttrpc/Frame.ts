@@ -44,42 +44,6 @@ export interface FrameDecoder {
   readonly push: (chunk: Uint8Array) => ReadonlyArray<FrameEvent>;
 }
 
-const firstAllocationBytes = 4_096;
-
-/** A buffer for what has come of a payload. It grows with what came, never with what a header merely announces. */
-const collect = (lengthBytes: number) => {
-  let buffer = new Uint8Array(Math.min(lengthBytes, firstAllocationBytes));
-  let receivedBytes = 0;
-  return {
-    add: (part: Uint8Array): void => {
-      const neededBytes = receivedBytes + part.length;
-      if (neededBytes > buffer.length) {
-        const grown = new Uint8Array(Math.min(lengthBytes, Math.max(neededBytes, 2 * buffer.length)));
-        grown.set(buffer.subarray(0, receivedBytes));
-        buffer = grown;
-      }
-      buffer.set(part, receivedBytes);
-      receivedBytes = neededBytes;
-    },
-    collected: (): Uint8Array => buffer.subarray(0, receivedBytes),
-  };
-};
-
-interface OpenFrame {
-  readonly lengthBytes: number;
-  readonly streamId: number;
-  readonly type: number;
-  readonly flags: number;
-  readonly payload: ReturnType<typeof collect>;
-}
-
-/** Big-endian, unsigned. A `DataView` would give each of thousands of headers a buffer outside of the heap. */
-const numberAt = (bytes: Uint8Array, first: number, count: 1 | 4): number => {
-  let number = 0;
-  for (let at = first; at < first + count; at += 1) number = number * 0x100 + (bytes[at] ?? 0);
-  return number;
-};
-
 /** A decoder at the beginning of a stream. Whatever comes, it holds no more than twice the longest payload. */
 export const makeFrameDecoder = (): FrameDecoder => {
   const header = new Uint8Array(headerBytes);
@@ -130,3 +94,39 @@ export const makeFrameDecoder = (): FrameDecoder => {
     },
   };
 };
+
+interface OpenFrame {
+  readonly lengthBytes: number;
+  readonly streamId: number;
+  readonly type: number;
+  readonly flags: number;
+  readonly payload: ReturnType<typeof collect>;
+}
+
+/** Big-endian, unsigned. A `DataView` would give each of thousands of headers a buffer outside of the heap. */
+const numberAt = (bytes: Uint8Array, first: number, count: 1 | 4): number => {
+  let number = 0;
+  for (let at = first; at < first + count; at += 1) number = number * 0x100 + (bytes[at] ?? 0);
+  return number;
+};
+
+/** A buffer for what has come of a payload. It grows with what came, never with what a header merely announces. */
+const collect = (lengthBytes: number) => {
+  let buffer = new Uint8Array(Math.min(lengthBytes, firstAllocationBytes));
+  let receivedBytes = 0;
+  return {
+    add: (part: Uint8Array): void => {
+      const neededBytes = receivedBytes + part.length;
+      if (neededBytes > buffer.length) {
+        const grown = new Uint8Array(Math.min(lengthBytes, Math.max(neededBytes, 2 * buffer.length)));
+        grown.set(buffer.subarray(0, receivedBytes));
+        buffer = grown;
+      }
+      buffer.set(part, receivedBytes);
+      receivedBytes = neededBytes;
+    },
+    collected: (): Uint8Array => buffer.subarray(0, receivedBytes),
+  };
+};
+
+const firstAllocationBytes = 4_096;

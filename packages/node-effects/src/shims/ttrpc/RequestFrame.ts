@@ -19,26 +19,15 @@ export interface UnaryCall {
 
 const namespaceKey = 'containerd-namespace-ttrpc';
 
-const nanosOf = (timeoutMs: number): bigint => BigInt(Math.max(0, Math.round(timeoutMs * 1_000_000)));
-
-/** Some fields of a request; the others hold their default, and are left out. */
-const partOf = (fields: Partial<Request>): Uint8Array => encode(Request)({ ...Request.empty(), ...fields });
-
-/** What comes before the payload, and what after it. */
-interface Envelope {
-  readonly before: Uint8Array;
-  readonly after: Uint8Array;
-}
-
-const makeEnvelope = ({ service, method, namespace, timeoutMs }: UnaryCall): Envelope => ({
-  before: partOf({ service, method }),
-  after: partOf({ timeoutNanos: nanosOf(timeoutMs), metadata: [{ key: namespaceKey, value: namespace }] }),
-});
-
-/** More than a run has of methods and namespaces; whoever has many more begins anew. */
-const mostEnvelopes = 256;
-
-const envelopes = new Map<string, Envelope>();
+export const requestFrame = (streamId: number, call: UnaryCall): Frame => {
+  const { before, after } = envelopeOf(call);
+  return {
+    streamId,
+    type: FrameType.request,
+    flags: 0,
+    payload: Buffer.concat([before, partOf({ payload: call.payload }), after]),
+  };
+};
 
 const envelopeOf = (call: UnaryCall): Envelope => {
   const key = `${call.method} ${call.timeoutMs} ${call.service} ${call.namespace}`;
@@ -50,12 +39,23 @@ const envelopeOf = (call: UnaryCall): Envelope => {
   return made;
 };
 
-export const requestFrame = (streamId: number, call: UnaryCall): Frame => {
-  const { before, after } = envelopeOf(call);
-  return {
-    streamId,
-    type: FrameType.request,
-    flags: 0,
-    payload: Buffer.concat([before, partOf({ payload: call.payload }), after]),
-  };
-};
+/** What comes before the payload, and what after it. */
+interface Envelope {
+  readonly before: Uint8Array;
+  readonly after: Uint8Array;
+}
+
+const envelopes = new Map<string, Envelope>();
+
+/** More than a run has of methods and namespaces; whoever has many more begins anew. */
+const mostEnvelopes = 256;
+
+const makeEnvelope = ({ service, method, namespace, timeoutMs }: UnaryCall): Envelope => ({
+  before: partOf({ service, method }),
+  after: partOf({ timeoutNanos: nanosOf(timeoutMs), metadata: [{ key: namespaceKey, value: namespace }] }),
+});
+
+/** Some fields of a request; the others hold their default, and are left out. */
+const partOf = (fields: Partial<Request>): Uint8Array => encode(Request)({ ...Request.empty(), ...fields });
+
+const nanosOf = (timeoutMs: number): bigint => BigInt(Math.max(0, Math.round(timeoutMs * 1_000_000)));

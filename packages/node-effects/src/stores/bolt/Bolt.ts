@@ -39,78 +39,6 @@ const maxPageBytes = 256 * 1024 * 1024;
 /** What is remembered of pages; above it, all are forgotten. */
 const maxCachedBytes = 16 * 1024 * 1024;
 
-const corrupt = (page: number, reason: string): E.Either<BoltError, never> => E.left({ _tag: 'Corrupt', page, reason });
-
-const entryOf = (page: number, { isBucket, value }: LeafElement): E.Either<BoltError, Entry> => {
-  if (!isBucket) return E.right({ _tag: 'Value', value });
-  if (value.length < bucketHeaderBytes) return corrupt(page, 'a bucket is too short');
-  const root = value.readBigUInt64LE(0);
-  if (root > BigInt(Number.MAX_SAFE_INTEGER)) return corrupt(page, 'a bucket begins out of the file');
-  if (root !== 0n) return E.right({ _tag: 'Bucket', bucket: { _tag: 'Paged', root: Number(root) } });
-  const inline = parsePage({ id: 0, kind: 'inline' }, value.subarray(bucketHeaderBytes));
-  if (E.isLeft(inline)) return corrupt(page, 'a bucket inside of it is damaged');
-  return E.right({ _tag: 'Bucket', bucket: { _tag: 'Inline', page: inline.right } });
-};
-
-/** The index of the last element whose key is not greater than the one looked for; -1 when all are greater. */
-const lastNotGreater = (elements: ReadonlyArray<{ readonly key: B.ByteString }>, key: B.ByteString): number => {
-  let low = 0;
-  let high = elements.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if ((elements[middle]?.key ?? key) <= key) low = middle + 1;
-    else high = middle;
-  }
-  return low - 1;
-};
-
-/** The keys that a page may hold, by what its parent says: from `from` on, and before `to`. */
-interface Range {
-  readonly from: string;
-  readonly to: string | undefined;
-}
-
-const everything: Range = { from: '', to: undefined };
-
-const isWithin = ({ elements }: Page, { from, to }: Range): boolean => {
-  const [first, last] = [elements[0]?.key, elements.at(-1)?.key];
-  return first === undefined || last === undefined || (first >= from && (to === undefined || last < to));
-};
-
-const childRange = (page: Extract<Page, { readonly _tag: 'Branch' }>, index: number, range: Range): Range => ({
-  from: index === 0 ? range.from : (page.elements[index]?.key ?? range.from),
-  to: page.elements[index + 1]?.key ?? range.to,
-});
-
-const makePages = (source: Source, pageSize: number): ((id: number) => E.Either<BoltError, Page>) => {
-  const cache = new Map<number, Page>();
-  let cachedBytes = 0;
-  const lengthOf = (id: number): E.Either<BoltError, number> => {
-    if ((id + 1) * pageSize > source.sizeBytes) return corrupt(id, 'it is out of the file');
-    const header = source.read(id * pageSize, pageHeaderBytes);
-    if (E.isLeft(header)) return header;
-    const length = (overflowOf(header.right) + 1) * pageSize;
-    if (id * pageSize + length > source.sizeBytes) return corrupt(id, 'it reaches out of the file');
-    return length > maxPageBytes ? corrupt(id, 'it is too large') : E.right(length);
-  };
-  return (id) => {
-    const cached = cache.get(id);
-    if (cached !== undefined) return E.right(cached);
-    const length = lengthOf(id);
-    if (E.isLeft(length)) return length;
-    const bytes = source.read(id * pageSize, length.right);
-    const page = E.isLeft(bytes) ? bytes : parsePage({ id, kind: 'paged' }, bytes.right);
-    if (E.isLeft(page)) return page;
-    if (cachedBytes + length.right > maxCachedBytes) {
-      cache.clear();
-      cachedBytes = 0;
-    }
-    cache.set(id, page.right);
-    cachedBytes += length.right;
-    return page;
-  };
-};
-
 /** Opens a database. Left when no valid meta page is found. */
 export const openBolt = (source: Source): E.Either<BoltError, Bolt> => {
   const meta = readMeta(source);
@@ -185,4 +113,76 @@ export const openBolt = (source: Source): E.Either<BoltError, Bolt> => {
   };
 
   return E.right({ get, bucketAt, entries });
+};
+
+const makePages = (source: Source, pageSize: number): ((id: number) => E.Either<BoltError, Page>) => {
+  const cache = new Map<number, Page>();
+  let cachedBytes = 0;
+  const lengthOf = (id: number): E.Either<BoltError, number> => {
+    if ((id + 1) * pageSize > source.sizeBytes) return corrupt(id, 'it is out of the file');
+    const header = source.read(id * pageSize, pageHeaderBytes);
+    if (E.isLeft(header)) return header;
+    const length = (overflowOf(header.right) + 1) * pageSize;
+    if (id * pageSize + length > source.sizeBytes) return corrupt(id, 'it reaches out of the file');
+    return length > maxPageBytes ? corrupt(id, 'it is too large') : E.right(length);
+  };
+  return (id) => {
+    const cached = cache.get(id);
+    if (cached !== undefined) return E.right(cached);
+    const length = lengthOf(id);
+    if (E.isLeft(length)) return length;
+    const bytes = source.read(id * pageSize, length.right);
+    const page = E.isLeft(bytes) ? bytes : parsePage({ id, kind: 'paged' }, bytes.right);
+    if (E.isLeft(page)) return page;
+    if (cachedBytes + length.right > maxCachedBytes) {
+      cache.clear();
+      cachedBytes = 0;
+    }
+    cache.set(id, page.right);
+    cachedBytes += length.right;
+    return page;
+  };
+};
+
+const corrupt = (page: number, reason: string): E.Either<BoltError, never> => E.left({ _tag: 'Corrupt', page, reason });
+
+/** The keys that a page may hold, by what its parent says: from `from` on, and before `to`. */
+interface Range {
+  readonly from: string;
+  readonly to: string | undefined;
+}
+
+const isWithin = ({ elements }: Page, { from, to }: Range): boolean => {
+  const [first, last] = [elements[0]?.key, elements.at(-1)?.key];
+  return first === undefined || last === undefined || (first >= from && (to === undefined || last < to));
+};
+
+const everything: Range = { from: '', to: undefined };
+
+/** The index of the last element whose key is not greater than the one looked for; -1 when all are greater. */
+const lastNotGreater = (elements: ReadonlyArray<{ readonly key: B.ByteString }>, key: B.ByteString): number => {
+  let low = 0;
+  let high = elements.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((elements[middle]?.key ?? key) <= key) low = middle + 1;
+    else high = middle;
+  }
+  return low - 1;
+};
+
+const childRange = (page: Extract<Page, { readonly _tag: 'Branch' }>, index: number, range: Range): Range => ({
+  from: index === 0 ? range.from : (page.elements[index]?.key ?? range.from),
+  to: page.elements[index + 1]?.key ?? range.to,
+});
+
+const entryOf = (page: number, { isBucket, value }: LeafElement): E.Either<BoltError, Entry> => {
+  if (!isBucket) return E.right({ _tag: 'Value', value });
+  if (value.length < bucketHeaderBytes) return corrupt(page, 'a bucket is too short');
+  const root = value.readBigUInt64LE(0);
+  if (root > BigInt(Number.MAX_SAFE_INTEGER)) return corrupt(page, 'a bucket begins out of the file');
+  if (root !== 0n) return E.right({ _tag: 'Bucket', bucket: { _tag: 'Paged', root: Number(root) } });
+  const inline = parsePage({ id: 0, kind: 'inline' }, value.subarray(bucketHeaderBytes));
+  if (E.isLeft(inline)) return corrupt(page, 'a bucket inside of it is damaged');
+  return E.right({ _tag: 'Bucket', bucket: { _tag: 'Inline', page: inline.right } });
 };

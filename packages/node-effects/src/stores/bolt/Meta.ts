@@ -11,19 +11,31 @@ export interface Meta {
 }
 
 const magic = 0xed0cdaed;
+
 const version = 2;
+
 const pageHeaderBytes = 16;
+
 const metaBytes = 64;
+
 const checkedBytes = 56;
+
 const smallestProbe = 1024;
+
 const probes = 15;
+
 const maxPageSize = 1024 * 1024;
 
-/** FNV-1a, 64 bits. */
-const fnv1a = (bytes: Uint8Array): bigint => {
-  let hash = 0xcbf29ce484222325n;
-  for (const byte of bytes) hash = BigInt.asUintN(64, (hash ^ BigInt(byte)) * 0x100000001b3n);
-  return hash;
+/** The newest valid meta; of two of the same age the first. */
+export const readMeta = (source: Source): E.Either<BoltError, Meta> => {
+  const first = metaAt(source, 0);
+  const notBolt = (reason: string): E.Either<BoltError, Meta> => E.left({ _tag: 'NotBolt', reason });
+  const pageSize = findPageSize(source);
+  if (pageSize === undefined) return notBolt(typeof first === 'string' ? first : 'no valid meta page');
+  if (source.sizeBytes < 2 * pageSize) return notBolt('the file is shorter than two pages');
+  const second = metaAt(source, pageSize);
+  if (typeof first === 'string') return typeof second === 'string' ? notBolt(first) : E.right(second);
+  return E.right(typeof second !== 'string' && second.transaction > first.transaction ? second : first);
 };
 
 const metaAt = (source: Source, offset: number): Meta | string => {
@@ -41,6 +53,13 @@ const metaAt = (source: Source, offset: number): Meta | string => {
   return { pageSize, rootPage: Number(rootPage), transaction: bytes.readBigUInt64LE(48) };
 };
 
+/** FNV-1a, 64 bits. */
+const fnv1a = (bytes: Uint8Array): bigint => {
+  let hash = 0xcbf29ce484222325n;
+  for (const byte of bytes) hash = BigInt.asUintN(64, (hash ^ BigInt(byte)) * 0x100000001b3n);
+  return hash;
+};
+
 /** Where the first meta page cannot be used, the second one is looked for at every page size there is. */
 const findPageSize = (source: Source): number | undefined => {
   const first = metaAt(source, 0);
@@ -52,16 +71,4 @@ const findPageSize = (source: Source): number | undefined => {
     if (typeof meta !== 'string') return meta.pageSize;
   }
   return undefined;
-};
-
-/** The newest valid meta; of two of the same age the first. */
-export const readMeta = (source: Source): E.Either<BoltError, Meta> => {
-  const first = metaAt(source, 0);
-  const notBolt = (reason: string): E.Either<BoltError, Meta> => E.left({ _tag: 'NotBolt', reason });
-  const pageSize = findPageSize(source);
-  if (pageSize === undefined) return notBolt(typeof first === 'string' ? first : 'no valid meta page');
-  if (source.sizeBytes < 2 * pageSize) return notBolt('the file is shorter than two pages');
-  const second = metaAt(source, pageSize);
-  if (typeof first === 'string') return typeof second === 'string' ? notBolt(first) : E.right(second);
-  return E.right(typeof second !== 'string' && second.transaction > first.transaction ? second : first);
 };

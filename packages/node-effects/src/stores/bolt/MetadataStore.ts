@@ -34,6 +34,37 @@ export interface MetadataStore {
   readonly close: IO<void>;
 }
 
+/** Opens the database at a path; never waits for a lock, and never writes. */
+export const openMetadataStore = (
+  path: string,
+  { locking }: { readonly locking: Locking },
+): E.Either<MetadataStoreError, MetadataStore> => {
+  const { O_RDONLY, O_NONBLOCK } = fs.constants;
+  const descriptor = E.tryCatch(() => fs.openSync(path, O_RDONLY | O_NONBLOCK), errnoIn);
+  if (E.isLeft(descriptor)) return E.left({ _tag: 'CannotOpen', path, code: descriptor.left });
+  const close = (): void => fs.closeSync(descriptor.right);
+  const kind = fs.fstatSync(descriptor.right);
+  const locked = kind.isFile()
+    ? lock(path, descriptor.right, locking)
+    : E.left<MetadataStoreError>({ _tag: 'Damaged', path, reason: 'it is no regular file' });
+  const stores = E.isLeft(locked) ? locked : read(path, descriptor.right);
+  if (E.isRight(stores)) return E.right({ stores: stores.right, close });
+  close();
+  return stores;
+};
+
+const lock = (path: string, descriptor: number, locking: Locking): E.Either<MetadataStoreError, void> => {
+  if (locking === 'none') return E.right(undefined);
+  const locked = flock(descriptor, locking);
+  if (E.isLeft(locked))
+    return E.left(
+      locked.left === 'EAGAIN'
+        ? { _tag: 'Locked', path, holder: holderOf(descriptor) }
+        : { _tag: 'CannotOpen', path, code: locked.left },
+    );
+  return isStill(path, descriptor) ? E.right(undefined) : E.left({ _tag: 'CannotOpen', path, code: 'ESTALE' });
+};
+
 /** Who holds a lock on the file, by the kernel's list of locks: `1: FLOCK ADVISORY WRITE <pid> <major>:<minor>:<inode> …`. */
 const holderOf = (descriptor: number): number | undefined => {
   const lines = E.tryCatch(
@@ -62,18 +93,6 @@ const isStill = (path: string, descriptor: number): boolean => {
   return E.isRight(same) && same.right;
 };
 
-const lock = (path: string, descriptor: number, locking: Locking): E.Either<MetadataStoreError, void> => {
-  if (locking === 'none') return E.right(undefined);
-  const locked = flock(descriptor, locking);
-  if (E.isLeft(locked))
-    return E.left(
-      locked.left === 'EAGAIN'
-        ? { _tag: 'Locked', path, holder: holderOf(descriptor) }
-        : { _tag: 'CannotOpen', path, code: locked.left },
-    );
-  return isStill(path, descriptor) ? E.right(undefined) : E.left({ _tag: 'CannotOpen', path, code: 'ESTALE' });
-};
-
 /** Reads every record once: no answer is to be that the file is damaged. */
 const read = (path: string, descriptor: number): E.Either<MetadataStoreError, ContainerStore & SandboxStore> =>
   pipe(
@@ -82,25 +101,6 @@ const read = (path: string, descriptor: number): E.Either<MetadataStoreError, Co
     E.chainFirst(checkRecords),
     E.bimap((error): MetadataStoreError => ({ _tag: 'Damaged', path, reason: showBoltError(error) }), metadataStores),
   );
-
-/** Opens the database at a path; never waits for a lock, and never writes. */
-export const openMetadataStore = (
-  path: string,
-  { locking }: { readonly locking: Locking },
-): E.Either<MetadataStoreError, MetadataStore> => {
-  const { O_RDONLY, O_NONBLOCK } = fs.constants;
-  const descriptor = E.tryCatch(() => fs.openSync(path, O_RDONLY | O_NONBLOCK), errnoIn);
-  if (E.isLeft(descriptor)) return E.left({ _tag: 'CannotOpen', path, code: descriptor.left });
-  const close = (): void => fs.closeSync(descriptor.right);
-  const kind = fs.fstatSync(descriptor.right);
-  const locked = kind.isFile()
-    ? lock(path, descriptor.right, locking)
-    : E.left<MetadataStoreError>({ _tag: 'Damaged', path, reason: 'it is no regular file' });
-  const stores = E.isLeft(locked) ? locked : read(path, descriptor.right);
-  if (E.isRight(stores)) return E.right({ stores: stores.right, close });
-  close();
-  return stores;
-};
 
 /** A sentence for people. */
 export const showMetadataStoreError = (error: MetadataStoreError): string => {
