@@ -214,10 +214,14 @@ export const readContainerFiles =
           knownConfig ??
           fileSaid(await files.readSmallFile({ directory, name: entry.config }, maxRecordBytes)(), configOf),
       );
-      const rootfs = await ifHad(entry.rootfs, async () =>
-        rootSaid(await files.status({ directory, name: entry.rootfs })(), undefined),
-      );
-      const roots = [rootfs, ...(await namedRoot(files, config)())];
+      const status = has(entry.rootfs) ? await files.status({ directory, name: entry.rootfs })() : undefined;
+      const rootfs = status === undefined ? absent : rootSaid(status, undefined);
+      // What is there and is no directory is no root of a container. What is not found any more may have been one.
+      const isLost = status !== undefined && E.isLeft(status);
+      const roots = [
+        isLost ? unlessListed(evidence, entry.rootfs)(rootfs) : rootfs,
+        ...(await namedRoot(files, config)()),
+      ];
       const initPid = await ifHad(entry.initPid, initPidOf(files, directory));
       const root = await ifHad(entry.options, async () =>
         fileSaid(await files.readSmallFile({ directory, name: entry.options }, maxSmallFileBytes)(), runtimeRootOf),
