@@ -22,9 +22,6 @@ import { showStoreError } from '../capabilities/Stores.js';
 import { processesAmong } from '../capabilities/TaskExit.js';
 import type { Verdict } from './Verdict.js';
 
-/** Step 6: the recorded path of the shim's binary; an unreadable one counts as empty. */
-const recordedRuntime = (reading: Reading): B.ByteString => (reading._tag === 'Read' ? reading.content : Bytes.empty);
-
 /** What `policy` does with a bundle of which `evidence` is known. */
 export const decide =
   (policy: Policy) =>
@@ -57,6 +54,9 @@ const decideRuntime =
         return decideProgram(policy)(answers, contents, answers.container.value.runtimeName); // 7b
     }
   };
+
+/** Step 6: the recorded path of the shim's binary; an unreadable one counts as empty. */
+const recordedRuntime = (reading: Reading): B.ByteString => (reading._tag === 'Read' ? reading.content : Bytes.empty);
 
 /** Step 8: which program. */
 const decideProgram =
@@ -240,11 +240,6 @@ const exhaustionOf = ({ contents, answers: { connection, pids } }: BundleEvidenc
   return codes.find(isExhaustionCode) ?? 'it is not known of what';
 };
 
-const count = (number: number, one: string, many: string): string => `${number} ${number === 1 ? one : many}`;
-
-const pidsOf = (answers: Answers): ReadonlyArray<number> =>
-  answers.pids?._tag === 'Right' ? processesAmong(answers.pids.right) : [];
-
 /** What a task has: its processes; or, where it has none yet or lists none, what its shim says of it. */
 const taskHas = (answers: Answers): string => {
   const { state } = answers;
@@ -253,6 +248,11 @@ const taskHas = (answers: Answers): string => {
   if (status === undefined || status === 'running') return `has ${processes}`;
   return pidsOf(answers).length === 0 ? `is ${status}` : `is ${status}, with ${processes}`;
 };
+
+const pidsOf = (answers: Answers): ReadonlyArray<number> =>
+  answers.pids?._tag === 'Right' ? processesAmong(answers.pids.right) : [];
+
+const count = (number: number, one: string, many: string): string => `${number} ${number === 1 ? one : many}`;
 
 const lookupProblem = (lookup: Answers['container'] | Answers['sandbox']): string =>
   lookup?._tag === 'Unknown' ? showStoreError(lookup.error) : 'it was not asked for';

@@ -38,6 +38,7 @@ export const ExplanationRow = t.readonly(
   t.type({ question: t.string, answer: t.string, rule: Rule }),
   'ExplanationRow',
 );
+
 export interface ExplanationRow extends t.TypeOf<typeof ExplanationRow> {}
 
 /** Steps in order until they end, well or not. */
@@ -71,6 +72,7 @@ export const ExplainedSource = t.readonly(
   t.type({ source: t.union([t.literal('shim-answer'), SignSource]), state: SignState, says: t.string }),
   'ExplainedSource',
 );
+
 export interface ExplainedSource extends t.TypeOf<typeof ExplainedSource> {}
 
 export const Explanation = t.readonly(
@@ -90,6 +92,7 @@ export const Explanation = t.readonly(
   }),
   'Explanation',
 );
+
 export interface Explanation extends t.TypeOf<typeof Explanation> {}
 
 /** A row in the making: the rule that follows unless it is settled here, and the reasons by which it may be. */
@@ -101,16 +104,6 @@ interface Look {
 }
 
 type Listed = Extract<BundleContents, { readonly _tag: 'Listed' }>;
-
-const look = (question: string, answer: string, next: Rule, ...settles: ReadonlyArray<Reason>): Look => ({
-  question,
-  answer,
-  next,
-  settles,
-});
-
-/** An error of which nothing is known but that this process lacks something settles a bundle in another way. */
-const exhaustedBy = (error: FileError): ReadonlyArray<Reason> => (isExhaustion(error) ? ['out-of-resources'] : []);
 
 /** What stands on disk, as far as it was looked at before anybody was asked. */
 const looksAtBundle = ({ kind, id, contents }: BundleEvidence): ReadonlyArray<Look> => {
@@ -147,6 +140,13 @@ const looksAtBundle = ({ kind, id, contents }: BundleEvidence): ReadonlyArray<Lo
   return looks;
 };
 
+const look = (question: string, answer: string, next: Rule, ...settles: ReadonlyArray<Reason>): Look => ({
+  question,
+  answer,
+  next,
+  settles,
+});
+
 const lookAtRuntime = ({ shimBinaryPath: reading }: Listed): Look => {
   const question = 'which program does shim-binary-path name?';
   if (reading._tag === 'Read' && reading.content !== '')
@@ -155,6 +155,42 @@ const lookAtRuntime = ({ shimBinaryPath: reading }: Listed): Look => {
     reading._tag === 'Failed' ? ['bundle-unreadable', ...exhaustedBy(reading.error)] : [];
   const next = rule(reading._tag === 'Failed' ? '6c' : '6b', 'its container may say what the runtime is');
   return look(question, `none: ${readingProblem('shim-binary-path', reading)}`, next, ...exhausted);
+};
+
+/** What is looked at before the shim is dialled, in the policy's order (SPEC 8.1). */
+const looksBeforeDialling = (policy: Policy, contents: Listed): ReadonlyArray<Look> => {
+  const address = lookAtAddress(policy, contents);
+  switch (policy.logOpened) {
+    case 'before-address':
+      return [lookAtLog(contents), address];
+    case 'after-address':
+      // An address that is there is understood only after the log was opened.
+      return address.settles.includes('address-unsupported')
+        ? [lookAtLog(contents), address]
+        : [address, lookAtLog(contents)];
+    case 'after-dial':
+    case 'optional':
+      return [address];
+  }
+};
+
+const lookAtLog = ({ log }: Listed): Look =>
+  look(
+    'can its log be opened?',
+    showLog(log),
+    rule('9', 'it is held open'),
+    ...(log._tag === 'Unusable' ? (['log-unusable', ...exhaustedBy(log.error)] as const) : []),
+  );
+
+const showLog = (log: LogState): string => {
+  switch (log._tag) {
+    case 'Absent':
+      return 'yes, a FIFO is made there';
+    case 'Usable':
+      return `yes, it is a ${log.kind}`;
+    case 'Unusable':
+      return `no: ${showFileError(log.error)}`;
+  }
 };
 
 const lookAtAddress = (policy: Policy, contents: Listed): Look => {
@@ -192,76 +228,8 @@ const lookAtAddress = (policy: Policy, contents: Listed): Look => {
   }
 };
 
-const showLog = (log: LogState): string => {
-  switch (log._tag) {
-    case 'Absent':
-      return 'yes, a FIFO is made there';
-    case 'Usable':
-      return `yes, it is a ${log.kind}`;
-    case 'Unusable':
-      return `no: ${showFileError(log.error)}`;
-  }
-};
-
-const lookAtLog = ({ log }: Listed): Look =>
-  look(
-    'can its log be opened?',
-    showLog(log),
-    rule('9', 'it is held open'),
-    ...(log._tag === 'Unusable' ? (['log-unusable', ...exhaustedBy(log.error)] as const) : []),
-  );
-
-/** What is looked at before the shim is dialled, in the policy's order (SPEC 8.1). */
-const looksBeforeDialling = (policy: Policy, contents: Listed): ReadonlyArray<Look> => {
-  const address = lookAtAddress(policy, contents);
-  switch (policy.logOpened) {
-    case 'before-address':
-      return [lookAtLog(contents), address];
-    case 'after-address':
-      // An address that is there is understood only after the log was opened.
-      return address.settles.includes('address-unsupported')
-        ? [lookAtLog(contents), address]
-        : [address, lookAtLog(contents)];
-    case 'after-dial':
-    case 'optional':
-      return [address];
-  }
-};
-
-const showLookup = <A>(lookup: Lookup<A>, found: (value: A) => string): string => {
-  switch (lookup._tag) {
-    case 'Found':
-      return found(lookup.value);
-    case 'NotFound':
-      return 'no';
-    case 'Unknown':
-      return `not known: ${showStoreError(lookup.error)}`;
-  }
-};
-
-const showConnection = (connection: ConnectionAnswer): string => {
-  switch (connection._tag) {
-    case 'Connected':
-      return `yes, as process ${connection.answer.shimPid}`;
-    case 'LogFailed':
-      return `it was not asked: ${showFileError(connection.error)}`;
-    case 'DialFailed':
-    case 'ConnectFailed':
-      return `no: ${showShimError(connection.error)}`;
-    case 'NotProbed':
-      return 'it was not asked';
-  }
-};
-
-const showPids = (pids: NonNullable<Answers['pids']>): string => {
-  if (E.isLeft(pids)) return showShimError(pids.left);
-  const listed = processesAmong(pids.right);
-  return listed.length === 0 ? 'none' : listed.join(', ');
-};
-
-/** What an answer says, and by which reasons it may settle the bundle; nothing where there is no answer. */
-const heard = (answer: string | undefined, ...settles: ReadonlyArray<Reason>): Pick<Look, 'answer' | 'settles'> =>
-  answer === undefined ? { answer: 'it was not asked', settles: ['not-recorded'] } : { answer, settles };
+/** An error of which nothing is known but that this process lacks something settles a bundle in another way. */
+const exhaustedBy = (error: FileError): ReadonlyArray<Reason> => (isExhaustion(error) ? ['out-of-resources'] : []);
 
 const heardOfConnection = (connection: ConnectionAnswer | undefined): Pick<Look, 'answer' | 'settles'> => {
   if (connection === undefined) return heard(undefined);
@@ -280,23 +248,113 @@ const heardOfConnection = (connection: ConnectionAnswer | undefined): Pick<Look,
     : heard(showConnection(connection), ...reasons);
 };
 
-const showRecord = ({ runtimeName }: ContainerRecord): string =>
-  runtimeName === '' ? 'yes, without a runtime' : `yes, with the runtime ${B.show(runtimeName)}`;
+/** What an answer says, and by which reasons it may settle the bundle; nothing where there is no answer. */
+const heard = (answer: string | undefined, ...settles: ReadonlyArray<Reason>): Pick<Look, 'answer' | 'settles'> =>
+  answer === undefined ? { answer: 'it was not asked', settles: ['not-recorded'] } : { answer, settles };
 
-/** What the sources say together: first what lives, then what is not known. */
-const showLife = (signs: Signs): string => {
-  const living = showLiving(signs);
-  if (living !== '') return `it lives: ${living}`;
-  const open = unknownSigns(signs);
-  return open.length > 0 ? `not known: ${showSigns(open)}` : 'every source says that it is dead';
+const showConnection = (connection: ConnectionAnswer): string => {
+  switch (connection._tag) {
+    case 'Connected':
+      return `yes, as process ${connection.answer.shimPid}`;
+    case 'LogFailed':
+      return `it was not asked: ${showFileError(connection.error)}`;
+    case 'DialFailed':
+    case 'ConnectFailed':
+      return `no: ${showShimError(connection.error)}`;
+    case 'NotProbed':
+      return 'it was not asked';
+  }
 };
 
 /** Where death needs every source: what follows a question whose answer settles nothing alone. */
 const otherSourcesNext = rule(null, 'the other sources are asked whether it lives');
 
-const afterConnection = (policy: Policy, connection: ConnectionAnswer | undefined): Rule => {
-  if (connection?._tag !== 'Connected') return otherSourcesNext;
-  return policy.reapsLeakedShims ? rule('11', 'it is found out what it has') : ruleUnder(policy)('shim-answers');
+const shimSource = (connection: ConnectionAnswer | undefined): ReadonlyArray<ExplainedSource> => {
+  const source = 'shim-answer' as const;
+  if (connection === undefined) return [{ source, state: 'unknown', says: 'its shim was not dialled' }];
+  const says = inOneLine(showConnection(connection));
+  switch (connection._tag) {
+    case 'Connected':
+      return [{ source, state: 'alive', says }];
+    case 'ConnectFailed':
+      return [{ source, state: connection.error._tag === 'Answered' ? 'alive' : 'unknown', says }];
+    case 'DialFailed':
+      return [{ source, state: hasNoListener(connection.error) ? 'dead' : 'unknown', says }];
+    case 'LogFailed':
+    case 'NotProbed':
+      return [{ source, state: 'unknown', says }];
+  }
+};
+
+/** A recording has what decisions and warnings needed: the sources were not asked about what is taken back, say. */
+const unrecordedSources: ReadonlyArray<ExplainedSource> = allSignSources.map((source) => ({
+  source,
+  state: 'unknown',
+  says: 'it was not recorded',
+}));
+
+/** The way through a policy's decisions, from what a policy learnt of a bundle. */
+export const explainBundle =
+  (policy: Policy) =>
+  (evidence: BundleEvidence): Explanation => {
+    const deliberated = replayDecision(policy, answerAmong(evidence.answers))(evidence);
+    const verdict = deliberated._tag === 'Decided' ? deliberated.verdict : because('not-recorded');
+    return {
+      schema: 'shim-recovery/explanation@1',
+      policy: policy.name,
+      namespace: B.show(evidence.namespace),
+      id: B.show(evidence.id),
+      rows: rowsOf(policy, deliberated, verdict.reason),
+      verdict: verdictNameOf(verdict),
+      reason: verdict.reason,
+      explanation: inOneLine(explain(policy)(deliberated.evidence)(verdict)),
+      sources: sourcesOf(evidence.answers),
+      path: explainSteps(stepsOf(policy)(deliberated.evidence)(verdict)),
+    };
+  };
+
+/** Every source with its answer, whether or not the decision asked for it. */
+const sourcesOf = ({ connection, signs }: Answers): ReadonlyArray<ExplainedSource> => {
+  if (connection === undefined && signs === undefined) return [];
+  const others = signs?.map(({ source, state, says }) => ({ source, state, says: inOneLine(says) }));
+  return [...shimSource(connection), ...(others ?? unrecordedSources)];
+};
+
+/** A tree of steps, told from its beginning along what succeeds. */
+const explainSteps = (tree: StepTree): ExplainedPath => {
+  const steps: Array<ExplainedStep> = [];
+  let at = tree;
+  for (; at._tag === 'Do'; at = at.onSuccess) {
+    const { outcome: _, ...step } = reportStep(at.step, 'planned');
+    steps.push({ ...step, onFailure: isSameTree(at.onSuccess, at.onFailure) ? null : explainSteps(at.onFailure) });
+  }
+  return { steps, succeeds: at.succeeded };
+};
+
+/** Every question in its order, up to the one that settled it. */
+const rowsOf = (policy: Policy, deliberated: DecisionReplay, reason: Reason): ReadonlyArray<ExplanationRow> => {
+  const { contents } = deliberated.evidence;
+  const looks: Array<Look> = [...looksAtBundle(deliberated.evidence)];
+  const asked = [
+    ...deliberated.asked,
+    ...(deliberated._tag === 'Stuck' ? [{ question: deliberated.question, answers: {} }] : []),
+  ];
+  let lastAskedAt = 0;
+  for (const { question, answers } of asked) {
+    lastAskedAt = looks.length;
+    if (contents?._tag === 'Listed' && isLogOpenedMeanwhile(policy, answers)) looks.push(lookAtLog(contents));
+    looks.push(lookAtAnswer(policy, question, answers));
+    if (contents?._tag === 'Listed' && question._tag === 'Program')
+      looks.push(...looksBeforeDialling(policy, contents));
+  }
+  // What was asked after a look was not settled by that look.
+  const settledAt = looks.findIndex(({ settles }, at) => at >= lastAskedAt && settles.includes(reason));
+  const shown = settledAt === -1 ? looks : looks.slice(0, settledAt + 1);
+  return shown.map(({ question, answer, next }, at) => ({
+    question: inOneLine(question),
+    answer: inOneLine(answer),
+    rule: at === shown.length - 1 ? ruleUnder(policy)(reason) : next,
+  }));
 };
 
 /** A question that was asked of others, and its answer, which is absent where there is none. */
@@ -360,94 +418,39 @@ const lookAtAnswer = (policy: Policy, question: Question, answers: Answers): Loo
   }
 };
 
+const afterConnection = (policy: Policy, connection: ConnectionAnswer | undefined): Rule => {
+  if (connection?._tag !== 'Connected') return otherSourcesNext;
+  return policy.reapsLeakedShims ? rule('11', 'it is found out what it has') : ruleUnder(policy)('shim-answers');
+};
+
+/** What the sources say together: first what lives, then what is not known. */
+const showLife = (signs: Signs): string => {
+  const living = showLiving(signs);
+  if (living !== '') return `it lives: ${living}`;
+  const open = unknownSigns(signs);
+  return open.length > 0 ? `not known: ${showSigns(open)}` : 'every source says that it is dead';
+};
+
+const showRecord = ({ runtimeName }: ContainerRecord): string =>
+  runtimeName === '' ? 'yes, without a runtime' : `yes, with the runtime ${B.show(runtimeName)}`;
+
+const showPids = (pids: NonNullable<Answers['pids']>): string => {
+  if (E.isLeft(pids)) return showShimError(pids.left);
+  const listed = processesAmong(pids.right);
+  return listed.length === 0 ? 'none' : listed.join(', ');
+};
+
+const showLookup = <A>(lookup: Lookup<A>, found: (value: A) => string): string => {
+  switch (lookup._tag) {
+    case 'Found':
+      return found(lookup.value);
+    case 'NotFound':
+      return 'no';
+    case 'Unknown':
+      return `not known: ${showStoreError(lookup.error)}`;
+  }
+};
+
 /** Whether the log was opened between dialling and asking. */
 const isLogOpenedMeanwhile = ({ logOpened }: Policy, { connection }: Answers): boolean =>
   logOpened === 'after-dial' && (connection?._tag === 'Connected' || connection?._tag === 'ConnectFailed');
-
-/** Every question in its order, up to the one that settled it. */
-const rowsOf = (policy: Policy, deliberated: DecisionReplay, reason: Reason): ReadonlyArray<ExplanationRow> => {
-  const { contents } = deliberated.evidence;
-  const looks: Array<Look> = [...looksAtBundle(deliberated.evidence)];
-  const asked = [
-    ...deliberated.asked,
-    ...(deliberated._tag === 'Stuck' ? [{ question: deliberated.question, answers: {} }] : []),
-  ];
-  let lastAskedAt = 0;
-  for (const { question, answers } of asked) {
-    lastAskedAt = looks.length;
-    if (contents?._tag === 'Listed' && isLogOpenedMeanwhile(policy, answers)) looks.push(lookAtLog(contents));
-    looks.push(lookAtAnswer(policy, question, answers));
-    if (contents?._tag === 'Listed' && question._tag === 'Program')
-      looks.push(...looksBeforeDialling(policy, contents));
-  }
-  // What was asked after a look was not settled by that look.
-  const settledAt = looks.findIndex(({ settles }, at) => at >= lastAskedAt && settles.includes(reason));
-  const shown = settledAt === -1 ? looks : looks.slice(0, settledAt + 1);
-  return shown.map(({ question, answer, next }, at) => ({
-    question: inOneLine(question),
-    answer: inOneLine(answer),
-    rule: at === shown.length - 1 ? ruleUnder(policy)(reason) : next,
-  }));
-};
-
-/** A tree of steps, told from its beginning along what succeeds. */
-const explainSteps = (tree: StepTree): ExplainedPath => {
-  const steps: Array<ExplainedStep> = [];
-  let at = tree;
-  for (; at._tag === 'Do'; at = at.onSuccess) {
-    const { outcome: _, ...step } = reportStep(at.step, 'planned');
-    steps.push({ ...step, onFailure: isSameTree(at.onSuccess, at.onFailure) ? null : explainSteps(at.onFailure) });
-  }
-  return { steps, succeeds: at.succeeded };
-};
-
-const shimSource = (connection: ConnectionAnswer | undefined): ReadonlyArray<ExplainedSource> => {
-  const source = 'shim-answer' as const;
-  if (connection === undefined) return [{ source, state: 'unknown', says: 'its shim was not dialled' }];
-  const says = inOneLine(showConnection(connection));
-  switch (connection._tag) {
-    case 'Connected':
-      return [{ source, state: 'alive', says }];
-    case 'ConnectFailed':
-      return [{ source, state: connection.error._tag === 'Answered' ? 'alive' : 'unknown', says }];
-    case 'DialFailed':
-      return [{ source, state: hasNoListener(connection.error) ? 'dead' : 'unknown', says }];
-    case 'LogFailed':
-    case 'NotProbed':
-      return [{ source, state: 'unknown', says }];
-  }
-};
-
-/** A recording has what decisions and warnings needed: the sources were not asked about what is taken back, say. */
-const unrecordedSources: ReadonlyArray<ExplainedSource> = allSignSources.map((source) => ({
-  source,
-  state: 'unknown',
-  says: 'it was not recorded',
-}));
-
-/** Every source with its answer, whether or not the decision asked for it. */
-const sourcesOf = ({ connection, signs }: Answers): ReadonlyArray<ExplainedSource> => {
-  if (connection === undefined && signs === undefined) return [];
-  const others = signs?.map(({ source, state, says }) => ({ source, state, says: inOneLine(says) }));
-  return [...shimSource(connection), ...(others ?? unrecordedSources)];
-};
-
-/** The way through a policy's decisions, from what a policy learnt of a bundle. */
-export const explainBundle =
-  (policy: Policy) =>
-  (evidence: BundleEvidence): Explanation => {
-    const deliberated = replayDecision(policy, answerAmong(evidence.answers))(evidence);
-    const verdict = deliberated._tag === 'Decided' ? deliberated.verdict : because('not-recorded');
-    return {
-      schema: 'shim-recovery/explanation@1',
-      policy: policy.name,
-      namespace: B.show(evidence.namespace),
-      id: B.show(evidence.id),
-      rows: rowsOf(policy, deliberated, verdict.reason),
-      verdict: verdictNameOf(verdict),
-      reason: verdict.reason,
-      explanation: inOneLine(explain(policy)(deliberated.evidence)(verdict)),
-      sources: sourcesOf(evidence.answers),
-      path: explainSteps(stepsOf(policy)(deliberated.evidence)(verdict)),
-    };
-  };

@@ -13,10 +13,20 @@ import type { Reason } from '../decide/Verdict.js';
  * second, and after each later one. No wait goes beyond the budget (`Timeouts.storeMs`).
  */
 const storeRetryDelaysMs = [250, 500, 1_000] as const;
+
 const laterStoreRetriesMs = 1_000;
 
 /** How long is waited before a shim, or the table of processes, is asked once more: the others are done by then. */
 const secondTryAfterMs = 1_000;
+
+/** Settles a bundle, and asks again where an answer was missing: a store as long as its budget lasts, anybody else once. */
+export const probeWithRetry =
+  (prober: Prober) =>
+  (evidence: BundleEvidence, open: OpenShim): Task<Decided> => {
+    const orAgain = (settled: Decided): Decided | Promise<Decided> =>
+      awaitedBy(settled.verdict.reason) === 'nobody' ? settled : askAgain(prober)(evidence, open, settled)();
+    return () => probe(prober)(evidence, open)().then(orAgain);
+  };
 
 /** Who gave no answer, where one may come when it is asked for again. */
 const awaitedBy = (reason: Reason): 'store' | 'once-more' | 'nobody' => {
@@ -63,13 +73,4 @@ const askAgain =
       await clock.sleep(waitMs)();
       settled = await probe({ ...prober, processes: prober.processesSince(sinceMs) })(evidence, open)();
     }
-  };
-
-/** Settles a bundle, and asks again where an answer was missing: a store as long as its budget lasts, anybody else once. */
-export const probeWithRetry =
-  (prober: Prober) =>
-  (evidence: BundleEvidence, open: OpenShim): Task<Decided> => {
-    const orAgain = (settled: Decided): Decided | Promise<Decided> =>
-      awaitedBy(settled.verdict.reason) === 'nobody' ? settled : askAgain(prober)(evidence, open, settled)();
-    return () => probe(prober)(evidence, open)().then(orAgain);
   };

@@ -11,25 +11,25 @@ import * as O from 'fp-ts/lib/Option.js';
 import type { Task } from 'fp-ts/lib/Task.js';
 import * as TE from 'fp-ts/lib/TaskEither.js';
 import { pipe } from 'fp-ts/lib/function.js';
-import { type Approval, everything, type PlannedBundle, type PlannedNamespace } from '../apply/Approval.js';
+import { carryOutAll } from '../apply/AllBundles.js';
+import { type Approval, everything, type PlannedNamespace } from '../apply/Approval.js';
 import { identifyPlan } from '../apply/PinnedWorkDirectories.js';
 import { makeRegistry, type Registry } from '../apply/Registry.js';
-import { refuseReplaced } from '../apply/Removal.js';
-import { carryOut, type Executor, removalOfWork } from '../apply/StepRunner.js';
+import { noticeEnded } from '../apply/SharedShims.js';
+import { makeStepRecords, type StepRecords } from '../apply/StepRecords.js';
+import type { Executor } from '../apply/StepRunner.js';
 import { carryOutDisconnect, makeSupervisor, type Supervisor } from '../apply/Supervision.js';
 import { viewMountTable } from '../apply/Unmounting.js';
-import { type Remove as RemoveWork, removeWorkDirectories } from '../apply/WorkDirectorySweep.js';
+import { sweepWorkDirectories } from '../apply/WorkDirectorySweep.js';
 import * as B from '../base/ByteString.js';
-import { semaphore, traverse } from '../base/Semaphore.js';
-import { hasNoListener } from '../capabilities/ShimConnector.js';
-import { type BundleEvidence, formerIdOf } from '../decide/Evidence.js';
-import { shimAddress } from '../decide/ShimAddress.js';
+import { semaphore } from '../base/Semaphore.js';
+import type { BundleEvidence } from '../decide/Evidence.js';
 import type { Capabilities } from '../observe/Capabilities.js';
-import { forEachAsked } from '../observe/Portions.js';
 import { closeAll } from '../observe/Probing.js';
 import * as Snapshot from '../observe/Snapshot.js';
-import { socketOf } from '../observe/life/Pods.js';
-import { type BundleId, keyOf } from '../policy/Names.js';
+import { evidenceFor, type HostFacts, planOf, type WorkListing } from '../plan/HostFacts.js';
+import type { Plan } from '../plan/Plan.js';
+import type { BundleId } from '../policy/Names.js';
 import type { Policy } from '../policy/Policy.js';
 import type { Settings } from '../policy/Settings.js';
 import {
@@ -41,11 +41,10 @@ import {
   type Report,
   reportBundle,
   reportPlannedNamespace,
-  type StepReport,
 } from '../report/Report.js';
 import { refuseTooMuch } from './DestroyLimit.js';
 import * as Inspection from './Inspection.js';
-import { planHost } from './Planner.js';
+import { planHost, type PlannedHost } from './Planner.js';
 import type { RecoveryError } from './RecoveryError.js';
 import { closeRoots, openRoots, type Roots } from './Roots.js';
 
@@ -176,7 +175,6 @@ export const recover =
       return prepared;
     }
 
-    const { found, pods } = prepared.right;
     const bundles = prepared.right.namespaces.flatMap((namespace) => namespace.bundles);
     const allowed = refuseTooMuch(
       settings.policy,
@@ -188,33 +186,15 @@ export const recover =
       return allowed;
     }
 
-    const registry = makeRegistry();
-    const records = makeRecords();
-    const supervisor: Supervisor = makeSupervisor((instance) =>
-      // A clean-up may come long after the walk over the bundles, so it reads the mount table afresh.
-      carryOutDisconnect({ ...executor, mountTable: viewMountTable(capabilities) })(
-        instance,
-        records.of(instance.evidence),
-      ),
-    );
-    const executor: Executor = {
-      capabilities,
-      settings,
-      ...roots.right,
-      inTurn: semaphore(settings.bounds.binaries),
-      registry,
-      mountTable: viewMountTable(capabilities),
-      found,
-      pods,
-      watch: supervisor.watch,
-    };
+    const records = makeStepRecords();
+    const { executor, supervisor } = startExecutor(capabilities, settings, roots.right, prepared.right, records);
     await carryOutAll(executor, records)(bundles)();
     await supervisor.settled();
     await noticeEnded(executor, records)(bundles)();
     await supervisor.settled();
     const namespaces: Array<NamespaceReport> = [];
     for (const namespace of prepared.right.namespaces)
-      namespaces.push(await finishNamespace(executor, records, approval, roots.right)(namespace)());
+      namespaces.push(await finishNamespace(executor, records, approval)(namespace)());
     await roots.right.namespaces.closeIdle();
 
     const { state, root, policy } = settings;
@@ -231,7 +211,7 @@ export const recover =
         },
         namespaces,
       ),
-      registry,
+      registry: executor.registry,
       settled: supervisor.settled,
       stop: async () => {
         await supervisor.stop();
@@ -240,120 +220,43 @@ export const recover =
     });
   };
 
-const makeRecords = (): Records => {
-  const records = new Map<string, Array<StepReport>>();
-  return {
-    of: (evidence) => {
-      const key = keyOf(evidence);
-      const list = records.get(key) ?? [];
-      records.set(key, list);
-      return list;
-    },
+/** What carries out the steps of this run, and keeps watch over the shims that it takes back. */
+const startExecutor = (
+  capabilities: Capabilities,
+  settings: Settings,
+  roots: Roots,
+  { found, pods }: PlannedHost,
+  records: StepRecords,
+): { readonly executor: Executor; readonly supervisor: Supervisor } => {
+  const supervisor: Supervisor = makeSupervisor((instance) =>
+    // A clean-up may come long after the walk over the bundles, so it reads the mount table afresh.
+    carryOutDisconnect({ ...executor, mountTable: viewMountTable(capabilities) })(
+      instance,
+      records.of(instance.evidence),
+    ),
+  );
+  const executor: Executor = {
+    capabilities,
+    settings,
+    ...roots,
+    inTurn: semaphore(settings.bounds.binaries),
+    registry: makeRegistry(),
+    mountTable: viewMountTable(capabilities),
+    found,
+    pods,
+    watch: supervisor.watch,
   };
+  return { executor, supervisor };
 };
-
-/** What became of each bundle's steps, gathered while they are taken. */
-interface Records {
-  readonly of: (evidence: BundleEvidence) => Array<StepReport>;
-}
-
-/** Every bundle's steps: many at once where shims are waited for, and else only as many as there is use for. */
-const carryOutAll =
-  (executor: Executor, records: Records) =>
-  (bundles: ReadonlyArray<PlannedBundle>): Task<void> =>
-  async () => {
-    const { capabilities, settings } = executor;
-    const { clock } = capabilities;
-    const one =
-      ({ plan: { evidence, steps }, open }: PlannedBundle): Task<void> =>
-      async () => {
-        await carryOut(executor)({ evidence, open, steps, records: records.of(evidence) })();
-        const { namespace, id } = evidence;
-        capabilities.observer.notify({ _tag: 'BundleCarriedOut', namespace, id })();
-      };
-    const leftovers: Array<PlannedBundle> = [];
-    const asking: Array<PlannedBundle> = [];
-    const others: Array<PlannedBundle> = [];
-    const queueOf = ({ verdict, steps }: BundlePlan): Array<PlannedBundle> => {
-      if (verdict.reason === 'leftover') return leftovers;
-      return asksShim(steps) ? asking : others;
-    };
-    for (const bundle of bundles) {
-      const turn = clock.yieldIfDue();
-      if (turn !== undefined) await turn;
-      queueOf(bundle.plan).push(bundle);
-    }
-    // First, and one by one in their order: each is moved behind one more dot, where none must stand any more (H11).
-    await traverse({ ...clock, limit: 1 }, one)(leftovers)();
-    await Promise.all([
-      forEachAsked(capabilities, settings, one)(asking)(),
-      traverse({ ...clock, limit: settings.bounds.files }, one)(others)(),
-    ]);
-  };
-
-/**
- * A shim that was told to end for the sake of one bundle may be the shim of others, which were taken back meanwhile. Those are
- * asked again: where the shim has gone, the end of the connection means what it means to the policy, and is not hidden.
- */
-const noticeEnded =
-  (executor: Executor, records: Records) =>
-  (bundles: ReadonlyArray<PlannedBundle>): Task<void> =>
-  async () => {
-    const { registry, settings } = executor;
-    const toldToEnd = new Set(
-      bundles
-        .filter(({ plan }) =>
-          records.of(plan.evidence).some(({ step, outcome }) => step === 'call-shutdown' && outcome === 'done'),
-        )
-        .map(({ plan }) => shimOf(settings.policy, plan)),
-    );
-    for (const { plan } of bundles) {
-      const instance = registry.get(plan.evidence)();
-      if (instance === undefined || settings.staysAttached || !toldToEnd.has(shimOf(settings.policy, plan))) continue;
-      if (await hasEnded(executor, plan)()) await carryOutDisconnect(executor)(instance, records.of(plan.evidence))();
-    }
-  };
-
-/** Where a bundle's shim was asked. */
-const shimOf = (policy: Policy, { evidence }: BundlePlan): string | undefined => {
-  const socket = socketOf(policy, evidence);
-  return socket === undefined ? undefined : JSON.stringify([evidence.namespace, socket]);
-};
-
-/** Whether the shim of a bundle does not answer any more, or hangs up soon. */
-const hasEnded =
-  ({ capabilities, settings }: Executor, { evidence }: BundlePlan): Task<boolean> =>
-  async () => {
-    const { namespace, id, contents } = evidence;
-    const address = contents?._tag === 'Listed' ? shimAddress(settings.policy)(contents) : undefined;
-    if (address?._tag !== 'Target') return false;
-    const timeoutMs = settings.timeouts.loadMs;
-    const dialled = await capabilities.shimConnector.dial({ namespace, target: address.target, timeoutMs })();
-    if (E.isLeft(dialled)) return hasNoListener(dialled.left);
-    const connected = await dialled.right.connect({ id, timeoutMs })();
-    const ended = E.isLeft(connected)
-      ? connected.left._tag === 'Closed'
-      : await Promise.race([
-          dialled.right.disconnected().then(() => true),
-          capabilities.clock
-            .sleep(endingMs)()
-            .then(() => false),
-        ]);
-    await dialled.right.close();
-    return ended;
-  };
-
-/** How long a shim that was told to end may take to do so, in milliseconds, before it counts as one that goes on. */
-const endingMs = 250;
 
 /** Its part of the report, once its working directories were seen to. */
 const finishNamespace =
-  (executor: Executor, records: Records, approval: Approval, roots: Roots) =>
+  (executor: Executor, records: StepRecords, approval: Approval) =>
   (namespace: PlannedNamespace): Task<NamespaceReport> =>
   async () => {
     const { capabilities, registry } = executor;
     const { name, error, bundles } = namespace;
-    const removed = await sweepWorkDirectories(executor, approval, roots, namespace, records)();
+    const removed = await sweepWorkDirectories(executor, approval, namespace, records)();
     if (E.isLeft(removed))
       capabilities.observer.notify({ _tag: 'NamespaceFailed', namespace: name, error: removed.left })();
     const workDirectories: WorkListing = E.isLeft(removed)
@@ -383,88 +286,3 @@ const finishNamespace =
       workDirs: E.isRight(removed) ? removed.right.map((entry) => ({ ...entry, name: B.show(entry.name) })) : [],
     };
   };
-
-/** Removes what nobody owns of a namespace's working directories, from the registry that the bundles left. */
-const sweepWorkDirectories = (
-  executor: Executor,
-  approval: Approval,
-  { root }: Roots,
-  { name: namespace, error, bundles }: PlannedNamespace,
-  records: Records,
-): TE.TaskEither<string, ReadonlyArray<WorkDirectoryOutcome>> => {
-  const { capabilities, registry, settings } = executor;
-  const held = isHeld(executor, approval, bundles, records);
-  if (error !== null) return TE.left(error);
-  if (capabilities.interrupted()) return TE.left('interrupted: working directories are left as they are');
-  return pipe(
-    standing(executor, namespace),
-    TE.chain((names) =>
-      removeWorkDirectories(
-        { ...capabilities, root, policy: settings.policy },
-        namespace,
-        (id) => ({
-          registered: registry.get({ namespace, id })() !== undefined,
-          held: held(id) || names.has(id),
-          planned: approval.workDirectory({ namespace, id })._tag !== 'None',
-        }),
-        removalWithin(executor, approval, namespace)(removalOfWork(executor, root, namespace)),
-      ),
-    ),
-  );
-};
-
-/**
- * Whose working directory must stay: of what is held, and of what could not be finished and waits for another run; by its id,
- * and by the one that it had before it was renamed. Where a policy keeps what belongs to what stays, the same of what is adopted.
- */
-const isHeld = (
-  { registry, settings }: Executor,
-  { plannedAt }: Approval,
-  bundles: ReadonlyArray<PlannedBundle>,
-  records: Records,
-): ((name: B.ByteString) => boolean) => {
-  const spares = !settings.allowKilling || plannedAt !== undefined;
-  const held = bundles.filter(
-    ({ plan: { verdict, evidence } }) =>
-      verdict._tag === 'Hold' ||
-      records.of(evidence).some(({ outcome }) => outcome === 'left') ||
-      (spares && verdict._tag === 'Adopt' && registry.get(evidence)() === undefined),
-  );
-  const adopted = bundles.filter(({ plan: { verdict } }) => verdict._tag === 'Adopt');
-  const names = new Set([
-    ...held.map(({ plan }) => plan.evidence.id),
-    ...formerIdsOf(settings.policy.keepsWorkOfWhatStays ? [...held, ...adopted] : held),
-  ]);
-  return (name) => names.has(name);
-};
-
-/** The names that still stand in a namespace's state directory, where the policy keeps what belongs to them (H20). */
-const standing = ({ capabilities, settings, namespaces }: Executor, namespace: B.ByteString) =>
-  settings.policy.keepsWorkOfWhatStays
-    ? pipe(
-        namespaces.use(namespace)(capabilities.fileSystem.list),
-        TE.bimap(leftAsTheyAre, (entries): ReadonlySet<B.ByteString> => new Set(entries.map(({ name }) => name))),
-      )
-    : TE.right<string, ReadonlySet<B.ByteString>>(new Set());
-
-/** A removal of what stands there, or only of what an approval names. */
-const removalWithin =
-  ({ capabilities: { fileSystem } }: Executor, { workDirectory }: Approval, namespace: B.ByteString) =>
-  (remove: RemoveWork): RemoveWork =>
-  (at) => {
-    const allowed = workDirectory({ namespace, id: at.name });
-    return allowed._tag === 'This'
-      ? pipe(
-          refuseReplaced(fileSystem, allowed.identity)(at),
-          TE.chain(() => remove(at)),
-        )
-      : remove(at);
-  };
-
-const formerIdsOf = (bundles: ReadonlyArray<PlannedBundle>): ReadonlyArray<B.ByteString> =>
-  bundles.flatMap(({ plan }) => formerIdOf(plan.evidence) ?? []);
-
-import { evidenceFor, type HostFacts, planOf, type WorkListing } from '../plan/HostFacts.js';
-import type { BundlePlan, Plan } from '../plan/Plan.js';
-import { asksShim } from '../plan/Step.js';
-import { leftAsTheyAre, type WorkDirectoryOutcome } from '../plan/WorkDirectory.js';

@@ -62,13 +62,6 @@ export const serve =
       const connections = new Set<Socket>();
       const timers = new Set<NodeJS.Timeout>();
 
-      const behaviourTowards = (payload: Uint8Array): Behaviour => {
-        const request = decode(Request)(payload);
-        if (E.isLeft(request)) return fail(invalidArgument, showMalformedMessage(request.left));
-        const name = `${request.right.service}/${request.right.method}`;
-        return handlers.get(name)?.(request.right) ?? fail(unimplemented, `${name} is not served here`);
-      };
-
       const onConnection = (socket: Socket): void => {
         const decoder = makeFrameDecoder();
         let lastStreamId = 0;
@@ -81,7 +74,7 @@ export const serve =
           if (streamId % 2 === 0) return fail(invalidArgument, `the stream id ${streamId} is even`);
           if (streamId <= lastStreamId) return fail(invalidArgument, `the stream id ${streamId} comes too late`);
           lastStreamId = streamId;
-          return behaviourTowards(payload);
+          return behaviourTowards(handlers, payload);
         };
 
         const carryOut = (streamId: number, behaviour: Behaviour): void => {
@@ -132,6 +125,13 @@ export const serve =
       );
       server.listen(socketPath, () => resolve(E.right({ stop, hangUp })));
     });
+
+const behaviourTowards = (handlers: Serving['handlers'], payload: Uint8Array): Behaviour => {
+  const request = decode(Request)(payload);
+  if (E.isLeft(request)) return fail(invalidArgument, showMalformedMessage(request.left));
+  const name = `${request.right.service}/${request.right.method}`;
+  return handlers.get(name)?.(request.right) ?? fail(unimplemented, `${name} is not served here`);
+};
 
 const fail = (code: number, message: string): Behaviour => ({ _tag: 'Fail', code, message, exits: false });
 

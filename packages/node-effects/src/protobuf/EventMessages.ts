@@ -79,6 +79,7 @@ export interface Envelope {
   readonly topic: string;
   readonly event: O.Option<Any>;
 }
+
 export const Envelope: Message<Envelope> = {
   name: 'Envelope',
   empty: () => ({ timestamp: O.none, namespace: B.empty, topic: '', event: O.none }),
@@ -112,6 +113,7 @@ export const Envelope: Message<Envelope> = {
 export interface ForwardRequest {
   readonly envelope: O.Option<Envelope>;
 }
+
 export const ForwardRequest: Message<ForwardRequest> = {
   name: 'ForwardRequest',
   empty: () => ({ envelope: O.none }),
@@ -130,6 +132,7 @@ export interface PublishRequest {
   readonly topic: string;
   readonly event: O.Option<Any>;
 }
+
 export const PublishRequest: Message<PublishRequest> = {
   name: 'PublishRequest',
   empty: () => ({ topic: '', event: O.none }),
@@ -148,6 +151,14 @@ export const PublishRequest: Message<PublishRequest> = {
   ],
 };
 
+/** The event as the reference would put it on the wire. */
+export const envelopeOf = (event: TaskEvent): Envelope => ({
+  timestamp: O.some(event.publishedAt),
+  namespace: event.namespace,
+  topic: topicOf(event),
+  event: O.some(anyOf(event)),
+});
+
 const anyOf = (event: TaskEvent): Any => ({
   typeUrl: messageNameOf(event),
   value:
@@ -155,12 +166,4 @@ const anyOf = (event: TaskEvent): Any => ({
       ? encode(TaskExit)({ containerId: event.id, id: event.id, exit: event.exit })
       : // The reference leaves the id of the process empty here (SPEC 11.5).
         encode(TaskDelete)({ containerId: event.id, id: B.empty, exit: event.exit }),
-});
-
-/** The event as the reference would put it on the wire. */
-export const envelopeOf = (event: TaskEvent): Envelope => ({
-  timestamp: O.some(event.publishedAt),
-  namespace: event.namespace,
-  topic: topicOf(event),
-  event: O.some(anyOf(event)),
 });

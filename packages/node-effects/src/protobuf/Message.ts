@@ -77,6 +77,13 @@ const readInto =
 /** Four bytes of a varint hold 28 bits: up to there the library's 32-bit number is exact, beyond it is a remainder. */
 const exactLengthBytes = 4;
 
+/** The library skips a varint of any length; one of more than ten bytes is malformed. */
+const skip = (reader: BinaryReader, wireType: WireType, number: number): void => {
+  if (wireType === WireType.Varint) reader.uint64();
+  else if (wireType === WireType.LengthDelimited) lengthDelimited(reader);
+  else reader.skip(wireType, number);
+};
+
 /** The library takes a length modulo 2^32: one far beyond the end would be read as a small one. */
 const lengthDelimited = (reader: BinaryReader): Uint8Array => {
   const start = reader.pos;
@@ -88,13 +95,6 @@ const lengthDelimited = (reader: BinaryReader): Uint8Array => {
   if (lengthBytes > reader.len - reader.pos) throw new RangeError('a field is longer than the message');
   reader.pos = start;
   return reader.bytes();
-};
-
-/** The library skips a varint of any length; one of more than ten bytes is malformed. */
-const skip = (reader: BinaryReader, wireType: WireType, number: number): void => {
-  if (wireType === WireType.Varint) reader.uint64();
-  else if (wireType === WireType.LengthDelimited) lengthDelimited(reader);
-  else reader.skip(wireType, number);
 };
 
 /** An unsigned 32-bit number; anything else is taken modulo 2^32. */
@@ -150,7 +150,9 @@ export const bytes = <A>(number: number, get: (a: A) => Uint8Array, set: (a: A, 
 });
 
 const noBytes = new Uint8Array(0);
+
 const utf8 = new TextEncoder();
+
 const strictUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /** Text of ours, or for people. */

@@ -9,6 +9,7 @@ import { Any, Timestamp } from './WellKnown.js';
 export interface TaskRequest {
   readonly id: B.ByteString;
 }
+
 export const TaskRequest: Message<TaskRequest> = {
   name: 'TaskRequest',
   empty: () => ({ id: B.empty }),
@@ -48,6 +49,7 @@ export interface ProcessInfo {
   readonly pid: number;
   readonly info: O.Option<Any>;
 }
+
 export const ProcessInfo: Message<ProcessInfo> = {
   name: 'ProcessInfo',
   empty: () => ({ pid: 0, info: O.none }),
@@ -69,6 +71,7 @@ export const ProcessInfo: Message<ProcessInfo> = {
 export interface PidsResponse {
   readonly processes: Array<ProcessInfo>;
 }
+
 export const PidsResponse: Message<PidsResponse> = {
   name: 'PidsResponse',
   empty: () => ({ processes: [] }),
@@ -91,6 +94,7 @@ export interface DeleteRequest {
   readonly id: B.ByteString;
   readonly execId: B.ByteString;
 }
+
 export const DeleteRequest: Message<DeleteRequest> = {
   name: 'DeleteRequest',
   empty: () => ({ id: B.empty, execId: B.empty }),
@@ -137,6 +141,7 @@ export interface ShutdownRequest {
   readonly id: B.ByteString;
   readonly isImmediate: boolean;
 }
+
 export const ShutdownRequest: Message<ShutdownRequest> = {
   name: 'ShutdownRequest',
   empty: () => ({ id: B.empty, isImmediate: false }),
@@ -156,6 +161,7 @@ export const ShutdownRequest: Message<ShutdownRequest> = {
 
 /** State asks as Delete does. */
 export type StateRequest = DeleteRequest;
+
 export const StateRequest: Message<StateRequest> = { ...DeleteRequest, name: 'StateRequest' };
 
 /** By their numbers on the wire. */

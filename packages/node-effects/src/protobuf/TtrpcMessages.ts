@@ -9,6 +9,7 @@ export interface Metadata {
   readonly key: string;
   readonly value: B.ByteString;
 }
+
 export const Metadata: Message<Metadata> = {
   name: 'Metadata',
   empty: () => ({ key: '', value: B.empty }),
@@ -34,6 +35,7 @@ export interface Request {
   readonly timeoutNanos: bigint;
   readonly metadata: Array<Metadata>;
 }
+
 export const Request: Message<Request> = {
   name: 'Request',
   empty: () => ({ service: '', method: '', payload: new Uint8Array(), timeoutNanos: 0n, metadata: [] }),
@@ -76,6 +78,7 @@ export interface Status {
   readonly message: string;
   readonly details: Array<Any>;
 }
+
 export const Status: Message<Status> = {
   name: 'Status',
   empty: () => ({ code: 0, message: '', details: [] }),
@@ -106,6 +109,7 @@ export interface Response {
   readonly status: O.Option<Status>;
   readonly payload: Uint8Array;
 }
+
 export const Response: Message<Response> = {
   name: 'Response',
   empty: () => ({ status: O.none, payload: new Uint8Array() }),

@@ -27,6 +27,7 @@ export interface Any {
   readonly typeUrl: string;
   readonly value: Uint8Array;
 }
+
 export const Any: Message<Any> = {
   name: 'Any',
   empty: () => ({ typeUrl: '', value: new Uint8Array() }),
@@ -45,4 +46,5 @@ export const Any: Message<Any> = {
 };
 
 export type Empty = Readonly<Record<never, never>>;
+
 export const Empty: Message<Empty> = { name: 'Empty', empty: () => ({}), fields: [] };

@@ -6,6 +6,7 @@ import { byteText, embedded, type Message, repeated } from '../protobuf/Message.
 export interface Runtime {
   readonly name: B.ByteString;
 }
+
 export const Runtime: Message<Runtime> = {
   name: 'Runtime',
   empty: () => ({ name: B.empty }),
@@ -22,6 +23,7 @@ export interface Container {
   readonly id: B.ByteString;
   readonly runtime: O.Option<Runtime>;
 }
+
 export const Container: Message<Container> = {
   name: 'Container',
   empty: () => ({ id: B.empty, runtime: O.none }),
@@ -43,6 +45,7 @@ export const Container: Message<Container> = {
 export interface ListContainersResponse {
   readonly containers: Array<Container>;
 }
+
 export const ListContainersResponse: Message<ListContainersResponse> = {
   name: 'ListContainersResponse',
   empty: () => ({ containers: [] }),
@@ -62,6 +65,7 @@ export const ListContainersResponse: Message<ListContainersResponse> = {
 export interface ContainerMessage {
   readonly container: O.Option<Container>;
 }
+
 export const ListContainerMessage: Message<ContainerMessage> = {
   name: 'ListContainerMessage',
   empty: () => ({ container: O.none }),
@@ -78,6 +82,7 @@ export const ListContainerMessage: Message<ContainerMessage> = {
 export interface StoreGetRequest {
   readonly sandboxId: B.ByteString;
 }
+
 export const StoreGetRequest: Message<StoreGetRequest> = {
   name: 'StoreGetRequest',
   empty: () => ({ sandboxId: B.empty }),

@@ -79,45 +79,7 @@ export const makePods = (
   const bySocket = new Map<Policy, Groups>();
   let all: Promise<FoundPods> | undefined;
 
-  /** The pod that each bundle says it belongs to, by its `sandbox` file or its annotations. */
-  const findPods = async (): Promise<FoundPods> => {
-    const other = beside === undefined ? noTree : await readTree(capabilities, beside, wanted);
-    const treeName = beside === undefined ? undefined : B.slice(beside, beside.lastIndexOf('/') + 1);
-    const neighbours = [...own, ...other.bundles.map((evidence): Neighbour => ({ tree: treeName, evidence }))];
-    const groups = new Groups();
-    const sandboxOf = new Map<BundleEvidence, B.ByteString>();
-    const configs = new Map<string, Said<ContainerConfig>>();
-    for (const neighbour of neighbours) {
-      const turn = capabilities.clock.yieldIfDue();
-      if (turn !== undefined) await turn;
-      const { evidence } = neighbour;
-      const { namespace, id, contents } = evidence;
-      groups.add(podKey(namespace, id), neighbour);
-      // An interrupted removal may have renamed the sandbox that others name.
-      if (isHidden(id)) groups.add(podKey(namespace, unhidden(id)), neighbour);
-      if (contents?._tag !== 'Listed') continue;
-      const open = neighbour.tree === undefined ? namespaces : other.namespaces;
-      const config = open === undefined ? undefined : await readConfig(capabilities.fileSystem, open)(evidence)();
-      if (config !== undefined && neighbour.tree === undefined) configs.set(podKey(namespace, id), config);
-      const annotated = config?._tag === 'Says' ? config.value.sandboxId : undefined;
-      const sandboxes = new Set([sandboxIn(contents.sandbox), annotated].filter((one) => one !== undefined));
-      for (const sandbox of sandboxes) {
-        sandboxOf.set(evidence, sandbox);
-        if (sandbox !== id) groups.add(podKey(namespace, sandbox), neighbour);
-      }
-    }
-    await other.namespaces?.closeIdle();
-    return {
-      groups,
-      sockets: groupBySocket(careful, neighbours),
-      sandboxOf,
-      configs,
-      beside: other.bundles,
-      problem: other.problem,
-    };
-  };
-
-  const found = (): Promise<FoundPods> => (all ??= findPods());
+  const found = (): Promise<FoundPods> => (all ??= findPods(capabilities, { own, namespaces, beside, wanted }));
 
   return {
     atSocketOf: (policy, evidence) => {
@@ -146,6 +108,58 @@ export const makePods = (
     treeBeside: beside === undefined ? undefined : B.slice(beside, beside.lastIndexOf('/') + 1),
     beside: async () => (await found()).beside,
     unknownMembers: (evidence) => async () => (await found()).problem ?? lostSandbox(evidence),
+  };
+};
+
+/** Where the pods of a snapshot are looked for. */
+interface SearchedTrees {
+  /** The bundles of the snapshot. */
+  readonly own: ReadonlyArray<Neighbour>;
+  readonly namespaces: Namespaces;
+  /** The path of the tree beside; `undefined` where there can be none. */
+  readonly beside: B.ByteString | undefined;
+  /** The namespaces that a run looks at; none means all. */
+  readonly wanted: ReadonlyArray<B.ByteString>;
+}
+
+/** The pod that each bundle says it belongs to, by its `sandbox` file or its annotations. */
+const findPods = async (
+  capabilities: Pick<Capabilities, 'fileSystem' | 'clock'>,
+  { own, namespaces, beside, wanted }: SearchedTrees,
+): Promise<FoundPods> => {
+  const other = beside === undefined ? noTree : await readTree(capabilities, beside, wanted);
+  const treeName = beside === undefined ? undefined : B.slice(beside, beside.lastIndexOf('/') + 1);
+  const neighbours = [...own, ...other.bundles.map((evidence): Neighbour => ({ tree: treeName, evidence }))];
+  const groups = new Groups();
+  const sandboxOf = new Map<BundleEvidence, B.ByteString>();
+  const configs = new Map<string, Said<ContainerConfig>>();
+  for (const neighbour of neighbours) {
+    const turn = capabilities.clock.yieldIfDue();
+    if (turn !== undefined) await turn;
+    const { evidence } = neighbour;
+    const { namespace, id, contents } = evidence;
+    groups.add(podKey(namespace, id), neighbour);
+    // An interrupted removal may have renamed the sandbox that others name.
+    if (isHidden(id)) groups.add(podKey(namespace, unhidden(id)), neighbour);
+    if (contents?._tag !== 'Listed') continue;
+    const open = neighbour.tree === undefined ? namespaces : other.namespaces;
+    const config = open === undefined ? undefined : await readConfig(capabilities.fileSystem, open)(evidence)();
+    if (config !== undefined && neighbour.tree === undefined) configs.set(podKey(namespace, id), config);
+    const annotated = config?._tag === 'Says' ? config.value.sandboxId : undefined;
+    const sandboxes = new Set([sandboxIn(contents.sandbox), annotated].filter((one) => one !== undefined));
+    for (const sandbox of sandboxes) {
+      sandboxOf.set(evidence, sandbox);
+      if (sandbox !== id) groups.add(podKey(namespace, sandbox), neighbour);
+    }
+  }
+  await other.namespaces?.closeIdle();
+  return {
+    groups,
+    sockets: groupBySocket(careful, neighbours),
+    sandboxOf,
+    configs,
+    beside: other.bundles,
+    problem: other.problem,
   };
 };
 

@@ -36,6 +36,16 @@ import {
 } from './ProcessTable.js';
 import type { ProcessesBelow } from './ProcessesBelow.js';
 import { otherOwnersOfShim } from './ShimOwners.js';
+import {
+  livingContainer,
+  livingShim,
+  pidsOf as pidsOfSigns,
+  showPids,
+  type Sign,
+  sign,
+  type Signs,
+  type SignSource,
+} from '../../decide/Signs.js';
 
 /** What all bundles of a run share. */
 export interface SignNeeds {
@@ -470,14 +480,3 @@ const answersAt = async (
   }
   return hasNoListener(dialled.left) ? 'no' : 'unknown';
 };
-
-import {
-  livingContainer,
-  livingShim,
-  pidsOf as pidsOfSigns,
-  showPids,
-  type Sign,
-  sign,
-  type Signs,
-  type SignSource,
-} from '../../decide/Signs.js';

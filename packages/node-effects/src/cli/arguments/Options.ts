@@ -191,92 +191,16 @@ const optionsOf = {
   demo: { help: { type: 'boolean', short: 'h' } },
 } as const;
 
-/** How many letters must change to make one word of the other. */
-const distance = (first: string, second: string): number => {
-  let row = Array.from({ length: second.length + 1 }, (_, index) => index);
-  for (const [at, letter] of Array.from(first).entries()) {
-    const next = [at + 1];
-    for (const [index, other] of Array.from(second).entries())
-      next.push(
-        Math.min((next[index] ?? 0) + 1, (row[index + 1] ?? 0) + 1, (row[index] ?? 0) + (letter === other ? 0 : 1)),
-      );
-    row = next;
-  }
-  return row.at(-1) ?? 0;
-};
-
-/** How many letters of a word may be wrong for a guess at what was meant: two, and three of a long one. */
-const maxDistanceOf = (word: string): number => Math.min(3, Math.max(2, Math.floor(word.length / 3)));
-
-const closest = (word: string, known: ReadonlyArray<string>): string => {
-  const maxDistance = maxDistanceOf(word.replace(/^--/, ''));
-  const [best] = known
-    .filter((name) => Math.abs(word.length - name.length) <= maxDistance)
-    .map((name) => ({ name, away: distance(word, name) }))
-    .filter(({ away }) => away <= maxDistance)
-    .sort((first, second) => first.away - second.away);
-  return best === undefined ? '' : `; did you mean ${best.name}?`;
-};
-
 /** All options of a command, as they are typed. */
 export const optionNames = (command: CommandName): ReadonlyArray<string> =>
   Object.keys(optionsOf[command]).map((name) => `--${name}`);
 
-/** Every name that was typed as an option, checked first, so that the message can say which one was meant. */
-const checkNames = (command: CommandName, args: ReadonlyArray<string>): E.Either<UsageError, void> => {
-  const known = optionNames(command);
-  for (const arg of args) {
-    if (arg === '--') return usage('nothing may follow "--"');
-    const name = arg.split('=')[0] ?? arg;
-    if (name.startsWith('--') && !known.includes(name))
-      return usage(`${command} has no option ${name}${closest(name, known)}; see shim-recovery ${command} --help`);
-  }
-  return E.right(undefined);
-};
-
 type Values = Readonly<Record<string, unknown>>;
-
-/** The commands that take names besides their options: of files, or of a bundle. */
-const takesFiles = (command: CommandName): boolean => ['replay', 'compare', 'explain'].includes(command);
 
 interface Typed {
   readonly values: Values;
   readonly files: ReadonlyArray<string>;
 }
-
-const parseTyped = (command: CommandName, args: ReadonlyArray<string>): E.Either<UsageError, Typed> =>
-  pipe(
-    checkNames(command, args),
-    E.chain(() =>
-      E.tryCatch(
-        (): Typed => {
-          const { values, positionals: files } = parseArgs({
-            args: [...args],
-            options: optionsOf[command],
-            strict: true,
-            allowPositionals: takesFiles(command),
-          });
-          return { values, files };
-        },
-        (error): UsageError => ({ message: messageOf(error, command) }),
-      ),
-    ),
-  );
-
-/** The first sentence of what the parser says, which names the option. */
-const messageOf = (error: unknown, command: CommandName): string => {
-  const [first = 'that cannot be understood'] = (error instanceof Error ? error.message : String(error)).split(
-    /\.\s|\n/,
-  );
-  return `${first.replace(/\.$/, '')}; see shim-recovery ${command} --help`;
-};
-
-const textOf = (values: Values, name: string): string | undefined => {
-  const value = values[name];
-  return typeof value === 'string' ? value : undefined;
-};
-
-const isSet = (values: Values, name: string): boolean => values[name] === true;
 
 const storeKinds = 'bolt:FILE, containerd:SOCKET, json:FILE or none';
 
@@ -284,174 +208,23 @@ const storeKinds = 'bolt:FILE, containerd:SOCKET, json:FILE or none';
 export const databaseOf = (root: string): string =>
   path.join(path.dirname(root), 'io.containerd.metadata.v1.bolt', 'meta.db');
 
-const parseStore = (text: string | undefined, root: string): E.Either<UsageError, StoreChoice> => {
-  if (text === undefined) return E.right({ _tag: 'Bolt', path: databaseOf(root) });
-  if (text === 'none') return E.right({ _tag: 'None' });
-  const [, kind, where = ''] = /^(bolt|containerd|json):(.*)$/s.exec(text) ?? [];
-  if (kind === undefined) return usage(`--store ${text} is no store; it takes ${storeKinds}`);
-  if (where === '') return usage(`--store ${kind}: lacks a path; it takes ${storeKinds}`);
-  if (where.includes('\0')) return usage('--store holds a NUL byte');
-  const resolved = path.resolve(where);
-  switch (kind) {
-    case 'bolt':
-      return E.right({ _tag: 'Bolt', path: resolved });
-    case 'json':
-      return E.right({ _tag: 'Json', path: resolved });
-    default:
-      return Buffer.byteLength(resolved) > maxSocketNameBytes
-        ? usage(`--store containerd:${resolved} is longer than the ${maxSocketNameBytes} bytes of a socket's address`)
-        : E.right({ _tag: 'Containerd', socketPath: resolved });
-  }
-};
-
 const unitsMs: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000 };
 
 /** The longest time-out: what a timer can hold. */
 const maxDurationMs = 2 ** 31 - 1;
 
-const parseDuration =
-  (values: Values, name: string) =>
-  (fallbackMs: number): E.Either<UsageError, number> => {
-    const text = textOf(values, name);
-    if (text === undefined) return E.right(fallbackMs);
-    const [, amount, unit = ''] = /^(\d+(?:\.\d+)?)(ms|s|m)$/.exec(text) ?? [];
-    const ms = Number(amount) * (unitsMs[unit] ?? Number.NaN);
-    return ms > 0 && ms <= maxDurationMs
-      ? E.right(ms)
-      : usage(`--${name} ${text} is no duration; write one like 5s, 500ms or 1.5m`);
-  };
-
-const parseTimeouts = (values: Values): E.Either<UsageError, Timeouts> =>
-  pipe(
-    E.Do,
-    E.apS('loadMs', parseDuration(values, 'load-timeout')(defaultTimeouts.loadMs)),
-    E.apS('cleanUpMs', parseDuration(values, 'cleanup-timeout')(defaultTimeouts.cleanUpMs)),
-    E.apS('shutdownMs', parseDuration(values, 'shutdown-timeout')(defaultTimeouts.shutdownMs)),
-    E.apS('storeMs', parseDuration(values, 'store-timeout')(defaultTimeouts.storeMs)),
-  );
-
 const maxConcurrency = 65_536;
-
-const parseConcurrency = (text: string | undefined): E.Either<UsageError, number> => {
-  if (text === undefined) return E.right(defaultBounds.waiting);
-  const count = /^\d+$/.test(text) ? Number(text) : 0;
-  return count >= 1 && count <= maxConcurrency
-    ? E.right(count)
-    : usage(`--concurrency ${text} is not a number from 1 to ${maxConcurrency}`);
-};
 
 /** Without a word on it, nothing that may be alive is destroyed. */
 const defaultPolicy = 'careful';
 
 /** What one policy alone is compared with. */
 const comparedWith = 'containerd-1.7';
+
 const policyNames = `it takes ${Object.keys(policies).join(', ')}`;
-
-const parsePolicyName = (text: string): E.Either<UsageError, PolicyName> =>
-  PolicyName.is(text) ? E.right(text) : usage(`--policy ${text} is not known; ${policyNames}`);
-
-const parsePolicy = (text: string | undefined): E.Either<UsageError, Policy> =>
-  pipe(
-    parsePolicyName(text ?? defaultPolicy),
-    E.map((name) => policies[name]),
-  );
-
-/** What becomes of a container that runs without its shim: a question only to policies that look for it. */
-const parseOrphans = (values: Values, asked: ReadonlyArray<Policy>): E.Either<UsageError, PolicyChoices> => {
-  const given = values['orphans'];
-  const texts = t.array(t.string).is(given) ? given : [];
-  const [first] = texts;
-  if (first === undefined) return E.right({});
-  if (!asked.some(looksForOrphans))
-    return usage(
-      `--orphans says nothing to ${asked.map(({ name }) => name).join(' and ')}; it is for --policy careful`,
-    );
-  const other = texts.find((text) => text !== 'hold' && text !== 'reap' && namedOrphan(text) === undefined);
-  if (other !== undefined) return usage(`--orphans takes hold, reap or reap=NAMESPACE/ID, not ${other}`);
-  const isReaping = first !== 'hold';
-  if (texts.some((text) => (text !== 'hold') !== isReaping))
-    return usage('--orphans hold and --orphans reap contradict each other; leave one of them out');
-  const reapedOrphans = texts.flatMap((text) => namedOrphan(text) ?? []);
-  return E.right({
-    orphans: isReaping ? 'reaped' : 'held',
-    ...(reapedOrphans.length === 0 ? {} : { reapedOrphans }),
-  });
-};
-
-/** The bundle that `reap=NAMESPACE/ID` names. */
-const namedOrphan = (text: string): string | undefined => {
-  const [, namespace = '', id] = /^reap=([^/]+)\/([^/]+)$/s.exec(text) ?? [];
-  return id !== undefined && isValidNamespace(B.fromText(namespace)) ? `${namespace}/${id}` : undefined;
-};
-
-/** A recording's own policy is not known before it is read; one that is named is checked at once. */
-const parseWantedPolicy = (
-  values: Values,
-): E.Either<UsageError, { readonly policy: PolicyName | undefined; readonly choices: PolicyChoices }> => {
-  const typed = textOf(values, 'policy');
-  return pipe(
-    E.Do,
-    E.bind('policy', () => (typed === undefined ? E.right(undefined) : parsePolicyName(typed))),
-    E.bind('choices', ({ policy }) =>
-      parseOrphans(values, policy === undefined ? Object.values(policies) : [policies[policy]]),
-    ),
-  );
-};
-
-const withBrake =
-  (text: string | undefined) =>
-  (policy: Policy): E.Either<UsageError, Policy> => {
-    if (text === undefined) return E.right(policy);
-    const mayDestroy = /^(?:0(?:\.\d+)?|1(?:\.0+)?)$/.test(text) ? Number(text) : Number.NaN;
-    return Number.isNaN(mayDestroy)
-      ? usage(`--may-destroy takes a share from 0 to 1, such as 0.5, not ${text}`)
-      : E.right(withChoices({ mayDestroy })(policy));
-  };
-
-/** A policy with all that may be chosen of it. */
-const parseChosenPolicy = (values: Values): E.Either<UsageError, Policy> =>
-  pipe(
-    E.Do,
-    E.bind('policy', () => parsePolicy(textOf(values, 'policy'))),
-    E.bind('choices', ({ policy }) => parseOrphans(values, [policy])),
-    E.map(({ policy, choices }) => withChoices(choices)(policy)),
-    E.chain(withBrake(textOf(values, 'may-destroy'))),
-  );
-
-const parseNamespaces = (values: Values): E.Either<UsageError, ReadonlyArray<string>> => {
-  const given = values['namespace'];
-  const names = t.array(t.string).is(given) ? given : [];
-  const invalid = names.find((name) => !isValidNamespace(B.fromText(name)));
-  return invalid === undefined
-    ? E.right(names)
-    : usage(
-        `--namespace ${JSON.stringify(invalid)} is not valid; letters and digits, with single . _ - between them, 76 at most`,
-      );
-};
-
-const parsePath = (values: Values, name: string, fallback: string): E.Either<UsageError, string> => {
-  const text = textOf(values, name) ?? fallback;
-  if (text === '') return usage(`--${name} is empty; give it a path`);
-  return text.includes('\0') ? usage(`--${name} holds a NUL byte`) : E.right(path.resolve(text));
-};
 
 /** Where the daemon of a state directory listens, unless it was told otherwise. */
 export const daemonSocketOf = (state: string): string => path.join(path.dirname(state), 'containerd.sock');
-
-const isWithin = (outer: string, inner: string): boolean => `${inner}/`.startsWith(outer === '/' ? '/' : `${outer}/`);
-
-/** Each directory is emptied of what it should not hold; one inside the other would lose what is right there. */
-const checkApart = ({ state, root }: Pick<HostOptions, 'state' | 'root'>): E.Either<UsageError, void> =>
-  isWithin(state, root) || isWithin(root, state)
-    ? usage(`--state ${state} and --root ${root} must be two directories, neither inside the other`)
-    : E.right(undefined);
-
-const parseProgramPath = (values: Values): E.Either<UsageError, ProgramPath | undefined> => {
-  const text = textOf(values, 'path');
-  if (text === undefined) return E.right(undefined);
-  if (text === '') return usage('--path is empty; name directories, with a colon between them');
-  return text.includes('\0') ? usage('--path holds a NUL byte') : E.right({ path: text, from: '--path' });
-};
 
 /** The two kinds of default follow the directories: another state directory is another daemon's. */
 export const parseHost = (
@@ -486,6 +259,151 @@ export const parseHost = (
     })),
   );
 
+const textOf = (values: Values, name: string): string | undefined => {
+  const value = values[name];
+  return typeof value === 'string' ? value : undefined;
+};
+
+const parseProgramPath = (values: Values): E.Either<UsageError, ProgramPath | undefined> => {
+  const text = textOf(values, 'path');
+  if (text === undefined) return E.right(undefined);
+  if (text === '') return usage('--path is empty; name directories, with a colon between them');
+  return text.includes('\0') ? usage('--path holds a NUL byte') : E.right({ path: text, from: '--path' });
+};
+
+/** Each directory is emptied of what it should not hold; one inside the other would lose what is right there. */
+const checkApart = ({ state, root }: Pick<HostOptions, 'state' | 'root'>): E.Either<UsageError, void> =>
+  isWithin(state, root) || isWithin(root, state)
+    ? usage(`--state ${state} and --root ${root} must be two directories, neither inside the other`)
+    : E.right(undefined);
+
+const isWithin = (outer: string, inner: string): boolean => `${inner}/`.startsWith(outer === '/' ? '/' : `${outer}/`);
+
+const parsePath = (values: Values, name: string, fallback: string): E.Either<UsageError, string> => {
+  const text = textOf(values, name) ?? fallback;
+  if (text === '') return usage(`--${name} is empty; give it a path`);
+  return text.includes('\0') ? usage(`--${name} holds a NUL byte`) : E.right(path.resolve(text));
+};
+
+const parseNamespaces = (values: Values): E.Either<UsageError, ReadonlyArray<string>> => {
+  const given = values['namespace'];
+  const names = t.array(t.string).is(given) ? given : [];
+  const invalid = names.find((name) => !isValidNamespace(B.fromText(name)));
+  return invalid === undefined
+    ? E.right(names)
+    : usage(
+        `--namespace ${JSON.stringify(invalid)} is not valid; letters and digits, with single . _ - between them, 76 at most`,
+      );
+};
+
+/** A policy with all that may be chosen of it. */
+const parseChosenPolicy = (values: Values): E.Either<UsageError, Policy> =>
+  pipe(
+    E.Do,
+    E.bind('policy', () => parsePolicy(textOf(values, 'policy'))),
+    E.bind('choices', ({ policy }) => parseOrphans(values, [policy])),
+    E.map(({ policy, choices }) => withChoices(choices)(policy)),
+    E.chain(withBrake(textOf(values, 'may-destroy'))),
+  );
+
+const parsePolicy = (text: string | undefined): E.Either<UsageError, Policy> =>
+  pipe(
+    parsePolicyName(text ?? defaultPolicy),
+    E.map((name) => policies[name]),
+  );
+
+const parsePolicyName = (text: string): E.Either<UsageError, PolicyName> =>
+  PolicyName.is(text) ? E.right(text) : usage(`--policy ${text} is not known; ${policyNames}`);
+
+/** What becomes of a container that runs without its shim: a question only to policies that look for it. */
+const parseOrphans = (values: Values, asked: ReadonlyArray<Policy>): E.Either<UsageError, PolicyChoices> => {
+  const given = values['orphans'];
+  const texts = t.array(t.string).is(given) ? given : [];
+  const [first] = texts;
+  if (first === undefined) return E.right({});
+  if (!asked.some(looksForOrphans))
+    return usage(
+      `--orphans says nothing to ${asked.map(({ name }) => name).join(' and ')}; it is for --policy careful`,
+    );
+  const other = texts.find((text) => text !== 'hold' && text !== 'reap' && namedOrphan(text) === undefined);
+  if (other !== undefined) return usage(`--orphans takes hold, reap or reap=NAMESPACE/ID, not ${other}`);
+  const isReaping = first !== 'hold';
+  if (texts.some((text) => (text !== 'hold') !== isReaping))
+    return usage('--orphans hold and --orphans reap contradict each other; leave one of them out');
+  const reapedOrphans = texts.flatMap((text) => namedOrphan(text) ?? []);
+  return E.right({
+    orphans: isReaping ? 'reaped' : 'held',
+    ...(reapedOrphans.length === 0 ? {} : { reapedOrphans }),
+  });
+};
+
+/** The bundle that `reap=NAMESPACE/ID` names. */
+const namedOrphan = (text: string): string | undefined => {
+  const [, namespace = '', id] = /^reap=([^/]+)\/([^/]+)$/s.exec(text) ?? [];
+  return id !== undefined && isValidNamespace(B.fromText(namespace)) ? `${namespace}/${id}` : undefined;
+};
+
+const withBrake =
+  (text: string | undefined) =>
+  (policy: Policy): E.Either<UsageError, Policy> => {
+    if (text === undefined) return E.right(policy);
+    const mayDestroy = /^(?:0(?:\.\d+)?|1(?:\.0+)?)$/.test(text) ? Number(text) : Number.NaN;
+    return Number.isNaN(mayDestroy)
+      ? usage(`--may-destroy takes a share from 0 to 1, such as 0.5, not ${text}`)
+      : E.right(withChoices({ mayDestroy })(policy));
+  };
+
+const parseConcurrency = (text: string | undefined): E.Either<UsageError, number> => {
+  if (text === undefined) return E.right(defaultBounds.waiting);
+  const count = /^\d+$/.test(text) ? Number(text) : 0;
+  return count >= 1 && count <= maxConcurrency
+    ? E.right(count)
+    : usage(`--concurrency ${text} is not a number from 1 to ${maxConcurrency}`);
+};
+
+const parseTimeouts = (values: Values): E.Either<UsageError, Timeouts> =>
+  pipe(
+    E.Do,
+    E.apS('loadMs', parseDuration(values, 'load-timeout')(defaultTimeouts.loadMs)),
+    E.apS('cleanUpMs', parseDuration(values, 'cleanup-timeout')(defaultTimeouts.cleanUpMs)),
+    E.apS('shutdownMs', parseDuration(values, 'shutdown-timeout')(defaultTimeouts.shutdownMs)),
+    E.apS('storeMs', parseDuration(values, 'store-timeout')(defaultTimeouts.storeMs)),
+  );
+
+const parseDuration =
+  (values: Values, name: string) =>
+  (fallbackMs: number): E.Either<UsageError, number> => {
+    const text = textOf(values, name);
+    if (text === undefined) return E.right(fallbackMs);
+    const [, amount, unit = ''] = /^(\d+(?:\.\d+)?)(ms|s|m)$/.exec(text) ?? [];
+    const ms = Number(amount) * (unitsMs[unit] ?? Number.NaN);
+    return ms > 0 && ms <= maxDurationMs
+      ? E.right(ms)
+      : usage(`--${name} ${text} is no duration; write one like 5s, 500ms or 1.5m`);
+  };
+
+const parseStore = (text: string | undefined, root: string): E.Either<UsageError, StoreChoice> => {
+  if (text === undefined) return E.right({ _tag: 'Bolt', path: databaseOf(root) });
+  if (text === 'none') return E.right({ _tag: 'None' });
+  const [, kind, where = ''] = /^(bolt|containerd|json):(.*)$/s.exec(text) ?? [];
+  if (kind === undefined) return usage(`--store ${text} is no store; it takes ${storeKinds}`);
+  if (where === '') return usage(`--store ${kind}: lacks a path; it takes ${storeKinds}`);
+  if (where.includes('\0')) return usage('--store holds a NUL byte');
+  const resolved = path.resolve(where);
+  switch (kind) {
+    case 'bolt':
+      return E.right({ _tag: 'Bolt', path: resolved });
+    case 'json':
+      return E.right({ _tag: 'Json', path: resolved });
+    default:
+      return Buffer.byteLength(resolved) > maxSocketNameBytes
+        ? usage(`--store containerd:${resolved} is longer than the ${maxSocketNameBytes} bytes of a socket's address`)
+        : E.right({ _tag: 'Containerd', socketPath: resolved });
+  }
+};
+
+const isSet = (values: Values, name: string): boolean => values[name] === true;
+
 /** The same host in other directories, with the defaults that follow from them. */
 export const inDirectories =
   ({ state, root }: Pick<HostOptions, 'state' | 'root'>) =>
@@ -515,42 +433,7 @@ export const checkOutside = (
       );
 };
 
-const parseFile = (values: Values, option: 'record' | 'out'): E.Either<UsageError, string | undefined> => {
-  const typed = textOf(values, option);
-  if (typed === undefined) return E.right(undefined);
-  return typed === '-' ? usage(`--${option} takes a file; stdout is for the report`) : parsePath(values, option, '');
-};
-
-const parseFileOutside = (
-  values: Values,
-  option: 'record' | 'out',
-  host: HostOptions,
-): E.Either<UsageError, string | undefined> =>
-  pipe(
-    parseFile(values, option),
-    E.chainFirst((path) => (path === undefined ? E.right(undefined) : checkOutside({ option, path }, host))),
-  );
-
 type PlanCommand = Extract<Command, { readonly _tag: 'Plan' }>;
-
-const parsePlan = (values: Values): E.Either<UsageError, PlanCommand> =>
-  pipe(
-    E.Do,
-    E.bind('host', () => parseHost(values)),
-    E.bind('recordPath', ({ host }) => parseFileOutside(values, 'record', host)),
-    E.bind('outPath', ({ host }) => parseFileOutside(values, 'out', host)),
-    E.map((run): PlanCommand => ({ _tag: 'Plan', ...run, isProbing: !isSet(values, 'no-probe') })),
-    E.filterOrElse(
-      ({ outPath, isProbing }) => outPath === undefined || isProbing,
-      (): UsageError => ({
-        message: '--out saves what is to be done, and with --no-probe that is not known; leave one of them out',
-      }),
-    ),
-    E.filterOrElse(
-      ({ outPath, recordPath }) => outPath === undefined || outPath !== recordPath,
-      (): UsageError => ({ message: '--out and --record name the same file; give each its own' }),
-    ),
-  );
 
 /** The options that do not change what is decided, so that whoever carries a plan out may choose them. */
 const ownOptions = [
@@ -567,157 +450,52 @@ const ownOptions = [
   'force',
 ];
 
-const parsePlanPath = (values: Values): E.Either<UsageError, string> => {
-  const fixed = Object.keys(values).find((name) => !ownOptions.includes(name));
-  if (fixed !== undefined)
-    return usage(`--${fixed} was settled when the plan was made; leave it out, or make a new plan with it`);
-  if (textOf(values, 'plan') === '-') return usage('--plan reads a file, not stdin; save the plan first');
-  return parsePath(values, 'plan', '');
-};
-
-const parseSource = (values: Values): E.Either<UsageError, RecoverSource> =>
-  values['plan'] === undefined
-    ? pipe(
-        parseHost(values),
-        E.map((host) => ({ _tag: 'Host', host })),
-      )
-    : pipe(
-        E.Do,
-        E.bind('path', () => parsePlanPath(values)),
-        // All but these few are the plan's to say.
-        E.bind('own', () => parseHost(values)),
-        E.map(({ path: file, own: { waiting, timeouts, isJson, isDetailedExitCode } }) => ({
-          _tag: 'Plan',
-          path: file,
-          own: { waiting, timeouts, isJson, isDetailedExitCode },
-        })),
-      );
-
 type RecoverCommand = Extract<Command, { readonly _tag: 'Recover' }>;
 
-const parseRecover = (values: Values): E.Either<UsageError, RecoverCommand> =>
-  pipe(
-    E.Do,
-    E.bind('source', () => parseSource(values)),
-    E.bind('recordPath', ({ source }) =>
-      source._tag === 'Host' ? parseFileOutside(values, 'record', source.host) : parseFile(values, 'record'),
-    ),
-    E.map((run) => ({
-      _tag: 'Recover',
-      ...run,
-      isWatching: isSet(values, 'watch'),
-      isForced: isSet(values, 'force'),
-    })),
-  );
-
-const parseReplay = ({ values, files }: Typed): E.Either<UsageError, ReplayOptions> => {
-  const [file, ...more] = files;
-  if (file === undefined || file === '') return usage('replay needs the recording: replay FILE');
-  if (more.length > 0) return usage(`replay takes one recording, and ${JSON.stringify(more[0])} is one more`);
-  if (file === '-') return usage('replay reads a file, not stdin; save the recording first');
-  if (file.includes('\0')) return usage('the name of the recording holds a NUL byte');
-  return pipe(
-    parseWantedPolicy(values),
-    E.bind('namespaces', () => parseNamespaces(values)),
-    E.map((parsed) => ({
-      ...parsed,
-      path: path.resolve(file),
-      isJson: isSet(values, 'json'),
-      isDetailedExitCode: isSet(values, 'detailed-exitcode'),
-    })),
-  );
+/** Reads the arguments after the program's name. */
+export const parseCommandLine = (args: ReadonlyArray<string>): E.Either<UsageError, Command> => {
+  const [first, ...rest] = args;
+  if (first === undefined) return usage(`a command is missing; it takes ${commandNames.join(', ')}`);
+  if (first === '--help' || first === '-h') return E.right({ _tag: 'Help', about: undefined });
+  if (first === '--version' || first === '-V') return E.right({ _tag: 'Version' });
+  if (first === 'help') {
+    const about = rest[0];
+    return about === undefined || isCommandName(about)
+      ? E.right({ _tag: 'Help', about })
+      : usage(`there is no command ${about}; it takes ${commandNames.join(', ')}`);
+  }
+  return isCommandName(first)
+    ? parseCommand(first, rest)
+    : usage(`there is no command ${first}${closest(first, commandNames)}; see shim-recovery --help`);
 };
 
-/** What is known of a recording already, or decided by those who read it: of a host's options nothing else counts. */
-const checkRecordedOnly = (values: Values, allowed: ReadonlyArray<string>): E.Either<UsageError, void> => {
-  const other = Object.keys(values).find((name) => !['help', 'json', 'policy', 'orphans', ...allowed].includes(name));
-  return other === undefined
-    ? E.right(undefined)
-    : usage(`--${other} is about this host, and a recording tells of another; leave one of them out`);
+const isCommandName = (word: string): word is CommandName => commandNames.some((name) => name === word);
+
+const closest = (word: string, known: ReadonlyArray<string>): string => {
+  const maxDistance = maxDistanceOf(word.replace(/^--/, ''));
+  const [best] = known
+    .filter((name) => Math.abs(word.length - name.length) <= maxDistance)
+    .map((name) => ({ name, away: distance(word, name) }))
+    .filter(({ away }) => away <= maxDistance)
+    .sort((first, second) => first.away - second.away);
+  return best === undefined ? '' : `; did you mean ${best.name}?`;
 };
 
-const parseRecordingPath = (file: string): E.Either<UsageError, string> => {
-  if (file === '') return usage('the name of the recording is empty');
-  if (file === '-') return usage('a recording is read from a file, not from stdin; save it first');
-  return file.includes('\0') ? usage('the name of the recording holds a NUL byte') : E.right(path.resolve(file));
-};
+/** How many letters of a word may be wrong for a guess at what was meant: two, and three of a long one. */
+const maxDistanceOf = (word: string): number => Math.min(3, Math.max(2, Math.floor(word.length / 3)));
 
-const parsePolicies = (values: Values): E.Either<UsageError, ComparedPolicies> => {
-  const given = values['policy'];
-  const names = t.array(t.string).is(given) ? given : [];
-  const [first, second] = names.length === 1 ? [comparedWith, ...names] : names;
-  if (first === undefined || second === undefined)
-    return usage(`compare needs --policy once, to compare with ${comparedWith}, or twice; ${policyNames}`);
-  if (names.length > 2) return usage('compare takes two policies; run it once for each pair');
-  if (first === second)
-    return usage(`${first} would be compared with itself; name another policy with --policy; ${policyNames}`);
-  return pipe(E.Do, E.apS('first', parsePolicy(first)), E.apS('second', parsePolicy(second)));
-};
-
-const parseProbed = (
-  values: Values,
-  policy?: Policy,
-): E.Either<UsageError, Extract<Source<object>, { _tag: 'Host' }>> =>
-  pipe(
-    policy === undefined ? parseHost(values) : parseHost(values, E.right(policy)),
-    E.map((host) => ({
-      _tag: 'Host',
-      host,
-      isProbing: !isSet(values, 'no-probe'),
-    })),
-  );
-
-const parseCompare = ({ values, files }: Typed): E.Either<UsageError, CompareOptions> => {
-  const [file, ...more] = files;
-  if (more.length > 0) return usage(`compare takes one recording, and ${JSON.stringify(more[0])} is one more`);
-  return pipe(
-    E.Do,
-    E.bind('policies', () => parsePolicies(values)),
-    E.bind('choices', ({ policies: { first, second } }) => parseOrphans(values, [first, second])),
-    E.bind('source', ({ policies: { first } }): E.Either<UsageError, CompareOptions['source']> => {
-      if (file === undefined) return parseProbed(values, first);
-      return pipe(
-        checkRecordedOnly(values, ['namespace', 'detailed-exitcode']),
-        E.map(() => ({})),
-        E.apS('path', parseRecordingPath(file)),
-        E.apS('namespaces', parseNamespaces(values)),
-        E.map((recorded) => ({ _tag: 'Recording', ...recorded })),
+/** How many letters must change to make one word of the other. */
+const distance = (first: string, second: string): number => {
+  let row = Array.from({ length: second.length + 1 }, (_, index) => index);
+  for (const [at, letter] of Array.from(first).entries()) {
+    const next = [at + 1];
+    for (const [index, other] of Array.from(second).entries())
+      next.push(
+        Math.min((next[index] ?? 0) + 1, (row[index + 1] ?? 0) + 1, (row[index] ?? 0) + (letter === other ? 0 : 1)),
       );
-    }),
-    E.map((parsed) => ({
-      ...parsed,
-      isJson: isSet(values, 'json'),
-      isDetailedExitCode: isSet(values, 'detailed-exitcode'),
-    })),
-  );
-};
-
-/** A namespace is whatever stands before the first slash: no name of a bundle has one. */
-const parseBundle = (typed: string): TypedBundle => {
-  const slash = typed.indexOf('/');
-  return slash === -1
-    ? { namespace: undefined, id: typed }
-    : { namespace: typed.slice(0, slash), id: typed.slice(slash + 1) };
-};
-
-const parseExplain = ({ values, files }: Typed): E.Either<UsageError, ExplainOptions> => {
-  const [name, ...more] = files;
-  if (name === undefined || name === '') return usage('explain needs the bundle: explain [NAMESPACE/]ID');
-  if (more.length > 0) return usage(`explain takes one bundle, and ${JSON.stringify(more[0])} is one more`);
-  const recording = textOf(values, 'recording');
-  const source = (): E.Either<UsageError, ExplainOptions['source']> =>
-    recording === undefined
-      ? parseProbed(values)
-      : pipe(
-          checkRecordedOnly(values, ['recording']),
-          E.chain(() => parseWantedPolicy(values)),
-          E.bind('path', () => parseRecordingPath(recording)),
-          E.map((recorded) => ({ _tag: 'Recording', ...recorded })),
-        );
-  return pipe(
-    source(),
-    E.map((parsed) => ({ bundle: parseBundle(name), source: parsed, isJson: isSet(values, 'json') })),
-  );
+    row = next;
+  }
+  return row.at(-1) ?? 0;
 };
 
 const parseCommand = (command: CommandName, args: ReadonlyArray<string>): E.Either<UsageError, Command> =>
@@ -752,21 +530,244 @@ const parseCommand = (command: CommandName, args: ReadonlyArray<string>): E.Eith
     }),
   );
 
-const isCommandName = (word: string): word is CommandName => commandNames.some((name) => name === word);
+const parseTyped = (command: CommandName, args: ReadonlyArray<string>): E.Either<UsageError, Typed> =>
+  pipe(
+    checkNames(command, args),
+    E.chain(() =>
+      E.tryCatch(
+        (): Typed => {
+          const { values, positionals: files } = parseArgs({
+            args: [...args],
+            options: optionsOf[command],
+            strict: true,
+            allowPositionals: takesFiles(command),
+          });
+          return { values, files };
+        },
+        (error): UsageError => ({ message: messageOf(error, command) }),
+      ),
+    ),
+  );
 
-/** Reads the arguments after the program's name. */
-export const parseCommandLine = (args: ReadonlyArray<string>): E.Either<UsageError, Command> => {
-  const [first, ...rest] = args;
-  if (first === undefined) return usage(`a command is missing; it takes ${commandNames.join(', ')}`);
-  if (first === '--help' || first === '-h') return E.right({ _tag: 'Help', about: undefined });
-  if (first === '--version' || first === '-V') return E.right({ _tag: 'Version' });
-  if (first === 'help') {
-    const about = rest[0];
-    return about === undefined || isCommandName(about)
-      ? E.right({ _tag: 'Help', about })
-      : usage(`there is no command ${about}; it takes ${commandNames.join(', ')}`);
+/** The commands that take names besides their options: of files, or of a bundle. */
+const takesFiles = (command: CommandName): boolean => ['replay', 'compare', 'explain'].includes(command);
+
+/** Every name that was typed as an option, checked first, so that the message can say which one was meant. */
+const checkNames = (command: CommandName, args: ReadonlyArray<string>): E.Either<UsageError, void> => {
+  const known = optionNames(command);
+  for (const arg of args) {
+    if (arg === '--') return usage('nothing may follow "--"');
+    const name = arg.split('=')[0] ?? arg;
+    if (name.startsWith('--') && !known.includes(name))
+      return usage(`${command} has no option ${name}${closest(name, known)}; see shim-recovery ${command} --help`);
   }
-  return isCommandName(first)
-    ? parseCommand(first, rest)
-    : usage(`there is no command ${first}${closest(first, commandNames)}; see shim-recovery --help`);
+  return E.right(undefined);
+};
+
+/** The first sentence of what the parser says, which names the option. */
+const messageOf = (error: unknown, command: CommandName): string => {
+  const [first = 'that cannot be understood'] = (error instanceof Error ? error.message : String(error)).split(
+    /\.\s|\n/,
+  );
+  return `${first.replace(/\.$/, '')}; see shim-recovery ${command} --help`;
+};
+
+const parsePlan = (values: Values): E.Either<UsageError, PlanCommand> =>
+  pipe(
+    E.Do,
+    E.bind('host', () => parseHost(values)),
+    E.bind('recordPath', ({ host }) => parseFileOutside(values, 'record', host)),
+    E.bind('outPath', ({ host }) => parseFileOutside(values, 'out', host)),
+    E.map((run): PlanCommand => ({ _tag: 'Plan', ...run, isProbing: !isSet(values, 'no-probe') })),
+    E.filterOrElse(
+      ({ outPath, isProbing }) => outPath === undefined || isProbing,
+      (): UsageError => ({
+        message: '--out saves what is to be done, and with --no-probe that is not known; leave one of them out',
+      }),
+    ),
+    E.filterOrElse(
+      ({ outPath, recordPath }) => outPath === undefined || outPath !== recordPath,
+      (): UsageError => ({ message: '--out and --record name the same file; give each its own' }),
+    ),
+  );
+
+const parseFileOutside = (
+  values: Values,
+  option: 'record' | 'out',
+  host: HostOptions,
+): E.Either<UsageError, string | undefined> =>
+  pipe(
+    parseFile(values, option),
+    E.chainFirst((path) => (path === undefined ? E.right(undefined) : checkOutside({ option, path }, host))),
+  );
+
+const parseFile = (values: Values, option: 'record' | 'out'): E.Either<UsageError, string | undefined> => {
+  const typed = textOf(values, option);
+  if (typed === undefined) return E.right(undefined);
+  return typed === '-' ? usage(`--${option} takes a file; stdout is for the report`) : parsePath(values, option, '');
+};
+
+const parseRecover = (values: Values): E.Either<UsageError, RecoverCommand> =>
+  pipe(
+    E.Do,
+    E.bind('source', () => parseSource(values)),
+    E.bind('recordPath', ({ source }) =>
+      source._tag === 'Host' ? parseFileOutside(values, 'record', source.host) : parseFile(values, 'record'),
+    ),
+    E.map((run) => ({
+      _tag: 'Recover',
+      ...run,
+      isWatching: isSet(values, 'watch'),
+      isForced: isSet(values, 'force'),
+    })),
+  );
+
+const parseSource = (values: Values): E.Either<UsageError, RecoverSource> =>
+  values['plan'] === undefined
+    ? pipe(
+        parseHost(values),
+        E.map((host) => ({ _tag: 'Host', host })),
+      )
+    : pipe(
+        E.Do,
+        E.bind('path', () => parsePlanPath(values)),
+        // All but these few are the plan's to say.
+        E.bind('own', () => parseHost(values)),
+        E.map(({ path: file, own: { waiting, timeouts, isJson, isDetailedExitCode } }) => ({
+          _tag: 'Plan',
+          path: file,
+          own: { waiting, timeouts, isJson, isDetailedExitCode },
+        })),
+      );
+
+const parsePlanPath = (values: Values): E.Either<UsageError, string> => {
+  const fixed = Object.keys(values).find((name) => !ownOptions.includes(name));
+  if (fixed !== undefined)
+    return usage(`--${fixed} was settled when the plan was made; leave it out, or make a new plan with it`);
+  if (textOf(values, 'plan') === '-') return usage('--plan reads a file, not stdin; save the plan first');
+  return parsePath(values, 'plan', '');
+};
+
+const parseReplay = ({ values, files }: Typed): E.Either<UsageError, ReplayOptions> => {
+  const [file, ...more] = files;
+  if (file === undefined || file === '') return usage('replay needs the recording: replay FILE');
+  if (more.length > 0) return usage(`replay takes one recording, and ${JSON.stringify(more[0])} is one more`);
+  if (file === '-') return usage('replay reads a file, not stdin; save the recording first');
+  if (file.includes('\0')) return usage('the name of the recording holds a NUL byte');
+  return pipe(
+    parseWantedPolicy(values),
+    E.bind('namespaces', () => parseNamespaces(values)),
+    E.map((parsed) => ({
+      ...parsed,
+      path: path.resolve(file),
+      isJson: isSet(values, 'json'),
+      isDetailedExitCode: isSet(values, 'detailed-exitcode'),
+    })),
+  );
+};
+
+/** A recording's own policy is not known before it is read; one that is named is checked at once. */
+const parseWantedPolicy = (
+  values: Values,
+): E.Either<UsageError, { readonly policy: PolicyName | undefined; readonly choices: PolicyChoices }> => {
+  const typed = textOf(values, 'policy');
+  return pipe(
+    E.Do,
+    E.bind('policy', () => (typed === undefined ? E.right(undefined) : parsePolicyName(typed))),
+    E.bind('choices', ({ policy }) =>
+      parseOrphans(values, policy === undefined ? Object.values(policies) : [policies[policy]]),
+    ),
+  );
+};
+
+const parseCompare = ({ values, files }: Typed): E.Either<UsageError, CompareOptions> => {
+  const [file, ...more] = files;
+  if (more.length > 0) return usage(`compare takes one recording, and ${JSON.stringify(more[0])} is one more`);
+  return pipe(
+    E.Do,
+    E.bind('policies', () => parsePolicies(values)),
+    E.bind('choices', ({ policies: { first, second } }) => parseOrphans(values, [first, second])),
+    E.bind('source', ({ policies: { first } }): E.Either<UsageError, CompareOptions['source']> => {
+      if (file === undefined) return parseProbed(values, first);
+      return pipe(
+        checkRecordedOnly(values, ['namespace', 'detailed-exitcode']),
+        E.map(() => ({})),
+        E.apS('path', parseRecordingPath(file)),
+        E.apS('namespaces', parseNamespaces(values)),
+        E.map((recorded) => ({ _tag: 'Recording', ...recorded })),
+      );
+    }),
+    E.map((parsed) => ({
+      ...parsed,
+      isJson: isSet(values, 'json'),
+      isDetailedExitCode: isSet(values, 'detailed-exitcode'),
+    })),
+  );
+};
+
+const parsePolicies = (values: Values): E.Either<UsageError, ComparedPolicies> => {
+  const given = values['policy'];
+  const names = t.array(t.string).is(given) ? given : [];
+  const [first, second] = names.length === 1 ? [comparedWith, ...names] : names;
+  if (first === undefined || second === undefined)
+    return usage(`compare needs --policy once, to compare with ${comparedWith}, or twice; ${policyNames}`);
+  if (names.length > 2) return usage('compare takes two policies; run it once for each pair');
+  if (first === second)
+    return usage(`${first} would be compared with itself; name another policy with --policy; ${policyNames}`);
+  return pipe(E.Do, E.apS('first', parsePolicy(first)), E.apS('second', parsePolicy(second)));
+};
+
+const parseProbed = (
+  values: Values,
+  policy?: Policy,
+): E.Either<UsageError, Extract<Source<object>, { _tag: 'Host' }>> =>
+  pipe(
+    policy === undefined ? parseHost(values) : parseHost(values, E.right(policy)),
+    E.map((host) => ({
+      _tag: 'Host',
+      host,
+      isProbing: !isSet(values, 'no-probe'),
+    })),
+  );
+
+const parseRecordingPath = (file: string): E.Either<UsageError, string> => {
+  if (file === '') return usage('the name of the recording is empty');
+  if (file === '-') return usage('a recording is read from a file, not from stdin; save it first');
+  return file.includes('\0') ? usage('the name of the recording holds a NUL byte') : E.right(path.resolve(file));
+};
+
+/** What is known of a recording already, or decided by those who read it: of a host's options nothing else counts. */
+const checkRecordedOnly = (values: Values, allowed: ReadonlyArray<string>): E.Either<UsageError, void> => {
+  const other = Object.keys(values).find((name) => !['help', 'json', 'policy', 'orphans', ...allowed].includes(name));
+  return other === undefined
+    ? E.right(undefined)
+    : usage(`--${other} is about this host, and a recording tells of another; leave one of them out`);
+};
+
+const parseExplain = ({ values, files }: Typed): E.Either<UsageError, ExplainOptions> => {
+  const [name, ...more] = files;
+  if (name === undefined || name === '') return usage('explain needs the bundle: explain [NAMESPACE/]ID');
+  if (more.length > 0) return usage(`explain takes one bundle, and ${JSON.stringify(more[0])} is one more`);
+  const recording = textOf(values, 'recording');
+  const source = (): E.Either<UsageError, ExplainOptions['source']> =>
+    recording === undefined
+      ? parseProbed(values)
+      : pipe(
+          checkRecordedOnly(values, ['recording']),
+          E.chain(() => parseWantedPolicy(values)),
+          E.bind('path', () => parseRecordingPath(recording)),
+          E.map((recorded) => ({ _tag: 'Recording', ...recorded })),
+        );
+  return pipe(
+    source(),
+    E.map((parsed) => ({ bundle: parseBundle(name), source: parsed, isJson: isSet(values, 'json') })),
+  );
+};
+
+/** A namespace is whatever stands before the first slash: no name of a bundle has one. */
+const parseBundle = (typed: string): TypedBundle => {
+  const slash = typed.indexOf('/');
+  return slash === -1
+    ? { namespace: undefined, id: typed }
+    : { namespace: typed.slice(0, slash), id: typed.slice(slash + 1) };
 };
