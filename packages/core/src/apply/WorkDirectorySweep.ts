@@ -102,7 +102,7 @@ const formerIdsOf = (bundles: ReadonlyArray<PlannedBundle>): ReadonlyArray<B.Byt
   bundles.flatMap(({ plan }) => formerIdOf(plan.evidence) ?? []);
 
 /** Where working directories stand, and whose rules they go by. */
-export interface WorkDirectories {
+interface WorkDirectories {
   readonly fileSystem: FileSystem;
   readonly root: Directory;
   readonly policy: Policy;
@@ -113,7 +113,7 @@ export interface WorkDirectories {
 export type Remove = (at: Location) => TE.TaskEither<FileError, void>;
 
 /** Removes every entry whose owner neither is registered nor held, in the given way; goes on after an error. */
-export const removeWorkDirectories = (
+const removeWorkDirectories = (
   where: WorkDirectories,
   namespace: B.ByteString,
   ownerOf: (name: B.ByteString) => Owner,

@@ -9,14 +9,21 @@ import {
   type Capabilities,
   type Directory,
   type EventError,
+  type EventSink,
   type FileError,
+  type FileSystem,
   type Location,
   type LogPipe,
+  type LogPipes,
   type Lookup,
   type MountError,
+  type Mounts,
   pathOf,
+  type Processes,
   type ProcessesError,
   type RecordKey,
+  type ShimBinary,
+  type ShimConnector,
   type ShimError,
   type ShimSession,
   systemError,
@@ -153,6 +160,55 @@ export interface Interception {
 
 /** Puts `intervene` between the program and its capabilities. */
 export const intercept = (capabilities: Capabilities, intervene: (effect: Effect) => Intervention): Interception => {
+  const { calls, ...seen } = makeCalls(intervene);
+  return {
+    ...seen,
+    capabilities: {
+      ...capabilities,
+      fileSystem: interceptedFiles(calls, capabilities.fileSystem),
+      mounts: interceptedMounts(calls, capabilities.mounts),
+      processes: interceptedProcesses(calls, capabilities.processes),
+      programFiles: {
+        look: (path) =>
+          calls.either(
+            { capability: 'programFiles', operation: 'look', subject: B.show(path), isMutation: false },
+            fileFault('stat', path),
+            capabilities.programFiles.look(path),
+          ),
+      },
+      shimConnector: interceptedShims(calls, capabilities.shimConnector),
+      shimBinary: interceptedPrograms(calls, capabilities.shimBinary),
+      containerStore: {
+        container: (key) => storeCall(calls, 'containerStore', key, capabilities.containerStore.container(key)),
+      },
+      sandboxStore: {
+        sandbox: (key) => storeCall(calls, 'sandboxStore', key, capabilities.sandboxStore.sandbox(key)),
+      },
+      eventSink: interceptedEvents(calls, capabilities.eventSink),
+      logPipes: interceptedLogs(calls, capabilities.logPipes),
+    },
+  };
+};
+
+type About = Omit<Effect, 'number'>;
+
+/** Every call goes through these. */
+interface Calls {
+  /** What a dead program would still do of itself, it does not do. */
+  readonly unlessDead: <A>(run: Task<A>) => Task<A>;
+  /** A call whose answer `failed` can replace, where it gives one for the fault. */
+  readonly around: <A>(about: About, failed: (fault: Fault) => A | undefined, run: Task<A>) => Task<A>;
+  /** The same for a call that answers with an error or a value. */
+  readonly either: <L, A>(
+    about: About,
+    errorOf: (fault: Fault) => L | undefined,
+    run: TaskEither<L, A>,
+  ) => TaskEither<L, A>;
+}
+
+const makeCalls = (
+  intervene: (effect: Effect) => Intervention,
+): Omit<Interception, 'capabilities'> & { readonly calls: Calls } => {
   const effects: Array<Effect> = [];
   const injected: Array<readonly [Effect, Fault]> = [];
   let isDead = false;
@@ -166,7 +222,6 @@ export const intercept = (capabilities: Capabilities, intervene: (effect: Effect
     return never();
   };
 
-  /** What a dead program would still do of itself, it does not do. */
   const unlessDead =
     <A>(run: Task<A>): Task<A> =>
     async () => {
@@ -175,9 +230,6 @@ export const intercept = (capabilities: Capabilities, intervene: (effect: Effect
       return isDead ? never() : outcome;
     };
 
-  type About = Omit<Effect, 'number'>;
-
-  /** A call whose answer `failed` can replace, where it gives one for the fault. */
   const around =
     <A>(about: About, failed: (fault: Fault) => A | undefined, run: Task<A>): Task<A> =>
     async () => {
@@ -210,6 +262,10 @@ export const intercept = (capabilities: Capabilities, intervene: (effect: Effect
       run,
     );
 
+  return { effects: () => effects, injected: () => injected, crashed, calls: { unlessDead, around, either } };
+};
+
+const interceptedFiles = ({ either, unlessDead }: Calls, fileSystem: FileSystem): FileSystem => {
   const onFile =
     <A>(operation: string, isMutation: boolean, run: (at: Location) => TaskEither<FileError, A>) =>
     (at: Location): TaskEither<FileError, A> => {
@@ -218,9 +274,74 @@ export const intercept = (capabilities: Capabilities, intervene: (effect: Effect
       return either(about, fileFault(operation, path), run(at));
     };
 
-  const { fileSystem, mounts, processes, programFiles, shimConnector, shimBinary, containerStore, sandboxStore } =
-    capabilities;
+  const onDirectory =
+    (operation: string) =>
+    <A>(run: (directory: Directory) => TaskEither<FileError, A>) =>
+    (directory: Directory): TaskEither<FileError, A> =>
+      either(
+        { capability: 'fileSystem', operation, subject: B.show(directory.path), isMutation: false },
+        fileFault(operation, directory.path),
+        run(directory),
+      );
 
+  return {
+    openPath: (path) =>
+      either(
+        {
+          capability: 'fileSystem',
+          operation: 'open',
+          subject: B.show(path),
+          isMutation: false,
+        },
+        fileFault('open', path),
+        fileSystem.openPath(path),
+      ),
+    openDirectory: onFile('open', false, fileSystem.openDirectory),
+    close: (directory) => unlessDead(fileSystem.close(directory)),
+    list: onDirectory('list')(fileSystem.list),
+    identify: onDirectory('stat')(fileSystem.identify),
+    owner: onDirectory('stat')(fileSystem.owner),
+    readSmallFile: (at, maxBytes) =>
+      onFile('read', false, (location) => fileSystem.readSmallFile(location, maxBytes))(at),
+    readLink: onFile('read link', false, fileSystem.readLink),
+    status: onFile('stat', false, fileSystem.status),
+    resolvedStatus: onFile('stat', false, fileSystem.resolvedStatus),
+    createFile: (at, content) => onFile('create', true, (location) => fileSystem.createFile(location, content))(at),
+    writable: (directory) =>
+      either(
+        { capability: 'fileSystem', operation: 'writable', subject: B.show(directory.path), isMutation: false },
+        fileFault('create', directory.path),
+        fileSystem.writable(directory),
+      ),
+    rename: (from, to) => onFile('rename', true, (location) => fileSystem.rename(location, to))(from),
+    renameNoReplace: (from, to) => onFile('rename', true, (location) => fileSystem.renameNoReplace(location, to))(from),
+    unlink: onFile('unlink', true, fileSystem.unlink),
+    removeDirectory: onFile('rmdir', true, fileSystem.removeDirectory),
+  };
+};
+
+const interceptedMounts = ({ either }: Calls, mounts: Mounts): Mounts => ({
+  ...mounts,
+  read: either(
+    { capability: 'mounts', operation: 'read', subject: 'mountinfo', isMutation: false },
+    tableFault,
+    async () => mounts.read(),
+  ),
+  resolve: (path) =>
+    either(
+      { capability: 'mounts', operation: 'resolve', subject: B.show(path), isMutation: false },
+      fileFault('resolve', path),
+      async () => mounts.resolve(path)(),
+    ),
+  unmount: (path) =>
+    either(
+      { capability: 'mounts', operation: 'unmount', subject: B.show(path), isMutation: true },
+      mountFault(path),
+      async () => mounts.unmount(path)(),
+    ),
+});
+
+const interceptedProcesses = ({ either }: Calls, processes: Processes): Processes => {
   const aboutProcesses = <A>(
     operation: string,
     subject: string,
@@ -228,201 +349,120 @@ export const intercept = (capabilities: Capabilities, intervene: (effect: Effect
   ): TaskEither<ProcessesError, A> =>
     either({ capability: 'processes', operation, subject, isMutation: false }, processesFault, run);
 
-  const storeCall = <A>(
-    capability: 'containerStore' | 'sandboxStore',
-    key: RecordKey,
-    run: Task<Lookup<A>>,
-  ): Task<Lookup<A>> =>
-    around<Lookup<A>>(
-      { capability, operation: 'look up', subject: `${B.show(key.namespace)}/${B.show(key.id)}`, isMutation: false },
-      (fault) =>
-        fault === 'unavailable' || fault === 'timeout' || fault === 'killed'
-          ? unknown({ _tag: 'StoreUnavailable', reason: fault })
-          : undefined,
-      run,
-    );
-
-  const wrapSession = (session: ShimSession, name: string, namespace: B.ByteString): ShimSession => {
-    const call =
-      <A>(operation: string, isMutation: boolean, run: (call: TaskCall) => TaskEither<ShimError, A>) =>
-      (request: TaskCall): TaskEither<ShimError, A> =>
-        either(
-          {
-            capability: 'shimConnector',
-            operation,
-            subject: name,
-            task: `${namespace}/${request.id}`,
-            isMutation,
-            isRemote: true,
-          },
-          (fault) => shimFault(request.timeoutMs)(fault),
-          async () => run(request)(),
-        );
-    return {
-      connect: call('Connect', false, (request) => session.connect(request)),
-      pids: call('Pids', false, (request) => session.pids(request)),
-      state: call('State', false, (request) => session.state(request)),
-      delete: call('Delete', true, (request) => session.delete(request)),
-      shutdown: call('Shutdown', true, (request) => session.shutdown(request)),
-      close: unlessDead(() => session.close()),
-      disconnected: unlessDead(() => session.disconnected()),
-    };
-  };
-
   return {
-    effects: () => effects,
-    injected: () => injected,
-    crashed,
-    capabilities: {
-      ...capabilities,
-      fileSystem: {
-        openPath: (path) =>
-          either(
-            {
-              capability: 'fileSystem',
-              operation: 'open',
-              subject: B.show(path),
-              isMutation: false,
-            },
-            fileFault('open', path),
-            fileSystem.openPath(path),
-          ),
-        openDirectory: onFile('open', false, fileSystem.openDirectory),
-        close: (directory) => unlessDead(fileSystem.close(directory)),
-        list: (directory: Directory) =>
-          either(
-            { capability: 'fileSystem', operation: 'list', subject: B.show(directory.path), isMutation: false },
-            fileFault('list', directory.path),
-            fileSystem.list(directory),
-          ),
-        identify: (directory: Directory) =>
-          either(
-            { capability: 'fileSystem', operation: 'stat', subject: B.show(directory.path), isMutation: false },
-            fileFault('stat', directory.path),
-            fileSystem.identify(directory),
-          ),
-        owner: (directory: Directory) =>
-          either(
-            { capability: 'fileSystem', operation: 'stat', subject: B.show(directory.path), isMutation: false },
-            fileFault('stat', directory.path),
-            fileSystem.owner(directory),
-          ),
-        readSmallFile: (at, maxBytes) =>
-          onFile('read', false, (location) => fileSystem.readSmallFile(location, maxBytes))(at),
-        readLink: onFile('read link', false, fileSystem.readLink),
-        status: onFile('stat', false, fileSystem.status),
-        resolvedStatus: onFile('stat', false, fileSystem.resolvedStatus),
-        createFile: (at, content) => onFile('create', true, (location) => fileSystem.createFile(location, content))(at),
-        writable: (directory) =>
-          either(
-            { capability: 'fileSystem', operation: 'writable', subject: B.show(directory.path), isMutation: false },
-            fileFault('create', directory.path),
-            fileSystem.writable(directory),
-          ),
-        rename: (from, to) => onFile('rename', true, (location) => fileSystem.rename(location, to))(from),
-        renameNoReplace: (from, to) =>
-          onFile('rename', true, (location) => fileSystem.renameNoReplace(location, to))(from),
-        unlink: onFile('unlink', true, fileSystem.unlink),
-        removeDirectory: onFile('rmdir', true, fileSystem.removeDirectory),
-      },
-      mounts: {
-        ...mounts,
-        read: either(
-          { capability: 'mounts', operation: 'read', subject: 'mountinfo', isMutation: false },
-          tableFault,
-          async () => mounts.read(),
-        ),
-        resolve: (path) =>
-          either(
-            { capability: 'mounts', operation: 'resolve', subject: B.show(path), isMutation: false },
-            fileFault('resolve', path),
-            async () => mounts.resolve(path)(),
-          ),
-        unmount: (path) =>
-          either(
-            { capability: 'mounts', operation: 'unmount', subject: B.show(path), isMutation: true },
-            mountFault(path),
-            async () => mounts.unmount(path)(),
-          ),
-      },
-      processes: {
-        list: aboutProcesses('list', '', async () => processes.list()),
-        bootedMs: aboutProcesses('boot time', '', async () => processes.bootedMs()),
-        listeners: (alsoOf) => aboutProcesses('listeners', '', async () => processes.listeners(alsoOf)()),
-        holders: (inode) => aboutProcesses('holders', inode, async () => processes.holders(inode)()),
-        view: aboutProcesses('view', '', async () => processes.view()),
-      },
-      programFiles: {
-        look: (path) =>
-          either(
-            { capability: 'programFiles', operation: 'look', subject: B.show(path), isMutation: false },
-            fileFault('stat', path),
-            programFiles.look(path),
-          ),
-      },
-      shimConnector: {
-        dial: (dialling) => {
-          const { socket } = dialling.target;
-          const name = B.show(socket._tag === 'Path' ? socket.path : socket.name);
-          return either(
-            { capability: 'shimConnector', operation: 'dial', subject: name, isMutation: false },
-            dialFault(dialling.timeoutMs),
-            async () =>
-              E.map((session: ShimSession) => wrapSession(session, name, dialling.namespace))(
-                await shimConnector.dial(dialling)(),
-              ),
-          );
-        },
-      },
-      shimBinary: {
-        delete: (invocation) =>
-          either(
-            {
-              capability: 'shimBinary',
-              operation: 'delete',
-              subject: B.show(invocation.bundle.path),
-              isMutation: true,
-              isRemote: true,
-            },
-            binaryFault(invocation.program, invocation.timeoutMs),
-            async () => shimBinary.delete(invocation)(),
-          ),
-      },
-      containerStore: { container: (key) => storeCall('containerStore', key, containerStore.container(key)) },
-      sandboxStore: { sandbox: (key) => storeCall('sandboxStore', key, sandboxStore.sandbox(key)) },
-      eventSink: {
-        publish: (event) =>
-          either(
-            {
-              capability: 'eventSink',
-              operation: event._tag,
-              subject: B.show(event.id),
-              isMutation: true,
-              isRemote: true,
-            },
-            eventFault,
-            async () => capabilities.eventSink.publish(event)(),
-          ),
-      },
-      logPipes: {
-        open: (log) =>
-          either(
-            {
-              capability: 'logPipes',
-              operation: 'open',
-              subject: B.show(log.bundle.path),
-              isMutation: true,
-            },
-            fileFault('open', log.bundle.path),
-            async () =>
-              E.map(({ close }: LogPipe): LogPipe => ({ close: unlessDead(close) }))(
-                await capabilities.logPipes.open(log)(),
-              ),
-          ),
-      },
-    },
+    list: aboutProcesses('list', '', async () => processes.list()),
+    bootedMs: aboutProcesses('boot time', '', async () => processes.bootedMs()),
+    listeners: (alsoOf) => aboutProcesses('listeners', '', async () => processes.listeners(alsoOf)()),
+    holders: (inode) => aboutProcesses('holders', inode, async () => processes.holders(inode)()),
+    view: aboutProcesses('view', '', async () => processes.view()),
   };
 };
+
+const storeCall = <A>(
+  { around }: Calls,
+  capability: 'containerStore' | 'sandboxStore',
+  key: RecordKey,
+  run: Task<Lookup<A>>,
+): Task<Lookup<A>> =>
+  around<Lookup<A>>(
+    { capability, operation: 'look up', subject: `${B.show(key.namespace)}/${B.show(key.id)}`, isMutation: false },
+    (fault) =>
+      fault === 'unavailable' || fault === 'timeout' || fault === 'killed'
+        ? unknown({ _tag: 'StoreUnavailable', reason: fault })
+        : undefined,
+    run,
+  );
+
+const interceptedShims = (calls: Calls, shimConnector: ShimConnector): ShimConnector => ({
+  dial: (dialling) => {
+    const { socket } = dialling.target;
+    const name = B.show(socket._tag === 'Path' ? socket.path : socket.name);
+    return calls.either(
+      { capability: 'shimConnector', operation: 'dial', subject: name, isMutation: false },
+      dialFault(dialling.timeoutMs),
+      async () =>
+        E.map((session: ShimSession) => interceptedSession(calls, session, name, dialling.namespace))(
+          await shimConnector.dial(dialling)(),
+        ),
+    );
+  },
+});
+
+const interceptedSession = (
+  { either, unlessDead }: Calls,
+  session: ShimSession,
+  name: string,
+  namespace: B.ByteString,
+): ShimSession => {
+  const call =
+    <A>(operation: string, isMutation: boolean, run: (call: TaskCall) => TaskEither<ShimError, A>) =>
+    (request: TaskCall): TaskEither<ShimError, A> =>
+      either(
+        {
+          capability: 'shimConnector',
+          operation,
+          subject: name,
+          task: `${namespace}/${request.id}`,
+          isMutation,
+          isRemote: true,
+        },
+        (fault) => shimFault(request.timeoutMs)(fault),
+        async () => run(request)(),
+      );
+  return {
+    connect: call('Connect', false, (request) => session.connect(request)),
+    pids: call('Pids', false, (request) => session.pids(request)),
+    state: call('State', false, (request) => session.state(request)),
+    delete: call('Delete', true, (request) => session.delete(request)),
+    shutdown: call('Shutdown', true, (request) => session.shutdown(request)),
+    close: unlessDead(() => session.close()),
+    disconnected: unlessDead(() => session.disconnected()),
+  };
+};
+
+const interceptedPrograms = ({ either }: Calls, shimBinary: ShimBinary): ShimBinary => ({
+  delete: (invocation) =>
+    either(
+      {
+        capability: 'shimBinary',
+        operation: 'delete',
+        subject: B.show(invocation.bundle.path),
+        isMutation: true,
+        isRemote: true,
+      },
+      binaryFault(invocation.program, invocation.timeoutMs),
+      async () => shimBinary.delete(invocation)(),
+    ),
+});
+
+const interceptedEvents = ({ either }: Calls, eventSink: EventSink): EventSink => ({
+  publish: (event) =>
+    either(
+      {
+        capability: 'eventSink',
+        operation: event._tag,
+        subject: B.show(event.id),
+        isMutation: true,
+        isRemote: true,
+      },
+      eventFault,
+      async () => eventSink.publish(event)(),
+    ),
+});
+
+const interceptedLogs = ({ either, unlessDead }: Calls, logPipes: LogPipes): LogPipes => ({
+  open: (log) =>
+    either(
+      {
+        capability: 'logPipes',
+        operation: 'open',
+        subject: B.show(log.bundle.path),
+        isMutation: true,
+      },
+      fileFault('open', log.bundle.path),
+      async () => E.map(({ close }: LogPipe): LogPipe => ({ close: unlessDead(close) }))(await logPipes.open(log)()),
+    ),
+});
 
 const never = <A>(): Promise<A> => new Promise(() => undefined);
 
