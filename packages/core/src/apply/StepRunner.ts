@@ -113,6 +113,28 @@ const mountPath =
   };
 
 /**
+ * Takes a bundle's steps and appends what became of each to `records`. A connection that is still open afterwards is
+ * kept and watched, registered or not: a shim that would not be reaped is cleaned up when it ends (SPEC 12.2).
+ */
+export const carryOut =
+  (executor: Executor) =>
+  (bundle: {
+    readonly evidence: BundleEvidence;
+    readonly open: OpenShim;
+    readonly steps: StepTree;
+    readonly records: Array<StepReport>;
+  }): Task<void> =>
+  async () => {
+    const { open } = bundle;
+    const evidence = open.identity === undefined ? bundle.evidence : { ...bundle.evidence, identity: open.identity };
+    const subject: Subject = { evidence, open, instance: undefined, exit: undefined };
+    await walk(executor, subject, { mayStop: true })(bundle.steps, bundle.records)();
+    if (open.session === undefined) await open.logPipe?.close();
+    else
+      executor.watch(subject.instance ?? { evidence: subject.evidence, session: open.session, logPipe: open.logPipe });
+  };
+
+/**
  * Takes the steps of a tree. It may stop in between, where it is allowed to: when the run is interrupted, and when a step failed
  * for the want of something that this process lacks, which says nothing of the bundle, while a step that follows from the
  * failure may take away what could still be had.
@@ -533,28 +555,6 @@ const toFailure =
   <L>(show: (error: L) => string, code: (error: L) => string | undefined = () => undefined) =>
   (outcome: E.Either<L, unknown>): E.Either<Failure, undefined> =>
     E.isLeft(outcome) ? failed(show(outcome.left), code(outcome.left)) : done;
-
-/**
- * Takes a bundle's steps and appends what became of each to `records`. A connection that is still open afterwards is
- * kept and watched, registered or not: a shim that would not be reaped is cleaned up when it ends (SPEC 12.2).
- */
-export const carryOut =
-  (executor: Executor) =>
-  (bundle: {
-    readonly evidence: BundleEvidence;
-    readonly open: OpenShim;
-    readonly steps: StepTree;
-    readonly records: Array<StepReport>;
-  }): Task<void> =>
-  async () => {
-    const { open } = bundle;
-    const evidence = open.identity === undefined ? bundle.evidence : { ...bundle.evidence, identity: open.identity };
-    const subject: Subject = { evidence, open, instance: undefined, exit: undefined };
-    await walk(executor, subject, { mayStop: true })(bundle.steps, bundle.records)();
-    if (open.session === undefined) await open.logPipe?.close();
-    else
-      executor.watch(subject.instance ?? { evidence: subject.evidence, session: open.session, logPipe: open.logPipe });
-  };
 
 const toFileFailure = toFailure(showFileError, codeOf);
 
