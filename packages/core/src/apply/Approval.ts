@@ -17,7 +17,7 @@ export interface Allowed {
   readonly explanation?: string;
 }
 
-/** Whether a working directory may be removed that nobody owns: any, none, or the one that was looked at. */
+/** Which working directories without an owner may be removed: any, none, or the one that was looked at. */
 type WorkApproval =
   | { readonly _tag: 'Any' }
   | { readonly _tag: 'None' }

@@ -58,7 +58,7 @@ export const remove =
 /**
  * Removes whatever stands there, with all below it. Never follows a symlink, goes on after an error in a sibling, and
  * returns the first error if the whole could not be removed. Nothing there is success. It does cross mount points, as
- * the reference does: what is mounted is emptied, and the mount point itself then fails with `EBUSY` (H12).
+ * the reference does: it empties a mounted file system, and the mount point itself then fails with `EBUSY` (H12).
  */
 export const removeRecursively: Remove = (files) => removeDirectoryTree(files);
 
@@ -177,7 +177,7 @@ export const refuseReplaced =
  * SPEC 6.3: renames it to its own name behind a dot, then removes that. Nothing there is success, and then a leftover
  * behind the dot is not touched. A directory behind the dot blocks it for ever (H11).
  *
- * What `check` refuses is not touched. It is asked again once nobody finds it under its name any more: what came to
+ * What `check` refuses is not touched. It is asked again once the bundle is not found under its name any more: what came to
  * stand there in between is put back, unless the kernel refuses even that.
  */
 export const deleteAtomically =
@@ -219,7 +219,7 @@ export const deleteEmpty =
 
 /**
  * Removes a path that was read from a symlink: its parent is opened as the kernel would, then one name is
- * removed in it. The text is trusted by the reference, wherever it leads (H30). What nobody checks goes by one call if it is empty.
+ * removed in it. The text is trusted by the reference, wherever it leads (H30). Where nothing is to be checked, an empty directory goes by one call.
  */
 export const deletePathAtomically =
   (files: FileSystem, check?: Check) =>

@@ -79,7 +79,7 @@ type Outcome = TE.TaskEither<Failure, string | undefined>;
 
 const done = E.right(undefined);
 
-/** How a working directory that nobody owns is removed. */
+/** How a working directory that has no owner is removed. */
 export const removalOfWork =
   (executor: Executor, root: Directory, namespace: B.ByteString): WorkRemoval =>
   (at) => {
@@ -135,9 +135,9 @@ export const carryOut =
   };
 
 /**
- * Takes the steps of a tree. It may stop in between, where it is allowed to: when the run is interrupted, and when a step failed
- * for the want of something that this process lacks, which says nothing of the bundle, while a step that follows from the
- * failure may take away what could still be had.
+ * Takes the steps of a tree. Where it is allowed to, it stops in between in two cases. The run is interrupted; or a step failed
+ * because this process lacks something. That says nothing of the bundle, and a step that follows from the failure could take
+ * away what another run may still have.
  */
 export const walk =
   (executor: Executor, subject: Subject, { mayStop }: { readonly mayStop: boolean }) =>
@@ -168,7 +168,7 @@ export const walk =
       capabilities.observer.notify({ _tag: 'StepTaken', namespace, id, report })();
       if (E.isLeft(outcome) && outcome.left.isLocalExhaustion && mayStop) {
         leave(at.onSuccess);
-        // The shim goes on, and whoever comes next finds it as it was.
+        // The shim goes on, and the next run finds it as it was.
         if (subject.instance === undefined) await closeAll(subject.open)();
         return;
       }
@@ -236,7 +236,7 @@ const take =
     }
   };
 
-/** Made beside its name and moved there, so that nobody ever finds a part of it; a leftover of an earlier try goes. */
+/** Made beside its name and moved there, so that no reader ever finds a part of it; a leftover of an earlier try goes. */
 const writeBootstrap =
   (executor: Executor, subject: Subject) =>
   (content: B.ByteString): Outcome =>
@@ -308,7 +308,7 @@ const callShutdown =
     return accepted !== undefined && E.isLeft(accepted) ? forgiveClosed(accepted.left) : done;
   };
 
-/** K4: that the shim hung up instead of answering is no failure. */
+/** K4: a shim that hangs up instead of answering has not failed. */
 const forgiveClosed = (error: ShimError): E.Either<Failure, undefined> =>
   error._tag === 'Closed' ? done : failed(showShimError(error));
 
@@ -513,7 +513,7 @@ const removeWorkDirectory =
     return toFileFailure(await Removal.deletePathAtomically(fileSystem, check)(path)());
   };
 
-/** What was cleaned up after leaves nobody who owns its working directory, unless another bundle of its id stands there. */
+/** Once a bundle is gone, its working directory has no owner, unless another bundle of its id is there. */
 const removeUnownedWork =
   (executor: Executor, { namespace, id }: BundleId): Outcome =>
   async () => {

@@ -103,7 +103,7 @@ const endingOf =
     if (tooSoonMs > 0) await clock.sleep(tooSoonMs)();
     const settled = await probeWithRetry(asking)({ ...evidence, answers: {} }, open)();
     const { reason, _tag } = settled.verdict;
-    // Only one that says more than that it is there: whoever hangs up at every question would be asked for ever.
+    // Only a shim that says more than that it is there: one that hangs up at every question would be asked for ever.
     const isAlive = _tag === 'Adopt' && reason !== 'pids-unanswered' && open.session !== undefined;
     if (isAlive) return { ending: { _tag: 'Alive' }, evidence };
     await open.session?.close();

@@ -75,7 +75,7 @@ export const readMounts =
   };
 
 /**
- * The mount table as read once for a phase; what is unmounted is taken out, so that many bundles cost one reading.
+ * The mount table as read once for a phase. Each unmount takes its entry out, so that many bundles cost one reading.
  */
 export interface MountTableView {
   readonly pointsBelow: (path: B.ByteString) => TE.TaskEither<MountError, ReadonlyArray<B.ByteString>>;

@@ -22,7 +22,7 @@ import { refuseReplaced } from './Removal.js';
 import type { StepRecords } from './StepRecords.js';
 import { type Executor, removalOfWork } from './StepRunner.js';
 
-/** Removes what nobody owns of a namespace's working directories, from the registry that the bundles left. */
+/** Removes the working directories of a namespace that have no owner, by the registry that the bundles left. */
 export const sweepWorkDirectories = (
   executor: Executor,
   approval: Approval,
@@ -139,7 +139,7 @@ const removeWorkDirectories = (
     ),
   );
 
-/** Uses the namespace's own directory. Where the policy only removes what nobody owns, it need not be there. */
+/** Uses the namespace's own directory. Where the policy only removes entries without an owner, it need not be there. */
 const inNamespace = <A>(
   { fileSystem: files, root, policy }: WorkDirectories,
   namespace: B.ByteString,

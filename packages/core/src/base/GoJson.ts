@@ -1,7 +1,7 @@
 /**
- * The few fields of a JSON object, decoded with the rules of Go's `encoding/json`, where those decide an outcome
- * (SPEC 9.2): keys match in any case, the last of several wins, integers are written as integers, and a field of the
- * wrong type fails the whole *without* keeping the other fields from being set.
+ * The few fields of a JSON object, decoded with the rules of Go's `encoding/json`, where those decide an outcome (SPEC 9.2).
+ * Keys match in any case, the last of several wins, and integers are written as integers. A field of the wrong type fails the
+ * whole, and the other fields are set all the same.
  */
 import * as E from 'fp-ts/lib/Either.js';
 import * as B from './ByteString.js';

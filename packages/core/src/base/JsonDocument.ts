@@ -1,4 +1,4 @@
-/** Documents of this program: JSON in ASCII, versioned by a schema; and what is wrong with one that is no such document. */
+/** Documents of this program: JSON in ASCII, versioned by a schema; and what is wrong with any other text. */
 import * as O from 'fp-ts/lib/Option.js';
 import * as t from 'io-ts';
 
@@ -11,7 +11,7 @@ export const Time = t.refinement(
 
 const everythingButAscii = /[^\u0020-\u007e]/g;
 
-/** In one line, in ASCII: wherever it is cut off, what is left of an object is no JSON. */
+/** In one line, in ASCII. Wherever an object is cut off, the rest cannot be parsed as JSON. */
 export const asciiJson = (value: unknown): string =>
   JSON.stringify(value).replace(
     everythingButAscii,

@@ -25,8 +25,8 @@ export const semaphore = (limit: number): (<A>(task: Task<A>) => Task<A>) => {
 
 /**
  * Lets no more than `limit` tasks be busy at once. When none of them has ended for as long as `patience` takes, and it says
- * that this was long enough for an answer to be noticed, all of them are waiting rather than busy: they make room for others,
- * and go on. So what answers quickly is begun in small portions, and what never answers keeps nobody: as long as none ends,
+ * that this was long enough for an answer to be noticed, all of them count as waiting. They go on, and make room for others. So
+ * what answers quickly is begun in small portions, and what never answers holds up nothing else: as long as none ends,
  * each portion is twice as large as the one before. Before each that had to wait is begun, the others go as far as they can. A
  * limit below one counts as one.
  */
@@ -110,7 +110,7 @@ interface Turns {
 /**
  * Runs the task of every item, at most `limit` at a time, started in order; the results are in the items' order.
  *
- * Before each is started, the others go as far as they can. So items whose tasks wait for nobody run one after the other, and
+ * Before each is started, the others go as far as they can. So items whose tasks wait for nothing run one after the other, and
  * hold little at a time; only those that wait pile up, to `limit`.
  */
 export const traverse =

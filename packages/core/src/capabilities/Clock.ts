@@ -10,7 +10,7 @@ export interface Clock {
   /** Completes after so many milliseconds. */
   readonly sleep: (ms: number) => Task<void>;
   /**
-   * Asked between any two small pieces of work: what to wait for, so that whoever shares this process has their turn, or
+   * Asked between any two small pieces of work: what to wait for, so that other work of this process has its turn, or
    * undefined as long as this one has not lasted for long. At the beginning of a turn it is undefined.
    */
   readonly yieldIfDue: IO<Promise<void> | undefined>;

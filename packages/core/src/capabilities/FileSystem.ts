@@ -1,7 +1,7 @@
 /**
  * The capability through which directories and files are seen and changed.
  *
- * Nobody below the two root directories works with paths: an interpreter opens a directory, and every operation takes
+ * Below the two root directories no code works with paths: an interpreter opens a directory, and every operation takes
  * an open directory and *one* name in it. A directory that is swapped for a symlink between two steps can then never
  * lead a deletion elsewhere.
  */
@@ -156,6 +156,6 @@ export const showFileError = (error: FileError): string => {
   }
 };
 
-/** Whether it is what was looked at before; null is what nobody knows. */
+/** Whether it is what was looked at before; null is an identity that is not known. */
 export const isExpected = (expected: FileStatus | null, status: FileStatus): boolean =>
   expected !== null && isSameFile(status, expected);

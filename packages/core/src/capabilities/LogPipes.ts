@@ -13,7 +13,7 @@ export interface LogPipes {
   /**
    * Opens `log` in the bundle, reading and writing, without blocking; creates the FIFO (mode 0700) when nothing is
    * there. What shims write is copied to the interpreter's sink until it is closed. A directory (`EISDIR`), a socket
-   * (`ENXIO`) and a dangling symlink (`ENOENT`) are errors. Anything else that is no FIFO counts as open, and is left
+   * (`ENXIO`) and a dangling symlink (`ENOENT`) are errors. Anything else that is not a FIFO counts as open, and is left
    * unread: what a link put there must not end up in a log (containerd CVE-2026-53489). Where links are not to be followed,
    * a symlink counts as open and is left unread, too: it may lead to the FIFO of another program, which would lose what we
    * read of it.

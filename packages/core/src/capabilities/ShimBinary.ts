@@ -9,7 +9,7 @@ import type { TaskExitInfo } from './TaskExit.js';
  * - `CannotStart`: the program could not be executed; `code` is the errno's name.
  * - `Failed`: it ended with another code than 0, or by a signal.
  * - `TimedOut`: it was still running after `afterMs` and was killed.
- * - `Malformed`: it ended well, but what it printed is no `DeleteResponse`.
+ * - `Malformed`: it ended well, but it printed something else than a `DeleteResponse`.
  */
 export const BinaryError = t.union(
   [

@@ -120,10 +120,10 @@ export const BundleEvidence = t.readonly(
     kind: FileKind,
     /**
      * Which directory it was that was looked into: whatever else stands under its name later is not touched. Null where
-     * nobody knows, and then nothing that stands there is; or where nothing was looked into.
+     * the identity is not known, and then no step touches what is there; or where nothing was looked into.
      */
     identity: t.union([FileStatus, t.null]),
-    /** Null where it was not looked into: it is no directory, or hidden. */
+    /** Null where it was not looked into: it is not a directory, or it is hidden. */
     contents: t.union([BundleContents, t.null]),
     answers: Answers,
   }),

@@ -8,7 +8,7 @@ import type { ShimError } from '../capabilities/ShimConnector.js';
 import type { SandboxRecords } from '../capabilities/Stores.js';
 import { because, type Reason, type Verdict } from './Verdict.js';
 
-/** What a decision still needs to know: enough to be answered by somebody who knows nothing of policies. */
+/** What a decision still needs to know. It says enough that it can be answered without knowing the policy. */
 export type Question =
   | { readonly _tag: 'Container' }
   | { readonly _tag: 'Program'; readonly runtime: B.ByteString; readonly names: Policy['runtimeNames'] }

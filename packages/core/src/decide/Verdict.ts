@@ -54,11 +54,11 @@ export const Reason = t.keyof(reasons, 'Reason');
 export type Reason = t.TypeOf<typeof Reason>;
 
 /**
- * - `Ignore`: it is no bundle; the reference passes over it.
+ * - `Ignore`: it is not a bundle; the reference passes over it.
  * - `Adopt`: the shim lives and is taken back.
  * - `Reap`: the shim lives without a task: the task is deleted, the shim told to end, the bundle removed.
  * - `CleanUp`: the shim is dead: its binary cleans up, then the bundle is removed.
- * - `Discard`: nobody owns the bundle: it is removed without asking anyone.
+ * - `Discard`: the bundle has no owner. It is removed, and no shim is asked.
  * - `Hold`: left exactly as it is, and said so.
  */
 export const VerdictTag = t.keyof(

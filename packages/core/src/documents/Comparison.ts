@@ -36,7 +36,7 @@ const noDifferences = {
  * - `destroyed`: one policy destroys what the other leaves.
  * - `undecided`: what one of them, or both, would do is not known, as not all was asked that they would ask.
  * - `verdict`: both destroy it, or both leave it, in another way.
- * - `steps`: the verdict is the same, what is done is not.
+ * - `steps`: the verdict is the same, and the steps differ.
  * - `after-failure`: the same is done, unless a step fails.
  * - `unmounting`: the same steps, but more is unmounted.
  */

@@ -167,7 +167,7 @@ export const startRecording =
     };
   };
 
-/** One line with its end, in ASCII: wherever it is cut off, what is left of it is no JSON. */
+/** One line with its end, in ASCII. Wherever it is cut off, the rest cannot be parsed as JSON. */
 const encodeLine = (line: RecordingLine): string => `${asciiJson(RecordingLine.encode(line))}\n`;
 
 const lineOf = (event: ObserverEvent): O.Option<RecordingLine> => {

@@ -17,7 +17,7 @@ import { planOf } from '../plan/HostFacts.js';
 
 /**
  * - `PolicyUnknown`: the recorded one, and this version does not know it.
- * - `PolicyNotSurveyed`: nobody asked what it would ask.
+ * - `PolicyNotSurveyed`: what this policy would ask was not asked.
  * - `OrphansNotLookedFor`: it was to be chosen what becomes of orphans, which this policy does not know.
  */
 export type ReplayError =

@@ -109,7 +109,7 @@ export const encodeSavedPlan = (saved: SavedPlan): string => {
 
 const endOf = (content: string): string => `,"checksum":"${checksum(content)}"}\n`;
 
-/** CRC-32, as of zip: against accidents, not against somebody who may write to the file as well as act on the host. */
+/** CRC-32, as of zip: against accidents, not against an attacker who may write to the file and act on the host. */
 const checksum = (text: string): string => {
   let crc = ~0;
   for (let at = 0; at < text.length; at++) crc = (crcTable[(crc ^ text.charCodeAt(at)) & 0xff] ?? 0) ^ (crc >>> 8);

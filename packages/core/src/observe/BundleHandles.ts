@@ -30,7 +30,7 @@ export const withDirectory =
   };
 
 /**
- * The directories of the namespaces, each opened when it is first needed and kept open for whoever needs it next: many
+ * The directories of the namespaces, each opened when it is first needed and kept open for the next step that needs it: many
  * steps are taken in each, and all of them in the same one.
  */
 export interface Namespaces {
@@ -39,7 +39,7 @@ export interface Namespaces {
   ) => <L, A>(use: (directory: Directory) => TE.TaskEither<L, A>) => TE.TaskEither<L | FileError, A>;
   /** The names of all namespaces that have a directory, also of those that a run does not look at. */
   readonly names: TE.TaskEither<FileError, ReadonlyArray<B.ByteString>>;
-  /** Gives back what nobody uses at the moment. */
+  /** Closes the directories that no step uses at the moment. */
   readonly closeIdle: Task<void>;
 }
 

@@ -25,6 +25,6 @@ export interface Capabilities {
   readonly logPipes: LogPipes;
   readonly clock: Clock;
   readonly observer: Observer;
-  /** Whether somebody asked for the run to end: the step in hand is finished, nothing new is begun. */
+  /** Whether the run was asked to end: the step in hand is finished, nothing new is begun. */
   readonly interrupted: IO<boolean>;
 }

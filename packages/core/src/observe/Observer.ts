@@ -35,5 +35,5 @@ export interface Observer {
   readonly notify: (event: ObserverEvent) => IO<void>;
 }
 
-/** Tells nobody. */
+/** Tells no one. */
 export const silent: Observer = { notify: () => () => undefined };

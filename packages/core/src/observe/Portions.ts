@@ -7,7 +7,7 @@ import type { Settings } from '../policy/Settings.js';
 /** After how long without any answer those that were asked count as waiting, in milliseconds. */
 const patienceMs = 5;
 
-/** However busy this process is: whoever shares it may never let it be otherwise. */
+/** However busy this process is: other work in it may never let it be otherwise. */
 const mostPatienceMs = 50;
 
 /** Does it for each of them: the quick in small portions, the slow all at once. */
@@ -19,8 +19,8 @@ export const forEachAsked =
   };
 
 /**
- * Says whether that was all: where it took much longer, we were too busy ourselves to notice an answer. That is no excuse
- * for ever.
+ * Says whether that was all. Where it took much longer, this process was too busy to notice an answer. It may say so only
+ * for a while.
  */
 const waitForAnswers = ({ sleep, elapsedMs }: Capabilities['clock']): T.Task<boolean> => {
   let doubtedMs = 0;

@@ -35,7 +35,7 @@ export interface Prober extends SignNeeds, ForesightNeeds {
   readonly settings: Settings;
   readonly resolve: ReturnType<typeof makeResolver>;
   readonly probing: Probing;
-  /** The same as they are at a later moment, for whoever asks again. */
+  /** The processes as they are at a later moment, for a bundle that is asked again. */
   readonly processesSince: ProcessesSince;
   /** What is left of the time in which a store that cannot answer is asked again, in milliseconds. */
   readonly storeBudgetMs: IO<number>;

@@ -72,7 +72,7 @@ export const detachLog =
 
 const detachedLog: LogPipe = { close: async () => undefined };
 
-/** Lets go of a shim that is going to be taken back by somebody who does not stay: its steps find it as it was. */
+/** Lets go of a shim that a caller takes back without staying attached: its steps find it as it was. */
 export const detach =
   (open: OpenShim): T.Task<void> =>
   async () => {
@@ -319,7 +319,7 @@ const askNobody = () => async () => closed;
 /** What is asked of a connection that has gone meanwhile. */
 const closed: E.Either<ShimError, never> = E.left({ _tag: 'Closed' });
 
-/** A shim that answered, and nobody listens to any more. */
+/** A shim that answered, and that this program does not listen to any more. */
 const detachedSession: ShimSession = {
   connect: askNobody,
   pids: askNobody,

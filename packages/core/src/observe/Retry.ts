@@ -1,6 +1,6 @@
 /**
- * Asking again whoever gave no answer, where a policy holds a bundle for the want of one: a slow answer is no sign of
- * anything.
+ * Asks a shim or a store again that gave no answer, where a policy holds a bundle for the want of one. A slow answer says
+ * nothing of the shim.
  */
 import type { Task } from 'fp-ts/lib/Task.js';
 import type { BundleEvidence } from '../decide/Evidence.js';
@@ -24,12 +24,12 @@ export const probeWithRetry =
   (prober: Prober) =>
   (evidence: BundleEvidence, open: OpenShim): Task<Decided> => {
     const orAgain = (settled: Decided): Decided | Promise<Decided> =>
-      awaitedBy(settled.verdict.reason) === 'nobody' ? settled : askAgain(prober)(evidence, open, settled)();
+      awaitedBy(settled.verdict.reason) === 'never' ? settled : askAgain(prober)(evidence, open, settled)();
     return () => probe(prober)(evidence, open)().then(orAgain);
   };
 
 /** Who gave no answer, where one may come when it is asked for again. */
-const awaitedBy = (reason: Reason): 'store' | 'once-more' | 'nobody' => {
+const awaitedBy = (reason: Reason): 'store' | 'once-more' | 'never' => {
   switch (reason) {
     case 'container-unanswered':
       return 'store';
@@ -38,7 +38,7 @@ const awaitedBy = (reason: Reason): 'store' | 'once-more' | 'nobody' => {
     case 'processes-unknown':
       return 'once-more';
     default:
-      return 'nobody';
+      return 'never';
   }
 };
 
@@ -60,7 +60,7 @@ const askAgain =
           isOnceMoreDone = true;
           return isDone ? 0 : secondTryAfterMs;
         }
-        case 'nobody':
+        case 'never':
           return 0;
       }
     };

@@ -97,7 +97,7 @@ const verdictOn =
     return decision._tag === 'Decided' ? decision.verdict : because(unanswered);
   };
 
-/** Where a policy only removes what nobody owns, a directory that is not there is an empty one. */
+/** Where a policy only removes entries without an owner, a directory that is not there is an empty one. */
 const workDirectoriesSeenBy = (
   { workDirectories }: Policy,
   listing: WorkListing,

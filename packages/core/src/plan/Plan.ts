@@ -169,8 +169,8 @@ const discard = (removal: Removal, reason: Reason): StepTree => {
 };
 
 /**
- * What follows the end of a live shim (SPEC 11.1, 13): clean up; for a registered task publish its exit, then its
- * deletion, with what the binary said, or with status 255 and now when it gave nothing; then forget it.
+ * The steps after the end of a live shim (SPEC 11.1, 13): clean up; for a registered task publish its exit, then its deletion;
+ * then forget it. The exit is what the binary said, or status 255 and the present time if it said nothing.
  */
 export const stepsAfterDisconnect =
   (policy: Policy) =>

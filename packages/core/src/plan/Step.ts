@@ -10,7 +10,7 @@ import { FileStatus } from '../capabilities/FileSystem.js';
  * - `WriteBootstrap`: `bootstrap.json` is made where there was only an `address`.
  * - `OpenLogPipe`: the log pipe is made where it is missing, opened, and held open.
  * - `Register`: the task becomes known; from now on its shim's end is its death.
- * - `CallDelete`, `CallShutdown`, `CloseConnection`: to the shim. That it has no such task, or hung up, is no failure.
+ * - `CallDelete`, `CallShutdown`, `CloseConnection`: to the shim. They succeed, too, if it has no such task or hangs up.
  * - `RunBinary`: the shim's binary, with `delete`, in the bundle.
  * - `UnmountRootfs`: what is mounted on the bundle's `rootfs`, and below it as far as the policy says.
  * - `UnmountBundle`: all that is mounted below the bundle; afterwards nothing must be.

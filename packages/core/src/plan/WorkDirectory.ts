@@ -6,8 +6,8 @@ import { type FileError, showFileError } from '../capabilities/FileSystem.js';
 /**
  * - `registered`: its task was taken back; it stays.
  * - `held`: its bundle is held, or could not be finished; it stays.
- * - `not-planned`: nobody owns it, but the plan that is carried out does not say to remove it; it stays.
- * - `not-registered`: nobody that was taken back owns it; it is removed, whatever it is (H20).
+ * - `not-planned`: it has no owner, but the plan that is carried out does not say to remove it; it stays.
+ * - `not-registered`: no task that was taken back owns it; it is removed, whatever it is (H20).
  */
 export const WorkDirectoryReason = t.keyof(
   { registered: null, held: null, 'not-planned': null, 'not-registered': null },
@@ -20,7 +20,7 @@ export type WorkDirectoryReason = t.TypeOf<typeof WorkDirectoryReason>;
 export interface Owner {
   readonly registered: boolean;
   readonly held: boolean;
-  /** Whether it may be removed when nobody owns it. */
+  /** Whether it may be removed when it has no owner. */
   readonly planned: boolean;
 }
 

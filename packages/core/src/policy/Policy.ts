@@ -61,7 +61,7 @@ export interface Policy {
   readonly unmounts: 'rootfs' | 'rootfs-and-below' | 'target-and-below' | 'bundle';
   /**
    * Which working directory goes with a bundle: the one that its `work` names, wherever that leads (H30); or none, so
-   * that only what nobody owns in the namespace's own directory goes, last.
+   * that only entries without an owner in the namespace's own directory go, last.
    */
   readonly workDirectories: 'named' | 'unowned';
   /** Whether a working directory stays when its bundle is still there though it was not taken back (H20). */
@@ -145,7 +145,7 @@ export const careful: Policy = {
 };
 
 /**
- * The values of a policy that one run may choose otherwise (`--orphans`, `--may-destroy`); what is absent is the policy's
+ * The values of a policy that one run may choose otherwise (`--orphans`, `--may-destroy`); an absent one is the policy's
  * own. A document that names a policy holds these, too, so that it can be read back as the policy that was meant.
  */
 export const PolicyChoices = t.readonly(

@@ -25,7 +25,7 @@ export interface Bounds {
    * descriptors, of which an interpreter may have fewer.
    */
   readonly waiting: number;
-  /** Of these, those that are begun at once, as long as answers come: what is quick is asked in small portions. */
+  /** Of these, those that are begun at once, as long as answers come: quick shims are asked in small portions. */
   readonly busy: number;
   /** Shims' binaries that run: work for the processor. */
   readonly binaries: number;
@@ -49,7 +49,7 @@ export interface Settings {
    */
   readonly allowKilling: boolean;
   /**
-   * Whether connections and logs of shims that are taken back are kept, so that their end is acted upon. Whoever does not stay
+   * Whether connections and logs of shims that are taken back are kept, so that their end is acted upon. A caller that does not stay
    * to see it lets go of each as soon as it has answered, and needs neither descriptors nor memory for all at once.
    */
   readonly staysAttached: boolean;

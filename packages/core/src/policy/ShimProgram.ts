@@ -21,7 +21,7 @@ export interface ProgramSearch {
 
 /**
  * - `NoName`: neither the bundle nor the container record names a runtime.
- * - `InvalidName`: it is no name of a runtime.
+ * - `InvalidName`: it is not the name of a runtime.
  * - `NotFound`: no program of that name was found; `searched` says along which PATH.
  * - `Unusable`: an absolute path that cannot be looked at.
  */
@@ -44,7 +44,7 @@ export type RuntimeError = t.TypeOf<typeof RuntimeError>;
 
 const slash = B.fromText('/');
 
-/** `io.containerd.runc.v2` ⇒ `containerd-shim-runc-v2`. Undefined when it is no runtime's name (SPEC 5, BinaryName). */
+/** `io.containerd.runc.v2` ⇒ `containerd-shim-runc-v2`. Undefined when it is not a runtime's name (SPEC 5, BinaryName). */
 export const programNameOf = (runtime: B.ByteString, names: Policy['runtimeNames']): B.ByteString | undefined => {
   const parts = B.split(runtime, '.');
   const [name, version] = parts.slice(-2);
@@ -82,7 +82,7 @@ export const makeResolver = (
   const searchFor = async (program: B.ByteString): Promise<E.Either<RuntimeError, B.ByteString>> => {
     const here = fromWorkingDirectory(program);
     if (await exists(here)) return E.right(here);
-    // A name with a slash is no name to look for, which 1.6 does not notice: it takes the directory itself (H32).
+    // A name with a slash cannot be looked for, which 1.6 does not notice: it takes the directory itself (H32).
     if (program.includes(slash)) return E.right(search.workingDirectory);
     const onPath = await inPath(program);
     if (onPath !== undefined) return E.right(onPath);

@@ -98,7 +98,7 @@ const withMissing =
       return namespace === undefined ? [] : goneOf(policy, namespace, (key) => standing.has(keyOf(key)));
     };
     const completed = found.map((namespace) =>
-      // Where nothing could be looked at, nobody knows what is gone.
+      // Where nothing could be looked at, it is not known what is gone.
       namespace.error === null
         ? { ...namespace, bundles: sorted(idOf, [...namespace.bundles, ...gone(namespace)]) }
         : namespace,

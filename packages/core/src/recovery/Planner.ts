@@ -67,7 +67,7 @@ const planBundle =
     const { plan, explanation } = sparingLife(settings, approval)(await allow(planned)());
     const { verdict } = plan;
     if (verdict._tag === 'Hold') await closeAll(open)();
-    // Given up: nobody is going to talk to its shim.
+    // Given up: no step is going to talk to its shim.
     if (isDestructive(verdict) && open.session === undefined) await detachLog(open)();
     if (verdict._tag === 'Adopt' && !settings.staysAttached && !(await hasHungUp(open)())) await detach(open)();
     notifyDecided(prober, plan, { [policy.name]: learnt.answers });
@@ -75,8 +75,8 @@ const planBundle =
   };
 
 /**
- * Holds what would be destroyed though it lives, where the settings do not allow killing. There, and where a saved plan is
- * carried out, what is adopted is never destroyed because a step failed. An orphan that the operator named may be ended.
+ * Holds a bundle that would be destroyed though it lives, where the settings do not allow killing. There, and where a saved plan
+ * is carried out, an adopted bundle is never destroyed because a step failed. An orphan that the operator named may be ended.
  */
 const sparingLife =
   ({ policy, allowKilling }: Settings, { plannedAt }: Approval) =>

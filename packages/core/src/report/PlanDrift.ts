@@ -1,6 +1,6 @@
 /**
- * What changed between a plan and now, for one bundle: pure. Only what matters to its steps counts: a process more in the
- * list of a task that runs is no change, another verdict is.
+ * What changed between a plan and now, for one bundle: pure. Only what matters to its steps counts. A process more in the
+ * list of a running task does not count, another verdict does.
  */
 import { explain } from '../decide/Decision.js';
 import { type FileStatus, isSameFile } from '../capabilities/FileSystem.js';
@@ -116,7 +116,7 @@ const withoutMigration = (tree: StepTree): StepTree => {
   return perform(tree.step, withoutMigration(tree.onSuccess), withoutMigration(tree.onFailure));
 };
 
-/** One that is gone meanwhile is no change: there is nothing left to remove. */
+/** A working directory that is gone meanwhile does not count: there is nothing left to remove. */
 const workChanges = (planned: BundlePlan, now: BundlePlan): ReadonlyArray<Change> => {
   const before = workOf(planned.steps);
   return Array.from(workOf(now.steps)).flatMap(([path, identity]): ReadonlyArray<Change> => {

@@ -216,7 +216,7 @@ export const readContainerFiles =
       );
       const status = has(entry.rootfs) ? await files.status({ directory, name: entry.rootfs })() : undefined;
       const rootfs = status === undefined ? absent : rootSaid(status, undefined);
-      // What is there and is no directory is no root of a container. What is not found any more may have been one.
+      // A container's root is a directory: anything else is none. An entry that is not found any more may have been one.
       const isLost = status !== undefined && E.isLeft(status);
       const roots = [
         isLost ? unlessListed(evidence, entry.rootfs)(rootfs) : rootfs,
