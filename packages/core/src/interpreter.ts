@@ -1,6 +1,7 @@
 /** For authors of interpreters and stores: what the core asks of a machine, with the errors and the words of each. */
 export { readMounts } from './apply/Unmounting.js';
 
+export type { ByteStringBrand } from './base/ByteString.js';
 export { semaphore } from './base/Semaphore.js';
 
 export { entry } from './capabilities/BundleLayout.js';
