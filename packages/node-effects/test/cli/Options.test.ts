@@ -5,7 +5,8 @@ import { allPolicyNames } from '../../../core/src/policy/Policy.js';
 import * as fc from 'fast-check';
 import * as E from 'fp-ts/lib/Either.js';
 import { describe, expect, test } from 'vitest';
-import { commandNames, defaultRoot, defaultState, helpText } from '../../src/cli/arguments/Help.js';
+import { helpText } from '../../src/cli/arguments/Help.js';
+import { commandNames, defaultRoot, defaultState } from '../../src/cli/arguments/OptionTable.js';
 import {
   type Command,
   type HostOptions,

@@ -20,7 +20,16 @@ import * as t from 'io-ts';
 import type { ProgramPath } from '../../daemon/DaemonPath.js';
 import { maxSocketNameBytes } from '../../shims/UnixSocket.js';
 import type { TypedBundle } from './BundleChoice.js';
-import { commandNames, type CommandName, defaultRoot, defaultState } from './Help.js';
+import {
+  commandNames,
+  type CommandName,
+  defaultRoot,
+  defaultState,
+  optionsOf,
+  parserOptionsOf,
+  recordingOptionNames,
+  runOptionNames,
+} from './OptionTable.js';
 
 /** Where containers and sandboxes are looked up. */
 export type StoreChoice =
@@ -136,64 +145,9 @@ export interface UsageError {
 /** A mistake, said in one line. */
 export const usage = (message: string): E.Either<UsageError, never> => E.left({ message });
 
-const hostOptions = {
-  help: { type: 'boolean', short: 'h' },
-  state: { type: 'string' },
-  root: { type: 'string' },
-  store: { type: 'string' },
-  policy: { type: 'string' },
-  orphans: { type: 'string', multiple: true },
-  'allow-killing': { type: 'boolean' },
-  'may-destroy': { type: 'string' },
-  namespace: { type: 'string', multiple: true },
-  concurrency: { type: 'string' },
-  'load-timeout': { type: 'string' },
-  'cleanup-timeout': { type: 'string' },
-  'shutdown-timeout': { type: 'string' },
-  'store-timeout': { type: 'string' },
-  address: { type: 'string' },
-  'ttrpc-address': { type: 'string' },
-  'publish-binary': { type: 'string' },
-  path: { type: 'string' },
-  debug: { type: 'boolean' },
-  json: { type: 'boolean' },
-  'detailed-exitcode': { type: 'boolean' },
-  record: { type: 'string' },
-} as const;
-
-/** Nothing is recorded, and no brake needed, where nothing is planned. */
-const {
-  record: _record,
-  'may-destroy': _mayDestroy,
-  'allow-killing': _allowKilling,
-  'detailed-exitcode': detailedExitCode,
-  ...askingOptions
-} = hostOptions;
-
-const optionsOf = {
-  plan: { ...hostOptions, 'no-probe': { type: 'boolean' }, out: { type: 'string' } },
-  recover: { ...hostOptions, watch: { type: 'boolean' }, force: { type: 'boolean' }, plan: { type: 'string' } },
-  replay: {
-    help: { type: 'boolean', short: 'h' },
-    policy: { type: 'string' },
-    orphans: { type: 'string', multiple: true },
-    namespace: { type: 'string', multiple: true },
-    json: { type: 'boolean' },
-    'detailed-exitcode': { type: 'boolean' },
-  },
-  compare: {
-    ...askingOptions,
-    policy: { type: 'string', multiple: true },
-    'no-probe': { type: 'boolean' },
-    'detailed-exitcode': detailedExitCode,
-  },
-  explain: { ...askingOptions, 'no-probe': { type: 'boolean' }, recording: { type: 'string' } },
-  demo: { help: { type: 'boolean', short: 'h' } },
-} as const;
-
 /** All options of a command, as they are typed. */
 export const optionNames = (command: CommandName): ReadonlyArray<string> =>
-  Object.keys(optionsOf[command]).map((name) => `--${name}`);
+  optionsOf(command).map(({ name }) => `--${name}`);
 
 type Values = Readonly<Record<string, unknown>>;
 
@@ -435,21 +389,6 @@ export const checkOutside = (
 
 type PlanCommand = Extract<Command, { readonly _tag: 'Plan' }>;
 
-/** The options that do not change what is decided, so that whoever carries a plan out may choose them. */
-const ownOptions = [
-  'plan',
-  'help',
-  'concurrency',
-  'load-timeout',
-  'cleanup-timeout',
-  'shutdown-timeout',
-  'json',
-  'detailed-exitcode',
-  'record',
-  'watch',
-  'force',
-];
-
 type RecoverCommand = Extract<Command, { readonly _tag: 'Recover' }>;
 
 /** Reads the arguments after the program's name. */
@@ -538,7 +477,7 @@ const parseTyped = (command: CommandName, args: ReadonlyArray<string>): E.Either
         (): Typed => {
           const { values, positionals: files } = parseArgs({
             args: [...args],
-            options: optionsOf[command],
+            options: parserOptionsOf(command),
             strict: true,
             allowPositionals: takesFiles(command),
           });
@@ -641,7 +580,7 @@ const parseSource = (values: Values): E.Either<UsageError, RecoverSource> =>
       );
 
 const parsePlanPath = (values: Values): E.Either<UsageError, string> => {
-  const fixed = Object.keys(values).find((name) => !ownOptions.includes(name));
+  const fixed = Object.keys(values).find((name) => !runOptionNames.includes(name));
   if (fixed !== undefined)
     return usage(`--${fixed} was settled when the plan was made; leave it out, or make a new plan with it`);
   if (textOf(values, 'plan') === '-') return usage('--plan reads a file, not stdin; save the plan first');
@@ -690,7 +629,7 @@ const parseCompare = ({ values, files }: Typed): E.Either<UsageError, CompareOpt
     E.bind('source', ({ policies: { first } }): E.Either<UsageError, CompareOptions['source']> => {
       if (file === undefined) return parseProbed(values, first);
       return pipe(
-        checkRecordedOnly(values, ['namespace', 'detailed-exitcode']),
+        checkRecordedOnly(values, 'compare'),
         E.map(() => ({})),
         E.apS('path', parseRecordingPath(file)),
         E.apS('namespaces', parseNamespaces(values)),
@@ -737,8 +676,8 @@ const parseRecordingPath = (file: string): E.Either<UsageError, string> => {
 };
 
 /** What is known of a recording already, or decided by those who read it: of a host's options nothing else counts. */
-const checkRecordedOnly = (values: Values, allowed: ReadonlyArray<string>): E.Either<UsageError, void> => {
-  const other = Object.keys(values).find((name) => !['help', 'json', 'policy', 'orphans', ...allowed].includes(name));
+const checkRecordedOnly = (values: Values, command: CommandName): E.Either<UsageError, void> => {
+  const other = Object.keys(values).find((name) => !recordingOptionNames(command).includes(name));
   return other === undefined
     ? E.right(undefined)
     : usage(`--${other} is about this host, and a recording tells of another; leave one of them out`);
@@ -753,7 +692,7 @@ const parseExplain = ({ values, files }: Typed): E.Either<UsageError, ExplainOpt
     recording === undefined
       ? parseProbed(values)
       : pipe(
-          checkRecordedOnly(values, ['recording']),
+          checkRecordedOnly(values, 'explain'),
           E.chain(() => parseWantedPolicy(values)),
           E.bind('path', () => parseRecordingPath(recording)),
           E.map((recorded) => ({ _tag: 'Recording', ...recorded })),
