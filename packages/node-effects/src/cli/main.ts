@@ -1,9 +1,10 @@
 /** The command `shim-recovery`. */
 import * as E from 'fp-ts/lib/Either.js';
 import { isAnythingUnanswered } from '../native/Deadline.js';
-import { helpText } from './arguments/Help.js';
-import { type Command, parseCommandLine } from './arguments/Options.js';
 import { exitCode } from './ExitCode.js';
+import { parseCommandLine } from './arguments/CommandLine.js';
+import { helpText } from './arguments/Help.js';
+import type { Command } from './arguments/Options.js';
 import { processTerminal, type Terminal } from './views/Terminal.js';
 
 /** The package's, when the command was built. */

@@ -7,13 +7,8 @@ import * as E from 'fp-ts/lib/Either.js';
 import { describe, expect, test } from 'vitest';
 import { helpText } from '../../src/cli/arguments/Help.js';
 import { commandNames, defaultRoot, defaultState } from '../../src/cli/arguments/OptionTable.js';
-import {
-  type Command,
-  type HostOptions,
-  inDirectories,
-  optionNames,
-  parseCommandLine,
-} from '../../src/cli/arguments/Options.js';
+import { optionNames, parseCommandLine } from '../../src/cli/arguments/CommandLine.js';
+import { type Command, type HostOptions, inDirectories } from '../../src/cli/arguments/Options.js';
 import { right } from '../temporary.js';
 
 const hostOf = (...args: ReadonlyArray<string>): HostOptions => {
