@@ -375,7 +375,7 @@ describe('a dial', () => {
     const [silent, { path }] = await Promise.all([rawShim({}), shim(obliging)]);
     const order: Array<string> = [];
     const dials = Array.from({ length: 80 }, () =>
-      dial({ socket: named(silent.path), timeoutMs: 1_000 }).then((outcome) => {
+      dial({ socket: named(silent.path), timeoutMs: 5_000 }).then((outcome) => {
         order.push('silent');
         return outcome;
       }),
