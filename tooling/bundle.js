@@ -98,9 +98,9 @@ const launchers = await build({
   ...options,
   write: false,
   entryPoints: {
-    main: packageOf('src/cli/launch.ts'),
-    start: packageOf('src/cli/start.ts'),
-    keep: packageOf('src/cli/keep.ts'),
+    main: packageOf('src/cli/bin.ts'),
+    start: packageOf('src/cli/demoByDefault.ts'),
+    keep: packageOf('src/cli/warmCodeCache.ts'),
   },
   define: { programFile: JSON.stringify(program), 'import.meta.dirname': '__dirname' },
 });

@@ -1,4 +1,5 @@
 // Lint rules of this repository that no published plugin has.
+import { dirname, join } from 'node:path';
 
 /** Packages that the core may import; everything else is I/O or belongs to an outer package. */
 const corePackages = /^(fp-ts\/lib\/[^/]+\.js|io-ts|io-ts\/lib\/[^/]+\.js|\.\.?\/.*)$/;
@@ -30,6 +31,104 @@ const onImport = (check) => {
 const nameOf = (node, computed = false) => {
   if (!computed && node?.type === 'Identifier') return node.name;
   return node?.type === 'Literal' ? node.value : undefined;
+};
+
+/**
+ * The rooms of each package, in the order of the flow: a room imports only from itself and from rooms above it. What is beside
+ * them (a package's doors) puts them together.
+ */
+const rooms = {
+  core: [
+    'base',
+    'capabilities',
+    'policy',
+    'decide',
+    'plan',
+    'report',
+    'observe',
+    'apply',
+    'documents',
+    'recovery',
+  ],
+  'node-effects': [
+    'native',
+    'protobuf',
+    'linux',
+    'shims',
+    'stores',
+    'daemon',
+    'events',
+    'demo',
+    'cli/arguments',
+    'cli/views',
+    'cli/commands',
+  ],
+  'test-effects': ['worlds', 'memory', 'simulation', 'properties', 'arbitraries', 'campaign', 'laws', 'cli'],
+};
+
+/** The package and the room of a source file; the room is undefined for what is in none. */
+const roomOf = (file) => {
+  const [, name, path] = /\/packages\/([^/]+)\/src\/(.+)$/.exec(file) ?? [];
+  const known = name === undefined ? undefined : rooms[name];
+  return known === undefined ? undefined : { known, index: known.findIndex((room) => path.startsWith(`${room}/`)) };
+};
+
+const roomOrder = {
+  create: (context) => {
+    const own = roomOf(context.filename);
+    if (own === undefined || own.index < 0) return {};
+    return onImport((specifier, node) => {
+      if (!specifier.startsWith('.')) return;
+      const target = roomOf(join(dirname(context.filename), specifier));
+      if (target === undefined || target.index <= own.index) return;
+      const [from, to] = [own.known[own.index], own.known[target.index]];
+      context.report({ node, message: `'${from}' comes before '${to}' in the flow, and must not import from it.` });
+    });
+  },
+};
+
+const isFunction = (node) => node?.type === 'ArrowFunctionExpression' || node?.type === 'FunctionExpression';
+
+/** What a top-level statement declares; `isFunction` where nothing of it runs before it is called. */
+const declarationOf = (statement) => {
+  const isExported = statement.type === 'ExportNamedDeclaration';
+  const declared = isExported ? statement.declaration : statement;
+  const single = declared?.type === 'VariableDeclaration' && declared.declarations.length === 1;
+  const { id, init } = single ? declared.declarations[0] : { id: declared?.id, init: undefined };
+  return {
+    name: id?.name,
+    isExported,
+    isFunction: isFunction(init) || declared?.type === 'FunctionDeclaration',
+    isType: /^TS(Interface|TypeAlias)Declaration$/.test(declared?.type ?? ''),
+  };
+};
+
+/**
+ * Files are read from the top: what a module is for comes first, and what it uses below it. A function that is not exported
+ * stands below the first one that uses it, unless something that runs when the module is loaded needs it.
+ */
+const topDown = {
+  create: (context) => ({
+    'Program:exit': (program) => {
+      const { sourceCode } = context;
+      const text = [...sourceCode.text];
+      for (const { range } of sourceCode.getAllComments()) text.fill(' ', range[0], range[1]);
+      const code = text.join('');
+      const statements = program.body.map((node) => ({
+        node,
+        ...declarationOf(node),
+        code: code.slice(node.range[0], node.range[1]),
+      }));
+      for (const [index, { node, name, isExported, isFunction: isOne }] of statements.entries()) {
+        if (!isOne || isExported || name === undefined) continue;
+        const isUsedIn = (other) => other.node !== node && new RegExp(`(?<![\\w.$])${name}(?![\\w$])`).test(other.code);
+        const users = [...statements.entries()].filter(([, other]) => isUsedIn(other));
+        const isNeededAtOnce = users.some(([, other]) => !other.isFunction && !other.isType);
+        if (users.length === 0 || isNeededAtOnce || users.some(([at]) => at < index)) continue;
+        context.report({ node, message: `Move '${name}' below the first function that uses it: files are read from the top.` });
+      }
+    },
+  }),
 };
 
 const coreImports = {
@@ -112,5 +211,7 @@ export default {
     'functional-imports': functionalImports,
     pure,
     'no-recursive-removal': noRecursiveRemoval,
+    'room-order': roomOrder,
+    'top-down': topDown,
   },
 };

@@ -1,7 +1,7 @@
 /** The kinds of hosts that are measured: how a bundle of each is laid, and the bare loop that does what becomes of it. */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
-import * as Native from '@shim-recovery/node-effects/Native';
+import * as Native from '@shim-recovery/node-effects/native/Native';
 import * as E from 'fp-ts/lib/Either.js';
 import { askShim } from './askShim.js';
 
@@ -15,6 +15,7 @@ export interface Places {
 }
 
 const plugin = 'io.containerd.runtime.v2.task';
+
 export const namespace = 'default';
 
 export const placesIn = (base: string): Places => ({
@@ -26,8 +27,11 @@ export const placesIn = (base: string): Places => ({
 });
 
 const idOf = (index: number): string => `b${String(index).padStart(5, '0')}`;
+
 export const bundleOf = ({ state }: Places, index: number): string => path.join(state, namespace, idOf(index));
+
 const workOf = ({ root }: Places, index: number): string => path.join(root, namespace, idOf(index));
+
 export const socketOf = ({ sockets }: Places, index: number): string => path.join(sockets, idOf(index));
 
 interface Outcome {
@@ -36,7 +40,9 @@ interface Outcome {
 }
 
 const adopted: Outcome = { counted: 'adopt', said: 'adopted' };
+
 const discarded: Outcome = { counted: 'discard', said: 'discarded' };
+
 const cleanedUp: Outcome = { counted: 'cleanUp', said: 'cleaned up' };
 
 /** How the shims of a kind behave; absent where nobody listens. */
@@ -76,6 +82,7 @@ const layShimBundle = (places: Places, index: number): void => {
 };
 
 const { O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_RDWR } = fs.constants;
+
 const directoryFlags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK;
 
 /** The answer of a call, which must not fail: whoever does something else than is measured is not measured. */
@@ -84,11 +91,9 @@ const of = <A>(call: string, outcome: E.Either<string, A>): A => {
   return outcome.right;
 };
 
-const open = (directory: number, name: string, flags = directoryFlags): number =>
-  of('openat', Native.openAt(directory, name, flags));
-
 /** The namespace's directories, opened once. */
 const opened = new Map<string, number>();
+
 const namespaceIn = (root: string): number => {
   const known = opened.get(root);
   if (known !== undefined) return known;
@@ -96,6 +101,9 @@ const namespaceIn = (root: string): number => {
   opened.set(root, descriptor);
   return descriptor;
 };
+
+const open = (directory: number, name: string, flags = directoryFlags): number =>
+  of('openat', Native.openAt(directory, name, flags));
 
 /** Opens a directory, asks which one it is, and does something in it. */
 const within = (directory: number, name: string, use: (directory: number) => void): void => {
@@ -111,19 +119,29 @@ const list = (directory: number): void => {
 
 const bytes = Buffer.allocUnsafe(4096);
 
-const readWhole = (directory: number, name: string): void => {
-  const descriptor = open(directory, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
-  const { sizeBytes } = of('fstat', Native.fstat(descriptor));
-  while (![0, sizeBytes].includes(of('read', Native.read(descriptor, bytes))));
-  Native.close(descriptor);
-};
-
 /** By one call, where nothing stands behind the dot. */
 const removeEmpty = (root: string, name: string): void => {
   const directory = namespaceIn(root);
   Native.lstatAt(directory, `.${name}`);
   of('rmdir', Native.removeDirectoryAt(directory, name));
 };
+
+const removeOrphan = (places: Places, index: number): void => {
+  within(namespaceIn(places.state), idOf(index), (bundle) => {
+    list(bundle);
+    of('readlink', Native.readLinkAt(bundle, 'work'));
+  });
+  removeRootfs(places, index);
+  removeAtomically(places.state, idOf(index), ['config.json', 'work']);
+  Native.lstatAt(namespaceIn(places.state), idOf(index));
+  Native.close(open(Native.AT_FDCWD, path.join(places.root, namespace)));
+  removeEmpty(places.root, idOf(index));
+};
+
+const removeRootfs = (places: Places, index: number): void =>
+  within(namespaceIn(places.state), idOf(index), (bundle) => {
+    Native.removeDirectoryAt(bundle, 'rootfs');
+  });
 
 /** Renamed behind a dot, where nothing may stand, looked at before and after, then removed with all below. */
 const removeAtomically = (root: string, name: string, files: ReadonlyArray<string>): void => {
@@ -137,23 +155,6 @@ const removeAtomically = (root: string, name: string, files: ReadonlyArray<strin
   for (const file of files) of('unlink', Native.unlinkAt(descriptor, file));
   Native.close(descriptor);
   of('rmdir', Native.removeDirectoryAt(directory, aside));
-};
-
-const removeRootfs = (places: Places, index: number): void =>
-  within(namespaceIn(places.state), idOf(index), (bundle) => {
-    Native.removeDirectoryAt(bundle, 'rootfs');
-  });
-
-const removeOrphan = (places: Places, index: number): void => {
-  within(namespaceIn(places.state), idOf(index), (bundle) => {
-    list(bundle);
-    of('readlink', Native.readLinkAt(bundle, 'work'));
-  });
-  removeRootfs(places, index);
-  removeAtomically(places.state, idOf(index), ['config.json', 'work']);
-  Native.lstatAt(namespaceIn(places.state), idOf(index));
-  Native.close(open(Native.AT_FDCWD, path.join(places.root, namespace)));
-  removeEmpty(places.root, idOf(index));
 };
 
 /** Unmounted in a thread, until nothing is. */
@@ -178,6 +179,13 @@ const askLiveShim = async (places: Places, index: number): Promise<void> => {
     Native.close(held);
   });
   await askShim(socketOf(places, index));
+};
+
+const readWhole = (directory: number, name: string): void => {
+  const descriptor = open(directory, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+  const { sizeBytes } = of('fstat', Native.fstat(descriptor));
+  while (![0, sizeBytes].includes(of('read', Native.read(descriptor, bytes))));
+  Native.close(descriptor);
 };
 
 export const kinds: ReadonlyArray<Kind> = [

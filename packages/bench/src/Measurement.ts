@@ -10,95 +10,8 @@ import { type Kind, type Places, placesIn } from './Kinds.js';
 import { lay, startShims, takeAway, untilReady, withDescriptors } from './World.js';
 
 const here = import.meta.dirname;
+
 const command = path.join(here, '../../node-effects/dist/command/main.cjs');
-
-const medianOf = (numbers: ReadonlyArray<number>): number =>
-  numbers.toSorted((one, other) => one - other)[Math.floor(numbers.length / 2)] ?? Number.NaN;
-
-const numberIn = (value: unknown, name: string): number => {
-  const found: unknown = typeof value === 'object' && value !== null ? Reflect.get(value, name) : undefined;
-  if (typeof found !== 'number') throw new Error(`no ${name} was printed`);
-  return found;
-};
-
-/** What a script of this package prints, as JSON. */
-const runScript = (script: string, args: ReadonlyArray<string>, flags: ReadonlyArray<string> = []): unknown => {
-  const printed: unknown = JSON.parse(
-    execFileSync(...withDescriptors(process.execPath, [...flags, path.join(here, script), ...args]), {
-      encoding: 'utf8',
-    }),
-  );
-  return printed;
-};
-
-const directoriesOf = ({ base, state, root }: Places): ReadonlyArray<string> => [state, root, `${base}/store.json`];
-
-const recoverArgs = (places: Places): ReadonlyArray<string> => {
-  const [state = '', root = '', store = ''] = directoriesOf(places);
-  const as17 = ['--policy', 'containerd-1.7'];
-  return [command, 'recover', '--force', ...as17, '--state', state, '--root', root, '--store', `json:${store}`];
-};
-
-/** Runs the command to its end; the milliseconds that took. What it did must be what is measured. */
-const runCommand = ({ becomes }: Kind, size: number, places: Places, flags: ReadonlyArray<string> = []): number => {
-  const started = performance.now();
-  const args = [...flags, ...recoverArgs(places), '--allow-killing'];
-  const { status, stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8', maxBuffer: 1 << 28 });
-  const ms = performance.now() - started;
-  const last = stdout.trim().split('\n').at(-1) ?? '';
-  // A shim that never answers lives, and 4 says that it was cleaned up after all the same.
-  if ((status !== 0 && status !== 4) || !last.startsWith(`recover: ${size} ${becomes.said}, `))
-    throw new Error(`recover ended with ${status}: ${last}${stderr.slice(-2_000)}`);
-  return ms;
-};
-
-const runInProcess = ({ becomes }: Kind, size: number, places: Places): unknown => {
-  const printed = runScript('inProcess.js', [...directoriesOf(places), String(size), 'containerd-1.7']);
-  const summary: unknown =
-    typeof printed === 'object' && printed !== null ? Reflect.get(printed, 'summary') : undefined;
-  if (numberIn(summary, becomes.counted) !== size)
-    throw new Error(`not all ${becomes.said}: ${JSON.stringify(summary)}`);
-  return printed;
-};
-
-/** The longest that a process that does nothing had to wait while a script ran, from its start to its end. */
-const idleDelayBeside = async (run: () => unknown): Promise<number> => {
-  const idle = spawn(process.execPath, [path.join(here, 'idle.js')], { stdio: ['pipe', 'pipe', 'inherit'] });
-  let told = '';
-  idle.stdout.setEncoding('utf8').on('data', (text: string) => (told += text));
-  try {
-    await untilReady(idle, 'the idle process');
-    run();
-    idle.stdin.end();
-    await once(idle, 'close');
-    return numberIn(JSON.parse(told.replace('ready\n', '')), 'loopDelayMs');
-  } finally {
-    idle.kill();
-  }
-};
-
-/** Writes down, when the process ends, how much memory it had at the most. */
-const tellPeak = (file: string): string =>
-  `data:text/javascript,${encodeURIComponent(
-    `import { writeFileSync } from 'node:fs'; process.on('exit', () => writeFileSync(${JSON.stringify(file)}, String(process.resourceUsage().maxRSS)));`,
-  )}`;
-
-const peakOfCommand = (kind: Kind, size: number, places: Places): number => {
-  const file = path.join(places.base, 'peak');
-  runCommand(kind, size, places, ['--import', tellPeak(file)]);
-  return Number(fs.readFileSync(file, 'utf8')) / 1_024;
-};
-
-/** All system calls of a script, of all its threads; undefined where they cannot be counted. */
-const countSystemCalls = (script: string, args: ReadonlyArray<string>): number | undefined => {
-  const traced = spawnSync(
-    'strace',
-    ['--follow-forks', '--summary-only', process.execPath, path.join(here, script), ...args],
-    { encoding: 'utf8' },
-  );
-  const total = /^\s*100\.00\s+\S+\s+(?:\S+\s+)?(\d+)\s+(?:\d+\s+)?total$/m.exec(traced.stderr ?? '')?.[1];
-  return total === undefined ? undefined : Number(total);
-};
 
 export interface Row {
   readonly kind: string;
@@ -115,24 +28,9 @@ export interface Row {
   readonly containerdMs: Readonly<Record<string, number>>;
 }
 
-/** One more hung shim costs 1.7 another five seconds, and each of its processes a clean-up. */
-const isWorthWaiting = ({ shims }: Kind, size: number): boolean => shims !== 'hang' || size <= 4;
-
-const inWorld = async <A>(kind: Kind, size: number, use: (places: Places) => Promise<A>): Promise<A> => {
-  const base = fs.mkdtempSync(path.join(os.tmpdir(), 'srb-'));
-  const places = placesIn(base);
-  const shims = await startShims(kind, places, size);
-  try {
-    return await use(places);
-  } finally {
-    for (const child of shims) child.kill();
-    takeAway(places);
-    fs.rmSync(base, { recursive: true, force: true });
-  }
-};
-
 /** Of so many bundles the turns are judged. */
 export const largestSize = 10_000;
+
 const idleRuns = 3;
 
 /** Everything once a run, one after the other; `daemons` only where the size is one to be compared with them. */
@@ -175,6 +73,91 @@ export const measure = (kind: Kind, size: number, runs: number, daemons: Readonl
     };
   });
 
+const inWorld = async <A>(kind: Kind, size: number, use: (places: Places) => Promise<A>): Promise<A> => {
+  const base = fs.mkdtempSync(path.join(os.tmpdir(), 'srb-'));
+  const places = placesIn(base);
+  const shims = await startShims(kind, places, size);
+  try {
+    return await use(places);
+  } finally {
+    for (const child of shims) child.kill();
+    takeAway(places);
+    fs.rmSync(base, { recursive: true, force: true });
+  }
+};
+
+/** One more hung shim costs 1.7 another five seconds, and each of its processes a clean-up. */
+const isWorthWaiting = ({ shims }: Kind, size: number): boolean => shims !== 'hang' || size <= 4;
+
+/** Runs the command to its end; the milliseconds that took. What it did must be what is measured. */
+const runCommand = ({ becomes }: Kind, size: number, places: Places, flags: ReadonlyArray<string> = []): number => {
+  const started = performance.now();
+  const args = [...flags, ...recoverArgs(places), '--allow-killing'];
+  const { status, stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8', maxBuffer: 1 << 28 });
+  const ms = performance.now() - started;
+  const last = stdout.trim().split('\n').at(-1) ?? '';
+  // A shim that never answers lives, and 4 says that it was cleaned up after all the same.
+  if ((status !== 0 && status !== 4) || !last.startsWith(`recover: ${size} ${becomes.said}, `))
+    throw new Error(`recover ended with ${status}: ${last}${stderr.slice(-2_000)}`);
+  return ms;
+};
+
+const peakOfCommand = (kind: Kind, size: number, places: Places): number => {
+  const file = path.join(places.base, 'peak');
+  runCommand(kind, size, places, ['--import', tellPeak(file)]);
+  return Number(fs.readFileSync(file, 'utf8')) / 1_024;
+};
+
+/** Writes down, when the process ends, how much memory it had at the most. */
+const tellPeak = (file: string): string =>
+  `data:text/javascript,${encodeURIComponent(
+    `import { writeFileSync } from 'node:fs'; process.on('exit', () => writeFileSync(${JSON.stringify(file)}, String(process.resourceUsage().maxRSS)));`,
+  )}`;
+
+const numberIn = (value: unknown, name: string): number => {
+  const found: unknown = typeof value === 'object' && value !== null ? Reflect.get(value, name) : undefined;
+  if (typeof found !== 'number') throw new Error(`no ${name} was printed`);
+  return found;
+};
+
+/** The longest that a process that does nothing had to wait while a script ran, from its start to its end. */
+const idleDelayBeside = async (run: () => unknown): Promise<number> => {
+  const idle = spawn(process.execPath, [path.join(here, 'idle.js')], { stdio: ['pipe', 'pipe', 'inherit'] });
+  let told = '';
+  idle.stdout.setEncoding('utf8').on('data', (text: string) => (told += text));
+  try {
+    await untilReady(idle, 'the idle process');
+    run();
+    idle.stdin.end();
+    await once(idle, 'close');
+    return numberIn(JSON.parse(told.replace('ready\n', '')), 'loopDelayMs');
+  } finally {
+    idle.kill();
+  }
+};
+
+/** What a script of this package prints, as JSON. */
+const runScript = (script: string, args: ReadonlyArray<string>, flags: ReadonlyArray<string> = []): unknown => {
+  const printed: unknown = JSON.parse(
+    execFileSync(...withDescriptors(process.execPath, [...flags, path.join(here, script), ...args]), {
+      encoding: 'utf8',
+    }),
+  );
+  return printed;
+};
+
+const runInProcess = ({ becomes }: Kind, size: number, places: Places): unknown => {
+  const printed = runScript('inProcess.js', [...directoriesOf(places), String(size), 'containerd-1.7']);
+  const summary: unknown =
+    typeof printed === 'object' && printed !== null ? Reflect.get(printed, 'summary') : undefined;
+  if (numberIn(summary, becomes.counted) !== size)
+    throw new Error(`not all ${becomes.said}: ${JSON.stringify(summary)}`);
+  return printed;
+};
+
+const medianOf = (numbers: ReadonlyArray<number>): number =>
+  numbers.toSorted((one, other) => one - other)[Math.floor(numbers.length / 2)] ?? Number.NaN;
+
 /** What the policy that asks every source costs beside the one that does not, in milliseconds. */
 export interface CarefulRow {
   readonly kind: string;
@@ -211,6 +194,7 @@ export interface SystemCalls {
 }
 
 const few = 50;
+
 const more = 150;
 
 /** How many system calls one bundle more costs; undefined where they cannot be counted. */
@@ -234,6 +218,17 @@ export const systemCalls = async (kind: Kind): Promise<SystemCalls | undefined> 
   return { kind: kind.name, recovery, ...(floor === undefined ? {} : { floor }) };
 };
 
+/** All system calls of a script, of all its threads; undefined where they cannot be counted. */
+const countSystemCalls = (script: string, args: ReadonlyArray<string>): number | undefined => {
+  const traced = spawnSync(
+    'strace',
+    ['--follow-forks', '--summary-only', process.execPath, path.join(here, script), ...args],
+    { encoding: 'utf8' },
+  );
+  const total = /^\s*100\.00\s+\S+\s+(?:\S+\s+)?(\d+)\s+(?:\d+\s+)?total$/m.exec(traced.stderr ?? '')?.[1];
+  return total === undefined ? undefined : Number(total);
+};
+
 /** What planning costs a small host: the whole process, and a process that does nothing, in milliseconds. */
 export const smallPlan = (kind: Kind, size: number, runs: number): Promise<{ planMs: number; nodeMs: number }> =>
   inWorld(kind, size, async (places) => {
@@ -252,6 +247,14 @@ export const smallPlan = (kind: Kind, size: number, runs: number): Promise<{ pla
     }
     return { planMs: medianOf(plans), nodeMs: medianOf(nodes) };
   });
+
+const recoverArgs = (places: Places): ReadonlyArray<string> => {
+  const [state = '', root = '', store = ''] = directoriesOf(places);
+  const as17 = ['--policy', 'containerd-1.7'];
+  return [command, 'recover', '--force', ...as17, '--state', state, '--root', root, '--store', `json:${store}`];
+};
+
+const directoriesOf = ({ base, state, root }: Places): ReadonlyArray<string> => [state, root, `${base}/store.json`];
 
 /** Decisions a second, and what a bundle makes the program allocate, in bytes; medians of a few processes. */
 export const pureCost = (): { readonly decisionsPerSecond: number; readonly allocatedBytes: number } => {

@@ -50,14 +50,6 @@ export const untilReady = (child: ChildProcessByStdio<Writable, Readable, null>,
     child.once('exit', (code) => reject(new Error(`${what} ended with ${code}`)));
   });
 
-const startSome = async (kind: Kind, { base }: Places, first: number, count: number): Promise<ChildProcess> => {
-  const behaviour = kind.shims === 'hang' ? 'hang' : String(kind.shims?.afterMs ?? 0);
-  const args = [shims, base, String(first), String(count), behaviour];
-  const child = spawn(...withDescriptors(process.execPath, args), { stdio: ['pipe', 'pipe', 'inherit'] });
-  await untilReady(child, 'the shims');
-  return child;
-};
-
 /** The shims of a kind, once all of them listen: the processes that they are, none where it has none. */
 export const startShims = async (kind: Kind, places: Places, size: number): Promise<ReadonlyArray<ChildProcess>> => {
   if (kind.shims === undefined) return [];
@@ -65,4 +57,12 @@ export const startShims = async (kind: Kind, places: Places, size: number): Prom
   for (let first = 0; first < size; first += shimsInProcess)
     children.push(await startSome(kind, places, first, Math.min(shimsInProcess, size - first)));
   return children;
+};
+
+const startSome = async (kind: Kind, { base }: Places, first: number, count: number): Promise<ChildProcess> => {
+  const behaviour = kind.shims === 'hang' ? 'hang' : String(kind.shims?.afterMs ?? 0);
+  const args = [shims, base, String(first), String(count), behaviour];
+  const child = spawn(...withDescriptors(process.execPath, args), { stdio: ['pipe', 'pipe', 'inherit'] });
+  await untilReady(child, 'the shims');
+  return child;
 };

@@ -1,6 +1,6 @@
 /** Connects to a shim and asks it Connect and Pids, with bytes that were made beforehand and answers that are not read. */
-import { connectionOver } from '@shim-recovery/node-effects/Connection';
-import { connectTo } from '@shim-recovery/node-effects/Native';
+import { connectionOver } from '@shim-recovery/node-effects/shims/Connection';
+import { connectTo } from '@shim-recovery/node-effects/native/Native';
 import * as E from 'fp-ts/lib/Either.js';
 
 const requestType = 1;

@@ -44,23 +44,11 @@ const { values } = parseArgs({
 
 const marks = [`<!-- ${values.part}: begin -->`, `<!-- ${values.part}: end -->`] as const;
 
-const putInto = (file: string, text: string): void => {
-  const document = fs.readFileSync(file, 'utf8');
-  const [before = '', rest] = document.split(marks[0]);
-  const after = rest?.split(marks[1])[1];
-  if (after === undefined) throw new Error(`${file} lacks its marks ${marks.join(' and ')}`);
-  fs.writeFileSync(file, `${before}${marks[0]}\n\n${text}\n${marks[1]}${after}`);
-};
-
 /**
  * What every program here is started with: what a service manager gives a daemon, and nothing that a shell has. Node reads
  * some of it at each start; `NODE_EXTRA_CA_CERTS` alone costs it tens of milliseconds.
  */
 const kept = ['PATH', 'HOME', 'TMPDIR'];
-
-const dropEnvironment = (): void => {
-  for (const name of Object.keys(process.env)) if (!kept.includes(name)) delete process.env[name];
-};
 
 /** What asking every source costs: one line a kind and size. */
 const runCareful = async (): Promise<void> => {
@@ -74,6 +62,10 @@ const runCareful = async (): Promise<void> => {
       lines.push(`| ${size} ${kind.what} | ${carefulMs.toFixed(0)} ms | ${referenceMs.toFixed(0)} ms | ${ratio} |`);
       process.stdout.write(`${lines.splice(0).join('\n')}\n`);
     }
+};
+
+const dropEnvironment = (): void => {
+  for (const name of Object.keys(process.env)) if (!kept.includes(name)) delete process.env[name];
 };
 
 const run = async (): Promise<void> => {
@@ -123,6 +115,14 @@ const run = async (): Promise<void> => {
     );
   if (values.write !== undefined) putInto(values.write, printed.join('\n'));
   if (values.check === true && met.some(({ outcome }) => outcome !== 'met')) process.exitCode = 1;
+};
+
+const putInto = (file: string, text: string): void => {
+  const document = fs.readFileSync(file, 'utf8');
+  const [before = '', rest] = document.split(marks[0]);
+  const after = rest?.split(marks[1])[1];
+  if (after === undefined) throw new Error(`${file} lacks its marks ${marks.join(' and ')}`);
+  fs.writeFileSync(file, `${before}${marks[0]}\n\n${text}\n${marks[1]}${after}`);
 };
 
 const isCount = (text: string): boolean => /^[1-9]\d*$/.test(text);

@@ -16,22 +16,6 @@ export const findContainerd = (program: string): Containerd | undefined => {
   return status !== 0 || version === undefined ? undefined : { program, version };
 };
 
-const configuration = (base: string): string => `version = 2
-root = "${base}/lib"
-state = "${base}/run"
-disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.zfs", "io.containerd.snapshotter.v1.devmapper", "io.containerd.snapshotter.v1.aufs", "io.containerd.internal.v1.opt", "io.containerd.internal.v1.restart"]
-[grpc]
-  address = "${base}/c.sock"
-[ttrpc]
-  address = "${base}/c.sock.ttrpc"
-`;
-
-/** The moment that a line of its log tells, in milliseconds, with the fraction that `Date` cuts off. */
-const momentOf = (line: string): number => {
-  const [, seconds = '', fraction = '0'] = /time="([^".]+)(?:\.(\d+))?[^"]*"/.exec(line) ?? [];
-  return Date.parse(`${seconds}Z`) + Number(`0.${fraction}`) * 1_000;
-};
-
 /** The plugins that load the tasks: 1.x has one, 2.x loads shims first. */
 const loading = /io\.containerd\.(runtime\.v2\.(task|shim)|shim\.v1\.manager)/;
 
@@ -64,3 +48,19 @@ export const loadPhase = async ({ program }: Containerd, places: Places): Promis
   if (total === undefined) throw new Error(`containerd loaded no tasks: ${log.slice(-2_000)}`);
   return total;
 };
+
+/** The moment that a line of its log tells, in milliseconds, with the fraction that `Date` cuts off. */
+const momentOf = (line: string): number => {
+  const [, seconds = '', fraction = '0'] = /time="([^".]+)(?:\.(\d+))?[^"]*"/.exec(line) ?? [];
+  return Date.parse(`${seconds}Z`) + Number(`0.${fraction}`) * 1_000;
+};
+
+const configuration = (base: string): string => `version = 2
+root = "${base}/lib"
+state = "${base}/run"
+disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.zfs", "io.containerd.snapshotter.v1.devmapper", "io.containerd.snapshotter.v1.aufs", "io.containerd.internal.v1.opt", "io.containerd.internal.v1.restart"]
+[grpc]
+  address = "${base}/c.sock"
+[ttrpc]
+  address = "${base}/c.sock.ttrpc"
+`;

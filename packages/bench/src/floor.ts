@@ -3,9 +3,13 @@ import { performance } from 'node:perf_hooks';
 import { kinds, placesIn } from './Kinds.js';
 
 const [name = '', base = '', size = '0'] = process.argv.slice(2);
+
 const { floor, floorAtOnce = 1 } = kinds.find((kind) => kind.name === name) ?? {};
+
 if (floor === undefined) throw new Error(`${name} has no floor`);
+
 const places = placesIn(base);
+
 const indices = Array.from({ length: Number(size) }, (_, index) => index).values();
 
 const one = async (): Promise<void> => {
@@ -16,6 +20,9 @@ const one = async (): Promise<void> => {
 };
 
 const started = performance.now();
+
 await Promise.all(Array.from({ length: floorAtOnce }, one));
+
 process.stdout.write(`${JSON.stringify({ ms: performance.now() - started })}\n`);
+
 process.exit(0);

@@ -10,5 +10,7 @@ setTimeout(() => {
   delay.reset();
   process.stdout.write('ready\n');
 }, 50);
+
 process.stdin.on('end', () => process.stdout.write(`${JSON.stringify({ loopDelayMs: delay.max / 1e6 })}\n`));
+
 process.stdin.resume();

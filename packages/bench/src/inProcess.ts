@@ -2,25 +2,26 @@
 import * as fs from 'node:fs';
 import { monitorEventLoopDelay, performance } from 'node:perf_hooks';
 import { linuxCapabilities, linuxSettings, daemonProgramSearch } from '@shim-recovery/node-effects/interpreter';
-import { openJsonStore } from '@shim-recovery/node-effects/JsonStore';
-import * as B from '@shim-recovery/core/ByteString';
-import { policies, PolicyName } from '@shim-recovery/core/Policy';
-import * as Recovery from '@shim-recovery/core/Recovery';
+import { openJsonStore } from '@shim-recovery/node-effects/stores/JsonStore';
+import { Recovery } from '@shim-recovery/core';
+import { policies, PolicyName } from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
 
 const [state = '', root = '', store = '', bundles = '0', named = ''] = process.argv.slice(2);
+
 const policy = PolicyName.is(named) ? policies[named] : policies['containerd-1.7'];
 
 const opened = openJsonStore(store);
+
 if (E.isLeft(opened)) throw new Error(opened.left);
+
 const publishBinary = '/usr/bin/containerd';
+
 const capabilities = linuxCapabilities({
   store: opened.right,
   daemon: {
-    address: B.fromText('/nowhere/containerd.sock'),
-    ttrpcAddress: B.fromText('/nowhere/containerd.sock.ttrpc'),
-    publishBinary: B.fromText(publishBinary),
-    debug: false,
+    address: '/nowhere/containerd.sock',
+    publishBinary,
   },
 });
 
@@ -36,17 +37,27 @@ const settings = {
 
 const delay = monitorEventLoopDelay({ resolution: 1 });
 delay.enable();
+
 // It counts from its first tick, which must have come before anything can keep it waiting.
 await new Promise((resolve) => setTimeout(resolve, 20));
+
 const cpu = process.cpuUsage();
+
 const started = performance.now();
-const outcome = await Recovery.recover(settings)(capabilities)();
+
+const outcome = await Recovery.recover(settings, capabilities)();
+
 const ms = performance.now() - started;
+
 const { user, system } = process.cpuUsage(cpu);
+
 await new Promise((resolve) => setTimeout(resolve, 5));
 delay.disable();
+
 if (E.isLeft(outcome)) throw new Error(JSON.stringify(outcome.left));
+
 process.stdout.write(
   `${JSON.stringify({ ms, cpuMs: (user + system) / 1_000, loopDelayMs: delay.max / 1e6, peakKiB: process.resourceUsage().maxRSS, summary: outcome.right.report.summary })}\n`,
 );
+
 process.exit(0);

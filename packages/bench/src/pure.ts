@@ -3,15 +3,26 @@
  * meanwhile; prints decisions a second and the bytes that each makes the program allocate, as JSON.
  */
 import { performance } from 'node:perf_hooks';
-import * as B from '@shim-recovery/core/ByteString';
-import { decide } from '@shim-recovery/core/Decision';
-import type { BundleEvidence } from '@shim-recovery/core/Evidence';
-import { stepsOf } from '@shim-recovery/core/Plan';
-import { containerd17 } from '@shim-recovery/core/Policy';
+import { ByteString as B } from '@shim-recovery/core';
+import { type BundleEvidence, containerd17, decide, stepsOf } from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
 
 const text = B.fromText;
-const read = (content: string) => ({ _tag: 'Read' as const, content: text(content) });
+
+const decideOne = decide(containerd17);
+
+const planOne = stepsOf(containerd17);
+
+let steps = 0;
+
+const settle = (count: number): void => {
+  for (let index = 0; index < count; index += 1) {
+    const evidence = evidences[index % evidences.length];
+    const decision = evidence === undefined ? undefined : decideOne(evidence);
+    if (evidence === undefined || decision?._tag !== 'Decided') throw new Error('not settled');
+    if (planOne(evidence)(decision.verdict)._tag === 'Do') steps += 1;
+  }
+};
 
 /** A live shim, a dead one, and a bundle without a container. */
 const evidences: ReadonlyArray<BundleEvidence> = (
@@ -38,28 +49,24 @@ const evidences: ReadonlyArray<BundleEvidence> = (
   }),
 );
 
-const decideOne = decide(containerd17);
-const planOne = stepsOf(containerd17);
-
-let steps = 0;
-const settle = (count: number): void => {
-  for (let index = 0; index < count; index += 1) {
-    const evidence = evidences[index % evidences.length];
-    const decision = evidence === undefined ? undefined : decideOne(evidence);
-    if (evidence === undefined || decision?._tag !== 'Settle') throw new Error('not settled');
-    if (planOne(evidence)(decision.verdict)._tag === 'Do') steps += 1;
-  }
-};
+const read = (content: string) => ({ _tag: 'Read' as const, content: text(content) });
 
 const warmUp = 20_000;
+
 const counted = 300_000;
 
 settle(warmUp);
 globalThis.gc?.();
+
 const before = process.memoryUsage().heapUsed;
+
 const started = performance.now();
 settle(counted);
+
 const ms = performance.now() - started;
+
 const allocatedBytes = (process.memoryUsage().heapUsed - before) / counted;
+
 if (steps === 0) throw new Error('nothing was planned');
+
 process.stdout.write(`${JSON.stringify({ decisionsPerSecond: (counted / ms) * 1_000, allocatedBytes })}\n`);

@@ -5,14 +5,10 @@ import type { Containerd } from './containerd.js';
 import { kinds } from './Kinds.js';
 import type { Row, SystemCalls } from './Measurement.js';
 
-const table = (cells: ReadonlyArray<string>): string => `| ${cells.join(' | ')} |`;
-
-const count = (value: number): string => value.toLocaleString('en');
 export const ms = (value: number | undefined): string => (value === undefined ? '' : value.toFixed(value < 10 ? 1 : 0));
+
 export const ratio = (value: number, to: number | undefined): string =>
   to === undefined ? '' : (value / to).toFixed(2);
-
-const whatIs = (kind: string): string => kinds.find(({ name }) => name === kind)?.what ?? kind;
 
 export const fastest = ({ containerdMs }: Row): number | undefined => {
   const times = Object.values(containerdMs);
@@ -27,12 +23,6 @@ const magics: Readonly<Record<number, string>> = {
   0x794c7630: 'overlayfs',
 };
 
-/** What kind of file system a directory is on. */
-const fileSystemOf = (directory: string): string => {
-  const { type } = fs.statfsSync(directory);
-  return magics[type] ?? `a file system of type 0x${type.toString(16)}`;
-};
-
 export const renderHead = ({
   runs,
   daemons,
@@ -43,6 +33,12 @@ export const renderHead = ({
   `${new Date().toISOString().slice(0, 10)}, ${os.availableParallelism()} cores (${os.cpus()[0]?.model ?? 'unknown'}), Linux ${os.release()}, ` +
   `Node ${process.version}, ${daemons.length === 0 ? 'no containerd' : `containerd ${daemons.map(({ version }) => version).join(', ')}`}. ` +
   `Worlds on ${fileSystemOf(os.tmpdir())}. Milliseconds, medians of ${runs} alternating runs.\n`;
+
+/** What kind of file system a directory is on. */
+const fileSystemOf = (directory: string): string => {
+  const { type } = fs.statfsSync(directory);
+  return magics[type] ?? `a file system of type 0x${type.toString(16)}`;
+};
 
 export const tableHead = (daemons: ReadonlyArray<Containerd>): string => {
   const names = [
@@ -60,6 +56,8 @@ export const tableHead = (daemons: ReadonlyArray<Containerd>): string => {
   return `${table(names)}\n${table(names.map(() => '---'))}`;
 };
 
+const table = (cells: ReadonlyArray<string>): string => `| ${cells.join(' | ')} |`;
+
 export const renderRow =
   (daemons: ReadonlyArray<Containerd>) =>
   (row: Row): string =>
@@ -75,6 +73,10 @@ export const renderRow =
       ms(row.loopDelayMs),
       row.peakMiB.toFixed(0),
     ]);
+
+const whatIs = (kind: string): string => kinds.find(({ name }) => name === kind)?.what ?? kind;
+
+const count = (value: number): string => value.toLocaleString('en');
 
 export const renderSystemCalls = (calls: ReadonlyArray<SystemCalls>): string =>
   calls.length === 0
@@ -95,6 +97,12 @@ export interface Costs {
   readonly pure: { readonly decisionsPerSecond: number; readonly allocatedBytes: number };
 }
 
+export const renderCosts = ({ rows, plan, pure }: Costs): string =>
+  (plan === undefined
+    ? ''
+    : `\`plan\` of ten bundles, the whole process: ${ms(plan.planMs)} ms; a Node that does nothing: ${ms(plan.nodeMs)} ms. ${renderLeast(rows, plan.nodeMs)}`) +
+  `Decisions with their plans: ${count(Math.round(pure.decisionsPerSecond / 1_000))} thousand a second, ${count(Math.round(pure.allocatedBytes))} bytes allocated for each.\n`;
+
 /** What whoever does all this in a Node, with no decision at all, could come down to. */
 const renderLeast = (rows: ReadonlyArray<Row>, nodeMs: number): string => {
   const figures = rows.flatMap((row) => {
@@ -106,9 +114,3 @@ const renderLeast = (rows: ReadonlyArray<Row>, nodeMs: number): string => {
     ? ''
     : `A Node that does nothing, and then the bare loop, would take of the fastest containerd's load phase: ${figures.join(', ')}. `;
 };
-
-export const renderCosts = ({ rows, plan, pure }: Costs): string =>
-  (plan === undefined
-    ? ''
-    : `\`plan\` of ten bundles, the whole process: ${ms(plan.planMs)} ms; a Node that does nothing: ${ms(plan.nodeMs)} ms. ${renderLeast(rows, plan.nodeMs)}`) +
-  `Decisions with their plans: ${count(Math.round(pure.decisionsPerSecond / 1_000))} thousand a second, ${count(Math.round(pure.allocatedBytes))} bytes allocated for each.\n`;

@@ -7,10 +7,13 @@ import * as net from 'node:net';
 import { placesIn, socketOf } from './Kinds.js';
 
 const [base = '', first = '0', count = '0', behaviour = '0'] = process.argv.slice(2);
+
 const places = placesIn(base);
+
 const afterMs = Number(behaviour);
 
 const headerBytes = 10;
+
 const responseType = 2;
 
 /** A response frame of stream 0 that holds this payload; neither is longer than one byte can say. */
@@ -20,20 +23,14 @@ const responseWith = (payload: ReadonlyArray<number>): Buffer => {
 };
 
 const pid = [0x84, 0x07];
+
 /** By the name of the method: shim and task are process 900, and so is the task's only one. */
 const responses = new Map([
   ['Connect', responseWith([0x08, ...pid, 0x10, ...pid])],
   ['Pids', responseWith([0x0a, 1 + pid.length, 0x08, ...pid])],
 ]);
-const nothing = responseWith([]);
 
-const answer = (request: Buffer): Buffer => {
-  const text = request.toString('latin1', headerBytes);
-  const [, response = nothing] = [...responses].find(([method]) => text.includes(method)) ?? [];
-  const answered = Buffer.from(response);
-  request.copy(answered, 4, 4, 8);
-  return answered;
-};
+const nothing = responseWith([]);
 
 const serve = (socket: net.Socket): void => {
   let received = Buffer.alloc(0);
@@ -53,6 +50,15 @@ const serve = (socket: net.Socket): void => {
 };
 
 fs.mkdirSync(places.sockets, { recursive: true });
+
+const answer = (request: Buffer): Buffer => {
+  const text = request.toString('latin1', headerBytes);
+  const [, response = nothing] = [...responses].find(([method]) => text.includes(method)) ?? [];
+  const answered = Buffer.from(response);
+  request.copy(answered, 4, 4, 8);
+  return answered;
+};
+
 const listening = Array.from(
   { length: Number(count) },
   (_, index) =>
@@ -63,6 +69,9 @@ const listening = Array.from(
         .listen({ path: socketOf(places, Number(first) + index), backlog: 128 }, resolve),
     ),
 );
+
 await Promise.all(listening);
+
 process.stdin.resume().on('end', () => process.exit(0));
+
 process.stdout.write('ready\n');

@@ -1,43 +1,19 @@
-/** The public surface: one namespace a module. Each module can also be imported by itself, as `@shim-recovery/core/Name`. */
-export * as Bootstrap from './Bootstrap.js';
-export * as ByteString from './ByteString.js';
-export * as Capabilities from './Capabilities.js';
-export * as Choice from './Choice.js';
-export * as Clock from './Clock.js';
-export * as Comparison from './Comparison.js';
-export * as Decision from './Decision.js';
-export * as Deliberation from './Deliberation.js';
-export * as Directories from './observe/Directories.js';
-export * as EventSink from './EventSink.js';
-export * as Evidence from './Evidence.js';
-export * as Explanation from './Explanation.js';
-export * as FileSystem from './FileSystem.js';
-export * as Layout from './Layout.js';
-export * as LogPipes from './LogPipes.js';
-export * as Mandate from './Mandate.js';
-export * as Mounts from './Mounts.js';
-export * as MountTable from './MountTable.js';
-export * as Plan from './Plan.js';
-export * as Policy from './Policy.js';
-export * as Preparation from './Preparation.js';
-export * as Processes from './Processes.js';
-export * as ProgramFiles from './ProgramFiles.js';
-export * as Recording from './Recording.js';
-export * as Recovery from './Recovery.js';
-export * as Registry from './Registry.js';
-export * as Removal from './Removal.js';
-export * as Replay from './Replay.js';
-export * as Report from './Report.js';
-export * as Rule from './Rule.js';
-export * as RuntimeName from './RuntimeName.js';
-export * as SavedPlan from './SavedPlan.js';
-export * as Settings from './Settings.js';
-export * as ShimBinary from './ShimBinary.js';
-export * as ShimConnector from './ShimConnector.js';
-export * as Staleness from './Staleness.js';
-export * as Step from './Step.js';
-export * as Stores from './Stores.js';
-export * as TaskExit from './TaskExit.js';
-export * as Trace from './Trace.js';
-export * as Verdict from './Verdict.js';
-export * as WorkDirectory from './WorkDirectory.js';
+/**
+ * What an embedder needs: one namespace a module. `@shim-recovery/core/interpreter` is for authors of interpreters and stores,
+ * `@shim-recovery/core/documents` for readers and writers of reports, saved plans and recordings.
+ */
+export * as ByteString from './base/ByteString.js';
+
+export * as Capabilities from './observe/Capabilities.js';
+
+export * as EventSink from './capabilities/EventSink.js';
+
+export * as Policy from './policy/Policy.js';
+
+export * as Recovery from './recovery/Recovery.js';
+
+export * as Report from './report/Report.js';
+
+export * as Settings from './policy/Settings.js';
+
+export * as Stores from './capabilities/Stores.js';

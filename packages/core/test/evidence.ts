@@ -1,10 +1,17 @@
 import * as fc from 'fast-check';
-import * as B from '../src/ByteString.js';
-import type { Answers, BundleContents, BundleEvidence, ConnectionAnswer, LogState, Reading } from '../src/Evidence.js';
-import { type FileError, type FileKind, systemError } from '../src/FileSystem.js';
+import * as B from '../src/base/ByteString.js';
+import type {
+  Answers,
+  BundleContents,
+  BundleEvidence,
+  ConnectionAnswer,
+  LogState,
+  Reading,
+} from '../src/decide/Evidence.js';
+import { type FileError, type FileKind, systemError } from '../src/capabilities/FileSystem.js';
 import { allSignSources, type Sign, sign, type SignSource, type SignState } from '../src/decide/Signs.js';
-import { policies, type Policy } from '../src/Policy.js';
-import { answered, type ShimError } from '../src/ShimConnector.js';
+import { policies, type Policy } from '../src/policy/Policy.js';
+import { answered, type ShimError } from '../src/capabilities/ShimConnector.js';
 
 const text = B.fromText;
 

@@ -5,9 +5,9 @@ import * as path from 'node:path';
 import * as E from 'fp-ts/lib/Either.js';
 import koffi from 'koffi';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
-import { type Find, functionIn, native } from '../src/CLibrary.js';
-import * as Native from '../src/Native.js';
-import { reap } from '../src/Spawn.js';
+import { type Find, functionIn, native } from '../src/native/CLibrary.js';
+import * as Native from '../src/native/Native.js';
+import { reap } from '../src/native/Spawn.js';
 import { eventually, right, temporaryDirectory } from './temporary.js';
 
 const base = temporaryDirectory();
@@ -137,7 +137,7 @@ it('is found also where somebody else in this process uses the library that call
   const script = `
     const koffi = require('koffi');
     koffi.load(null).func('int getppid()')();
-    import(${JSON.stringify(new URL('../dist/Native.js', import.meta.url).href)}).then(({ unavailable }) =>
+    import(${JSON.stringify(new URL('../dist/native/Native.js', import.meta.url).href)}).then(({ unavailable }) =>
       console.log(unavailable() ?? 'available'));`;
   const printed = execFileSync(process.execPath, ['-e', script], {
     cwd: path.join(import.meta.dirname, '..'),
@@ -163,8 +163,8 @@ describe('where every allocation leaves an errno', () => {
     }`;
   const modules = new URL('../dist/', import.meta.url).href;
   const script = `
-    import { connectTo } from '${modules}Native.js';
-    import { native } from '${modules}CLibrary.js';
+    import { connectTo } from '${modules}native/Native.js';
+    import { native } from '${modules}native/CLibrary.js';
     const told = new Set();
     for (let call = 0; call < 2_000; call += 1) told.add(connectTo(Buffer.from('/nowhere\\0')).left);
     for (let call = 0; call < 100; call += 1) told.add((await native().umount2('/nowhere', 0)).left);

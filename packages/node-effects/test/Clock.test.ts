@@ -1,16 +1,16 @@
 /** When whoever works long lets others have their turn. */
-import type { Clock } from '@shim-recovery/core/Clock';
+import type { Clock } from '@shim-recovery/core/interpreter';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { systemClock, unsharedClock } from '../src/Clock.js';
+import { systemClock, unsharedClock } from '../src/linux/LinuxClock.js';
 
 const anInstant = Promise.resolve();
 
 /** A turn that has just begun, at this time. */
 const begin = async (nowMs: number): Promise<void> => {
   vi.setSystemTime(nowMs + 1_000_000);
-  await systemClock.breathe();
+  await systemClock.yieldIfDue();
   vi.setSystemTime(nowMs);
-  await systemClock.breathe();
+  await systemClock.yieldIfDue();
 };
 
 describe('the system clock', () => {
@@ -23,11 +23,11 @@ describe('the system clock', () => {
 
   test('lets nobody wait within three milliseconds of a turn', async () => {
     await begin(1_000);
-    expect(systemClock.breathe()).toBeUndefined();
+    expect(systemClock.yieldIfDue()).toBeUndefined();
     vi.setSystemTime(1_002);
-    expect(systemClock.breathe()).toBeUndefined();
+    expect(systemClock.yieldIfDue()).toBeUndefined();
     vi.setSystemTime(1_003);
-    expect(systemClock.breathe()).toBeInstanceOf(Promise);
+    expect(systemClock.yieldIfDue()).toBeInstanceOf(Promise);
   });
 
   test('ends a turn after those who waited already', async () => {
@@ -35,15 +35,15 @@ describe('the system clock', () => {
     vi.setSystemTime(1_010);
     const order: Array<string> = [];
     setImmediate(() => order.push('others'));
-    await systemClock.breathe();
+    await systemClock.yieldIfDue();
     order.push('we');
     expect(order).toEqual(['others', 'we']);
-    expect(systemClock.breathe()).toBeUndefined();
+    expect(systemClock.yieldIfDue()).toBeUndefined();
   });
 
   /** Breathes, then takes some steps, of which each is told; the time goes on with each. */
   const worker = async (name: string, clock: Clock, told: Array<string>, stepMs: number): Promise<void> => {
-    await clock.breathe();
+    await clock.yieldIfDue();
     for (let step = 0; step < 3; step++) {
       told.push(name);
       vi.setSystemTime(Date.now() + stepMs);
@@ -84,7 +84,7 @@ describe('the system clock', () => {
     };
     await anInstant;
     void chain();
-    await systemClock.afterOthers();
+    await systemClock.yieldToOthers();
     order.push('we');
     expect(order).toEqual(['others', 'we']);
   });
@@ -92,6 +92,6 @@ describe('the system clock', () => {
   test('ends a turn, rather than none, where the time was set back', async () => {
     await begin(1_000);
     vi.setSystemTime(10);
-    expect(systemClock.breathe()).toBeInstanceOf(Promise);
+    expect(systemClock.yieldIfDue()).toBeInstanceOf(Promise);
   });
 });

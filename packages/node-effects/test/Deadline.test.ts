@@ -1,6 +1,6 @@
 import { stat } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { answeredWithin, isAnythingUnanswered, threadCount } from '../src/Deadline.js';
+import { answeredWithin, isAnythingUnanswered, threadCount } from '../src/native/Deadline.js';
 import { nextTurn } from './temporary.js';
 
 beforeEach(() => vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] }));

@@ -1,12 +1,12 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { PassThrough, Writable } from 'node:stream';
-import * as B from '@shim-recovery/core/ByteString';
-import type { TaskEvent } from '@shim-recovery/core/EventSink';
+import { ByteString as B } from '@shim-recovery/core';
+import type { TaskEvent } from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { combine, eventLine, lineSink, makeListeners, showTimestamp } from '../src/EventSinks.js';
+import { combine, eventLine, lineSink, makeListeners, showTimestamp } from '../src/events/EventSinks.js';
 
 const event = (more: Partial<TaskEvent> = {}): TaskEvent => ({
   _tag: 'TaskExit',

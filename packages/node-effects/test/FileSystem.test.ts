@@ -3,15 +3,14 @@ import * as fs from 'node:fs';
 import * as net from 'node:net';
 import * as os from 'node:os';
 import * as path from 'node:path';
-import * as B from '@shim-recovery/core/ByteString';
-import { codeOf, type Directory, type Location } from '@shim-recovery/core/FileSystem';
-import * as Removal from '@shim-recovery/core/Removal';
+import { ByteString as B } from '@shim-recovery/core';
+import { codeOf, type Directory, type Location, Removal } from '@shim-recovery/core/interpreter';
 import * as fc from 'fast-check';
 import * as E from 'fp-ts/lib/Either.js';
 import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest';
-import { native } from '../src/CLibrary.js';
-import { checkMachine, linuxFileSystem as files, openDirectories } from '../src/FileSystem.js';
-import { mkfifo } from '../src/Native.js';
+import { native } from '../src/native/CLibrary.js';
+import { checkMachine, linuxFileSystem as files, openDirectories } from '../src/linux/LinuxFileSystem.js';
+import { mkfifo } from '../src/native/Native.js';
 import { isRoot, problem, right, temporaryDirectory, withOpen } from './temporary.js';
 
 const base = temporaryDirectory();
@@ -121,9 +120,9 @@ describe('a rename as the reference does it, where nothing may be written', () =
 });
 
 describe('a small file', () => {
-  const reading = async (prepare: (file: string) => void): Promise<string> => {
+  const reading = async (planHost: (file: string) => void): Promise<string> => {
     const directory = fresh();
-    prepare(path.join(directory, 'address'));
+    planHost(path.join(directory, 'address'));
     const startedMs = performance.now();
     const outcome = await withOpen(directory, (open) => files.readSmallFile(at(open, 'address'), limit)());
     expect(performance.now() - startedMs).toBeLessThan(1_000);

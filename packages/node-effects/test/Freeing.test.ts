@@ -2,16 +2,16 @@ import { execFileSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { Worker } from 'node:worker_threads';
-import * as B from '@shim-recovery/core/ByteString';
-import type { Directory, Location } from '@shim-recovery/core/FileSystem';
+import { ByteString as B } from '@shim-recovery/core';
+import type { Directory, Location } from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
-import { type Library, native } from '../src/CLibrary.js';
-import { linuxFileSystem } from '../src/FileSystem.js';
-import { allFreed, freesSlowly, heldNow, removeDirectoryHolding, unlinkHolding } from '../src/Freeing.js';
-import { linuxMounts } from '../src/Mounts.js';
-import * as Native from '../src/Native.js';
+import { type Library, native } from '../src/native/CLibrary.js';
+import { linuxFileSystem } from '../src/linux/LinuxFileSystem.js';
+import { allFreed, freesSlowly, heldNow, removeDirectoryHolding, unlinkHolding } from '../src/native/DeferredFree.js';
+import { linuxMounts } from '../src/linux/LinuxMounts.js';
+import * as Native from '../src/native/Native.js';
 import { eventually, isRoot, problem, right, temporaryDirectory, withOpen } from './temporary.js';
 
 const base = temporaryDirectory();
@@ -211,13 +211,13 @@ describe('what is removed and held', () => {
 /** A module of its own, which has not counted anything yet. */
 const afresh = () => {
   vi.resetModules();
-  return import('../src/Freeing.js');
+  return import('../src/native/DeferredFree.js');
 };
 
 describe('where what is removed cannot be held', () => {
   it.each(['ENOSYS', 'EPERM'])('it is closed one by one, and nothing is held any more: %s', async (code) => {
     const freeing = await afresh();
-    const { native: library } = await import('../src/CLibrary.js');
+    const { native: library } = await import('../src/native/CLibrary.js');
     const refused = vi.spyOn(library(), 'syscallInThread').mockResolvedValue(E.left(code));
     onTestFinished(() => refused.mockRestore());
     const parent = directoriesIn(code, 100);
@@ -234,7 +234,7 @@ describe('where what is removed cannot be held', () => {
     [4_096, 1],
   ])('as a process may have %i descriptors, %i is', async (descriptors, held) => {
     const freeing = await afresh();
-    const { native: library } = await import('../src/CLibrary.js');
+    const { native: library } = await import('../src/native/CLibrary.js');
     const asked = limitTo(library(), descriptors);
     onTestFinished(() => asked.mockRestore());
     const parent = directoriesIn(`of ${descriptors}`, 1);
@@ -246,7 +246,7 @@ describe('where what is removed cannot be held', () => {
   it('as a worker thread may be ended, nothing is', async () => {
     const directory = path.join(base.path(), 'worker');
     fs.mkdirSync(directory);
-    const freeing = new URL('../dist/Freeing.js', import.meta.url).href;
+    const freeing = new URL('../dist/native/DeferredFree.js', import.meta.url).href;
     const code = `
       const { workerData, parentPort } = require('node:worker_threads');
       const fs = require('node:fs');

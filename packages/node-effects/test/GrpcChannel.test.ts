@@ -1,13 +1,13 @@
 /** What comes back over gRPC where a peer misbehaves, or where a call cannot even begin. */
 import { join } from 'node:path';
-import * as B from '@shim-recovery/core/ByteString';
-import type { SocketName } from '@shim-recovery/core/Bootstrap';
+import { ByteString as B } from '@shim-recovery/core';
+import type { SocketName } from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
 import { createServer } from 'node:net';
 import { expect, onTestFinished, test } from 'vitest';
-import { openContainerdStore } from '../src/containerd/ContainerdStore.js';
-import { openEventForwarder } from '../src/containerd/EventForwarder.js';
-import { makeShimConnector } from '../src/ShimConnector.js';
+import { openContainerdStore } from '../src/stores/ContainerdStore.js';
+import { openEventForwarder } from '../src/events/EventForwarder.js';
+import { makeShimConnector } from '../src/shims/LinuxShimConnector.js';
 import { right } from './temporary.js';
 import { id, temporaryDirectory } from './ttrpc/rawShim.js';
 import { answers, grpcServer, http2Server, stream, unary } from './containerd/grpcServer.js';

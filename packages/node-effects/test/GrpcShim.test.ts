@@ -3,17 +3,17 @@ import { renameSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
 import type { ServerHttp2Stream } from 'node:http2';
 import * as os from 'node:os';
 import { dirname, join } from 'node:path';
-import type { SocketName } from '@shim-recovery/core/Bootstrap';
-import * as B from '@shim-recovery/core/ByteString';
-import { type ErrorClass, isTaskNotFound, type ShimSession } from '@shim-recovery/core/ShimConnector';
+import { ByteString as B } from '@shim-recovery/core';
+import type { ShimSession, SocketName } from '@shim-recovery/core/interpreter';
+import { type ErrorClass, isTaskNotFound } from '../../core/src/capabilities/ShimConnector.js';
 import * as fc from 'fast-check';
 import * as E from 'fp-ts/lib/Either.js';
 import * as O from 'fp-ts/lib/Option.js';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import { native } from '../src/CLibrary.js';
+import { native } from '../src/native/CLibrary.js';
 import { encode } from '../src/protobuf/Message.js';
 import { ConnectResponse, DeleteResponse, PidsResponse } from '../src/protobuf/TaskMessages.js';
-import { makeShimConnector } from '../src/ShimConnector.js';
+import { makeShimConnector } from '../src/shims/LinuxShimConnector.js';
 import {
   abandonedSocket,
   answers,
@@ -375,7 +375,7 @@ describe('a dial', () => {
     const [silent, { path }] = await Promise.all([rawShim({}), shim(obliging)]);
     const order: Array<string> = [];
     const dials = Array.from({ length: 80 }, () =>
-      dial({ socket: named(silent.path), timeoutMs: 1_000 }).then((outcome) => {
+      dial({ socket: named(silent.path), timeoutMs: 5_000 }).then((outcome) => {
         order.push('silent');
         return outcome;
       }),

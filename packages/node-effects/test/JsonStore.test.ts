@@ -2,11 +2,11 @@
 import { execFileSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
-import * as B from '@shim-recovery/core/ByteString';
+import { ByteString as B } from '@shim-recovery/core';
 import * as fc from 'fast-check';
 import * as E from 'fp-ts/lib/Either.js';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { openJsonStore } from '../src/JsonStore.js';
+import { openJsonStore } from '../src/stores/JsonStore.js';
 import { right, temporaryDirectory } from './temporary.js';
 
 const directory = temporaryDirectory();

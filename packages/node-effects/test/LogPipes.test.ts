@@ -3,14 +3,13 @@ import { once } from 'node:events';
 import * as fs from 'node:fs';
 import * as net from 'node:net';
 import * as path from 'node:path';
-import * as B from '@shim-recovery/core/ByteString';
-import type { FileError } from '@shim-recovery/core/FileSystem';
-import type { LogPipe } from '@shim-recovery/core/LogPipes';
+import { ByteString as B } from '@shim-recovery/core';
+import type { FileError, LogPipe } from '@shim-recovery/core/interpreter';
 import type * as E from 'fp-ts/lib/Either.js';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { makeLogPipes } from '../src/LogPipes.js';
-import { mkfifo } from '../src/Native.js';
+import { makeLogPipes } from '../src/linux/LinuxLogPipes.js';
+import { mkfifo } from '../src/native/Native.js';
 import { eventually, nextTurn, problem, right, temporaryDirectory, withOpen } from './temporary.js';
 
 const base = temporaryDirectory();
@@ -29,10 +28,10 @@ const open = (bundle: string, id = 'web', followsLinks = true): Promise<E.Either
     pipes.open({ bundle: directory, namespace: B.fromText('ns'), id: B.fromText(id), followsLinks })(),
   );
 
-const opened = async (prepare: (log: string) => void): Promise<string> => {
+const opened = async (planHost: (log: string) => void): Promise<string> => {
   const bundle = fresh();
   const log = path.join(bundle, 'log');
-  prepare(log);
+  planHost(log);
   const outcome = await open(bundle);
   if (outcome._tag === 'Right') await outcome.right.close();
   expect(descriptorsOf(log)).toBe(0);
@@ -171,8 +170,8 @@ describe('log pipes (SPEC 8.3)', () => {
     const module = (name: string): string => JSON.stringify(new URL(`../dist/${name}.js`, import.meta.url).href);
     const script = `
       import * as fs from 'node:fs';
-      import { makeLogPipes } from ${module('LogPipes')};
-      import { linuxFileSystem } from ${module('FileSystem')};
+      import { makeLogPipes } from ${module('linux/LinuxLogPipes')};
+      import { linuxFileSystem } from ${module('linux/LinuxFileSystem')};
       const directory = (await linuxFileSystem.openPath(${JSON.stringify(bundle)})()).right;
       const logs = makeLogPipes(() => undefined);
       const opened = await logs.open({ bundle: directory, namespace: 'ns', id: 'web' })();

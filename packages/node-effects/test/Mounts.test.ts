@@ -3,13 +3,13 @@ import * as fs from 'node:fs';
 import * as os from 'node:os';
 import * as path from 'node:path';
 import { promisify } from 'node:util';
-import * as B from '@shim-recovery/core/ByteString';
-import { unmountBelow, viewMountTable } from '@shim-recovery/core/Unmounting';
+import { ByteString as B } from '@shim-recovery/core';
+import { unmountBelow, viewMountTable } from '../../core/src/apply/Unmounting.js';
 import * as E from 'fp-ts/lib/Either.js';
 import { beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
-import { native } from '../src/CLibrary.js';
-import { systemClock } from '../src/Clock.js';
-import { linuxMounts } from '../src/Mounts.js';
+import { native } from '../src/native/CLibrary.js';
+import { systemClock } from '../src/linux/LinuxClock.js';
+import { linuxMounts } from '../src/linux/LinuxMounts.js';
 import { mountDead, mountStoppable, needsFuse, takeAway } from './deadFileSystem.js';
 import { isRoot, nextTurn, problem, right, temporaryDirectory } from './temporary.js';
 

@@ -3,13 +3,13 @@ import * as fs from 'node:fs';
 import * as net from 'node:net';
 import * as os from 'node:os';
 import * as path from 'node:path';
-import { isExhaustionCode } from '@shim-recovery/core/FileSystem';
+import { isExhaustionCode } from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
-import { native } from '../src/CLibrary.js';
-import { connectionOver } from '../src/Connection.js';
-import * as Native from '../src/Native.js';
-import { waitToRead, type Waiting } from '../src/Readiness.js';
+import { native } from '../src/native/CLibrary.js';
+import { connectionOver } from '../src/shims/Connection.js';
+import * as Native from '../src/native/Native.js';
+import { waitToRead, type Waiting } from '../src/native/Epoll.js';
 import { eventually, right, temporaryDirectory } from './temporary.js';
 
 const base = temporaryDirectory();
@@ -202,8 +202,8 @@ describe('where epoll refuses', () => {
 
   it('the event loop is not asked at all, which would end the process', async () => {
     vi.resetModules();
-    const readiness = await import('../src/Readiness.js');
-    const library = (await import('../src/CLibrary.js')).native();
+    const readiness = await import('../src/native/Epoll.js');
+    const library = (await import('../src/native/CLibrary.js')).native();
     const watching = vi.spyOn(library, 'watch');
     vi.spyOn(library, 'epoll_ctl').mockReturnValue(-1);
     vi.spyOn(library, 'errno').mockReturnValue(os.constants.errno.ENOSPC);
@@ -235,8 +235,8 @@ describe('a worker thread that waits', () => {
   const worker = `
     import * as fs from 'node:fs';
     import { workerData, parentPort } from 'node:worker_threads';
-    import * as Native from '${modules}Native.js';
-    import { waitToRead } from '${modules}Readiness.js';
+    import * as Native from '${modules}native/Native.js';
+    import { waitToRead } from '${modules}native/Epoll.js';
     const { readEnd, writeEnd } = Native.pipe().right;
     let told = 0;
     const waiting = waitToRead(readEnd, { ready: () => { told += 1; }, keepsAlive: true }).right;

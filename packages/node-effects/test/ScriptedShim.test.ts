@@ -6,8 +6,8 @@ import * as O from 'fp-ts/lib/Option.js';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { decode } from '../src/protobuf/Message.js';
 import { Response } from '../src/protobuf/TtrpcMessages.js';
-import { type ScriptedShim, type ShimScript, startScriptedShim } from '../src/ScriptedShim.js';
-import { FrameType, makeFrameDecoder, maxPayloadBytes } from '../src/ttrpc/Frame.js';
+import { type ScriptedShim, type ShimScript, startScriptedShim } from '../src/demo/ScriptedShim.js';
+import { FrameType, makeFrameDecoder, maxPayloadBytes } from '../src/shims/ttrpc/Frame.js';
 import { failed, frame, id, sessionWith, temporaryDirectory } from './ttrpc/rawShim.js';
 
 const running: ShimScript = {

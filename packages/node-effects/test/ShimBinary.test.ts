@@ -1,18 +1,17 @@
 import { execFileSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
-import * as B from '@shim-recovery/core/ByteString';
-import type { BinaryError } from '@shim-recovery/core/ShimBinary';
-import type { TaskExitInfo } from '@shim-recovery/core/TaskExit';
+import { ByteString as B } from '@shim-recovery/core';
+import type { BinaryError, TaskExitInfo } from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
 import * as fc from 'fast-check';
 import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest';
-import { native } from '../src/CLibrary.js';
-import { close, pipe, reapChild } from '../src/Native.js';
+import { native } from '../src/native/CLibrary.js';
+import { close, pipe, reapChild } from '../src/native/Native.js';
 import { encode } from '../src/protobuf/Message.js';
 import { DeleteResponse } from '../src/protobuf/TaskMessages.js';
-import { waitToRead } from '../src/Readiness.js';
-import { killRunningBinaries, makeShimBinary } from '../src/ShimBinary.js';
+import { waitToRead } from '../src/native/Epoll.js';
+import { killRunningBinaries, makeShimBinary } from '../src/linux/LinuxShimBinary.js';
 import { eventually, right, temporaryDirectory, withOpen } from './temporary.js';
 
 const base = temporaryDirectory();
@@ -297,8 +296,8 @@ describe('the shim binary (SPEC 11)', () => {
     fs.writeFileSync(program, `#!/bin/sh\nsleep 30 &\nprintf '\\010\\204\\007'\n`, { mode: 0o755 });
     const module = (name: string): string => JSON.stringify(new URL(`../dist/${name}.js`, import.meta.url).href);
     const script = `
-      const { makeShimBinary } = await import(${module('ShimBinary')});
-      const { linuxFileSystem } = await import(${module('FileSystem')});
+      const { makeShimBinary } = await import(${module('linux/LinuxShimBinary')});
+      const { linuxFileSystem } = await import(${module('linux/LinuxFileSystem')});
       const [bundle, program] = process.argv.slice(1);
       const opened = await linuxFileSystem.openPath(bundle)();
       const daemon = { address: '', ttrpcAddress: '', publishBinary: '', debug: false };

@@ -13,14 +13,14 @@ import {
 import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import type { SocketName } from '@shim-recovery/core/Bootstrap';
-import * as B from '@shim-recovery/core/ByteString';
+import { ByteString as B } from '@shim-recovery/core';
+import type { SocketName } from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { startScriptedShim } from '../src/ScriptedShim.js';
-import { close } from '../src/Native.js';
-import { makeShimConnector } from '../src/ShimConnector.js';
-import { connectUnix } from '../src/UnixSocket.js';
+import { startScriptedShim } from '../src/demo/ScriptedShim.js';
+import { close } from '../src/native/Native.js';
+import { makeShimConnector } from '../src/shims/LinuxShimConnector.js';
+import { connectUnix } from '../src/shims/UnixSocket.js';
 import { answer, id, rawShim, temporaryDirectory } from './ttrpc/rawShim.js';
 
 const connector = makeShimConnector();

@@ -3,19 +3,17 @@ import { execFileSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import * as B from '@shim-recovery/core/ByteString';
-import { allPolicyNames, containerd17, containerd21 } from '@shim-recovery/core/Policy';
-import * as Recovery from '@shim-recovery/core/Recovery';
-import type { Settings } from '@shim-recovery/core/Settings';
-import { allReasons } from '@shim-recovery/core/Verdict';
-import { layWorld } from '@shim-recovery/test-effects/LaidWorld';
-import { dead, running } from '@shim-recovery/test-effects/Shim';
-import * as World from '@shim-recovery/test-effects/World';
+import { Recovery } from '@shim-recovery/core';
+import { allReasons, containerd17, type Settings } from '@shim-recovery/core/interpreter';
+import { allPolicyNames, containerd21 } from '../../core/src/policy/Policy.js';
+import { layWorld } from '@shim-recovery/test-effects/simulation/LaidWorld';
+import { dead, running } from '@shim-recovery/test-effects/worlds/Shim';
+import * as World from '@shim-recovery/test-effects/worlds/World';
 import { describe, expect, it } from 'vitest';
 import { takeBackShims } from '../examples/embed.js';
 import { sparingly } from '../examples/ownPolicy.js';
-import { noStore } from '../src/NoStore.js';
-import { startScriptedShim } from '../src/ScriptedShim.js';
+import { noStore } from '../src/stores/NoStore.js';
+import { startScriptedShim } from '../src/demo/ScriptedShim.js';
 import { eventually, right, temporaryDirectory } from './temporary.js';
 
 const repository = fileURLToPath(new URL('../../../', import.meta.url));
@@ -51,7 +49,7 @@ describe('the example of an own policy', () => {
     change: (settings: Settings) => Settings,
   ): Promise<ReadonlyArray<string>> => {
     const { machine, settings, list } = layWorld(of);
-    const recovered = right(await Recovery.recover(change(settings))(machine.capabilities)());
+    const recovered = right(await Recovery.recover(change(settings), machine.capabilities)());
     await recovered.stop();
     const isLeft = (id: string): boolean => list().some(({ path: left }) => left.endsWith(`/default/${id}/address`));
     return recovered.report.namespaces.flatMap(({ bundles }) =>
@@ -93,9 +91,9 @@ describe('the example of embedding', () => {
     const recovered = await takeBackShims({
       directories: { state, root },
       containers: noStore,
-      socket: B.fromText(path.join(base.path(), 'daemon.sock')),
-      program: B.fromText('/usr/bin/daemon'),
-      onExit: (id, status) => exits.push([id, status]),
+      socket: path.join(base.path(), 'daemon.sock'),
+      program: '/usr/bin/daemon',
+      onExit: ({ namespace, id }, status) => exits.push([`${namespace}/${id}`, status]),
     });
     try {
       expect(recovered.registry.instances()).toHaveLength(1);
@@ -103,7 +101,7 @@ describe('the example of embedding', () => {
       await shim.stop();
       await eventually('the exit', () => exits.length > 0);
       await recovered.settled();
-      expect(exits).toEqual([['web', 7]]);
+      expect(exits).toEqual([['default/web', 7]]);
       expect(recovered.registry.instances()).toEqual([]);
       expect(fs.existsSync(bundle)).toBe(false);
     } finally {

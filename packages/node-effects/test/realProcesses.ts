@@ -4,10 +4,10 @@ import { once } from 'node:events';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { SocketName } from '@shim-recovery/core/Bootstrap';
-import * as B from '@shim-recovery/core/ByteString';
+import { ByteString as B } from '@shim-recovery/core';
+import type { SocketName } from '@shim-recovery/core/interpreter';
 import type { StartedListener, StartedProcess, StartedThreads } from '@shim-recovery/test-effects/laws/ProcessesLaws';
-import type { EntryKey } from '@shim-recovery/test-effects/World';
+import type { EntryKey } from '@shim-recovery/test-effects/worlds/World';
 
 /** One that was started here, and may have been ended already. */
 export interface RealProcess extends StartedProcess {

@@ -2,13 +2,12 @@
 import { execFileSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
-import * as B from '@shim-recovery/core/ByteString';
-import type { FileKind } from '@shim-recovery/core/FileSystem';
-import * as MountTable from '@shim-recovery/core/MountTable';
-import type { Making } from '@shim-recovery/test-effects/Making';
-import type { Listing, TreeEntry } from '@shim-recovery/test-effects/Outcome';
+import { ByteString as B } from '@shim-recovery/core';
+import { type FileKind, MountTable } from '@shim-recovery/core/interpreter';
+import type { Making } from '@shim-recovery/test-effects/worlds/Fixture';
+import type { Listing, TreeEntry } from '@shim-recovery/test-effects/worlds/Outcome';
 import * as E from 'fp-ts/lib/Either.js';
-import { mkfifo } from '../src/Native.js';
+import { mkfifo } from '../src/native/Native.js';
 
 const bytesOf = (text: string): Buffer => Buffer.from(text, 'utf8');
 

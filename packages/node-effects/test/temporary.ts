@@ -3,11 +3,11 @@ import { execFileSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as os from 'node:os';
 import * as path from 'node:path';
-import * as B from '@shim-recovery/core/ByteString';
-import type { Directory } from '@shim-recovery/core/FileSystem';
+import { ByteString as B } from '@shim-recovery/core';
+import type { Directory } from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
 import { afterAll, beforeAll } from 'vitest';
-import { linuxFileSystem } from '../src/FileSystem.js';
+import { linuxFileSystem } from '../src/linux/LinuxFileSystem.js';
 
 export const isRoot = process.getuid?.() === 0;
 

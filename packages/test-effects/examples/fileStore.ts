@@ -4,8 +4,8 @@
  */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import * as B from '@shim-recovery/core/ByteString';
-import { type ContainerStore, found, notFound, unknown } from '@shim-recovery/core/Stores';
+import { ByteString as B } from '@shim-recovery/core';
+import { type ContainerStore, found, notFound, unknown } from '@shim-recovery/core/interpreter';
 
 /** Bug 1: `a` and `b-c` give the name of `a-b` and `c`. Bug 2: a directory that cannot be read has no containers. */
 export const firstFileStore = (directory: string): ContainerStore => ({

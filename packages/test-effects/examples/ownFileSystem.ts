@@ -3,7 +3,7 @@
  * the laws of file systems found that whoever moved it led the recovery elsewhere. The kernel knows a way by number.
  */
 import * as fs from 'node:fs';
-import * as B from '@shim-recovery/core/ByteString';
+import { ByteString as B } from '@shim-recovery/core';
 import {
   type Directory,
   type FileError,
@@ -13,7 +13,7 @@ import {
   type Location,
   pathOf,
   systemError,
-} from '@shim-recovery/core/FileSystem';
+} from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
 import { pipe } from 'fp-ts/lib/function.js';
 

@@ -1,11 +1,11 @@
 /** A property of one's own, over worlds that no test machine has, with anything going wrong. */
-import * as Recovery from '@shim-recovery/core/Recovery';
+import { Recovery } from '@shim-recovery/core';
 import { schedule } from '@shim-recovery/test-effects/arbitraries/Schedule';
 import { world } from '@shim-recovery/test-effects/arbitraries/World';
-import { layWorld } from '@shim-recovery/test-effects/LaidWorld';
-import { dead, running } from '@shim-recovery/test-effects/Shim';
-import { simulate } from '@shim-recovery/test-effects/Simulation';
-import * as World from '@shim-recovery/test-effects/World';
+import { layWorld } from '@shim-recovery/test-effects/simulation/LaidWorld';
+import { dead, running } from '@shim-recovery/test-effects/worlds/Shim';
+import { simulate } from '@shim-recovery/test-effects/simulation/Simulation';
+import * as World from '@shim-recovery/test-effects/worlds/World';
 import * as E from 'fp-ts/lib/Either.js';
 import * as fc from 'fast-check';
 
@@ -18,7 +18,7 @@ export const host = World.world(
 /** What becomes of each bundle of a world, in memory: nothing is mounted, run or deleted. */
 export const verdicts = async (of: World.World): Promise<ReadonlyArray<string>> => {
   const { machine, settings } = layWorld(of);
-  const recovered = await Recovery.recover(settings)(machine.capabilities)();
+  const recovered = await Recovery.recover(settings, machine.capabilities)();
   if (E.isLeft(recovered)) return [recovered.left._tag];
   await recovered.right.stop();
   return recovered.right.report.namespaces.flatMap(({ bundles }) =>

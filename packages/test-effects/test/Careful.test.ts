@@ -1,19 +1,18 @@
 /** What careful does that no decision says: the brake, the order of things, and the looks before something is removed. */
-import * as B from '@shim-recovery/core/ByteString';
-import type { Capabilities } from '@shim-recovery/core/Capabilities';
-import { careful, type Policy, withChoices } from '@shim-recovery/core/Policy';
-import * as Recovery from '@shim-recovery/core/Recovery';
-import type { Report } from '@shim-recovery/core/Report';
+import { ByteString as B, Recovery } from '@shim-recovery/core';
+import type { Report } from '@shim-recovery/core/documents';
+import { type Capabilities, type Policy, withChoices } from '@shim-recovery/core/interpreter';
+import { careful } from '../../core/src/policy/Policy.js';
 import * as E from 'fp-ts/lib/Either.js';
 import { describe, expect, it } from 'vitest';
-import { type Effect, intercept, proceed } from '../src/Effect.js';
-import { type LaidWorld, layWorld, socketOf } from '../src/LaidWorld.js';
-import { makeEntry, makeMount } from '../src/Machine.js';
-import { calm } from '../src/Schedule.js';
-import { dead, leaked, running } from '../src/Shim.js';
-import { mutations, simulate } from '../src/Simulation.js';
-import { ordinary, type Start, world } from '../src/World.js';
-import { bundlePath, workPath } from '../src/WorldTree.js';
+import { type Effect, intercept, proceed } from '../src/simulation/FaultInjection.js';
+import { type LaidWorld, layWorld, socketOf } from '../src/simulation/LaidWorld.js';
+import { makeEntry, makeMount } from '../src/memory/Machine.js';
+import { calm } from '../src/simulation/Schedule.js';
+import { dead, leaked, running } from '../src/worlds/Shim.js';
+import { mutations, simulate } from '../src/simulation/Simulation.js';
+import { ordinary, type Start, world } from '../src/worlds/World.js';
+import { bundlePath, workPath } from '../src/worlds/WorldTree.js';
 
 const lost: Omit<Start, 'ns' | 'id'> = { bundle: ordinary, shim: dead };
 const many = (count: number, start: Omit<Start, 'ns' | 'id'>, prefix: string): ReadonlyArray<Start> =>
@@ -24,7 +23,7 @@ const run = async (
   policy: Policy = careful,
   capabilities: Capabilities = laid.machine.capabilities,
 ): Promise<Report | 'refused'> => {
-  const recovered = await Recovery.recover({ ...laid.settings, policy })(capabilities)();
+  const recovered = await Recovery.recover({ ...laid.settings, policy }, capabilities)();
   if (E.isLeft(recovered)) {
     expect(recovered.left._tag).toBe('TooMuchDestroyed');
     return 'refused';
@@ -314,7 +313,7 @@ describe('an orphan that is to be reaped', () => {
     const start: Start = { ...orphan('shim-idle'), shim: running, processes: 1 };
     const laid = layWorld(world(start));
     const { capabilities, shims, eventSink } = laid.machine;
-    const recovered = await Recovery.recover({ ...laid.settings, policy: reaping })(capabilities)();
+    const recovered = await Recovery.recover({ ...laid.settings, policy: reaping }, capabilities)();
     if (E.isLeft(recovered)) return expect(recovered).toBe('recovered');
     expect(recovered.right.registry.instances()).toHaveLength(1);
     shims.kill(socketOf(laid.places, laid.world, start));

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { makeClock } from '../src/Clock.js';
+import { makeClock } from '../src/memory/MemoryClock.js';
 
 describe('virtual time', () => {
   it('wakes sleepers by deadline, then in the order in which they went to sleep, each at its own time', async () => {

@@ -1,14 +1,13 @@
 /** A bundle in which nothing was goes by one call; what comes to stand in it meanwhile is not lost by that. */
-import * as B from '@shim-recovery/core/ByteString';
-import { containerd17, policies, type Policy } from '@shim-recovery/core/Policy';
-import * as Recovery from '@shim-recovery/core/Recovery';
+import { ByteString as B, Recovery } from '@shim-recovery/core';
+import { containerd17, policies, type Policy } from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
 import { describe, expect, it } from 'vitest';
-import { type Effect, intercept, proceed } from '../src/Effect.js';
-import { type LaidWorld, layWorld } from '../src/LaidWorld.js';
-import { makeEntry } from '../src/Machine.js';
-import { type Start, world } from '../src/World.js';
-import { bundlePath } from '../src/WorldTree.js';
+import { type Effect, intercept, proceed } from '../src/simulation/FaultInjection.js';
+import { type LaidWorld, layWorld } from '../src/simulation/LaidWorld.js';
+import { makeEntry } from '../src/memory/Machine.js';
+import { type Start, world } from '../src/worlds/World.js';
+import { bundlePath } from '../src/worlds/WorldTree.js';
 
 const start: Start = { ns: 'main', id: 'half', bundle: 'empty' };
 
@@ -34,7 +33,7 @@ const recover = async (
     if (effect.isMutation && effect.subject === bundle) operations.push(effect.operation);
     return proceed;
   });
-  const recovered = await Recovery.recover({ ...laid.settings, policy: { ...policy, mayDestroy: 1 } })(capabilities)();
+  const recovered = await Recovery.recover({ ...laid.settings, policy: { ...policy, mayDestroy: 1 } }, capabilities)();
   if (E.isLeft(recovered)) throw new Error(recovered.left._tag);
   await recovered.right.stop();
   const steps = recovered.right.report.namespaces.flatMap(({ bundles }) => bundles.flatMap((one) => one.steps));

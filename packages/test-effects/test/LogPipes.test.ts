@@ -1,8 +1,8 @@
-import * as B from '@shim-recovery/core/ByteString';
+import { ByteString as B } from '@shim-recovery/core';
 import * as E from 'fp-ts/lib/Either.js';
 import { describe, expect, it } from 'vitest';
-import type * as Entry from '../src/Entry.js';
-import { listTree, makeDirectories, makeEntry, makeMachine } from '../src/Machine.js';
+import type * as Entry from '../src/memory/Entry.js';
+import { listTree, makeDirectories, makeEntry, makeMachine } from '../src/memory/Machine.js';
 
 const text = B.fromText;
 

@@ -1,11 +1,11 @@
-import * as B from '@shim-recovery/core/ByteString';
-import * as MountTable from '@shim-recovery/core/MountTable';
-import { unmountBelow, viewMountTable } from '@shim-recovery/core/Unmounting';
+import { ByteString as B } from '@shim-recovery/core';
+import { MountTable } from '@shim-recovery/core/interpreter';
+import { unmountBelow, viewMountTable } from '../../core/src/apply/Unmounting.js';
 import * as E from 'fp-ts/lib/Either.js';
 import { pipe } from 'fp-ts/lib/function.js';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { listTree, type Machine, makeDirectories, makeEntry, makeMachine, makeMount } from '../src/Machine.js';
+import { listTree, type Machine, makeDirectories, makeEntry, makeMachine, makeMount } from '../src/memory/Machine.js';
 
 const text = B.fromText;
 const refused = (code: string) => ({ _tag: 'Left', left: { _tag: 'UnmountRefused', code } });

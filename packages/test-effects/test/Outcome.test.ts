@@ -1,11 +1,11 @@
-import * as B from '@shim-recovery/core/ByteString';
-import type { FileKind } from '@shim-recovery/core/FileSystem';
+import { ByteString as B } from '@shim-recovery/core';
+import type { FileKind } from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
 import { describe, expect, it } from 'vitest';
-import { callName, isSameOutcome, type Listing, matches, type Observation, outcomeOf } from '../src/Outcome.js';
-import { loadRecordings, type RecordedOutcome } from '../src/Recordings.js';
-import type { Start } from '../src/World.js';
-import { placesBelow } from '../src/WorldTree.js';
+import { callName, isSameOutcome, type Listing, matches, type Observation, outcomeOf } from '../src/worlds/Outcome.js';
+import { loadRecordings, type RecordedOutcome } from '../src/worlds/Recordings.js';
+import type { Start } from '../src/worlds/World.js';
+import { placesBelow } from '../src/worlds/WorldTree.js';
 
 const start: Start = {
   ns: 'main',

@@ -1,15 +1,22 @@
 /** How long a careful recovery waits for stores and shims that give no answer: in virtual time, to the millisecond. */
-import type { Capabilities } from '@shim-recovery/core/Capabilities';
-import { careful, containerd17, type Policy } from '@shim-recovery/core/Policy';
-import * as Recovery from '@shim-recovery/core/Recovery';
-import type { BundleReport } from '@shim-recovery/core/Report';
-import { defaultBounds, defaultTimeouts, type Settings } from '@shim-recovery/core/Settings';
-import { type ContainerStore, unknown } from '@shim-recovery/core/Stores';
+import { Recovery } from '@shim-recovery/core';
+import type { BundleReport } from '@shim-recovery/core/documents';
+import {
+  type Capabilities,
+  containerd17,
+  type ContainerStore,
+  defaultBounds,
+  defaultTimeouts,
+  type Policy,
+  type Settings,
+  unknown,
+} from '@shim-recovery/core/interpreter';
+import { careful } from '../../core/src/policy/Policy.js';
 import * as E from 'fp-ts/lib/Either.js';
 import { describe, expect, it } from 'vitest';
-import { layWorld } from '../src/LaidWorld.js';
-import { running, type ShimScript } from '../src/Shim.js';
-import { ordinary, type Start, world } from '../src/World.js';
+import { layWorld } from '../src/simulation/LaidWorld.js';
+import { running, type ShimScript } from '../src/worlds/Shim.js';
+import { ordinary, type Start, world } from '../src/worlds/World.js';
 
 /** One whose program nobody wrote down, so that the store is asked for it. */
 const { 'shim-binary-path': _, ...withoutProgram } = ordinary.files;
@@ -53,7 +60,7 @@ const plan = async (
   };
   if (interruptAtMs !== undefined) void clock.sleep(interruptAtMs)().then(interrupt);
   const changed: Capabilities = { ...capabilities, containerStore };
-  const planned = await Recovery.plan({ ...laid.settings, policy, ...settings })(changed)();
+  const planned = await Recovery.plan({ ...laid.settings, policy, ...settings }, changed)();
   if (E.isLeft(planned)) throw new Error(planned.left._tag);
   const { namespaces } = planned.right.report;
   return { bundles: namespaces.flatMap(({ bundles }) => bundles), elapsedMs: clock.elapsedMs(), askedMs };

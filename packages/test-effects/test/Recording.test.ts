@@ -1,24 +1,27 @@
 /** What a run records gives its verdicts again, and what every policy would have decided in its place. */
-import { careful, containerd17, policies, type Policy, withChoices } from '@shim-recovery/core/Policy';
+import { Recovery } from '@shim-recovery/core';
 import {
   headOf,
+  type NamespaceReport,
   parseRecording,
   type Recording,
+  replay,
+  type Report,
   showRecordingError,
+  showReplayError,
   startRecording,
-} from '@shim-recovery/core/Recording';
-import * as Recovery from '@shim-recovery/core/Recovery';
-import { replay, showReplayError, type WantedPolicy } from '@shim-recovery/core/Replay';
-import type { NamespaceReport, Report } from '@shim-recovery/core/Report';
-import type { Trace } from '@shim-recovery/core/Trace';
+} from '@shim-recovery/core/documents';
+import { containerd17, type Observer, policies, type Policy, withChoices } from '@shim-recovery/core/interpreter';
+import { careful } from '../../core/src/policy/Policy.js';
+import type { WantedPolicy } from '../../core/src/documents/Replay.js';
 import * as E from 'fp-ts/lib/Either.js';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import * as anyOf from '../src/arbitraries/World.js';
-import { layWorld } from '../src/LaidWorld.js';
-import { loadRecordings, toWorld, worldsOf } from '../src/Recordings.js';
-import { dead } from '../src/Shim.js';
-import { ordinary, type World, world } from '../src/World.js';
+import { layWorld } from '../src/simulation/LaidWorld.js';
+import { loadRecordings, toWorld, worldsOf } from '../src/worlds/Recordings.js';
+import { dead } from '../src/worlds/Shim.js';
+import { ordinary, type World, world } from '../src/worlds/World.js';
 import { recordedWorlds } from './simulation/recorded.js';
 
 const orFail = <L, A>(outcome: E.Either<L, A>, show: (error: L) => string = JSON.stringify): A => {
@@ -50,18 +53,18 @@ const record = async (
     headOf(command, settings, others, machine.clock.nowMs()),
   )();
   let settled = 0;
-  const trace: Trace = {
-    tell: (event) => () => {
-      recorder.trace.tell(event)();
-      if (event._tag === 'BundleSettled' && ++settled === interruptAfter) machine.interrupt();
+  const observer: Observer = {
+    notify: (event) => () => {
+      recorder.observer.notify(event)();
+      if (event._tag === 'BundleDecided' && ++settled === interruptAfter) machine.interrupt();
     },
   };
-  const capabilities = { ...machine.capabilities, trace };
+  const capabilities = { ...machine.capabilities, observer };
   if (interruptAfter === 0) machine.interrupt();
   const run = async (): Promise<Report> => {
     if (command === 'plan')
-      return orFail(await Recovery.plan(settings, { probe: true, others })(capabilities)()).report;
-    const recovered = orFail(await Recovery.recover(settings)(capabilities)());
+      return orFail(await Recovery.plan(settings, capabilities, { probe: true, others })()).report;
+    const recovered = orFail(await Recovery.recover(settings, capabilities)());
     await recovered.stop();
     return recovered.report;
   };
@@ -87,7 +90,7 @@ const fateOfWorkDirectories = ({ workDirs }: NamespaceReport): ReadonlyArray<str
 
 const planned = async (world: World, policy: Policy): Promise<Report> => {
   const laid = layWorld(world);
-  return orFail(await Recovery.plan({ ...laid.settings, policy })(laid.machine.capabilities)()).report;
+  return orFail(await Recovery.plan({ ...laid.settings, policy }, laid.machine.capabilities)()).report;
 };
 
 const expectPlanReplayed = async (world: World, policy: Policy, more = calmly): Promise<Recording> => {

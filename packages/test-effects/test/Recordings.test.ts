@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import * as E from 'fp-ts/lib/Either.js';
 import { describe, expect, it } from 'vitest';
-import { ordinary, world } from '../src/World.js';
+import { ordinary, world } from '../src/worlds/World.js';
 import {
   decodeRecordings,
   loadRecordings,
@@ -9,7 +9,7 @@ import {
   toRecordedStarts,
   toWorld,
   worldsOf,
-} from '../src/Recordings.js';
+} from '../src/worlds/Recordings.js';
 
 describe('Recordings', () => {
   const document: unknown = JSON.parse(readFileSync(recordingsFile, 'utf8'));

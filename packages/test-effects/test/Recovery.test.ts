@@ -1,22 +1,20 @@
-import * as B from '@shim-recovery/core/ByteString';
-import type { Capabilities } from '@shim-recovery/core/Capabilities';
-import { systemError } from '@shim-recovery/core/FileSystem';
-import { careful, containerd17, containerd21, type Policy } from '@shim-recovery/core/Policy';
-import * as Recovery from '@shim-recovery/core/Recovery';
-import type { BundleReport } from '@shim-recovery/core/Report';
+import { ByteString as B, Recovery } from '@shim-recovery/core';
+import type { BundleReport } from '@shim-recovery/core/documents';
+import { type Capabilities, containerd17, type Policy, systemError } from '@shim-recovery/core/interpreter';
+import { careful, containerd21 } from '../../core/src/policy/Policy.js';
 import * as E from 'fp-ts/lib/Either.js';
 import { describe, expect, it } from 'vitest';
-import { intercept, proceed } from '../src/Effect.js';
-import { layWorld } from '../src/LaidWorld.js';
-import { symlink } from '../src/Making.js';
-import { makeMove } from '../src/Moves.js';
-import { dead, leaked, running } from '../src/Shim.js';
-import { ordinary, type Start, world } from '../src/World.js';
-import { bundlePath, workPath } from '../src/WorldTree.js';
+import { intercept, proceed } from '../src/simulation/FaultInjection.js';
+import { layWorld } from '../src/simulation/LaidWorld.js';
+import { symlink } from '../src/worlds/Fixture.js';
+import { makeMove } from '../src/simulation/Interference.js';
+import { dead, leaked, running } from '../src/worlds/Shim.js';
+import { ordinary, type Start, world } from '../src/worlds/World.js';
+import { bundlePath, workPath } from '../src/worlds/WorldTree.js';
 
 const reasonOf = async (start: Omit<Start, 'ns' | 'id'>): Promise<unknown> => {
   const laid = layWorld(world({ ns: 'main', id: 'web', ...start }));
-  const planned = await Recovery.plan(laid.settings)(laid.machine.capabilities)();
+  const planned = await Recovery.plan(laid.settings, laid.machine.capabilities)();
   return E.isRight(planned) ? planned.right.report.namespaces[0]?.bundles[0]?.reason : planned.left;
 };
 
@@ -35,7 +33,7 @@ describe('a leaked shim', () => {
   it('that hangs up when it is told to delete its task is reaped all the same (SPEC 12, K2)', async () => {
     const shim = { ...leaked, del: 'close', shutdown: { ok: {} } } as const;
     const laid = layWorld(world({ ns: 'main', id: 'web', bundle: ordinary, shim }));
-    const recovered = await Recovery.recover(laid.settings)(laid.machine.capabilities)();
+    const recovered = await Recovery.recover(laid.settings, laid.machine.capabilities)();
     if (E.isLeft(recovered)) throw new Error(recovered.left._tag);
     await recovered.right.stop();
     const { steps } = recovered.right.report.namespaces[0]?.bundles[0] ?? { steps: [] };
@@ -58,7 +56,7 @@ describe('a bundle whose working directory is gone already', () => {
   it('is removed without a failure (SPEC 6.3)', async () => {
     const bundle = { files: { 'config.json': '' }, work: 'dangling', rootfs: 'empty', log: 'none' } as const;
     const laid = layWorld(world({ ns: 'main', id: 'web', bundle }, { ns: 'main', id: 'neighbour', workdir: true }));
-    const recovered = await Recovery.recover(laid.settings)(laid.machine.capabilities)();
+    const recovered = await Recovery.recover(laid.settings, laid.machine.capabilities)();
     if (E.isLeft(recovered)) throw new Error(recovered.left._tag);
     await recovered.right.stop();
     expect(recovered.right.report.summary).toMatchObject({ discard: 1, failedSteps: 0 });
@@ -80,7 +78,7 @@ const recoverWith =
   async (start: Omit<Start, 'ns' | 'id'>, state?: string): Promise<Recovered> => {
     const laid = layWorld(world({ ns: 'main', id: 'web', ...start }));
     const settings = { ...laid.settings, policy, ...(state === undefined ? {} : { state: B.fromText(state) }) };
-    const recovered = await Recovery.recover(settings)(change(laid.machine.capabilities))();
+    const recovered = await Recovery.recover(settings, change(laid.machine.capabilities))();
     if (E.isLeft(recovered)) throw new Error(recovered.left._tag);
     await recovered.right.stop();
     const prefix = `${laid.settings.state}/main/web/`;
@@ -262,7 +260,7 @@ describe('a shim that ends after it was taken back, under careful', () => {
     { isRemade = false }: { readonly isRemade?: boolean } = {},
   ): Promise<{ readonly paths: ReadonlyArray<string>; readonly steps: ReadonlyArray<string> }> => {
     const laid = layWorld(world(start));
-    const { clock, capabilities, trace } = laid.machine;
+    const { clock, capabilities, observer } = laid.machine;
     const bundle = bundlePath(laid.places, start);
     const stands = (): boolean => laid.list().some(({ path }) => B.toText(path) === bundle);
     const { capabilities: watched } = intercept(capabilities, ({ operation, subject }) => {
@@ -271,11 +269,11 @@ describe('a shim that ends after it was taken back, under careful', () => {
         makeMove(laid)('bundle-recreated', start);
       return proceed;
     });
-    const recovered = await Recovery.recover({ ...laid.settings, policy: careful })(watched)();
+    const recovered = await Recovery.recover({ ...laid.settings, policy: careful }, watched)();
     if (E.isLeft(recovered)) throw new Error(recovered.left._tag);
     await clock.sleep(60_000)();
     await recovered.right.settled();
-    const steps = trace
+    const steps = observer
       .told()
       .flatMap((event) => (event._tag === 'StepTaken' ? [`${event.report.step} ${event.report.outcome}`] : []));
     await recovered.right.stop();
@@ -316,7 +314,7 @@ describe('a shim that hangs up again and again, under careful', () => {
         },
       },
     };
-    const recovered = await Recovery.recover({ ...laid.settings, policy: careful })(hangingUp)();
+    const recovered = await Recovery.recover({ ...laid.settings, policy: careful }, hangingUp)();
     if (E.isLeft(recovered)) throw new Error(recovered.left._tag);
     await clock.sleep(10_000)();
     await recovered.right.stop();
@@ -335,7 +333,7 @@ describe('whoever does not stay attached', () => {
   it('lets go of each shim that was taken back, and reports the same', async () => {
     const [stays, leaves] = [layWorld(world(...starts)), layWorld(world(...starts))];
     const reportOf = async ({ settings, machine }: typeof stays, staysAttached: boolean) => {
-      const done = await Recovery.recover({ ...settings, staysAttached })(machine.capabilities)();
+      const done = await Recovery.recover({ ...settings, staysAttached }, machine.capabilities)();
       if (E.isLeft(done)) throw new Error(done.left._tag);
       const open = machine.shims.openConnections();
       await done.right.stop();
@@ -375,7 +373,7 @@ describe('a shim that was told to end for the sake of another bundle, and is dia
       },
     };
     const settings = { ...laid.settings, policy: containerd17, staysAttached: false };
-    const recovered = await Recovery.recover(settings)(failing)();
+    const recovered = await Recovery.recover(settings, failing)();
     if (E.isLeft(recovered)) throw new Error(recovered.left._tag);
     await recovered.right.stop();
     expect(isTold()).toBe(true);

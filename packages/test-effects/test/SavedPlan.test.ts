@@ -1,31 +1,30 @@
 /** A plan that was saved is carried out as it is in a world that is as it was, and elsewhere only ever does less. */
-import * as B from '@shim-recovery/core/ByteString';
-import { asPlanned } from '@shim-recovery/core/Mandate';
-import type { BundlePlan } from '@shim-recovery/core/Plan';
-import { policies, type Policy } from '@shim-recovery/core/Policy';
-import * as Recovery from '@shim-recovery/core/Recovery';
-import type { BundleReport, Report } from '@shim-recovery/core/Report';
+import { ByteString as B, Recovery } from '@shim-recovery/core';
 import {
+  asPlanned,
+  type BundleReport,
   encodeSavedPlan,
   parseSavedPlan,
   policyOf,
+  type Report,
   type SavedPlan,
   savedPlanOf,
   showSavedPlanError,
-} from '@shim-recovery/core/SavedPlan';
-import type { StepTree } from '@shim-recovery/core/Step';
-import { isDestructive } from '@shim-recovery/core/Verdict';
+} from '@shim-recovery/core/documents';
+import { type BundlePlan, policies, type Policy } from '@shim-recovery/core/interpreter';
+import type { StepTree } from '../../core/src/plan/Step.js';
+import { isDestructive } from '../../core/src/decide/Verdict.js';
 import * as fc from 'fast-check';
 import * as E from 'fp-ts/lib/Either.js';
 import { describe, expect, it } from 'vitest';
 import * as anyOf from '../src/arbitraries/World.js';
-import { type LaidWorld, layWorld, registeredBy } from '../src/LaidWorld.js';
-import { allMoves, makeMove, type Move } from '../src/Moves.js';
+import { type LaidWorld, layWorld, registeredBy } from '../src/simulation/LaidWorld.js';
+import { allMoves, makeMove, type Move } from '../src/simulation/Interference.js';
 import { isForetellable } from '../src/properties/DryRun.js';
-import { loadRecordings, toWorld, worldsOf } from '../src/Recordings.js';
-import { dead, leaked, running } from '../src/Shim.js';
-import { hasSteadyShim, ordinary, type World, world } from '../src/World.js';
-import { bundlePath, workPath, rootDirectory, volumePath } from '../src/WorldTree.js';
+import { loadRecordings, toWorld, worldsOf } from '../src/worlds/Recordings.js';
+import { dead, leaked, running } from '../src/worlds/Shim.js';
+import { hasSteadyShim, ordinary, type World, world } from '../src/worlds/World.js';
+import { bundlePath, workPath, rootDirectory, volumePath } from '../src/worlds/WorldTree.js';
 import { recordedWorlds } from './simulation/recorded.js';
 
 const orFail = <L, A>(outcome: E.Either<L, A>, show: (error: L) => string = JSON.stringify): A => {
@@ -39,8 +38,8 @@ const allPolicies = Object.values(policies);
 const save = async (laid: LaidWorld, policy: Policy): Promise<SavedPlan> => {
   const settings = { ...laid.settings, policy };
   const { capabilities } = laid.machine;
-  const { plan } = orFail(await Recovery.plan(settings)(capabilities)());
-  const identified = orFail(await Recovery.identify(settings)(plan)(capabilities)());
+  const { plan } = orFail(await Recovery.plan(settings, capabilities)());
+  const identified = orFail(await Recovery.identify(settings, capabilities, plan)());
   const text = encodeSavedPlan(savedPlanOf(settings, capabilities.clock.nowMs(), {})(identified));
   const saved = orFail(parseSavedPlan(text), showSavedPlanError);
   expect(encodeSavedPlan(saved)).toBe(text);
@@ -56,9 +55,13 @@ interface Done {
 const recover = async ({ settings, machine }: LaidWorld, policy: Policy, saved?: SavedPlan): Promise<Done> => {
   const recovering =
     saved === undefined
-      ? Recovery.recover({ ...settings, policy })
-      : Recovery.recover({ ...settings, policy: policyOf(saved) }, asPlanned(policyOf(saved), saved));
-  const recovered = await recovering(machine.capabilities)();
+      ? Recovery.recover({ ...settings, policy }, machine.capabilities)
+      : Recovery.recover(
+          { ...settings, policy: policyOf(saved) },
+          machine.capabilities,
+          asPlanned(policyOf(saved), saved),
+        );
+  const recovered = await recovering();
   if (E.isLeft(recovered)) return { report: undefined, refused: recovered.left, registered: [] };
   const registered = registeredBy(recovered.right).map(({ namespace, id }) => `${namespace}/${id}`);
   await recovered.right.stop();
@@ -87,7 +90,7 @@ const endOf = ({ list, machine, settings }: LaidWorld, { report, ...done }: Done
 
 /** A shim that hangs up when it is asked is taken back and lost at once; what its end then leads to is no part of a plan. */
 const lostAny = ({ machine }: LaidWorld): boolean =>
-  machine.trace.told().some((event) => event._tag === 'ShimDisconnected' && event.registered);
+  machine.observer.told().some((event) => event._tag === 'ShimDisconnected' && event.registered);
 
 /** The same world recovered with the plan that was just made of it, and without; says whether that could be compared. */
 const expectSameEnd = async (of: World, policy: Policy): Promise<boolean> => {
@@ -194,11 +197,11 @@ const run = async ({ of, before, between }: Meddled, policy: Policy, isPlanned: 
   const saved = await save(laid, policy);
   meddle(laid, between);
   const paths = pathsOf(laid);
-  const told = laid.machine.trace.told().length;
+  const told = laid.machine.observer.told().length;
   const calls = laid.machine.shims.calls().length;
   const done = await recover(laid, policy, isPlanned ? saved : undefined);
   const lost = new Set(
-    laid.machine.trace
+    laid.machine.observer
       .told()
       .slice(told)
       .flatMap((event) =>
@@ -310,17 +313,17 @@ describe('a plan that is carried out', () => {
         const { machine } = laid;
         const saved = await save(laid, policy);
         let taken = 0;
-        const trace = {
-          tell: (event: Parameters<typeof machine.trace.tell>[0]) => () => {
+        const observer = {
+          notify: (event: Parameters<typeof machine.observer.notify>[0]) => () => {
             if (event._tag === 'StepTaken' && ++taken === steps) machine.interrupt();
           },
         };
-        const mandate = asPlanned(policyOf(saved), saved);
+        const approval = asPlanned(policyOf(saved), saved);
         const settings = { ...laid.settings, policy };
-        const first = orFail(await Recovery.recover(settings, mandate)({ ...machine.capabilities, trace })());
+        const first = orFail(await Recovery.recover(settings, { ...machine.capabilities, observer }, approval)());
         await first.stop();
         const again = { ...machine.capabilities, interrupted: () => false };
-        const second = orFail(await Recovery.recover(settings, mandate)(again)());
+        const second = orFail(await Recovery.recover(settings, again, approval)());
         await second.stop();
         expect(second.report.summary, `${policy.name} ${steps}`).toMatchObject({ adopt: 1, hold: 0, failedSteps: 0 });
         expect(laid.list().some(({ path }) => path.endsWith('/default/dead'))).toBe(false);
@@ -340,13 +343,14 @@ describe('a plan that is carried out', () => {
       const laid = layWorld(world({ ...alive, bundle: { ...ordinary, log: 'none' } }, leaking));
       const { capabilities } = laid.machine;
       const settings = { ...laid.settings, policy };
-      const { plan } = orFail(await Recovery.plan(settings)(capabilities)());
+      const { plan } = orFail(await Recovery.plan(settings, capabilities)());
       const [namespace = expect.fail('no namespace')] = plan.namespaces;
       const bundles = namespace.bundles.filter(({ evidence }) => evidence.id !== 'alive');
       const identified = orFail(
-        await Recovery.identify(settings)({ ...plan, namespaces: [{ ...namespace, bundles, workDirectories: [] }] })(
-          capabilities,
-        )(),
+        await Recovery.identify(settings, capabilities, {
+          ...plan,
+          namespaces: [{ ...namespace, bundles, workDirectories: [] }],
+        })(),
       );
       const done = await recover(laid, policy, savedPlanOf(settings, 0, {})(identified));
       const { explanation } = bundlesOf(done.report).get('default/alive') ?? expect.fail('it is not there');
@@ -427,14 +431,14 @@ describe('a plan that is carried out', () => {
     const laid = layWorld(world(gone));
     const { machine } = laid;
     const saved = await save(laid, reference);
-    const trace = {
-      tell: (event: Parameters<typeof machine.trace.tell>[0]) => () => {
+    const observer = {
+      notify: (event: Parameters<typeof machine.observer.notify>[0]) => () => {
         if (event._tag === 'StepTaken' && event.report.step === 'remove-bundle') makeMove(laid)('work-swapped', gone);
       },
     };
     const settings = { ...laid.settings, policy: reference };
     const recovered = orFail(
-      await Recovery.recover(settings, asPlanned(reference, saved))({ ...machine.capabilities, trace })(),
+      await Recovery.recover(settings, { ...machine.capabilities, observer }, asPlanned(reference, saved))(),
     );
     await recovered.stop();
     const [namespace] = recovered.report.namespaces;

@@ -1,8 +1,8 @@
-import * as B from '@shim-recovery/core/ByteString';
+import { ByteString as B } from '@shim-recovery/core';
 import * as E from 'fp-ts/lib/Either.js';
 import { describe, expect, it } from 'vitest';
-import { makeDirectories, makeEntry, makeMachine } from '../src/Machine.js';
-import { scriptedExit } from '../src/ShimBinary.js';
+import { makeDirectories, makeEntry, makeMachine } from '../src/memory/Machine.js';
+import { scriptedExit } from '../src/memory/MemoryShimBinary.js';
 
 const text = B.fromText;
 

@@ -1,10 +1,9 @@
-import type { SocketName } from '@shim-recovery/core/Bootstrap';
-import * as B from '@shim-recovery/core/ByteString';
-import type { ShimSession } from '@shim-recovery/core/ShimConnector';
+import { ByteString as B } from '@shim-recovery/core';
+import type { ShimSession, SocketName } from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
 import { describe, expect, it } from 'vitest';
-import { type Machine, makeEntry, makeMachine } from '../src/Machine.js';
-import type { ShimScript } from '../src/Shim.js';
+import { type Machine, makeEntry, makeMachine } from '../src/memory/Machine.js';
+import type { ShimScript } from '../src/worlds/Shim.js';
 
 const text = B.fromText;
 const id = text('web');

@@ -1,17 +1,16 @@
 /** What each source says of a bundle, on the machine in memory: alive, dead, unknown or nothing, and each of them alone. */
-import * as B from '@shim-recovery/core/ByteString';
-import type { SignSource, SignState } from '@shim-recovery/core/decide/Signs';
-import { careful } from '@shim-recovery/core/Policy';
-import { hidden } from '@shim-recovery/core/Processes';
-import * as Recovery from '@shim-recovery/core/Recovery';
+import { ByteString as B, Recovery } from '@shim-recovery/core';
+import { hidden } from '@shim-recovery/core/interpreter';
+import type { SignSource, SignState } from '../../core/src/decide/Signs.js';
+import { careful } from '../../core/src/policy/Policy.js';
 import * as E from 'fp-ts/lib/Either.js';
 import * as O from 'fp-ts/lib/Option.js';
 import { describe, expect, it } from 'vitest';
-import { type Effect, type Fault, intercept, proceed } from '../src/Effect.js';
-import { layWorld } from '../src/LaidWorld.js';
+import { type Effect, type Fault, intercept, proceed } from '../src/simulation/FaultInjection.js';
+import { layWorld } from '../src/simulation/LaidWorld.js';
 import type { MemoryView } from '../src/memory/MemoryProcesses.js';
-import { dead, running } from '../src/Shim.js';
-import { ordinary, type Start, type World, world } from '../src/World.js';
+import { dead, running } from '../src/worlds/Shim.js';
+import { ordinary, type Start, type World, world } from '../src/worlds/World.js';
 
 type Entry = Omit<Start, 'ns' | 'id'>;
 
@@ -47,7 +46,7 @@ const signsOf = async (
     return fault === undefined ? proceed : { _tag: 'Fail', fault, when: 'instead' };
   });
   const key = { namespace: B.fromText('main'), id: B.fromText('web') };
-  const found = await Recovery.surveyOne({ ...settings, policy: careful })(key)(capabilities)();
+  const found = await Recovery.inspectBundle({ ...settings, policy: careful }, capabilities, key)();
   if (E.isLeft(found) || O.isNone(found.right)) throw new Error('main/web is not found');
   const { signs = [] } = found.right.value.answers;
   return new Map(signs.map(({ source, state, says, pids = [] }) => [source, { state, says, pids }]));
@@ -409,6 +408,12 @@ test('control-group', [
     is: 'unknown',
   },
   {
+    what: 'config.json is not found any more after it was listed',
+    entries: [orphan({ cgroup: 'named', ...withFiles(grouped) })],
+    failing: fails('fileSystem', 'read', 'ENOENT', 'config.json'),
+    is: 'unknown',
+  },
+  {
     what: 'a group has the id among other words',
     entries: [web({}), { ns: 'main', id: 'web.log', bundle: ordinary, shim: dead, processes: 1 }],
     is: 'unknown',
@@ -504,7 +509,7 @@ describe('each source alone', () => {
 
   const verdictOn = async (all: World): Promise<unknown> => {
     const { machine, settings } = layWorld(all);
-    const planned = await Recovery.plan({ ...settings, policy: careful })(machine.capabilities)();
+    const planned = await Recovery.plan({ ...settings, policy: careful }, machine.capabilities)();
     if (E.isLeft(planned)) throw new Error(planned.left._tag);
     const bundles = planned.right.report.namespaces.flatMap((namespace) => namespace.bundles);
     return bundles.find(({ id }) => id === 'web')?.reason;

@@ -1,6 +1,6 @@
-import * as B from '@shim-recovery/core/ByteString';
+import { ByteString as B } from '@shim-recovery/core';
 import { describe, expect, it } from 'vitest';
-import { makeStores } from '../src/Stores.js';
+import { makeStores } from '../src/memory/MemoryStores.js';
 
 const key = (namespace: string, id: string) => ({ namespace: B.fromText(namespace), id: B.fromText(id) });
 

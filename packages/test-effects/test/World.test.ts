@@ -2,11 +2,11 @@ import * as E from 'fp-ts/lib/Either.js';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { world as anyWorld } from '../src/arbitraries/World.js';
-import { anyCase } from '../src/Campaign.js';
-import { Case, decodeCase } from '../src/Case.js';
-import { layWorld } from '../src/LaidWorld.js';
-import { dead, isSteady, listedProcesses, replyAt, running } from '../src/Shim.js';
-import { decodeWorld, ordinary, processesOf, showWorld, World, world } from '../src/World.js';
+import { anyCase } from '../src/campaign/Campaign.js';
+import { Case, decodeCase } from '../src/campaign/Case.js';
+import { layWorld } from '../src/simulation/LaidWorld.js';
+import { dead, isSteady, listedProcesses, replyAt, running } from '../src/worlds/Shim.js';
+import { decodeWorld, ordinary, processesOf, showWorld, World, world } from '../src/worlds/World.js';
 
 const throughJson = (value: unknown): unknown => JSON.parse(JSON.stringify(value));
 

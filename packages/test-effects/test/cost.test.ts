@@ -2,14 +2,14 @@
  * What one bundle more costs, in calls: counted, not timed, so that it is the same on every machine. The benchmark says what
  * such a call takes.
  */
-import { containerd17, policies, type Policy } from '@shim-recovery/core/Policy';
-import * as Recovery from '@shim-recovery/core/Recovery';
+import { Recovery } from '@shim-recovery/core';
+import { containerd17, policies, type Policy } from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
 import { describe, expect, it } from 'vitest';
-import { type Effect, intercept, proceed } from '../src/Effect.js';
-import { layWorld } from '../src/LaidWorld.js';
-import { running } from '../src/Shim.js';
-import { ordinary, type Start, world } from '../src/World.js';
+import { type Effect, intercept, proceed } from '../src/simulation/FaultInjection.js';
+import { layWorld } from '../src/simulation/LaidWorld.js';
+import { running } from '../src/worlds/Shim.js';
+import { ordinary, type Start, world } from '../src/worlds/World.js';
 
 const kinds: ReadonlyArray<readonly [string, Omit<Start, 'ns' | 'id'>]> = [
   ['an empty bundle', { bundle: 'empty' }],
@@ -92,7 +92,7 @@ const countsOf = async (start: Omit<Start, 'ns' | 'id'>, size: number, policy: P
     return proceed;
   };
   const { capabilities } = intercept(laid.machine.capabilities, count);
-  const done = await Recovery.recover({ ...laid.settings, policy: { ...policy, mayDestroy: 1 } })(capabilities)();
+  const done = await Recovery.recover({ ...laid.settings, policy: { ...policy, mayDestroy: 1 } }, capabilities)();
   if (E.isLeft(done)) throw new Error(done.left._tag);
   await done.right.stop();
   return counts;

@@ -4,9 +4,8 @@ import * as fs from 'node:fs';
 import * as os from 'node:os';
 import * as path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import * as B from '@shim-recovery/core/ByteString';
-import type { FileSystem } from '@shim-recovery/core/FileSystem';
-import type { ContainerStore } from '@shim-recovery/core/Stores';
+import { ByteString as B } from '@shim-recovery/core';
+import type { ContainerStore, FileSystem } from '@shim-recovery/core/interpreter';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { fileNameOf, fileStore, firstFileStore } from '../examples/fileStore.js';
@@ -15,8 +14,8 @@ import { host, isBounded, verdicts } from '../examples/properties.js';
 import { type FileArea, fileSystemLaws } from '../src/laws/FileSystemLaws.js';
 import type { Law } from '../src/laws/Law.js';
 import { type Records, type StoreArea, storeLaws } from '../src/laws/StoreLaws.js';
-import type { Making } from '../src/Making.js';
-import type { Listing } from '../src/Outcome.js';
+import type { Making } from '../src/worlds/Fixture.js';
+import type { Listing } from '../src/worlds/Outcome.js';
 
 /** The names of the laws that are broken, each with its first violation. */
 const broken = async (laws: ReadonlyArray<Law>): Promise<ReadonlyMap<string, string>> => {

@@ -3,14 +3,14 @@
  * the bundle as it is. Pure: it asks for the facts that it needs, one at a time, as {@link decide} does.
  */
 import * as E from 'fp-ts/lib/Either.js';
-import type * as B from '../ByteString.js';
-import type { Answers, BundleEvidence } from '../Evidence.js';
-import { isHidden, unhidden } from '../Identifier.js';
-import { mayReapOrphan, type Policy } from '../Policy.js';
-import { ask, askShim, type Decision, type Listed, settle, settleUnlessExhausted } from '../Question.js';
-import { type ShimAddress, shimAddress } from '../ShimAddress.js';
-import { hasNoListener, isTaskNotFound, type ShimError } from '../ShimConnector.js';
-import type { Reason } from '../Verdict.js';
+import type * as B from '../base/ByteString.js';
+import type { Answers, BundleEvidence } from './Evidence.js';
+import { isHidden, unhidden } from '../policy/Names.js';
+import { mayReapOrphan, type Policy } from '../policy/Policy.js';
+import { ask, askShim, type Decision, type Listed, verdict, verdictUnlessExhausted } from './Question.js';
+import { type ShimAddress, shimAddress } from './ShimAddress.js';
+import { hasNoListener, isTaskNotFound, type ShimError } from '../capabilities/ShimConnector.js';
+import type { Reason } from './Verdict.js';
 import { livingContainer, livingShim, type Signs, unknownContainer, unknownShim, unknownSigns } from './Signs.js';
 
 /** What would clean up after the shim, as far as it is known. */
@@ -24,25 +24,25 @@ export const decideCarefully =
   (policy: Policy) =>
   (evidence: BundleEvidence): Decision => {
     const { contents } = evidence;
-    if (evidence.kind !== 'directory') return settle('not-a-directory');
+    if (evidence.kind !== 'directory') return verdict('not-a-directory');
     if (isHidden(evidence.id)) return decideHidden(policy, evidence);
     if (contents === null || contents._tag === 'Empty') return decideDeath(policy)(evidence, 'no-container', 'empty');
-    if (contents._tag === 'Unreadable') return settleUnlessExhausted('bundle-unreadable', contents.error);
+    if (contents._tag === 'Unreadable') return verdictUnlessExhausted('bundle-unreadable', contents.error);
     return decideRuntime(policy)(evidence, contents);
   };
 
 /** What an interrupted removal left, or what looks like it. That it may go was decided when it was moved there. */
 const decideHidden = (policy: Policy, evidence: BundleEvidence): Decision => {
   const { contents, answers } = evidence;
-  if (!policy.sweepsLeftovers) return settle('hidden');
-  if (contents === null) return settle('not-recorded');
-  if (contents._tag === 'Unreadable') return settleUnlessExhausted('bundle-unreadable', contents.error);
-  if (contents._tag === 'Listed' && !isBundle(policy)(evidence, contents)) return settle('not-a-bundle');
+  if (!policy.sweepsLeftovers) return verdict('hidden');
+  if (contents === null) return verdict('not-recorded');
+  if (contents._tag === 'Unreadable') return verdictUnlessExhausted('bundle-unreadable', contents.error);
+  if (contents._tag === 'Listed' && !isBundle(policy)(evidence, contents)) return verdict('not-a-bundle');
   const { signs } = answers;
   if (signs === undefined) return ask({ _tag: 'Signs' });
   // Only what runs can say otherwise, and those that share its shim: not a shim without a task.
-  if (livingContainer(signs).length > 0 || isShared(signs)) return settle('leftover-in-use');
-  return settle(unknownContainer(signs).length > 0 ? 'processes-unknown' : 'leftover');
+  if (livingContainer(signs).length > 0 || isShared(signs)) return verdict('leftover-in-use');
+  return verdict(unknownContainer(signs).length > 0 ? 'processes-unknown' : 'leftover');
 };
 
 /** Whether a shim lives that other bundles have, too, and find by this bundle alone. */
@@ -53,8 +53,8 @@ const decideRuntime =
   (policy: Policy) =>
   (evidence: BundleEvidence, contents: Listed): Decision => {
     const { shimBinaryPath } = contents;
-    if (shimBinaryPath._tag === 'Failed') return settleUnlessExhausted('bundle-unreadable', shimBinaryPath.error);
-    if (shimBinaryPath._tag === 'Read' && shimBinaryPath.content.includes('\0')) return settle('bundle-unreadable');
+    if (shimBinaryPath._tag === 'Failed') return verdictUnlessExhausted('bundle-unreadable', shimBinaryPath.error);
+    if (shimBinaryPath._tag === 'Read' && shimBinaryPath.content.includes('\0')) return verdict('bundle-unreadable');
     if (shimBinaryPath._tag === 'Read' && shimBinaryPath.content !== '')
       return decideProgram(policy)(evidence, contents, shimBinaryPath.content);
     const { container } = evidence.answers;
@@ -62,7 +62,7 @@ const decideRuntime =
       case undefined:
         return ask({ _tag: 'Container' });
       case 'Unknown':
-        return settle('container-unanswered'); // H9
+        return verdict('container-unanswered'); // H9
       case 'NotFound':
         return decideConnection(policy)(evidence, contents, 'no-container');
       case 'Found':
@@ -87,27 +87,27 @@ const decideConnection =
     const dead = (sign: DeathSign): Decision => decideDeath(policy)(evidence, owner, sign);
     if (address._tag === 'Unreadable')
       return address.reading._tag === 'Failed'
-        ? settleUnlessExhausted('address-unknown', address.reading.error)
+        ? verdictUnlessExhausted('address-unknown', address.reading.error)
         : dead('address-unreadable'); // H22
-    if (address._tag === 'Unsupported') return settle('address-unknown'); // H24
+    if (address._tag === 'Unsupported') return verdict('address-unknown'); // H24
     const { connection } = evidence.answers;
     switch (connection?._tag) {
       case undefined:
         return askShim(address);
       case 'NotProbed':
-        return settle('not-probed');
+        return verdict('not-probed');
       case 'LogFailed':
-        return settle('shim-unresponsive');
+        return verdict('shim-unresponsive');
       case 'DialFailed':
         // It may listen where the other file says, or said.
         if (hasNoListener(connection.error))
-          return isSettled(address) ? dead('dial-failed') : settle('address-unknown');
-        return settleUnlessExhausted(
+          return isCertain(address) ? dead('dial-failed') : verdict('address-unknown');
+        return verdictUnlessExhausted(
           mayOnlyBeSlow(connection.error) ? 'shim-unresponsive' : 'shim-unreachable',
           connection.error,
         );
       case 'ConnectFailed':
-        return settleUnlessExhausted('shim-unresponsive', connection.error); // H4
+        return verdictUnlessExhausted('shim-unresponsive', connection.error); // H4
       case 'Connected':
         return decideTask(policy)(evidence.answers, owner, address);
     }
@@ -116,7 +116,7 @@ const decideConnection =
 type Target = Extract<ShimAddress, { readonly _tag: 'Target' }>;
 
 /** Whether both files of the bundle that may say where its shim listens say the same. */
-const isSettled = ({ disputed, lost }: Target): boolean => disputed === undefined && lost === undefined;
+const isCertain = ({ disputed, lost }: Target): boolean => disputed === undefined && lost === undefined;
 
 /** The listen queue is full, or it was not served in time: the shim may be alive, only slow (H4, H5). */
 const mayOnlyBeSlow = (error: ShimError): boolean =>
@@ -126,7 +126,7 @@ const mayOnlyBeSlow = (error: ShimError): boolean =>
 const decideTask =
   (policy: Policy) =>
   (answers: Answers, owner: Owner, address: Target): Decision => {
-    const adopt = (reason: Reason): Decision => settle(owner === 'no-container' ? 'no-container' : reason);
+    const adopt = (reason: Reason): Decision => verdict(owner === 'no-container' ? 'no-container' : reason);
     const { sandboxRecords: records } = policy;
     if (records !== 'none' && answers.sandbox === undefined) return ask({ _tag: 'Sandbox', records });
     if (answers.sandbox?._tag === 'Found') return adopt('sandbox-recorded');
@@ -137,9 +137,9 @@ const decideTask =
     if (answers.state === undefined) return ask({ _tag: 'State' });
     if (E.isRight(answers.state))
       return adopt(answers.state.right.status === 'stopped' ? 'task-exited' : 'task-running'); // H2
-    if (!isTaskNotFound(answers.state.left)) return settle('shim-unresponsive');
+    if (!isTaskNotFound(answers.state.left)) return verdict('shim-unresponsive');
     // Another shim may listen where the other file says. Reaped, and interrupted, the bundle would be held for ever.
-    if (!isSettled(address)) return settle('address-unknown');
+    if (!isCertain(address)) return verdict('address-unknown');
     return decideLeakedShim(answers, E.isRight(answers.pids) ? 'no-processes' : 'task-not-found');
   };
 
@@ -147,10 +147,10 @@ const decideTask =
 const decideLeakedShim = (answers: Answers, reason: Extract<Reason, 'no-processes' | 'task-not-found'>): Decision => {
   const { signs, sharers } = answers;
   if (signs === undefined) return ask({ _tag: 'Signs' });
-  if (livingContainer(signs).length > 0) return settle('task-disputed');
-  if (unknownContainer(signs).length > 0) return settle('processes-unknown');
+  if (livingContainer(signs).length > 0) return verdict('task-disputed');
+  if (unknownContainer(signs).length > 0) return verdict('processes-unknown');
   if (sharers === undefined) return ask({ _tag: 'Sharers' });
-  return settle(sharers.length > 0 ? 'shim-shared' : reason); // H18
+  return verdict(sharers.length > 0 ? 'shim-shared' : reason); // H18
 };
 
 /** The shim did not answer: whether it is dead is for every other source to say. */
@@ -159,17 +159,17 @@ const decideDeath =
   (evidence: BundleEvidence, owner: Owner, sign: DeathSign): Decision => {
     const { signs } = evidence.answers;
     if (signs === undefined) return ask({ _tag: 'Signs' });
-    if (livingShim(signs).length > 0) return settle('shim-unreachable');
+    if (livingShim(signs).length > 0) return verdict('shim-unreachable');
     if (livingContainer(signs).length > 0) {
-      if (unknownShim(signs).length > 0) return settle('processes-unknown');
-      return settle(mayReapOrphan(policy, evidence) && owner === 'program' ? 'orphan-reaped' : 'orphan-workload');
+      if (unknownShim(signs).length > 0) return verdict('processes-unknown');
+      return verdict(mayReapOrphan(policy, evidence) && owner === 'program' ? 'orphan-reaped' : 'orphan-workload');
     }
-    if (unknownSigns(signs).length > 0) return settle('processes-unknown');
-    if (sign === 'empty') return settle('empty');
+    if (unknownSigns(signs).length > 0) return verdict('processes-unknown');
+    if (sign === 'empty') return verdict('empty');
     const { contents } = evidence;
-    if (contents?._tag === 'Listed' && !isBundle(policy)(evidence, contents)) return settle('not-a-bundle');
-    if (owner === 'no-container') return settle('container-not-found');
-    return settle(owner === 'no-program' ? 'shim-binary-not-found' : sign);
+    if (contents?._tag === 'Listed' && !isBundle(policy)(evidence, contents)) return verdict('not-a-bundle');
+    if (owner === 'no-container') return verdict('container-not-found');
+    return verdict(owner === 'no-program' ? 'shim-binary-not-found' : sign);
   };
 
 /**
@@ -177,7 +177,7 @@ const decideDeath =
  * a user's own is never removed because no container, or one, of its name is recorded. What an interrupted removal left of
  * a bundle counts as one, as the entries that no bundle has go first.
  */
-export const isBundle =
+const isBundle =
   (policy: Policy) =>
   ({ namespace, id }: BundleEvidence, contents: Listed): boolean => {
     const { foreign, shimBinaryPath, work } = contents;

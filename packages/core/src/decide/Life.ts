@@ -1,9 +1,9 @@
 /** Whether something that a verdict destroys is alive, and which processes: what an operator is told before it is done. */
 import * as E from 'fp-ts/lib/Either.js';
-import type { BundleEvidence } from '../Evidence.js';
-import type { TaskStatus } from '../ShimConnector.js';
-import { processesAmong } from '../TaskExit.js';
-import { isDestructive, type Verdict } from '../Verdict.js';
+import type { BundleEvidence } from './Evidence.js';
+import type { TaskStatus } from '../capabilities/ShimConnector.js';
+import { processesAmong } from '../capabilities/TaskExit.js';
+import { isDestructive, type Verdict } from './Verdict.js';
 import { livingContainer, livingShim, pidsOf, showLiving, type Signs } from './Signs.js';
 
 /** What lives of a bundle, in words and by process. */
@@ -13,18 +13,18 @@ export interface Life {
   readonly says: string;
 }
 
-/** Where the shim says that its task is, unless that has ended; `undefined` where it has, and where it was not asked. */
-const livingTask = ({ state }: BundleEvidence['answers']): TaskStatus | undefined =>
-  state !== undefined && E.isRight(state) && state.right.status !== 'stopped' ? state.right.status : undefined;
+/** All that is known to live of a bundle, under every verdict; `undefined` where nothing is. */
+export const livesOf = ({ answers }: BundleEvidence): Life | undefined => {
+  const living = [...livingContainer(answers.signs ?? []), ...livingShim(answers.signs ?? [])];
+  return joined(answerOf(answers), living);
+};
 
-/**
- * A shim that answers without a task is told to end: that it lives is the reason to reap it, and nothing that is lost. It may
- * have a task all the same, of which it lists no process: one that is created or paused.
- */
-const expectsLivingShim = ({ _tag, reason }: Verdict, answers: BundleEvidence['answers']): boolean =>
-  _tag === 'Reap' && reason !== 'pids-failed' && livingTask(answers) === undefined;
-
-const podSigns = (signs: Signs): Signs => livingShim(signs).filter(({ source }) => source === 'pod');
+/** What the shim told, and what other sources saw. */
+const joined = (told: Life | undefined, living: Signs): Life | undefined => {
+  if (living.length === 0) return told;
+  const pids = [...new Set([...(told?.pids ?? []), ...pidsOf(living)])].sort((one, other) => one - other);
+  return { pids, says: [...(told === undefined ? [] : [told.says]), showLiving(living)].join('; ') };
+};
 
 /** What the shim itself told. */
 const answerOf = (answers: BundleEvidence['answers']): Life | undefined => {
@@ -38,11 +38,9 @@ const answerOf = (answers: BundleEvidence['answers']): Life | undefined => {
   return { pids: known, says: status === undefined ? 'its shim answers' : `its shim says that its task is ${status}` };
 };
 
-/** All that is known to live of a bundle, under every verdict; `undefined` where nothing is. */
-export const livesOf = ({ answers }: BundleEvidence): Life | undefined => {
-  const living = [...livingContainer(answers.signs ?? []), ...livingShim(answers.signs ?? [])];
-  return joined(answerOf(answers), living);
-};
+/** Where the shim says that its task is, unless that has ended; `undefined` where it has, and where it was not asked. */
+const livingTask = ({ state }: BundleEvidence['answers']): TaskStatus | undefined =>
+  state !== undefined && E.isRight(state) && state.right.status !== 'stopped' ? state.right.status : undefined;
 
 /**
  * What lives of a bundle that this verdict destroys; `undefined` where nothing that is known lives, or nothing is destroyed.
@@ -61,9 +59,11 @@ export const lifeOf =
     return joined(told, living);
   };
 
-/** What the shim told, and what other sources saw. */
-const joined = (told: Life | undefined, living: Signs): Life | undefined => {
-  if (living.length === 0) return told;
-  const pids = [...new Set([...(told?.pids ?? []), ...pidsOf(living)])].sort((one, other) => one - other);
-  return { pids, says: [...(told === undefined ? [] : [told.says]), showLiving(living)].join('; ') };
-};
+/**
+ * A shim that answers without a task is told to end: that it lives is the reason to reap it, and nothing that is lost. It may
+ * have a task all the same, of which it lists no process: one that is created or paused.
+ */
+const expectsLivingShim = ({ _tag, reason }: Verdict, answers: BundleEvidence['answers']): boolean =>
+  _tag === 'Reap' && reason !== 'pids-failed' && livingTask(answers) === undefined;
+
+const podSigns = (signs: Signs): Signs => livingShim(signs).filter(({ source }) => source === 'pod');

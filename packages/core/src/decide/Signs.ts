@@ -28,6 +28,7 @@ export const SignSource = t.keyof(
   },
   'SignSource',
 );
+
 export type SignSource = t.TypeOf<typeof SignSource>;
 
 /**
@@ -36,6 +37,7 @@ export type SignSource = t.TypeOf<typeof SignSource>;
  * - `none`: it has nothing to say of this bundle, which has no such file, say; and nothing keeps it from looking.
  */
 export const SignState = t.keyof({ alive: null, dead: null, unknown: null, none: null }, 'SignState');
+
 export type SignState = t.TypeOf<typeof SignState>;
 
 /** What one source says of one bundle. `says` is a sentence's middle: what was seen, or why nothing could be seen. */
@@ -47,10 +49,12 @@ export const Sign = t.readonly(
   ]),
   'Sign',
 );
-export type Sign = t.TypeOf<typeof Sign>;
+
+export interface Sign extends t.TypeOf<typeof Sign> {}
 
 export const Signs = t.readonlyArray(Sign, 'Signs');
-export type Signs = t.TypeOf<typeof Signs>;
+
+export interface Signs extends t.TypeOf<typeof Signs> {}
 
 export const allSignSources: ReadonlyArray<SignSource> = Object.keys(SignSource.keys).filter(SignSource.is);
 
@@ -58,39 +62,9 @@ export const allSignSources: ReadonlyArray<SignSource> = Object.keys(SignSource.
 export const sign = (source: SignSource, state: SignState, says: string, pids: ReadonlyArray<number> = []): Sign =>
   pids.length === 0 ? { source, state, says } : { source, state, says, pids };
 
-const shimSources: ReadonlyArray<SignSource> = ['listener', 'shim-process', 'pod'];
-const containerSources: ReadonlyArray<SignSource> = ['init-pid', 'control-group', 'runtime-state', 'root-file-system'];
-
-const inState =
-  (state: SignState, sources: ReadonlyArray<SignSource>) =>
-  (signs: Signs): Signs =>
-    signs.filter((one) => one.state === state && sources.includes(one.source));
-
-/** The signs that the bundle's shim lives: its own, or the one of its pod. */
-export const livingShim = inState('alive', shimSources);
-/** The signs that the bundle's container lives. */
-export const livingContainer = inState('alive', containerSources);
-/** The signs that leave open whether the shim lives. */
-export const unknownShim = inState('unknown', ['own-view', ...shimSources]);
-/** All signs that leave something open. */
-export const unknownSigns = inState('unknown', allSignSources);
-/** The signs that leave open whether the container lives. */
-export const unknownContainer = inState('unknown', ['own-view', ...containerSources]);
-
 /** The processes of some signs, each once, in order. */
 export const pidsOf = (signs: Signs): ReadonlyArray<number> =>
   [...new Set(signs.flatMap(({ pids = [] }) => pids))].sort((one, other) => one - other);
-
-const sourceWords: Readonly<Record<SignSource, string>> = {
-  'own-view': 'own view',
-  listener: 'listening socket',
-  'shim-process': 'shim process',
-  pod: 'pod',
-  'init-pid': 'init.pid',
-  'control-group': 'control group',
-  'runtime-state': "runtime's record",
-  'root-file-system': 'root file system',
-};
 
 /** `process 7` or `processes 7, 8`, and so many more. */
 export const showPids = (pids: ReadonlyArray<number>): string => {
@@ -106,6 +80,17 @@ export const showContainer = (signs: Signs): string => {
   return `${showPids(pidsOf(living))} (${sources})`;
 };
 
+const sourceWords: Readonly<Record<SignSource, string>> = {
+  'own-view': 'own view',
+  listener: 'listening socket',
+  'shim-process': 'shim process',
+  pod: 'pod',
+  'init-pid': 'init.pid',
+  'control-group': 'control group',
+  'runtime-state': "runtime's record",
+  'root-file-system': 'root file system',
+};
+
 /** What lives of a bundle: its shim, by what was seen first, and its container. */
 export const showLiving = (signs: Signs): string => {
   const [shim] = livingShim(signs);
@@ -115,3 +100,27 @@ export const showLiving = (signs: Signs): string => {
 
 /** What some signs say, for the middle of a sentence. */
 export const showSigns = (signs: Signs): string => [...new Set(signs.map(({ says }) => says))].join('; ');
+
+const inState =
+  (state: SignState, sources: ReadonlyArray<SignSource>) =>
+  (signs: Signs): Signs =>
+    signs.filter((one) => one.state === state && sources.includes(one.source));
+
+const shimSources: ReadonlyArray<SignSource> = ['listener', 'shim-process', 'pod'];
+
+const containerSources: ReadonlyArray<SignSource> = ['init-pid', 'control-group', 'runtime-state', 'root-file-system'];
+
+/** The signs that the bundle's shim lives: its own, or the one of its pod. */
+export const livingShim = inState('alive', shimSources);
+
+/** The signs that the bundle's container lives. */
+export const livingContainer = inState('alive', containerSources);
+
+/** The signs that leave open whether the shim lives. */
+export const unknownShim = inState('unknown', ['own-view', ...shimSources]);
+
+/** All signs that leave something open. */
+export const unknownSigns = inState('unknown', allSignSources);
+
+/** The signs that leave open whether the container lives. */
+export const unknownContainer = inState('unknown', ['own-view', ...containerSources]);

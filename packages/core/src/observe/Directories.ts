@@ -5,12 +5,11 @@
  * directory is not what it is taken for is an error, and a recovery does nothing.
  */
 import * as E from 'fp-ts/lib/Either.js';
-import { pipe } from 'fp-ts/lib/function.js';
 import type { Task } from 'fp-ts/lib/Task.js';
 import * as TE from 'fp-ts/lib/TaskEither.js';
-import { type BundleKey, withDirectory } from '../BundleDirectory.js';
-import * as B from '../ByteString.js';
-import type { Capabilities } from '../Capabilities.js';
+import { pipe } from 'fp-ts/lib/function.js';
+import * as B from '../base/ByteString.js';
+import * as Layout from '../capabilities/BundleLayout.js';
 import {
   codeOf,
   type Directory,
@@ -23,10 +22,11 @@ import {
   type Location,
   pathOf,
   showFileError,
-} from '../FileSystem.js';
-import { unhidden } from '../Identifier.js';
-import * as Layout from '../Layout.js';
-import * as MountTable from '../MountTable.js';
+} from '../capabilities/FileSystem.js';
+import { type BundleId, unhidden } from '../policy/Names.js';
+import { withDirectory } from './BundleHandles.js';
+import type { Capabilities } from './Capabilities.js';
+import * as MountTable from './MountTable.js';
 
 /** The option that names a directory, without its dashes. */
 export type DirectoryOption = 'state' | 'root';
@@ -115,22 +115,6 @@ export const understandDirectories =
     );
   };
 
-const nothingIn = ({ there }: Located): UnderstoodDirectories['nothingIn'] => {
-  if (E.isLeft(there)) return 'missing';
-  return there.right.entries.length === 0 ? 'empty' : null;
-};
-
-/** A directory that was named. Left: there is none. */
-interface Located {
-  readonly understood: UnderstoodDirectory;
-  readonly there: E.Either<
-    FileError,
-    { readonly directory: Directory; readonly entries: ReadonlyArray<DirectoryEntry> }
-  >;
-}
-
-type There = Extract<Located['there'], { readonly _tag: 'Right' }>['right'];
-
 const withLocated =
   (needs: Needs, plugin: B.ByteString) =>
   <A>(
@@ -142,11 +126,14 @@ const withLocated =
       E.isLeft(there) ? TE.right(undefined) : TE.fromTask(needs.fileSystem.close(there.right.directory)),
     );
 
-const unusable =
-  (option: DirectoryOption) =>
-  (error: FileError): DirectoriesError => ({ _tag: 'Unusable', option, error });
-
-const keepsBundles = (name: B.ByteString): boolean => name === Layout.plugin.tasks || name === Layout.plugin.sandboxes;
+/** A directory that was named. Left: there is none. */
+interface Located {
+  readonly understood: UnderstoodDirectory;
+  readonly there: E.Either<
+    FileError,
+    { readonly directory: Directory; readonly entries: ReadonlyArray<DirectoryEntry> }
+  >;
+}
 
 /** Opens what was named, or the plugin's directory in it where that is the daemon's. */
 const locate =
@@ -176,6 +163,8 @@ const locate =
     );
   };
 
+const keepsBundles = (name: B.ByteString): boolean => name === Layout.plugin.tasks || name === Layout.plugin.sandboxes;
+
 const openListed =
   ({ fileSystem: files }: Needs) =>
   (path: B.ByteString): TE.TaskEither<FileError, There> =>
@@ -187,6 +176,8 @@ const openListed =
     await files.close(directory.right)();
     return entries;
   };
+
+type There = Extract<Located['there'], { readonly _tag: 'Right' }>['right'];
 
 /** Whether nothing of this name exists. A symlink that leads nowhere exists: what it should lead to may be unmounted. */
 const isMissing =
@@ -200,6 +191,15 @@ const isMissing =
     )();
     return E.isLeft(status) && isAbsent(status.left);
   };
+
+const unusable =
+  (option: DirectoryOption) =>
+  (error: FileError): DirectoriesError => ({ _tag: 'Unusable', option, error });
+
+const nothingIn = ({ there }: Located): UnderstoodDirectories['nothingIn'] => {
+  if (E.isLeft(there)) return 'missing';
+  return there.right.entries.length === 0 ? 'empty' : null;
+};
 
 const check =
   (needs: Needs, uid: number) =>
@@ -222,34 +222,6 @@ const check =
     // Last: where the root directory is a wrong one, its owner says nothing of who is to run this.
     return E.isLeft(judged) ? judged : checkOwner(needs, uid)('root', root.there)();
   };
-
-/** Refuses the directory of another plugin, and one that holds plugins. */
-const checkNames = (
-  option: DirectoryOption,
-  { path, meaning }: UnderstoodDirectory,
-  entries: ReadonlyArray<DirectoryEntry>,
-): E.Either<DirectoriesError, void> => {
-  if (meaning === 'as-given' && Layout.isPluginName(Layout.parentOf(path).name))
-    return E.left({ _tag: 'OtherPlugin', option, path });
-  const names = entries.map(({ name }) => name).filter(Layout.isPluginName);
-  const plugin = names.find((name) => name === Layout.plugin.tasks) ?? names[0];
-  return plugin === undefined ? E.right(undefined) : E.left({ _tag: 'PluginInside', option, path, plugin });
-};
-
-const checkOwner =
-  ({ fileSystem: files }: Needs, uid: number) =>
-  (option: DirectoryOption, there: Located['there']): TE.TaskEither<DirectoriesError, void> =>
-    E.isLeft(there)
-      ? TE.right(undefined)
-      : pipe(
-          files.owner(there.right.directory),
-          TE.mapLeft(unusable(option)),
-          TE.chain((owner) =>
-            owner === uid
-              ? TE.right(undefined)
-              : TE.left({ _tag: 'OtherOwner', path: there.right.directory.path, owner, uid }),
-          ),
-        );
 
 /** Refuses one directory under two names, and one inside the other: through symlinks and bind mounts, too. */
 const checkApart =
@@ -308,28 +280,33 @@ const identityOf =
   (path: B.ByteString): TE.TaskEither<FileError, FileStatus> =>
     withDirectory(files)(files.openPath(path), files.identify);
 
-/** What was seen in the state directory. Of each kind the first example counts. */
-interface Look {
-  /** Whether there is a namespace, or at least a directory where one would be. */
-  readonly hasDirectory: boolean;
-  readonly hasBundle: boolean;
-  /** Something that is neither a bundle nor a namespace of bundles. */
-  readonly stranger?: B.ByteString;
-  /** A bundle where a namespace should be. */
-  readonly misplaced?: B.ByteString;
-  readonly otherOwner?: { readonly path: B.ByteString; readonly owner: number };
-  readonly rootIsNamed: boolean;
-  readonly otherRoot?: { readonly named: B.ByteString; readonly bundle: B.ByteString };
-}
+/** Refuses the directory of another plugin, and one that holds plugins. */
+const checkNames = (
+  option: DirectoryOption,
+  { path, meaning }: UnderstoodDirectory,
+  entries: ReadonlyArray<DirectoryEntry>,
+): E.Either<DirectoriesError, void> => {
+  if (meaning === 'as-given' && Layout.isPluginName(Layout.parentOf(path).name))
+    return E.left({ _tag: 'OtherPlugin', option, path });
+  const names = entries.map(({ name }) => name).filter(Layout.isPluginName);
+  const plugin = names.find((name) => name === Layout.plugin.tasks) ?? names[0];
+  return plugin === undefined ? E.right(undefined) : E.left({ _tag: 'PluginInside', option, path, plugin });
+};
 
-type Looked = TE.TaskEither<DirectoriesError, Look>;
-
-/** What is needed to look around, with the question whether a path is that of the root directory. */
-interface Visitor {
-  readonly fileSystem: Capabilities['fileSystem'];
-  readonly uid: number;
-  readonly namesRoot: (named: B.ByteString) => Task<boolean>;
-}
+const checkOwner =
+  ({ fileSystem: files }: Needs, uid: number) =>
+  (option: DirectoryOption, there: Located['there']): TE.TaskEither<DirectoriesError, void> =>
+    E.isLeft(there)
+      ? TE.right(undefined)
+      : pipe(
+          files.owner(there.right.directory),
+          TE.mapLeft(unusable(option)),
+          TE.chain((owner) =>
+            owner === uid
+              ? TE.right(undefined)
+              : TE.left({ _tag: 'OtherOwner', path: there.right.directory.path, owner, uid }),
+          ),
+        );
 
 /**
  * Looks at the bundles until it has seen what it needs: at one of each namespace, and at as many as it takes to find a
@@ -349,6 +326,63 @@ const lookAround =
     }
     return E.right(look);
   };
+
+type Looked = TE.TaskEither<DirectoriesError, Look>;
+
+/** What is needed to look around, with the question whether a path is that of the root directory. */
+interface Visitor {
+  readonly fileSystem: Capabilities['fileSystem'];
+  readonly uid: number;
+  readonly namesRoot: (named: B.ByteString) => Task<boolean>;
+}
+
+/** Whether a path is that of the root directory, or leads to it. Each path is looked at once. */
+const makeNamesRoot = (needs: Needs, { understood, there }: Located): Visitor['namesRoot'] => {
+  const known = new Map<B.ByteString, boolean>([[understood.path, true]]);
+  return (named) => async () => {
+    const before = known.get(named);
+    if (before !== undefined) return before;
+    const own = E.isLeft(there) ? there : await needs.fileSystem.identify(there.right.directory)();
+    const other = await identityOf(needs)(named)();
+    const isSame = E.isRight(own) && E.isRight(other) && isSameFile(own.right, other.right);
+    known.set(named, isSame);
+    return isSame;
+  };
+};
+
+/** What was seen in the state directory. Of each kind the first example counts. */
+interface Look {
+  /** Whether there is a namespace, or at least a directory where one would be. */
+  readonly hasDirectory: boolean;
+  readonly hasBundle: boolean;
+  /** Something that is neither a bundle nor a namespace of bundles. */
+  readonly stranger?: B.ByteString;
+  /** A bundle where a namespace should be. */
+  readonly misplaced?: B.ByteString;
+  readonly otherOwner?: { readonly path: B.ByteString; readonly owner: number };
+  readonly rootIsNamed: boolean;
+  readonly otherRoot?: { readonly named: B.ByteString; readonly bundle: B.ByteString };
+}
+
+const visitNamespace =
+  (visitor: Visitor) =>
+  (at: Location, before: Look): Looked =>
+    visit(visitor)(at, before, (namespace, entries, seen) => async () => {
+      const plugin = entries.find(({ name }) => keepsBundles(name));
+      if (plugin !== undefined)
+        return E.left({ _tag: 'PluginInside', option: 'state', path: namespace.path, plugin: plugin.name });
+      if (entries.some(isFileOfBundle)) return E.right({ misplaced: namespace.path, ...seen });
+      const directories = entries.filter(({ kind }) => kind === 'directory');
+      if (directories.length === 0 && entries.length > 0) return E.right({ stranger: namespace.path, ...seen });
+      let look = seen;
+      for (const [index, { name }] of directories.entries()) {
+        if (index > 0 && look.hasBundle && look.rootIsNamed) break;
+        const visited = await visitBundle(visitor, at.name)({ directory: namespace, name }, look)();
+        if (E.isLeft(visited)) return visited;
+        look = visited.right;
+      }
+      return E.right(look);
+    });
 
 /**
  * Opens and lists a directory and notes its owner. One that cannot be opened tells nothing, unless this process lacks
@@ -379,25 +413,21 @@ const visit =
       ),
     );
 
-const visitNamespace =
-  (visitor: Visitor) =>
-  (at: Location, before: Look): Looked =>
-    visit(visitor)(at, before, (namespace, entries, seen) => async () => {
-      const plugin = entries.find(({ name }) => keepsBundles(name));
-      if (plugin !== undefined)
-        return E.left({ _tag: 'PluginInside', option: 'state', path: namespace.path, plugin: plugin.name });
-      if (entries.some(isFileOfBundle)) return E.right({ misplaced: namespace.path, ...seen });
-      const directories = entries.filter(({ kind }) => kind === 'directory');
-      if (directories.length === 0 && entries.length > 0) return E.right({ stranger: namespace.path, ...seen });
-      let look = seen;
-      for (const [index, { name }] of directories.entries()) {
-        if (index > 0 && look.hasBundle && look.rootIsNamed) break;
-        const visited = await visitBundle(visitor, at.name)({ directory: namespace, name }, look)();
-        if (E.isLeft(visited)) return visited;
-        look = visited.right;
-      }
-      return E.right(look);
-    });
+const isFileOfBundle = ({ name, kind }: DirectoryEntry): boolean => kind !== 'directory' && filesOfBundle.has(name);
+
+/** What daemons and shims put into a bundle, and not as a directory. A bundle's own name may be any of these. */
+const filesOfBundle: ReadonlySet<string> = new Set<string>([
+  Layout.entry.shimBinaryPath,
+  Layout.entry.address,
+  Layout.entry.bootstrap,
+  Layout.entry.newBootstrap,
+  Layout.entry.initPid,
+  Layout.entry.log,
+  Layout.entry.work,
+  'config.json',
+  'options.json',
+  'runtime',
+]);
 
 const visitBundle =
   (visitor: Visitor, namespace: B.ByteString) =>
@@ -418,48 +448,9 @@ const visitBundle =
       );
     });
 
-/** What daemons and shims put into a bundle, and not as a directory. A bundle's own name may be any of these. */
-const filesOfBundle: ReadonlySet<string> = new Set<string>([
-  Layout.entry.shimBinaryPath,
-  Layout.entry.address,
-  Layout.entry.bootstrap,
-  Layout.entry.newBootstrap,
-  Layout.entry.initPid,
-  Layout.entry.log,
-  Layout.entry.work,
-  'config.json',
-  'options.json',
-  'runtime',
-]);
-
-const isFileOfBundle = ({ name, kind }: DirectoryEntry): boolean => kind !== 'directory' && filesOfBundle.has(name);
-
-const isWorkLink = ({ name, kind }: DirectoryEntry): boolean => kind === 'symlink' && name === Layout.entry.work;
-
 const isRootfs = ({ name, kind }: DirectoryEntry): boolean => kind === 'directory' && name === Layout.entry.rootfs;
 
-/** The root directory that a bundle's `work` link names, `<root>/<namespace>/<id>`; a leftover has dots before its id. */
-export const rootNamedBy = (work: B.ByteString, { namespace, id }: BundleKey): B.ByteString | undefined => {
-  const text = Layout.clean(work);
-  const { directory, name } = Layout.parentOf(text);
-  const { directory: root, name: within } = Layout.parentOf(directory);
-  const isOurs = within === namespace && (name === id || name === unhidden(id));
-  return text.startsWith('/') && isOurs ? root : undefined;
-};
-
-/** Whether a path is that of the root directory, or leads to it. Each path is looked at once. */
-const makeNamesRoot = (needs: Needs, { understood, there }: Located): Visitor['namesRoot'] => {
-  const known = new Map<B.ByteString, boolean>([[understood.path, true]]);
-  return (named) => async () => {
-    const before = known.get(named);
-    if (before !== undefined) return before;
-    const own = E.isLeft(there) ? there : await needs.fileSystem.identify(there.right.directory)();
-    const other = await identityOf(needs)(named)();
-    const isSame = E.isRight(own) && E.isRight(other) && isSameFile(own.right, other.right);
-    known.set(named, isSame);
-    return isSame;
-  };
-};
+const isWorkLink = ({ name, kind }: DirectoryEntry): boolean => kind === 'symlink' && name === Layout.entry.work;
 
 /** What follows from what was seen. An empty directory may be a bundle, unless all that tells more tells otherwise. */
 const judge = (
@@ -482,19 +473,20 @@ const judge = (
   return other === undefined ? E.right(undefined) : E.left({ _tag: 'OtherRoot', root: root.understood.path, ...other });
 };
 
+/** The root directory that a bundle's `work` link names, `<root>/<namespace>/<id>`; a leftover has dots before its id. */
+export const rootNamedBy = (work: B.ByteString, { namespace, id }: BundleId): B.ByteString | undefined => {
+  const text = Layout.clean(work);
+  const { directory, name } = Layout.parentOf(text);
+  const { directory: root, name: within } = Layout.parentOf(directory);
+  const isOurs = within === namespace && (name === id || name === unhidden(id));
+  return text.startsWith('/') && isOurs ? root : undefined;
+};
+
 /** What is wrong, with what was expected; and what to do, as words for the command line where there are some. */
 export interface DirectoriesAdvice {
   readonly problem: string;
   readonly hint: string | undefined;
 }
-
-const usualState = '/run/containerd';
-
-/** Whether it is containerd's usual state directory, or the one with bundles in it. A hint must not name it again then. */
-const isUsualState = (path: B.ByteString): boolean => {
-  const { directory, name } = Layout.parentOf(path);
-  return path === usualState || (directory === usualState && keepsBundles(name));
-};
 
 /** For people. `nameOf` is what a user is called, where that is known. */
 export const showDirectoriesError =
@@ -564,3 +556,11 @@ const showUser = (nameOf: (uid: number) => string | undefined, uid: number): str
   const name = nameOf(uid);
   return name === undefined ? `uid ${uid}` : `${name} (uid ${uid})`;
 };
+
+/** Whether it is containerd's usual state directory, or the one with bundles in it. A hint must not name it again then. */
+const isUsualState = (path: B.ByteString): boolean => {
+  const { directory, name } = Layout.parentOf(path);
+  return path === usualState || (directory === usualState && keepsBundles(name));
+};
+
+const usualState = '/run/containerd';

@@ -1,13 +1,13 @@
 /** What will keep a step of a plan from being done, as far as that can be seen before anything is tried. Changes nothing. */
 import * as E from 'fp-ts/lib/Either.js';
 import type { Task } from 'fp-ts/lib/Task.js';
-import { type Namespaces, withBundle, withDirectory } from '../BundleDirectory.js';
-import type { Capabilities } from '../Capabilities.js';
-import type { BundleEvidence, Obstacle } from '../Evidence.js';
-import { codeOf, showFileError } from '../FileSystem.js';
-import * as Layout from '../Layout.js';
-import type { Settings } from '../Settings.js';
-import { type StepTree, successPath } from '../Step.js';
+import { type Namespaces, withBundle, withDirectory } from './BundleHandles.js';
+import type { Capabilities } from './Capabilities.js';
+import type { BundleEvidence, Obstacle } from '../decide/Evidence.js';
+import { codeOf, showFileError } from '../capabilities/FileSystem.js';
+import * as Layout from '../capabilities/BundleLayout.js';
+import type { Settings } from '../policy/Settings.js';
+import { type StepTree, successPath } from '../plan/Step.js';
 
 export interface ForesightNeeds {
   readonly capabilities: Pick<Capabilities, 'fileSystem' | 'mounts'>;
@@ -50,9 +50,6 @@ export const foresee =
     ];
   };
 
-const whyNotWritable = ({ capabilities: { fileSystem }, namespaces }: ForesightNeeds, evidence: BundleEvidence) =>
-  withBundle(fileSystem, namespaces)(evidence, fileSystem.writable)();
-
 /** Where the log is missing, a daemon makes it; one that cannot gives the shim up. */
 const whyNotMade = async (needs: ForesightNeeds, evidence: BundleEvidence): Promise<ReadonlyArray<Obstacle>> => {
   const written = await whyNotWritable(needs, evidence);
@@ -61,14 +58,8 @@ const whyNotMade = async (needs: ForesightNeeds, evidence: BundleEvidence): Prom
     : [];
 };
 
-/** Nothing is removed from a file system that is mounted read-only. */
-const whyNotRemoved = async (needs: ForesightNeeds, evidence: BundleEvidence): Promise<ReadonlyArray<Obstacle>> => {
-  if (!(await needs.isReadOnly())) return [];
-  const written = await whyNotWritable(needs, evidence);
-  return E.isLeft(written) && codeOf(written.left) === readOnly
-    ? [{ step: 'remove-bundle', says: `the bundle cannot be removed: ${showFileError(written.left)}` }]
-    : [];
-};
+const whyNotWritable = ({ capabilities: { fileSystem }, namespaces }: ForesightNeeds, evidence: BundleEvidence) =>
+  withBundle(fileSystem, namespaces)(evidence, fileSystem.writable)();
 
 /** A full or read-only file system: then a daemon that must write `bootstrap.json` gives the shim up. */
 const whyNotWritten = async (needs: ForesightNeeds, evidence: BundleEvidence): Promise<ReadonlyArray<Obstacle>> => {
@@ -97,5 +88,14 @@ const whyNotUnmounted = async (
           says: `what is mounted on rootfs stays mounted, as a symlink leads to the state directory (H13): ${policy.name} then cannot remove the bundle`,
         },
       ]
+    : [];
+};
+
+/** Nothing is removed from a file system that is mounted read-only. */
+const whyNotRemoved = async (needs: ForesightNeeds, evidence: BundleEvidence): Promise<ReadonlyArray<Obstacle>> => {
+  if (!(await needs.isReadOnly())) return [];
+  const written = await whyNotWritable(needs, evidence);
+  return E.isLeft(written) && codeOf(written.left) === readOnly
+    ? [{ step: 'remove-bundle', says: `the bundle cannot be removed: ${showFileError(written.left)}` }]
     : [];
 };

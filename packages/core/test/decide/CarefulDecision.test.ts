@@ -1,9 +1,9 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import * as B from '../../src/ByteString.js';
-import { decide } from '../../src/Decision.js';
-import type { Answers, BundleEvidence } from '../../src/Evidence.js';
-import { systemError } from '../../src/FileSystem.js';
+import * as B from '../../src/base/ByteString.js';
+import { decide } from '../../src/decide/Decision.js';
+import type { Answers, BundleEvidence } from '../../src/decide/Evidence.js';
+import { systemError } from '../../src/capabilities/FileSystem.js';
 import {
   allSignSources,
   livingContainer,
@@ -14,16 +14,16 @@ import {
   type SignState,
   unknownSigns,
 } from '../../src/decide/Signs.js';
-import { careful } from '../../src/Policy.js';
-import { answered, type ShimError } from '../../src/ShimConnector.js';
-import { isDestructive } from '../../src/Verdict.js';
+import { careful } from '../../src/policy/Policy.js';
+import { answered, type ShimError } from '../../src/capabilities/ShimConnector.js';
+import { isDestructive } from '../../src/decide/Verdict.js';
 import { anyEvidence, bundle, fileError, running } from '../evidence.js';
 
 const text = B.fromText;
 
 const outcome = (evidence: BundleEvidence, policy = careful): string => {
   const decision = decide(policy)(evidence);
-  return decision._tag === 'Settle'
+  return decision._tag === 'Decided'
     ? `${decision.verdict._tag} ${decision.verdict.reason}`
     : `ask ${decision.question._tag}`;
 };

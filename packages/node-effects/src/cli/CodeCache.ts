@@ -15,14 +15,6 @@ export const cacheOf = (program: string): string => {
   return `${program}.${node}.cache`;
 };
 
-const checksumBytes = 4;
-
-const checksumOf = (code: Buffer): Buffer => {
-  const checksum = Buffer.alloc(checksumBytes);
-  checksum.writeUInt32LE(crc32(code));
-  return checksum;
-};
-
 /** The code that was kept for this Node; undefined where there is none, or where it is not whole. */
 export const keptCode = (program: string): Buffer | undefined => {
   try {
@@ -34,6 +26,14 @@ export const keptCode = (program: string): Buffer | undefined => {
   } catch {
     return undefined; // It is compiled, then.
   }
+};
+
+const checksumBytes = 4;
+
+const checksumOf = (code: Buffer): Buffer => {
+  const checksum = Buffer.alloc(checksumBytes);
+  checksum.writeUInt32LE(crc32(code));
+  return checksum;
 };
 
 /** Keeps what V8 has made of it by now; whole, or not at all. */

@@ -1,11 +1,13 @@
 /** SIGINT, SIGTERM and SIGHUP, which a lost terminal sends: the first one asks for an end, the second one is the end. */
 import type { IO } from 'fp-ts/lib/IO.js';
 import type { Task } from 'fp-ts/lib/Task.js';
-import { exitAtOnce } from '../Native.js';
-import type { Terminal } from './Terminal.js';
+import { exitAtOnce } from '../native/Native.js';
+import type { Terminal } from './views/Terminal.js';
 
 const exitCodes = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
+
 type EndSignal = keyof typeof exitCodes;
+
 const signals: ReadonlyArray<EndSignal> = ['SIGINT', 'SIGTERM', 'SIGHUP'];
 
 export interface Interruption {

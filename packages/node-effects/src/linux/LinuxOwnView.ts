@@ -1,17 +1,21 @@
 /** How much of this machine's processes `/proc` shows to this one. */
 import * as os from 'node:os';
-import { type OwnView, type ProcessesError, valueOf } from '@shim-recovery/core/Processes';
+import { type OwnView, type ProcessesError, valueOf } from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
-import { isProcMounted } from '../FileSystem.js';
-import { AT_FDCWD, deviceOf, identityAt, readLinkAt } from '../Native.js';
+import { isProcMounted } from './LinuxFileSystem.js';
+import { AT_FDCWD, deviceOf, identityAt, readLinkAt } from '../native/Native.js';
 import { directoryAt, namespacesAt } from './ProcessFacts.js';
 import { maxTableBytes, readFileAt, unreadable, withProcess } from './ProcessDirectory.js';
 
 /** `PROC_PID_INIT_INO` and the like: the kernel's names for the namespaces that it starts with. */
 const firstPidNamespace = 'pid:[4026531836]';
+
 const firstUserNamespace = 'user:[4026531837]';
+
 const firstTimeNamespace = 'time:[4026531834]';
+
 const firstMountNamespace = 'mnt:[4026531832]';
+
 /** Kernels before 6.17 number it as they number later ones, from 4026531840 on. It is the first or the second of all. */
 const olderFirstMountNamespaces = ['mnt:[4026531840]', 'mnt:[4026531841]'];
 
@@ -38,20 +42,6 @@ export const readOwnView = (): E.Either<ProcessesError, OwnView> => {
 };
 
 /**
- * Why `/proc` may not show every process of this pid namespace, or not as it is; `undefined` where it does. Left: there is no
- * `/proc`.
- */
-export const readLimit = (): E.Either<ProcessesError, string | undefined> => {
-  if (!isProcMounted()) return E.left(unreadable('/proc is not mounted'));
-  if (!isProcOurs()) return E.right('the /proc that is mounted here belongs to another pid namespace');
-  const status = readFileAt(AT_FDCWD, '/proc/self/status');
-  const mounts = readFileAt(AT_FDCWD, '/proc/self/mountinfo', maxTableBytes);
-  if (E.isLeft(status)) return E.left(unreadable(`cannot read /proc/self/status: ${status.left}`));
-  if (E.isLeft(mounts)) return E.left(unreadable(`cannot read /proc/self/mountinfo: ${mounts.left}`));
-  return E.right(hidingBy(mounts.right, status.right) ?? firstProcessHidden() ?? otherClock());
-};
-
-/**
  * Whether the processes that `/proc` shows have the numbers that this process knows them by. The one of an outer pid namespace
  * shows this process under another number; that of an inner one does not show it.
  */
@@ -66,9 +56,19 @@ const isNumberedTwice = (): boolean => {
   return E.isRight(status) && /^NSpid:\t\d+\t/m.test(status.right);
 };
 
-/** Values of `hidepid` that hide nothing, and those that exempt no group. */
-const hidesNothing = ['0', 'off'];
-const exemptsNoGroup = ['4', 'ptraceable'];
+/**
+ * Why `/proc` may not show every process of this pid namespace, or not as it is; `undefined` where it does. Left: there is no
+ * `/proc`.
+ */
+export const readLimit = (): E.Either<ProcessesError, string | undefined> => {
+  if (!isProcMounted()) return E.left(unreadable('/proc is not mounted'));
+  if (!isProcOurs()) return E.right('the /proc that is mounted here belongs to another pid namespace');
+  const status = readFileAt(AT_FDCWD, '/proc/self/status');
+  const mounts = readFileAt(AT_FDCWD, '/proc/self/mountinfo', maxTableBytes);
+  if (E.isLeft(status)) return E.left(unreadable(`cannot read /proc/self/status: ${status.left}`));
+  if (E.isLeft(mounts)) return E.left(unreadable(`cannot read /proc/self/mountinfo: ${mounts.left}`));
+  return E.right(hidingBy(mounts.right, status.right) ?? firstProcessHidden() ?? otherClock());
+};
 
 const hidingBy = (mounts: string, status: string): string | undefined => {
   const mayTrace = isInFirstUserNamespace() && hasTraceCapability(status);
@@ -92,14 +92,12 @@ const isInFirstUserNamespace = (): boolean => {
   return E.isLeft(namespace) ? namespace.left === 'ENOENT' : namespace.right === firstUserNamespace;
 };
 
-const CAP_SYS_PTRACE = 19n;
-
 const hasTraceCapability = (status: string): boolean => {
   const effective = /^CapEff:\t([0-9a-f]+)$/m.exec(status)?.[1];
   return effective !== undefined && ((BigInt(`0x${effective}`) >> CAP_SYS_PTRACE) & 1n) === 1n;
 };
 
-const isInGroup = (gid: number): boolean => process.getegid?.() === gid || (process.getgroups?.() ?? []).includes(gid);
+const CAP_SYS_PTRACE = 19n;
 
 /** `22 28 0:21 / /proc rw,nosuid - proc proc rw,hidepid=invisible`: the last field, of the mount that is on this device. */
 const procOptions = (mounts: string): string | undefined => {
@@ -111,6 +109,13 @@ const procOptions = (mounts: string): string | undefined => {
     .find(({ device }) => device !== null && deviceOf(Number(device[1]), Number(device[2])) === proc.right.device)
     ?.options;
 };
+
+/** Values of `hidepid` that hide nothing, and those that exempt no group. */
+const hidesNothing = ['0', 'off'];
+
+const exemptsNoGroup = ['4', 'ptraceable'];
+
+const isInGroup = (gid: number): boolean => process.getegid?.() === gid || (process.getgroups?.() ?? []).includes(gid);
 
 const firstProcessHidden = (): string | undefined => {
   const first = withProcess(1, (directory) => readFileAt(directory, 'stat'));

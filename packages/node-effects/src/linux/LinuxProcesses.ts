@@ -5,10 +5,10 @@ import {
   type ProcessesError,
   type ProcessInfo,
   seen,
-} from '@shim-recovery/core/Processes';
+} from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
-import { systemClock } from '../Clock.js';
-import { AT_FDCWD, readLinkAt } from '../Native.js';
+import { systemClock } from './LinuxClock.js';
+import { AT_FDCWD, readLinkAt } from '../native/Native.js';
 import { readLimit, readOwnView } from './LinuxOwnView.js';
 import {
   allProcesses,
@@ -37,20 +37,6 @@ import { listenersIn } from './UnixSocketTable.js';
 /** The kernel counts what it tells of processes in hundredths of a second, on every machine that Linux runs on. */
 const ticksPerSecond = 100;
 
-/** The line `btime` of `/proc/stat`. */
-const readBootedMs = (): E.Either<ProcessesError, number> => {
-  const stat = readFileAt(AT_FDCWD, '/proc/stat', maxTableBytes);
-  if (E.isLeft(stat)) return E.left(unreadable(`cannot read /proc/stat: ${stat.left}`));
-  const seconds = /^btime (\d+)$/m.exec(stat.right)?.[1];
-  return seconds === undefined ? E.left(unreadable('/proc/stat has no btime')) : E.right(Number(seconds) * 1_000);
-};
-
-/** `isWhole`: it had everything that a process has. One that is seen while it ends has lost some of it. */
-interface Sighting {
-  readonly process: ProcessInfo;
-  readonly isWhole: boolean;
-}
-
 /**
  * All other processes are looked at before one that was ending is looked at again. By then it has ended, or another of its
  * threads is found; or the kernel has it wait, and it is listed with what is left of it.
@@ -70,6 +56,14 @@ const list: Processes['list'] = async () => {
   return E.isLeft(second) ? second : E.right([...whole, ...second.right].map(({ process }) => process));
 };
 
+/** The line `btime` of `/proc/stat`. */
+const readBootedMs = (): E.Either<ProcessesError, number> => {
+  const stat = readFileAt(AT_FDCWD, '/proc/stat', maxTableBytes);
+  if (E.isLeft(stat)) return E.left(unreadable(`cannot read /proc/stat: ${stat.left}`));
+  const seconds = /^btime (\d+)$/m.exec(stat.right)?.[1];
+  return seconds === undefined ? E.left(unreadable('/proc/stat has no btime')) : E.right(Number(seconds) * 1_000);
+};
+
 const lookAtAll = async (
   pids: ReadonlyArray<number>,
   bootedMs: number,
@@ -77,7 +71,7 @@ const lookAtAll = async (
   const found: Array<Sighting> = [];
   let isLimited: boolean | undefined;
   for (const pid of pids) {
-    const others = systemClock.breathe();
+    const others = systemClock.yieldIfDue();
     if (others !== undefined) await others;
     const sighting = look(pid, bootedMs);
     if (E.isRight(sighting)) {
@@ -97,7 +91,11 @@ const lookAtAll = async (
   return E.right(found);
 };
 
-const isRefusal = (code: string): boolean => code === 'EACCES' || code === 'EPERM';
+/** `isWhole`: it had everything that a process has. One that is seen while it ends has lost some of it. */
+interface Sighting {
+  readonly process: ProcessInfo;
+  readonly isWhole: boolean;
+}
 
 /** `undefined` where it is dead, or ends before it is looked at. */
 const look = (pid: number, bootedMs: number): E.Either<string, Sighting | undefined> =>
@@ -148,56 +146,7 @@ const isWhole = ({ commandLine, currentDirectory, rootDirectory, namespaces }: P
   [currentDirectory, rootDirectory].every((look) => look._tag === 'Hidden' || look.value !== undefined) &&
   (namespaces._tag === 'Seen' || !hasEnded(namespaces.code));
 
-/** A socket table is of one network namespace. Where that cannot be told, it is read, and what is known already is left out. */
-const listeners: Processes['listeners'] = (alsoOf) => async () => {
-  const own = readListeners(AT_FDCWD, '/proc/self/');
-  if (E.isLeft(own)) return E.left(unreadable(`cannot read /proc/self/net/unix: ${own.left}`));
-  const found = new Map(own.right.map((listener) => [keyOf(listener), listener]));
-  const ownNamespace = readLinkAt(AT_FDCWD, '/proc/self/ns/net');
-  const wereRead = new Set(E.isRight(ownNamespace) ? [ownNamespace.right] : []);
-  for (const pid of alsoOf) {
-    const others = systemClock.breathe();
-    if (others !== undefined) await others;
-    const theirs = readListenersOf(pid, wereRead);
-    if (E.isLeft(theirs)) return E.left(unreadable(`cannot read /proc/${pid}/net/unix: ${theirs.left}`));
-    for (const listener of theirs.right) found.set(keyOf(listener), listener);
-  }
-  return E.right([...found.values()]);
-};
-
-const keyOf = ({ inode, name }: Listener): string => `${inode} ${name._tag} ${'path' in name ? name.path : name.name}`;
-
-const readListeners = (directory: number, through: string): E.Either<string, ReadonlyArray<Listener>> => {
-  const table = readFileAt(directory, `${through}net/unix`, maxTableBytes);
-  if (E.isLeft(table)) return table;
-  const found = listenersIn(table.right);
-  return found === undefined ? E.left('it has a form that this program does not know') : E.right(found);
-};
-
-/** None where the namespace was read before, and where the process has ended. Notes the namespace. */
-const readListenersOf = (pid: number, wereRead: Set<string>): E.Either<string, ReadonlyArray<Listener>> =>
-  unlessEnded(
-    [],
-    withProcess(pid, (directory) => {
-      const living = findLiving(directory);
-      if (E.isLeft(living)) return living;
-      if (living.right === undefined) return E.right([]);
-      const { through } = living.right;
-      const namespace = readLinkAt(directory, `${through}ns/net`);
-      if (E.isRight(namespace) && wereRead.has(namespace.right)) return E.right([]);
-      const found = readListeners(directory, through);
-      if (E.isRight(found) && E.isRight(namespace)) wereRead.add(namespace.right);
-      // The namespace ended with its last process.
-      return E.isLeft(found) && found.left === 'ENXIO' ? E.right([]) : found;
-    }),
-  );
-
-/** What one walk over the open files of all processes found, by the inodes of sockets. */
-interface Holders {
-  readonly found: ReadonlyMap<string, ReadonlyArray<number>>;
-  /** The sockets that only a process can have whose open files may not be seen. */
-  readonly hidden: ReadonlySet<string>;
-}
+const isRefusal = (code: string): boolean => code === 'EACCES' || code === 'EPERM';
 
 /**
  * Many ask at once, each about a socket of its own, and one walk over the open files of all processes answers them all. A walk
@@ -226,13 +175,20 @@ const makeHolders = (): Processes['holders'] => {
   };
 };
 
+/** What one walk over the open files of all processes found, by the inodes of sockets. */
+interface Holders {
+  readonly found: ReadonlyMap<string, ReadonlyArray<number>>;
+  /** The sockets that only a process can have whose open files may not be seen. */
+  readonly hidden: ReadonlySet<string>;
+}
+
 const findHolders = async (inodes: ReadonlySet<string>): Promise<E.Either<ProcessesError, Holders>> => {
   const pids = allProcesses();
   if (E.isLeft(pids)) return pids;
   const found = new Map<string, Array<number>>();
   let isWhole = true;
   for (const pid of pids.right) {
-    const others = systemClock.breathe();
+    const others = systemClock.yieldIfDue();
     if (others !== undefined) await others;
     const held = unlessEnded(
       nothingHeld,
@@ -285,6 +241,50 @@ const socketsAmong = (
   }
   return E.right(held);
 };
+
+/** A socket table is of one network namespace. Where that cannot be told, it is read, and what is known already is left out. */
+const listeners: Processes['listeners'] = (alsoOf) => async () => {
+  const own = readListeners(AT_FDCWD, '/proc/self/');
+  if (E.isLeft(own)) return E.left(unreadable(`cannot read /proc/self/net/unix: ${own.left}`));
+  const found = new Map(own.right.map((listener) => [keyOf(listener), listener]));
+  const ownNamespace = readLinkAt(AT_FDCWD, '/proc/self/ns/net');
+  const wereRead = new Set(E.isRight(ownNamespace) ? [ownNamespace.right] : []);
+  for (const pid of alsoOf) {
+    const others = systemClock.yieldIfDue();
+    if (others !== undefined) await others;
+    const theirs = readListenersOf(pid, wereRead);
+    if (E.isLeft(theirs)) return E.left(unreadable(`cannot read /proc/${pid}/net/unix: ${theirs.left}`));
+    for (const listener of theirs.right) found.set(keyOf(listener), listener);
+  }
+  return E.right([...found.values()]);
+};
+
+const readListeners = (directory: number, through: string): E.Either<string, ReadonlyArray<Listener>> => {
+  const table = readFileAt(directory, `${through}net/unix`, maxTableBytes);
+  if (E.isLeft(table)) return table;
+  const found = listenersIn(table.right);
+  return found === undefined ? E.left('it has a form that this program does not know') : E.right(found);
+};
+
+const keyOf = ({ inode, name }: Listener): string => `${inode} ${name._tag} ${'path' in name ? name.path : name.name}`;
+
+/** None where the namespace was read before, and where the process has ended. Notes the namespace. */
+const readListenersOf = (pid: number, wereRead: Set<string>): E.Either<string, ReadonlyArray<Listener>> =>
+  unlessEnded(
+    [],
+    withProcess(pid, (directory) => {
+      const living = findLiving(directory);
+      if (E.isLeft(living)) return living;
+      if (living.right === undefined) return E.right([]);
+      const { through } = living.right;
+      const namespace = readLinkAt(directory, `${through}ns/net`);
+      if (E.isRight(namespace) && wereRead.has(namespace.right)) return E.right([]);
+      const found = readListeners(directory, through);
+      if (E.isRight(found) && E.isRight(namespace)) wereRead.add(namespace.right);
+      // The namespace ended with its last process.
+      return E.isLeft(found) && found.left === 'ENXIO' ? E.right([]) : found;
+    }),
+  );
 
 export const linuxProcesses: Processes = {
   list,

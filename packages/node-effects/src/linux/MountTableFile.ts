@@ -3,10 +3,11 @@
  * removal looks at the table before each directory, and on most hosts nothing is mounted in between.
  */
 import * as fs from 'node:fs';
-import * as B from '@shim-recovery/core/ByteString';
-import { hasUrgent } from '../Native.js';
+import { ByteString as B } from '@shim-recovery/core';
+import { hasUrgent } from '../native/Native.js';
 
 const mountTable = '/proc/self/mountinfo';
+
 const maxTableBytes = 64 * 1024 * 1024;
 
 /** The file, open, and what it told last. */
@@ -16,20 +17,6 @@ interface OpenTable {
 }
 
 let known: OpenTable | undefined;
-
-/** Throws what Node throws where the table cannot be read, and a `RangeError` where it is too large to be one. */
-const readOpen = (descriptor: number): B.ByteString => {
-  const parts: Array<Buffer> = [];
-  let length = 0;
-  for (;;) {
-    const part = Buffer.allocUnsafe(64 * 1024);
-    const count = fs.readSync(descriptor, part, 0, part.length, length);
-    if (count === 0) return B.fromBytes(Buffer.concat(parts));
-    parts.push(part.subarray(0, count));
-    length += count;
-    if (length > maxTableBytes) throw new RangeError(`it is larger than ${maxTableBytes} bytes`);
-  }
-};
 
 /** The table as it is now. The same text, and not only an equal one, as long as nothing is mounted or unmounted. */
 export const readMountTable = (): B.ByteString => {
@@ -44,5 +31,19 @@ export const readMountTable = (): B.ByteString => {
     return text;
   } finally {
     if (known === undefined) fs.closeSync(descriptor);
+  }
+};
+
+/** Throws what Node throws where the table cannot be read, and a `RangeError` where it is too large to be one. */
+const readOpen = (descriptor: number): B.ByteString => {
+  const parts: Array<Buffer> = [];
+  let length = 0;
+  for (;;) {
+    const part = Buffer.allocUnsafe(64 * 1024);
+    const count = fs.readSync(descriptor, part, 0, part.length, length);
+    if (count === 0) return B.fromBytes(Buffer.concat(parts));
+    parts.push(part.subarray(0, count));
+    length += count;
+    if (length > maxTableBytes) throw new RangeError(`it is larger than ${maxTableBytes} bytes`);
   }
 };

@@ -3,9 +3,9 @@
  * then reads fail (`ESRCH`), and never tell of that other one.
  */
 import * as fs from 'node:fs';
-import type { ProcessesError } from '@shim-recovery/core/Processes';
+import type { ProcessesError } from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
-import { AT_FDCWD, close, O_PATH, openAt, read, readSomeEntries } from '../Native.js';
+import { AT_FDCWD, close, O_PATH, openAt, read, readSomeEntries } from '../native/Native.js';
 
 const { O_DIRECTORY, O_RDONLY } = fs.constants;
 
@@ -27,20 +27,18 @@ export const hasEnded = (code: string): boolean => code === 'ENOENT' || code ===
 
 export const unreadable = (reason: string): ProcessesError => ({ _tag: 'ProcessesUnreadable', reason });
 
-/** What is read before it is copied: nothing is awaited in between. */
-const buffer = Buffer.allocUnsafe(64 * 1024);
-
-/** The most that is read of a file about one process. Any process chooses the length of its own command line. */
-const maxFileBytes = 1024 * 1024;
-
 /** The most that is read of a table of the whole machine. */
 export const maxTableBytes = 64 * 1024 * 1024;
 
-/** How a file begins, and whether that is all of it. */
-interface Beginning {
-  readonly content: string;
-  readonly isWhole: boolean;
-}
+/** The content of a file, each byte as one character. Left: the errno; `EFBIG` where the file is longer than `maxBytes`. */
+export const readFileAt = (directory: number, name: string, maxBytes = maxFileBytes): E.Either<string, string> => {
+  const beginning = readBeginningAt(directory, name, maxBytes);
+  if (E.isLeft(beginning)) return beginning;
+  return beginning.right.isWhole ? E.right(beginning.right.content) : E.left('EFBIG');
+};
+
+/** The most that is read of a file about one process. Any process chooses the length of its own command line. */
+const maxFileBytes = 1024 * 1024;
 
 /** Reads a file until its end, or until there is more than so much of it. The kernel makes it up, and tells no size. */
 const readBeginningAt = (directory: number, name: string, maxBytes: number): E.Either<string, Beginning> => {
@@ -59,12 +57,14 @@ const readBeginningAt = (directory: number, name: string, maxBytes: number): E.E
   }
 };
 
-/** The content of a file, each byte as one character. Left: the errno; `EFBIG` where the file is longer than `maxBytes`. */
-export const readFileAt = (directory: number, name: string, maxBytes = maxFileBytes): E.Either<string, string> => {
-  const beginning = readBeginningAt(directory, name, maxBytes);
-  if (E.isLeft(beginning)) return beginning;
-  return beginning.right.isWhole ? E.right(beginning.right.content) : E.left('EFBIG');
-};
+/** How a file begins, and whether that is all of it. */
+interface Beginning {
+  readonly content: string;
+  readonly isWhole: boolean;
+}
+
+/** What is read before it is copied: nothing is awaited in between. */
+const buffer = Buffer.allocUnsafe(64 * 1024);
 
 /** The words of a command line, each with a NUL at its end. Of one that is too long, those that fit. */
 export const readCommandLineAt = (directory: number, name: string): E.Either<string, string> => {
@@ -112,34 +112,6 @@ export interface ThreadStatus {
   readonly startedTicks: number;
 }
 
-const PF_EXITING = 0x4;
-const PF_KTHREAD = 0x20_0000;
-
-/** In `stat`, counted from the state, which follows the program's name. */
-const field = { state: 0, flags: 6, startedTicks: 19 } as const;
-
-const standingOf = (state: string, flags: number): Standing => {
-  if (/^[ZX]/i.test(state)) return 'dead';
-  return (flags & PF_EXITING) === 0 ? 'running' : 'ending';
-};
-
-/** Parses `stat`. The program's name may hold anything, and ends with the last `)`. */
-const parseStatus = (stat: string): ThreadStatus | undefined => {
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  const state = fields[field.state];
-  const flags = Number(fields[field.flags]);
-  const startedTicks = Number(fields[field.startedTicks]);
-  if (state === undefined || !Number.isInteger(flags) || !Number.isInteger(startedTicks)) return undefined;
-  return { standing: standingOf(state, flags), isKernelThread: (flags & PF_KTHREAD) !== 0, startedTicks };
-};
-
-const readStatus = (directory: number, through: string): E.Either<string, ThreadStatus> => {
-  const stat = readFileAt(directory, `${through}stat`);
-  if (E.isLeft(stat)) return stat;
-  const status = parseStatus(stat.right);
-  return status === undefined ? E.left('EBADMSG') : E.right(status);
-};
-
 /** How to look at a process: its first thread's status, and the path from its directory to the files of one that lives. */
 export interface LivingProcess {
   readonly leader: ThreadStatus;
@@ -170,3 +142,32 @@ export const findLiving = (directory: number): E.Either<string, LivingProcess | 
   }
   return E.right(through === undefined ? undefined : { leader: leader.right, through });
 };
+
+const readStatus = (directory: number, through: string): E.Either<string, ThreadStatus> => {
+  const stat = readFileAt(directory, `${through}stat`);
+  if (E.isLeft(stat)) return stat;
+  const status = parseStatus(stat.right);
+  return status === undefined ? E.left('EBADMSG') : E.right(status);
+};
+
+/** Parses `stat`. The program's name may hold anything, and ends with the last `)`. */
+const parseStatus = (stat: string): ThreadStatus | undefined => {
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  const state = fields[field.state];
+  const flags = Number(fields[field.flags]);
+  const startedTicks = Number(fields[field.startedTicks]);
+  if (state === undefined || !Number.isInteger(flags) || !Number.isInteger(startedTicks)) return undefined;
+  return { standing: standingOf(state, flags), isKernelThread: (flags & PF_KTHREAD) !== 0, startedTicks };
+};
+
+/** In `stat`, counted from the state, which follows the program's name. */
+const field = { state: 0, flags: 6, startedTicks: 19 } as const;
+
+const standingOf = (state: string, flags: number): Standing => {
+  if (/^[ZX]/i.test(state)) return 'dead';
+  return (flags & PF_EXITING) === 0 ? 'running' : 'ending';
+};
+
+const PF_EXITING = 0x4;
+
+const PF_KTHREAD = 0x20_0000;

@@ -1,8 +1,8 @@
 /** What `/proc` tells of a process, of which each part may be refused by itself. */
-import * as B from '@shim-recovery/core/ByteString';
-import { type DirectoryKey, hidden, type Look, type ProcessNamespaces, seen } from '@shim-recovery/core/Processes';
+import { ByteString as B } from '@shim-recovery/core';
+import { type DirectoryKey, hidden, type Look, type ProcessNamespaces, seen } from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
-import { identityAt, readLinkAt } from '../Native.js';
+import { identityAt, readLinkAt } from '../native/Native.js';
 import { hasEnded, namesAt } from './ProcessDirectory.js';
 
 /** The directory that a link leads to. It is not asked of a server: any process may stand in a directory of a dead one. */

@@ -1,7 +1,6 @@
 /** The kernel's table of unix sockets, `/proc/net/unix`. */
-import * as B from '@shim-recovery/core/ByteString';
-import type { SocketName } from '@shim-recovery/core/Bootstrap';
-import type { Listener } from '@shim-recovery/core/Processes';
+import { ByteString as B } from '@shim-recovery/core';
+import type { Listener, SocketName } from '@shim-recovery/core/interpreter';
 
 /** `__SO_ACCEPTCON` in a socket's flags: it listens. */
 const listening = 0x1_0000;
@@ -27,13 +26,6 @@ export const listenersIn = (table: string): ReadonlyArray<Listener> | undefined 
   return listeners;
 };
 
-const socketNameOf = (printed: string): SocketName =>
-  printed.startsWith('@')
-    ? { _tag: 'Abstract', name: B.fromLatin1(printed.slice(1)) }
-    : { _tag: 'Path', path: B.fromLatin1(printed) };
-
-const headings = 'Num       RefCount Protocol Flags    Type St Inode Path';
-
 const recordsOf = (table: string): ReadonlyArray<string> | undefined => {
   const [first, ...lines] = table.replace(/\n$/, '').split('\n');
   if (first !== headings) return undefined;
@@ -45,3 +37,10 @@ const recordsOf = (table: string): ReadonlyArray<string> | undefined => {
   }
   return records;
 };
+
+const headings = 'Num       RefCount Protocol Flags    Type St Inode Path';
+
+const socketNameOf = (printed: string): SocketName =>
+  printed.startsWith('@')
+    ? { _tag: 'Abstract', name: B.fromLatin1(printed.slice(1)) }
+    : { _tag: 'Path', path: B.fromLatin1(printed) };

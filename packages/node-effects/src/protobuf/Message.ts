@@ -1,31 +1,78 @@
 /**
- * Protobuf messages: each field declared once, as a number with a getter and a setter, serves both directions (SPEC 16).
+ * Protobuf messages: a record of fields, each with its number and its type, serves both directions (SPEC 16).
+ *
+ *     const Timestamp = message('Timestamp', { seconds: int64(1), nanos: int32(2) });
  *
  * Decoding is as lenient and as strict as the reference's (SPEC 23.9): unknown fields, and known ones of another wire
  * type, are skipped; a truncated or invalid tag, a length beyond the end and text that is not UTF-8 are errors; a
  * message that appears twice is merged.
  */
 import { BinaryReader, BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
-import * as B from '@shim-recovery/core/ByteString';
+import { ByteString as B } from '@shim-recovery/core';
 import * as E from 'fp-ts/lib/Either.js';
-import { pipe } from 'fp-ts/lib/function.js';
 import * as O from 'fp-ts/lib/Option.js';
 
-/** One field of a message `A`. `read` throws where the bytes are malformed: {@link decode} turns that into a value. */
-export interface Field<A> {
+/** One field with values of type `V`. Methods, so that fields of all types fit into one list. */
+export interface Field<V> {
   readonly number: number;
   readonly wireType: WireType;
-  readonly write: (writer: BinaryWriter, value: A) => void;
-  readonly read: (reader: BinaryReader, soFar: A) => A;
+  /** What it holds when it is not there: a fresh value each time, so that `read` may build on it in place. */
+  absent(): V;
+  write(writer: BinaryWriter, value: V): void;
+  /** Throws where the bytes are malformed: {@link decode} turns that into a value. */
+  read(reader: BinaryReader, soFar: V): V;
 }
 
-/** A message: what it is when no field is there, and its fields in the order of their numbers. */
+/** A message with the values `A`. */
 export interface Message<A> {
   readonly name: string;
-  /** A fresh value each time, so that a field may build on it in place. */
-  readonly empty: () => A;
-  readonly fields: ReadonlyArray<Field<A>>;
+  /** What it holds when no field is there: a fresh value each time. */
+  empty(): A;
+  write(writer: BinaryWriter, value: A): void;
+  /** The same value with all that the bytes add to it. Throws as {@link Field.read} does. */
+  read(bytes: Uint8Array, start: A): A;
 }
+
+/** What a message holds. */
+export type MessageOf<M> = M extends Message<infer A> ? A : never;
+
+type FieldsOf<A> = { readonly [K in keyof A]: Field<A[K]> };
+
+/** A message of these fields, which are written in the order in which they are given. */
+export function message<A extends object>(name: string, fields: FieldsOf<A>): Message<A>;
+export function message(
+  name: string,
+  fields: Readonly<Record<string, Field<unknown>>>,
+): Message<Readonly<Record<string, unknown>>> {
+  const entries = Object.entries(fields);
+  return {
+    name,
+    empty: () => Object.fromEntries(entries.map(([key, field]) => [key, field.absent()])),
+    write: (writer, value) => {
+      for (const [key, field] of entries) field.write(writer, value[key]);
+    },
+    read: (bytes, start) => {
+      if (bytes.length === 0) return start;
+      const reader = new BinaryReader(bytes);
+      const value: Record<string, unknown> = { ...start };
+      while (reader.pos < reader.len) {
+        const [number, wireType] = reader.tag();
+        const [key, field] = entries.find(([, one]) => one.number === number) ?? [];
+        if (key !== undefined && field?.wireType === wireType) value[key] = field.read(reader, value[key]);
+        else skip(reader, wireType, number);
+      }
+      return value;
+    },
+  };
+}
+
+/** The same on the wire, for values of another shape. */
+export const shaped = <A, V>(of: Message<V>, to: (value: V) => A, from: (value: A) => V): Message<A> => ({
+  name: of.name,
+  empty: () => to(of.empty()),
+  write: (writer, value) => of.write(writer, from(value)),
+  read: (bytes, start) => to(of.read(bytes, from(start))),
+});
 
 /** The bytes are not the message that they should be. */
 export interface MalformedMessage {
@@ -39,43 +86,35 @@ export const showMalformedMessage = (error: MalformedMessage): string => `no val
 
 /** The message as it goes over the wire. Fields that hold their default are left out, as in proto3. */
 export const encode =
-  <A>(message: Message<A>) =>
+  <A>(of: Message<A>) =>
   (value: A): Uint8Array => {
     const writer = new BinaryWriter();
-    for (const field of message.fields) field.write(writer, value);
+    of.write(writer, value);
     return writer.finish();
   };
 
 /** The message that these bytes hold. No bytes at all are a valid message, with every field at its default. */
 export const decode =
-  <A>(message: Message<A>) =>
+  <A>(of: Message<A>) =>
   (bytes: Uint8Array): E.Either<MalformedMessage, A> =>
     E.tryCatch(
-      () => readInto(message)(bytes, message.empty()),
+      () => of.read(bytes, of.empty()),
       (cause): MalformedMessage => ({
         _tag: 'MalformedMessage',
-        message: message.name,
+        message: of.name,
         reason: cause instanceof Error ? cause.message : String(cause),
       }),
     );
 
-const readInto =
-  <A>(message: Message<A>) =>
-  (bytes: Uint8Array, start: A): A => {
-    if (bytes.length === 0) return start;
-    const reader = new BinaryReader(bytes);
-    let soFar = start;
-    while (reader.pos < reader.len) {
-      const [number, wireType] = reader.tag();
-      const field = message.fields.find((candidate) => candidate.number === number);
-      if (field?.wireType === wireType) soFar = field.read(reader, soFar);
-      else skip(reader, wireType, number);
-    }
-    return soFar;
-  };
-
 /** Four bytes of a varint hold 28 bits: up to there the library's 32-bit number is exact, beyond it is a remainder. */
 const exactLengthBytes = 4;
+
+/** The library skips a varint of any length; one of more than ten bytes is malformed. */
+const skip = (reader: BinaryReader, wireType: WireType, number: number): void => {
+  if (wireType === WireType.Varint) reader.uint64();
+  else if (wireType === WireType.LengthDelimited) lengthDelimited(reader);
+  else reader.skip(wireType, number);
+};
 
 /** The library takes a length modulo 2^32: one far beyond the end would be read as a small one. */
 const lengthDelimited = (reader: BinaryReader): Uint8Array => {
@@ -90,126 +129,124 @@ const lengthDelimited = (reader: BinaryReader): Uint8Array => {
   return reader.bytes();
 };
 
-/** The library skips a varint of any length; one of more than ten bytes is malformed. */
-const skip = (reader: BinaryReader, wireType: WireType, number: number): void => {
-  if (wireType === WireType.Varint) reader.uint64();
-  else if (wireType === WireType.LengthDelimited) lengthDelimited(reader);
-  else reader.skip(wireType, number);
-};
-
 /** An unsigned 32-bit number; anything else is taken modulo 2^32. */
-export const uint32 = <A>(number: number, get: (a: A) => number, set: (a: A, value: number) => A): Field<A> => ({
+export const uint32 = (number: number): Field<number> => ({
   number,
   wireType: WireType.Varint,
-  write: (writer, a) => {
-    const value = get(a) >>> 0;
-    if (value !== 0) writer.tag(number, WireType.Varint).uint32(value);
+  absent: () => 0,
+  write: (writer, value) => {
+    if (value >>> 0 !== 0) writer.tag(number, WireType.Varint).uint32(value >>> 0);
   },
-  read: (reader, soFar) => set(soFar, reader.uint32()),
+  read: (reader) => reader.uint32(),
 });
 
 /** A signed 32-bit number; anything else is taken modulo 2^32. */
-export const int32 = <A>(number: number, get: (a: A) => number, set: (a: A, value: number) => A): Field<A> => ({
+export const int32 = (number: number): Field<number> => ({
   number,
   wireType: WireType.Varint,
-  write: (writer, a) => {
-    const value = get(a) | 0;
-    if (value !== 0) writer.tag(number, WireType.Varint).int32(value);
+  absent: () => 0,
+  write: (writer, value) => {
+    if ((value | 0) !== 0) writer.tag(number, WireType.Varint).int32(value | 0);
   },
-  read: (reader, soFar) => set(soFar, reader.int32()),
+  read: (reader) => reader.int32(),
 });
 
 /** A signed 64-bit number; anything else is taken modulo 2^64. */
-export const int64 = <A>(number: number, get: (a: A) => bigint, set: (a: A, value: bigint) => A): Field<A> => ({
+export const int64 = (number: number): Field<bigint> => ({
   number,
   wireType: WireType.Varint,
-  write: (writer, a) => {
-    const value = BigInt.asIntN(64, get(a));
-    if (value !== 0n) writer.tag(number, WireType.Varint).int64(value);
+  absent: () => 0n,
+  write: (writer, value) => {
+    const sent = BigInt.asIntN(64, value);
+    if (sent !== 0n) writer.tag(number, WireType.Varint).int64(sent);
   },
-  read: (reader, soFar) => set(soFar, BigInt(reader.int64())),
+  read: (reader) => BigInt(reader.int64()),
 });
 
-export const bool = <A>(number: number, get: (a: A) => boolean, set: (a: A, value: boolean) => A): Field<A> => ({
+export const bool = (number: number): Field<boolean> => ({
   number,
   wireType: WireType.Varint,
-  write: (writer, a) => {
-    if (get(a)) writer.tag(number, WireType.Varint).bool(true);
+  absent: () => false,
+  write: (writer, value) => {
+    if (value) writer.tag(number, WireType.Varint).bool(true);
   },
-  read: (reader, soFar) => set(soFar, reader.bool()),
+  read: (reader) => reader.bool(),
 });
 
-export const bytes = <A>(number: number, get: (a: A) => Uint8Array, set: (a: A, value: Uint8Array) => A): Field<A> => ({
+export const bytes = (number: number): Field<Uint8Array> => ({
   number,
   wireType: WireType.LengthDelimited,
-  write: (writer, a) => {
-    const value = get(a);
+  absent: () => new Uint8Array(),
+  write: (writer, value) => {
     if (value.length > 0) writer.tag(number, WireType.LengthDelimited).bytes(value);
   },
-  read: (reader, soFar) => set(soFar, lengthDelimited(reader)),
+  read: lengthDelimited,
 });
 
-const noBytes = new Uint8Array(0);
-const utf8 = new TextEncoder();
-const strictUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+/** The same field, for values of another type. */
+export const converted = <A, V>(field: Field<V>, to: (value: V) => A, from: (value: A) => V): Field<A> => ({
+  number: field.number,
+  wireType: field.wireType,
+  absent: () => to(field.absent()),
+  write: (writer, value) => field.write(writer, from(value)),
+  read: (reader, soFar) => to(field.read(reader, from(soFar))),
+});
 
 /** Text of ours, or for people. */
-export const text = <A>(number: number, get: (a: A) => string, set: (a: A, value: string) => A): Field<A> =>
-  bytes(
-    number,
-    (a) => {
-      const value = get(a);
-      return value === '' ? noBytes : utf8.encode(value);
-    },
-    (a, value) => set(a, strictUtf8.decode(value)),
+export const text = (number: number): Field<string> =>
+  converted(
+    bytes(number),
+    (value) => (value.length === 0 ? '' : strictUtf8.decode(value)),
+    (value) => (value === '' ? noBytes : utf8.encode(value)),
   );
 
+const noBytes = new Uint8Array(0);
+
+const utf8 = new TextEncoder();
+
+const strictUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
 /** An id or another name: its raw bytes. Sent as they are; when received they must be UTF-8, as in any string. */
-export const byteText = <A>(
-  number: number,
-  get: (a: A) => B.ByteString,
-  set: (a: A, value: B.ByteString) => A,
-): Field<A> =>
-  bytes(
-    number,
-    (a) => B.toBytes(get(a)),
-    (a, value) => {
+export const byteText = (number: number): Field<B.ByteString> =>
+  converted(
+    bytes(number),
+    (value) => {
       const name = B.fromBytes(value);
       if (!B.isText(name)) throw new TypeError('a string is not valid UTF-8');
-      return set(a, name);
+      return name;
     },
+    B.toBytes,
   );
 
 /** A message within the message, which may be absent. */
-export const embedded = <A, V>(
-  number: number,
-  message: Message<V>,
-  get: (a: A) => O.Option<V>,
-  set: (a: A, value: V) => A,
-): Field<A> => ({
+export const embedded = <V>(number: number, of: Message<V>): Field<O.Option<V>> => ({
   number,
   wireType: WireType.LengthDelimited,
-  write: (writer, a) => {
-    const value = get(a);
-    if (O.isSome(value)) writer.tag(number, WireType.LengthDelimited).bytes(encode(message)(value.value));
+  absent: () => O.none,
+  write: (writer, value) => {
+    if (O.isSome(value)) writer.tag(number, WireType.LengthDelimited).bytes(encode(of)(value.value));
   },
-  read: (reader, soFar) => {
-    const start = pipe(get(soFar), O.getOrElse(message.empty));
-    return set(soFar, readInto(message)(lengthDelimited(reader), start));
-  },
+  read: (reader, soFar) => O.some(of.read(lengthDelimited(reader), O.getOrElse(() => of.empty())(soFar))),
 });
 
-/** Any number of messages within the message. `add` may add in place: what it gets is fresh (see `Message.empty`). */
-export const repeated = <A, V>(
-  number: number,
-  message: Message<V>,
-  get: (a: A) => ReadonlyArray<V>,
-  add: (a: A, value: V) => A,
-): Field<A> => ({
+/** A message within the message, which counts as an empty one where it is absent. It is always written. */
+export const always = <V>(number: number, of: Message<V>): Field<V> =>
+  converted(
+    embedded(number, of),
+    O.getOrElse(() => of.empty()),
+    O.some,
+  );
+
+/** Any number of messages within the message, added in place: one frame has room for two million of them. */
+export const repeated = <V>(number: number, of: Message<V>): Field<Array<V>> => ({
   number,
   wireType: WireType.LengthDelimited,
-  write: (writer, a) => {
-    for (const value of get(a)) writer.tag(number, WireType.LengthDelimited).bytes(encode(message)(value));
+  absent: () => [],
+  write: (writer, values) => {
+    for (const value of values) writer.tag(number, WireType.LengthDelimited).bytes(encode(of)(value));
   },
-  read: (reader, soFar) => add(soFar, readInto(message)(lengthDelimited(reader), message.empty())),
+  read: (reader, soFar) => {
+    soFar.push(of.read(lengthDelimited(reader), of.empty()));
+    return soFar;
+  },
 });

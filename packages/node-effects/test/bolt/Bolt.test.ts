@@ -1,13 +1,13 @@
 /** Reading back what was written, and what becomes of damaged files (SPEC 18.1 to 18.5). */
 import * as fs from 'node:fs';
 import { gunzipSync } from 'node:zlib';
-import * as B from '@shim-recovery/core/ByteString';
+import { ByteString as B } from '@shim-recovery/core';
 import * as fc from 'fast-check';
 import * as E from 'fp-ts/lib/Either.js';
 import { describe, expect, test } from 'vitest';
-import { type Bolt, type Bucket as OpenBucket, type Entry, openBolt } from '../../src/bolt/Bolt.js';
-import type { BoltError } from '../../src/bolt/BoltError.js';
-import { memorySource } from '../../src/bolt/Source.js';
+import { type Bolt, type Bucket as OpenBucket, type Entry, openBolt } from '../../src/stores/bolt/Bolt.js';
+import type { BoltError } from '../../src/stores/bolt/BoltError.js';
+import { memorySource } from '../../src/stores/bolt/Source.js';
 import { right } from '../temporary.js';
 import { type Bucket, bucket, type WriterOptions, writeBolt } from './writer.js';
 

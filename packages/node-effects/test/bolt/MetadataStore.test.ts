@@ -4,16 +4,16 @@ import * as fs from 'node:fs';
 import * as net from 'node:net';
 import * as path from 'node:path';
 import { gunzipSync } from 'node:zlib';
-import * as B from '@shim-recovery/core/ByteString';
-import type { ContainerRecord, Lookup, SandboxRecord, SandboxRecords } from '@shim-recovery/core/Stores';
+import { ByteString as B } from '@shim-recovery/core';
+import type { ContainerRecord, Lookup, SandboxRecord, SandboxRecords } from '@shim-recovery/core/interpreter';
 import * as fc from 'fast-check';
 import * as E from 'fp-ts/lib/Either.js';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { openBolt } from '../../src/bolt/Bolt.js';
-import { checkRecords, metadataStores } from '../../src/bolt/MetadataRecords.js';
-import { type MetadataStore, openMetadataStore, showMetadataStoreError } from '../../src/bolt/MetadataStore.js';
-import { memorySource } from '../../src/bolt/Source.js';
-import type * as Native from '../../src/Native.js';
+import { openBolt } from '../../src/stores/bolt/Bolt.js';
+import { checkRecords, metadataStores } from '../../src/stores/bolt/MetadataRecords.js';
+import { type MetadataStore, openMetadataStore, showMetadataStoreError } from '../../src/stores/bolt/MetadataStore.js';
+import { memorySource } from '../../src/stores/bolt/Source.js';
+import type * as Native from '../../src/native/Native.js';
 import { holdLock } from '../lockHolder.js';
 import { problem, right, temporaryDirectory } from '../temporary.js';
 import { type Bucket, bucket, writeBolt, writeMetadata } from './writer.js';
@@ -21,7 +21,7 @@ import { type Bucket, bucket, writeBolt, writeMetadata } from './writer.js';
 /** What happens between the opening of the file and its locking. */
 const meanwhile = vi.hoisted(() => ({ happens: (): void => undefined }));
 
-vi.mock('../../src/Native.js', async (importOriginal) => {
+vi.mock('../../src/native/Native.js', async (importOriginal) => {
   const native = await importOriginal<typeof Native>();
   const flock: typeof native.flock = (descriptor, operation) => {
     meanwhile.happens();

@@ -1,5 +1,5 @@
 /** Writes small bbolt files for tests: nested buckets, inline ones, several leaves under a branch, overflowing pages. */
-import * as B from '@shim-recovery/core/ByteString';
+import { ByteString as B } from '@shim-recovery/core';
 
 /** A bucket: what each key stands for. */
 type Content = ReadonlyMap<B.ByteString, Uint8Array | Bucket>;

@@ -1,8 +1,8 @@
 /** Lines of logs, wherever the reads end. */
-import * as B from '@shim-recovery/core/ByteString';
+import { ByteString as B } from '@shim-recovery/core';
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { makeLogLines, maxLineBytes } from '../../src/cli/LogLines.js';
+import { makeLogLines, maxLineBytes } from '../../src/cli/views/LogLines.js';
 
 const web = { namespace: B.fromText('default'), id: B.fromText('web') };
 const database = { namespace: B.fromText('default'), id: B.fromText('database') };

@@ -1,11 +1,14 @@
 /** What may be typed, and what every mistake comes to. */
 import * as path from 'node:path';
-import { allPolicyNames, policies } from '@shim-recovery/core/Policy';
+import { policies } from '@shim-recovery/core/interpreter';
+import { allPolicyNames } from '../../../core/src/policy/Policy.js';
 import * as fc from 'fast-check';
 import * as E from 'fp-ts/lib/Either.js';
 import { describe, expect, test } from 'vitest';
-import { commandNames, defaultRoot, defaultState, helpText } from '../../src/cli/Help.js';
-import { type Command, type HostOptions, inDirectories, optionNames, parseCommandLine } from '../../src/cli/Options.js';
+import { helpText } from '../../src/cli/arguments/Help.js';
+import { commandNames, defaultRoot, defaultState } from '../../src/cli/arguments/OptionTable.js';
+import { optionNames, parseCommandLine } from '../../src/cli/arguments/CommandLine.js';
+import { type Command, type HostOptions, inDirectories } from '../../src/cli/arguments/Options.js';
 import { right } from '../temporary.js';
 
 const hostOf = (...args: ReadonlyArray<string>): HostOptions => {

@@ -4,8 +4,8 @@ import * as path from 'node:path';
 import { Writable } from 'node:stream';
 import * as E from 'fp-ts/lib/Either.js';
 import { describe, expect, test } from 'vitest';
-import { outputTo } from '../../src/cli/Output.js';
-import { openAt, pipe } from '../../src/Native.js';
+import { outputTo } from '../../src/cli/views/Output.js';
+import { openAt, pipe } from '../../src/native/Native.js';
 import { temporaryDirectory } from '../temporary.js';
 
 /** A stream that keeps what it is given, and how often it was asked for. */

@@ -3,9 +3,9 @@ import * as os from 'node:os';
 import * as path from 'node:path';
 import * as E from 'fp-ts/lib/Either.js';
 import { expect, onTestFinished, test, vi } from 'vitest';
-import { lockDatabase, lockState } from '../../src/cli/StateLock.js';
-import { databaseOf } from '../../src/cli/Options.js';
-import { native } from '../../src/CLibrary.js';
+import { lockDatabase, lockState } from '../../src/cli/commands/StateLock.js';
+import { databaseOf } from '../../src/cli/arguments/Options.js';
+import { native } from '../../src/native/CLibrary.js';
 import { right, temporaryDirectory } from '../temporary.js';
 
 const base = temporaryDirectory();

@@ -1,7 +1,7 @@
 /** `compare`: what two policies would do differently, on this host and on a recorded one. */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
-import { Comparison } from '@shim-recovery/core/Comparison';
+import { Comparison } from '@shim-recovery/core/documents';
 import { describe, expect, test } from 'vitest';
 import { right } from '../temporary.js';
 import { dead, type Host, type Run, run, running, withHost } from './host.js';

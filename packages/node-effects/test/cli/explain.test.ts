@@ -1,8 +1,8 @@
 /** `explain`: one bundle's way through the decisions, on this host and on a recorded one. */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
-import { allSignSources } from '@shim-recovery/core/decide/Signs';
-import { Explanation } from '@shim-recovery/core/Explanation';
+import { Explanation } from '@shim-recovery/core/documents';
+import { allSignSources } from '../../../core/src/decide/Signs.js';
 import { describe, expect, test } from 'vitest';
 import { right } from '../temporary.js';
 import { dead, type Host, type Run, run, running, withHost } from './host.js';

@@ -4,8 +4,8 @@ import * as fs from 'node:fs';
 import * as os from 'node:os';
 import * as path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { Report } from '@shim-recovery/core/Report';
-import { type ScriptedShim, type ShimScript, startScriptedShim } from '../../src/ScriptedShim.js';
+import { Report } from '@shim-recovery/core/documents';
+import { type ScriptedShim, type ShimScript, startScriptedShim } from '../../src/demo/ScriptedShim.js';
 import { right } from '../temporary.js';
 
 /** What `tsc -b` makes: the command as it is installed. */

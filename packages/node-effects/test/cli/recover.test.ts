@@ -3,11 +3,11 @@ import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as os from 'node:os';
 import * as path from 'node:path';
-import type { BundleReport, Report } from '@shim-recovery/core/Report';
+import type { BundleReport, Report } from '@shim-recovery/core/documents';
 import { describe, expect, test } from 'vitest';
 import { writeMetadata } from '../bolt/writer.js';
 import { eventually } from '../temporary.js';
-import type { ShimScript } from '../../src/ScriptedShim.js';
+import type { ShimScript } from '../../src/demo/ScriptedShim.js';
 import {
   dead,
   goodBinary,

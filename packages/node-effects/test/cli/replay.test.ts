@@ -2,7 +2,7 @@
 import { execFileSync, spawn } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
-import { parseRecording, type Recording } from '@shim-recovery/core/Recording';
+import { parseRecording, type Recording } from '@shim-recovery/core/documents';
 import { describe, expect, test } from 'vitest';
 import { eventually, isRoot, right } from '../temporary.js';
 import { dead, type Host, reportOf, type Run, run, runInShell, running, start, withHost } from './host.js';

@@ -1,8 +1,8 @@
 /** Look-ups in a daemon that runs: what it does not say is unknown, and never absent (SPEC 16.3). */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import * as B from '@shim-recovery/core/ByteString';
-import type { Lookup } from '@shim-recovery/core/Stores';
+import { ByteString as B } from '@shim-recovery/core';
+import type { Lookup } from '@shim-recovery/core/interpreter';
 import * as fc from 'fast-check';
 import * as O from 'fp-ts/lib/Option.js';
 import { describe, expect, onTestFinished, test } from 'vitest';
@@ -11,8 +11,8 @@ import {
   ListContainerMessage,
   ListContainersResponse,
   StoreGetRequest,
-} from '../../src/containerd/ApiMessages.js';
-import { type ContainerdStore, openContainerdStore } from '../../src/containerd/ContainerdStore.js';
+} from '../../src/stores/ApiMessages.js';
+import { type ContainerdStore, openContainerdStore } from '../../src/stores/ContainerdStore.js';
 import { encode } from '../../src/protobuf/Message.js';
 import { rawShim, temporaryDirectory } from '../ttrpc/rawShim.js';
 import {

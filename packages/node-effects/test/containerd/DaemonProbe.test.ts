@@ -5,7 +5,7 @@ import { mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { isServed, probeDaemon } from '../../src/containerd/DaemonProbe.js';
+import { isServed, probeDaemon } from '../../src/daemon/DaemonProbe.js';
 import { eventually } from '../temporary.js';
 import { rawShim, temporaryDirectory } from '../ttrpc/rawShim.js';
 import { abandonedSocket, grpcServer } from './grpcServer.js';

@@ -1,13 +1,13 @@
 /** Events handed to a daemon: each arrives as the reference would publish it, or the failure is named (SPEC 11.5). */
 import { join } from 'node:path';
-import * as B from '@shim-recovery/core/ByteString';
-import type { TaskEvent } from '@shim-recovery/core/EventSink';
+import { ByteString as B } from '@shim-recovery/core';
+import type { TaskEvent } from '@shim-recovery/core/interpreter';
 import * as fc from 'fast-check';
 import * as E from 'fp-ts/lib/Either.js';
 import { pipe } from 'fp-ts/lib/function.js';
 import * as O from 'fp-ts/lib/Option.js';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { type EventForwarder, openEventForwarder } from '../../src/containerd/EventForwarder.js';
+import { type EventForwarder, openEventForwarder } from '../../src/events/EventForwarder.js';
 import { ForwardRequest, TaskDelete, TaskExit } from '../../src/protobuf/EventMessages.js';
 import { decode } from '../../src/protobuf/Message.js';
 import { right } from '../temporary.js';

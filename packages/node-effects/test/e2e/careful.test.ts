@@ -5,7 +5,7 @@
 import { execFile } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
-import { Report } from '@shim-recovery/core/Report';
+import { Report } from '@shim-recovery/core/documents';
 import * as E from 'fp-ts/lib/Either.js';
 import { describe, expect } from 'vitest';
 import { command, shimRecovery, verdicts } from './command.js';
@@ -13,24 +13,24 @@ import { isAlive, kill, until } from './containerd.js';
 import { killBoth, killedHost, step, watching } from './killedHost.js';
 
 const expected = {
-  living: 'adopt task-running',
-  dead: 'cleanUp dial-failed',
-  ended: 'adopt task-exited',
-  elsewhere: 'adopt task-running',
-  orphan: 'hold orphan-workload',
-  silent: 'hold shim-unresponsive',
+  carefulLiving: 'adopt task-running',
+  carefulDead: 'cleanUp dial-failed',
+  carefulEnded: 'adopt task-exited',
+  carefulElsewhere: 'adopt task-running',
+  carefulOrphan: 'hold orphan-workload',
+  carefulSilent: 'hold shim-unresponsive',
 };
 
 describe('careful recovery of a host whose containerd was killed', () => {
   let program = '';
   const { host, of, left, mounted } = killedHost(Object.keys(expected), async (container) => {
-    await kill(container('ended').taskPid);
-    await kill(container('orphan').shimPid);
-    await killBoth(container('dead'));
-    const file = path.join(container('elsewhere').bundle, 'shim-binary-path');
+    await kill(container('carefulEnded').taskPid);
+    await kill(container('carefulOrphan').shimPid);
+    await killBoth(container('carefulDead'));
+    const file = path.join(container('carefulElsewhere').bundle, 'shim-binary-path');
     program = fs.readFileSync(file, 'utf8');
     fs.writeFileSync(file, '/nowhere/containerd-shim-runc-v2');
-    process.kill(container('silent').shimPid, 'SIGSTOP');
+    process.kill(container('carefulSilent').shimPid, 'SIGSTOP');
   });
 
   const run = async (
@@ -57,8 +57,8 @@ describe('careful recovery of a host whose containerd was killed', () => {
       );
       expect(verdicts(JSON.parse(printed) as Report)).toEqual({
         ...expected,
-        dead: 'hold processes-unknown',
-        orphan: 'hold processes-unknown',
+        carefulDead: 'hold processes-unknown',
+        carefulOrphan: 'hold processes-unknown',
       });
     },
   );
@@ -68,46 +68,46 @@ describe('careful recovery of a host whose containerd was killed', () => {
     expect(verdicts(report)).toEqual(expected);
     expect(code).toBe(3);
     const bundles = new Map(report.namespaces.flatMap((namespace) => namespace.bundles).map((one) => [one.id, one]));
-    expect(bundles.get('ended')).toMatchObject({ exitStatus: 137 });
-    expect(bundles.get('orphan')?.pids).toContain(of('orphan').taskPid);
-    expect(bundles.get('orphan')?.advice).toContain('--orphans reap');
-    for (const id of ['living', 'elsewhere', 'orphan', 'silent']) {
+    expect(bundles.get('carefulEnded')).toMatchObject({ exitStatus: 137 });
+    expect(bundles.get('carefulOrphan')?.pids).toContain(of('carefulOrphan').taskPid);
+    expect(bundles.get('carefulOrphan')?.advice).toContain('--orphans reap');
+    for (const id of ['carefulLiving', 'carefulElsewhere', 'carefulOrphan', 'carefulSilent']) {
       expect(isAlive(of(id).taskPid), id).toBe(true);
       expect(mounted(id), id).toBe(true);
       expect(left(id), id).toHaveLength(2);
     }
-    expect(left('ended')).toHaveLength(2);
+    expect(left('carefulEnded')).toHaveLength(2);
   });
 
   step('the dead one is gone, with its mounts, its processes and its directories', async () => {
-    expect(left('dead')).toEqual([]);
-    expect(mounted('dead')).toBe(false);
-    expect((await host().runcState()).has('dead')).toBe(false);
+    expect(left('carefulDead')).toEqual([]);
+    expect(mounted('carefulDead')).toBe(false);
+    expect((await host().runcState()).has('carefulDead')).toBe(false);
   });
 
   step('a second run changes nothing', async () => {
-    const { dead: _, ...rest } = expected;
+    const { carefulDead: _, ...rest } = expected;
     expect(verdicts((await run('recover')).report)).toEqual(rest);
   });
 
   step('the orphan is cleaned up where that is asked for', async () => {
     expect(verdicts((await run('recover', '--orphans', 'reap')).report)).toMatchObject({
-      orphan: 'cleanUp orphan-reaped',
+      carefulOrphan: 'cleanUp orphan-reaped',
     });
-    await until('the process to end', () => (isAlive(of('orphan').taskPid) ? undefined : true));
-    expect(left('orphan')).toEqual([]);
-    expect(mounted('orphan')).toBe(false);
+    await until('the process to end', () => (isAlive(of('carefulOrphan').taskPid) ? undefined : true));
+    expect(left('carefulOrphan')).toEqual([]);
+    expect(mounted('carefulOrphan')).toBe(false);
   });
 
   step('containerd, started again, takes back what lives, and the exit can still be collected', async () => {
-    process.kill(of('silent').shimPid, 'SIGCONT');
-    fs.writeFileSync(path.join(of('elsewhere').bundle, 'shim-binary-path'), program);
+    process.kill(of('carefulSilent').shimPid, 'SIGCONT');
+    fs.writeFileSync(path.join(of('carefulElsewhere').bundle, 'shim-binary-path'), program);
     await host().start();
     const tasks = await host().ctr('tasks', 'list');
-    for (const id of ['living', 'elsewhere', 'silent'])
+    for (const id of ['carefulLiving', 'carefulElsewhere', 'carefulSilent'])
       expect(tasks).toMatch(new RegExp(`^${id} +${of(id).taskPid} +RUNNING`, 'm'));
-    expect(tasks).toMatch(/^ended +\d+ +STOPPED/m);
-    expect(tasks).not.toMatch(/^(?:dead|orphan) /m);
+    expect(tasks).toMatch(/^carefulEnded +\d+ +STOPPED/m);
+    expect(tasks).not.toMatch(/^(?:carefulDead|carefulOrphan) /m);
     await host().killDaemon();
   });
 
@@ -116,31 +116,36 @@ describe('careful recovery of a host whose containerd was killed', () => {
       await until('it to watch', () => (said().includes('watching') ? true : undefined));
       expect(lines[0]).toMatchObject({ schema: 'shim-recovery/report@1', summary: { adopt: 4, hold: 0 } });
 
-      process.kill(of('living').shimPid, 'SIGKILL');
-      await until('it to be said', () => (/\/living: [^\n]*\n/.test(said()) ? true : undefined));
+      process.kill(of('carefulLiving').shimPid, 'SIGKILL');
+      await until('it to be said', () => (/\/carefulLiving: [^\n]*\n/.test(said()) ? true : undefined));
       expect(said()).toMatch(
         new RegExp(
-          `/living: the shim's connection ended; held, and watched no more: the shim is dead, but its container still runs: process(es)? [^;]*${of('living').taskPid}.*--orphans reap`,
+          `/carefulLiving: the shim's connection ended; held, and watched no more: the shim is dead, but its container still runs: process(es)? [^;]*${of('carefulLiving').taskPid}.*--orphans reap`,
         ),
       );
-      expect(isAlive(of('living').taskPid)).toBe(true);
-      expect(mounted('living')).toBe(true);
-      expect(left('living')).toHaveLength(2);
+      expect(isAlive(of('carefulLiving').taskPid)).toBe(true);
+      expect(mounted('carefulLiving')).toBe(true);
+      expect(left('carefulLiving')).toHaveLength(2);
       expect(lines).toHaveLength(1);
 
-      await kill(of('elsewhere').taskPid);
-      process.kill(of('elsewhere').shimPid, 'SIGKILL');
+      await kill(of('carefulElsewhere').taskPid);
+      process.kill(of('carefulElsewhere').shimPid, 'SIGKILL');
       await until('two events', () => (lines.length > 2 ? true : undefined));
       expect(lines.slice(1)).toMatchObject([
-        { topic: '/tasks/exit', containerId: 'elsewhere', pid: of('elsewhere').taskPid, exitStatus: 137 },
-        { topic: '/tasks/delete', containerId: 'elsewhere', pid: of('elsewhere').taskPid, exitStatus: 137 },
+        { topic: '/tasks/exit', containerId: 'carefulElsewhere', pid: of('carefulElsewhere').taskPid, exitStatus: 137 },
+        {
+          topic: '/tasks/delete',
+          containerId: 'carefulElsewhere',
+          pid: of('carefulElsewhere').taskPid,
+          exitStatus: 137,
+        },
       ]);
-      expect(said()).toContain("/elsewhere: the shim's connection ended; cleaning up");
-      expect(left('elsewhere')).toEqual([]);
-      expect(mounted('elsewhere')).toBe(false);
+      expect(said()).toContain("/carefulElsewhere: the shim's connection ended; cleaning up");
+      expect(left('carefulElsewhere')).toEqual([]);
+      expect(mounted('carefulElsewhere')).toBe(false);
 
       expect(await end()).toBe(0);
-      expect(isAlive(of('living').taskPid) && isAlive(of('silent').shimPid)).toBe(true);
+      expect(isAlive(of('carefulLiving').taskPid) && isAlive(of('carefulSilent').shimPid)).toBe(true);
     }),
   );
 });

@@ -1,7 +1,7 @@
 /** The command on a host whose daemon was killed, and what it says. */
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import type { Report } from '@shim-recovery/core/Report';
+import type { Report } from '@shim-recovery/core/documents';
 import type { Host } from './containerd.js';
 
 export const command = fileURLToPath(new URL('../../dist/command/main.cjs', import.meta.url));

@@ -14,13 +14,13 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseBootstrap, targetOf } from '@shim-recovery/core/Bootstrap';
-import * as B from '@shim-recovery/core/ByteString';
+import { ByteString as B } from '@shim-recovery/core';
+import { parseBootstrap, targetOf } from '../../../core/src/capabilities/ShimSocket.js';
 import * as E from 'fp-ts/lib/Either.js';
 import { pipe } from 'fp-ts/lib/function.js';
 import { expect, onTestFinished, test } from 'vitest';
-import { mkfifo } from '../../src/Native.js';
-import { makeShimConnector } from '../../src/ShimConnector.js';
+import { mkfifo } from '../../src/native/Native.js';
+import { makeShimConnector } from '../../src/shims/LinuxShimConnector.js';
 
 const binary = 'containerd-shim-runc-v2';
 

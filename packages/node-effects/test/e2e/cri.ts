@@ -1,17 +1,18 @@
 /** A client of the container runtime interface (CRI, `runtime.v1`): it makes pods, reads their state, runs programs in them. */
-import * as B from '@shim-recovery/core/ByteString';
+import { ByteString as B } from '@shim-recovery/core';
 import * as E from 'fp-ts/lib/Either.js';
-import * as O from 'fp-ts/lib/Option.js';
-import { openChannel } from '../../src/GrpcChannel.js';
+import { openChannel } from '../../src/shims/GrpcChannel.js';
 import {
+  always,
   bytes,
   decode,
-  embedded,
   encode,
   type Field,
   int32,
   int64,
   type Message,
+  message,
+  shaped,
   text,
   uint32,
 } from '../../src/protobuf/Message.js';
@@ -86,8 +87,8 @@ export const openCri = (socketPath: string): Cri => {
   const podStatus = runtime('PodSandboxStatus', Id, StatusResponse);
   const exec = runtime('ExecSync', ExecSyncRequest, ExecSyncResponse);
   return {
-    hasImage: async (image) => (await imageStatus({ image })).image.id !== '',
-    runPodSandbox: async (pod) => (await runPod(pod)).id,
+    hasImage: async (image) => (await imageStatus({ image: { image } })).image.id !== '',
+    runPodSandbox: async (pod) => (await runPod({ config: pod })).id,
     createContainer: async (sandboxId, pod, container) => (await create({ sandboxId, pod, container })).id,
     startContainer: async (id) => void (await start({ id })),
     containerStatus: async (id) => nameOf(containerStates, (await containerStatus({ id })).status.state),
@@ -106,271 +107,84 @@ const containerStates = ['CREATED', 'RUNNING', 'EXITED', 'UNKNOWN'];
 const podSandboxStates = ['READY', 'NOTREADY'];
 const nameOf = (names: ReadonlyArray<string>, state: number): string => names[state] ?? `state ${state}`;
 
-/** An embedded message that is always sent, so that its value needs no option. */
-const part = <A, V>(number: number, message: Message<V>, get: (a: A) => V, set: (a: A, value: V) => A): Field<A> =>
-  embedded(number, message, (a) => O.some(get(a)), set);
-
-/** An embedded message whose fields belong to the outer record: the wire nests what one flat record holds. */
-const group = <A>(number: number, { name, empty }: Omit<Message<A>, 'fields'>, fields: ReadonlyArray<Field<A>>) =>
-  part<A, A>(
-    number,
-    { name, empty, fields },
-    (a) => a,
-    (_, a) => a,
-  );
-
 /** Any number of strings. */
-const texts = <A>(
-  number: number,
-  get: (a: A) => ReadonlyArray<string>,
-  set: (a: A, value: ReadonlyArray<string>) => A,
-): Field<A> => {
-  const one = (value: string): Field<A> =>
-    text(
-      number,
-      () => value,
-      (a, added) => set(a, [...get(a), added]),
-    );
-  return {
-    ...one(''),
-    write: (writer, a) => {
-      for (const value of get(a)) one(value).write(writer, a);
-    },
-  };
-};
+const texts = (number: number): Field<ReadonlyArray<string>> => ({
+  ...text(number),
+  absent: () => [],
+  write: (writer, values) => {
+    for (const value of values) text(number).write(writer, value);
+  },
+  read: (reader, soFar) => [...soFar, text(number).read(reader, '')],
+});
 
-const Nothing: Message<null> = { name: 'an empty message', empty: () => null, fields: [] };
+const Nothing = message('an empty message', {});
 
 /** Every request or answer of which we need only the id: that is always field 1. */
-const Id: Message<{ readonly id: string }> = {
-  name: 'a message with an id',
-  empty: () => ({ id: '' }),
-  fields: [
-    text(
-      1,
-      ({ id }) => id,
-      (_, id) => ({ id }),
-    ),
-  ],
-};
+const Id = message('a message with an id', { id: text(1) });
 
-const ImageSpec: Message<{ readonly image: string }> = {
-  name: 'ImageSpec',
-  empty: () => ({ image: '' }),
-  fields: [
-    text(
-      1,
-      ({ image }) => image,
-      (_, image) => ({ image }),
-    ),
-  ],
-};
+const ImageSpec = message('ImageSpec', { image: text(1) });
 
-const ImageStatusRequest: Message<{ readonly image: string }> = {
-  name: 'ImageStatusRequest',
-  empty: ImageSpec.empty,
-  fields: [group(1, ImageSpec, ImageSpec.fields)],
-};
+const ImageStatusRequest = message('ImageStatusRequest', { image: always(1, ImageSpec) });
 
-const ImageStatusResponse: Message<{ readonly image: { readonly id: string } }> = {
-  name: 'ImageStatusResponse',
-  empty: () => ({ image: Id.empty() }),
-  fields: [
-    part(
-      1,
-      Id,
-      ({ image }) => image,
-      (_, image) => ({ image }),
-    ),
-  ],
-};
+const ImageStatusResponse = message('ImageStatusResponse', { image: always(1, Id) });
 
 /** The state is field 3 of both messages. */
-const Status: Message<{ readonly state: number }> = {
-  name: 'ContainerStatus or PodSandboxStatus',
-  empty: () => ({ state: 0 }),
-  fields: [
-    int32(
-      3,
-      ({ state }) => state,
-      (_, state) => ({ state }),
-    ),
-  ],
-};
+const Status = message('ContainerStatus or PodSandboxStatus', { state: int32(3) });
 
-const StatusResponse: Message<{ readonly status: { readonly state: number } }> = {
-  name: 'ContainerStatusResponse or PodSandboxStatusResponse',
-  empty: () => ({ status: Status.empty() }),
-  fields: [
-    part(
-      1,
-      Status,
-      ({ status }) => status,
-      (_, status) => ({ status }),
-    ),
-  ],
-};
+const StatusResponse = message('ContainerStatusResponse or PodSandboxStatusResponse', { status: always(1, Status) });
+
+const NamespaceOption = message('NamespaceOption', { network: uint32(1), pid: uint32(2) });
 
 /** The namespaces that a kubelet asks for when a pod uses hostNetwork. */
-const namespaceOptions = <A>(number: number, empty: () => A): Field<A> => {
-  const mode = (modeNumber: number, value: number): Field<A> =>
-    uint32(
-      modeNumber,
-      () => value,
-      (a) => a,
-    );
-  return group(number, { name: 'NamespaceOption', empty }, [mode(1, ofTheNode), mode(2, ofTheContainer)]);
-};
+const namespaceOptions = { network: ofTheNode, pid: ofTheContainer };
 
-const noPod = (): PodConfig => ({ name: '', uid: '', namespace: '', cgroupParent: '' });
+const PodSandboxConfig: Message<PodConfig> = shaped(
+  message('PodSandboxConfig', {
+    metadata: always(1, message('PodSandboxMetadata', { name: text(1), uid: text(2), namespace: text(3) })),
+    linux: always(
+      8,
+      message('LinuxPodSandboxConfig', {
+        cgroupParent: text(1),
+        security: always(2, message('LinuxSandboxSecurityContext', { namespaces: always(1, NamespaceOption) })),
+      }),
+    ),
+  }),
+  ({ metadata, linux: { cgroupParent } }): PodConfig => ({ ...metadata, cgroupParent }),
+  ({ cgroupParent, ...metadata }) => ({
+    metadata,
+    linux: { cgroupParent, security: { namespaces: namespaceOptions } },
+  }),
+);
 
-const PodSandboxConfig: Message<PodConfig> = {
-  name: 'PodSandboxConfig',
-  empty: noPod,
-  fields: [
-    group(1, { name: 'PodSandboxMetadata', empty: noPod }, [
-      text(
-        1,
-        (pod) => pod.name,
-        (pod, name) => ({ ...pod, name }),
-      ),
-      text(
-        2,
-        (pod) => pod.uid,
-        (pod, uid) => ({ ...pod, uid }),
-      ),
-      text(
-        3,
-        (pod) => pod.namespace,
-        (pod, namespace) => ({ ...pod, namespace }),
-      ),
-    ]),
-    group(8, { name: 'LinuxPodSandboxConfig', empty: noPod }, [
-      text(
-        1,
-        (pod) => pod.cgroupParent,
-        (pod, cgroupParent) => ({ ...pod, cgroupParent }),
-      ),
-      group(2, { name: 'LinuxSandboxSecurityContext', empty: noPod }, [namespaceOptions(1, noPod)]),
-    ]),
-  ],
-};
+const RunPodSandboxRequest = message('RunPodSandboxRequest', { config: always(1, PodSandboxConfig) });
 
-const RunPodSandboxRequest: Message<PodConfig> = {
-  name: 'RunPodSandboxRequest',
-  empty: noPod,
-  fields: [group(1, PodSandboxConfig, PodSandboxConfig.fields)],
-};
+const ContainerConfig: Message<ContainerConfig> = shaped(
+  message('ContainerConfig', {
+    metadata: always(1, message('ContainerMetadata', { name: text(1) })),
+    image: always(2, ImageSpec),
+    command: texts(3),
+    linux: always(
+      15,
+      message('LinuxContainerConfig', {
+        security: always(2, message('LinuxContainerSecurityContext', { namespaces: always(3, NamespaceOption) })),
+      }),
+    ),
+  }),
+  ({ metadata, image, command }): ContainerConfig => ({ ...metadata, ...image, command }),
+  ({ name, image, command }) => ({
+    metadata: { name },
+    image: { image },
+    command,
+    linux: { security: { namespaces: namespaceOptions } },
+  }),
+);
 
-const noContainer = (): ContainerConfig => ({ name: '', image: '', command: [] });
+const CreateContainerRequest = message('CreateContainerRequest', {
+  sandboxId: text(1),
+  container: always(2, ContainerConfig),
+  pod: always(3, PodSandboxConfig),
+});
 
-const ContainerConfig: Message<ContainerConfig> = {
-  name: 'ContainerConfig',
-  empty: noContainer,
-  fields: [
-    group(1, { name: 'ContainerMetadata', empty: noContainer }, [
-      text(
-        1,
-        (container) => container.name,
-        (container, name) => ({ ...container, name }),
-      ),
-    ]),
-    part(
-      2,
-      ImageSpec,
-      ({ image }) => ({ image }),
-      (container, { image }) => ({ ...container, image }),
-    ),
-    texts(
-      3,
-      (container) => container.command,
-      (container, command) => ({ ...container, command }),
-    ),
-    group(15, { name: 'LinuxContainerConfig', empty: noContainer }, [
-      group(2, { name: 'LinuxContainerSecurityContext', empty: noContainer }, [namespaceOptions(3, noContainer)]),
-    ]),
-  ],
-};
+const ExecSyncRequest = message('ExecSyncRequest', { id: text(1), command: texts(2), timeoutSeconds: int64(3) });
 
-interface CreateContainerRequest {
-  readonly sandboxId: string;
-  readonly container: ContainerConfig;
-  readonly pod: PodConfig;
-}
-const CreateContainerRequest: Message<CreateContainerRequest> = {
-  name: 'CreateContainerRequest',
-  empty: () => ({ sandboxId: '', container: noContainer(), pod: noPod() }),
-  fields: [
-    text(
-      1,
-      (request) => request.sandboxId,
-      (request, sandboxId) => ({ ...request, sandboxId }),
-    ),
-    part(
-      2,
-      ContainerConfig,
-      (request) => request.container,
-      (request, container) => ({ ...request, container }),
-    ),
-    part(
-      3,
-      PodSandboxConfig,
-      (request) => request.pod,
-      (request, pod) => ({ ...request, pod }),
-    ),
-  ],
-};
-
-interface ExecSyncRequest {
-  readonly id: string;
-  readonly command: ReadonlyArray<string>;
-  readonly timeoutSeconds: bigint;
-}
-const ExecSyncRequest: Message<ExecSyncRequest> = {
-  name: 'ExecSyncRequest',
-  empty: () => ({ id: '', command: [], timeoutSeconds: 0n }),
-  fields: [
-    text(
-      1,
-      (request) => request.id,
-      (request, id) => ({ ...request, id }),
-    ),
-    texts(
-      2,
-      (request) => request.command,
-      (request, command) => ({ ...request, command }),
-    ),
-    int64(
-      3,
-      (request) => request.timeoutSeconds,
-      (request, timeoutSeconds) => ({ ...request, timeoutSeconds }),
-    ),
-  ],
-};
-
-interface ExecSyncResponse {
-  readonly stdout: Uint8Array;
-  readonly stderr: Uint8Array;
-  readonly exitCode: number;
-}
-const ExecSyncResponse: Message<ExecSyncResponse> = {
-  name: 'ExecSyncResponse',
-  empty: () => ({ stdout: new Uint8Array(), stderr: new Uint8Array(), exitCode: 0 }),
-  fields: [
-    bytes(
-      1,
-      (response) => response.stdout,
-      (response, stdout) => ({ ...response, stdout }),
-    ),
-    bytes(
-      2,
-      (response) => response.stderr,
-      (response, stderr) => ({ ...response, stderr }),
-    ),
-    int32(
-      3,
-      (response) => response.exitCode,
-      (response, exitCode) => ({ ...response, exitCode }),
-    ),
-  ],
-};
+const ExecSyncResponse = message('ExecSyncResponse', { stdout: bytes(1), stderr: bytes(2), exitCode: int32(3) });

@@ -27,7 +27,7 @@ export const step = (name: string, body: () => Promise<void>): void =>
 
 /**
  * Within a `describe`: makes the host before its tests, and takes it away after them. Files of tests run beside each other, and
- * a control group is found by the id: each file has ids of its own.
+ * a control group is found by the id, also as one of its words: each file has ids of its own, each one word.
  */
 export const killedHost = (
   ids: ReadonlyArray<string>,

@@ -3,7 +3,7 @@
  * line names the sandbox only.
  */
 import * as fs from 'node:fs';
-import { type BundleReport, Report } from '@shim-recovery/core/Report';
+import { type BundleReport, Report } from '@shim-recovery/core/documents';
 import * as E from 'fp-ts/lib/Either.js';
 import { describe, expect, it } from 'vitest';
 import { shimRecovery } from './command.js';

@@ -4,7 +4,7 @@
  */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
-import type { Report } from '@shim-recovery/core/Report';
+import type { Report } from '@shim-recovery/core/documents';
 import { describe, expect } from 'vitest';
 import { shimRecovery, verdicts } from './command.js';
 import { isAlive, kill, mountsBelow, until } from './containerd.js';
@@ -21,21 +21,24 @@ const tree = (directory: string): ReadonlyArray<string> =>
 const as17 = ['--policy', 'containerd-1.7'];
 
 const expected = {
-  alive: 'adopt task-running',
-  'both-killed': 'cleanUp dial-failed',
-  exited: 'reap no-processes',
-  moved: 'discard shim-binary-not-found',
-  'shim-killed': 'cleanUp dial-failed',
-  stopped: 'cleanUp connect-failed',
+  recoveredAlive: 'adopt task-running',
+  recoveredBothKilled: 'cleanUp dial-failed',
+  recoveredExited: 'reap no-processes',
+  recoveredMoved: 'discard shim-binary-not-found',
+  recoveredShimKilled: 'cleanUp dial-failed',
+  recoveredStopped: 'cleanUp connect-failed',
 };
 
 describe('recovery of a host whose containerd was killed', () => {
   const { host, of, left, mounted } = killedHost(Object.keys(expected), async (container) => {
-    await kill(container('exited').taskPid);
-    await kill(container('shim-killed').shimPid);
-    await killBoth(container('both-killed'));
-    fs.writeFileSync(path.join(container('moved').bundle, 'shim-binary-path'), '/nowhere/containerd-shim-runc-v2');
-    process.kill(container('stopped').shimPid, 'SIGSTOP');
+    await kill(container('recoveredExited').taskPid);
+    await kill(container('recoveredShimKilled').shimPid);
+    await killBoth(container('recoveredBothKilled'));
+    fs.writeFileSync(
+      path.join(container('recoveredMoved').bundle, 'shim-binary-path'),
+      '/nowhere/containerd-shim-runc-v2',
+    );
+    process.kill(container('recoveredStopped').shimPid, 'SIGSTOP');
   });
 
   step('plan says what is to come, and changes nothing', async () => {
@@ -59,7 +62,7 @@ describe('recovery of a host whose containerd was killed', () => {
     expect(verdicts(report)).toEqual(expected);
     // Three of them live, by what the world shows: their processes run.
     const alive = report.namespaces.flatMap(({ bundles }) => bundles.filter((bundle) => bundle.alive !== undefined));
-    expect(alive.map(({ id }) => id)).toEqual(['moved', 'shim-killed', 'stopped']);
+    expect(alive.map(({ id }) => id)).toEqual(['recoveredMoved', 'recoveredShimKilled', 'recoveredStopped']);
     for (const { id, alive: life } of alive) expect(life?.pids, id).toContain(of(id).taskPid);
     expect(report.summary.aliveDestroyed).toBe(3);
     expect(code).toBe(4);
@@ -69,7 +72,7 @@ describe('recovery of a host whose containerd was killed', () => {
         .filter(([, status]) => status === 'running')
         .map(([id]) => id)
         .sort(),
-    ).toEqual(['alive', 'moved', 'shim-killed', 'stopped']);
+    ).toEqual(['recoveredAlive', 'recoveredMoved', 'recoveredShimKilled', 'recoveredStopped']);
   });
 
   step('recover does it where killing is allowed', async () => {
@@ -85,19 +88,19 @@ describe('recovery of a host whose containerd was killed', () => {
   });
 
   step('the live one is untouched', async () => {
-    expect(isAlive(of('alive').taskPid) && isAlive(of('alive').shimPid)).toBe(true);
-    expect(mounted('alive')).toBe(true);
-    expect(left('alive')).toHaveLength(2);
-    expect((await host().runcState()).get('alive')).toBe('running');
+    expect(isAlive(of('recoveredAlive').taskPid) && isAlive(of('recoveredAlive').shimPid)).toBe(true);
+    expect(mounted('recoveredAlive')).toBe(true);
+    expect(left('recoveredAlive')).toHaveLength(2);
+    expect((await host().runcState()).get('recoveredAlive')).toBe('running');
   });
 
   step('the one that had exited is reaped, and its shim told to end', async () => {
-    await until('the shim to end', () => (isAlive(of('exited').shimPid) ? undefined : true));
-    expect(left('exited')).toEqual([]);
-    expect((await host().runcState()).has('exited')).toBe(false);
+    await until('the shim to end', () => (isAlive(of('recoveredExited').shimPid) ? undefined : true));
+    expect(left('recoveredExited')).toEqual([]);
+    expect((await host().runcState()).has('recoveredExited')).toBe(false);
   });
 
-  for (const id of ['shim-killed', 'both-killed', 'stopped'])
+  for (const id of ['recoveredShimKilled', 'recoveredBothKilled', 'recoveredStopped'])
     step(`${id} is cleaned up, its process ended`, async () => {
       await until('the process to end', () => (isAlive(of(id).taskPid) ? undefined : true));
       expect(left(id)).toEqual([]);
@@ -105,12 +108,12 @@ describe('recovery of a host whose containerd was killed', () => {
     });
 
   step('the one whose shim binary is gone loses its bundle, and runs on without anyone (H8)', async () => {
-    expect(left('moved')).toEqual([]);
-    expect(isAlive(of('moved').taskPid) && isAlive(of('moved').shimPid)).toBe(true);
+    expect(left('recoveredMoved')).toEqual([]);
+    expect(isAlive(of('recoveredMoved').taskPid) && isAlive(of('recoveredMoved').shimPid)).toBe(true);
   });
 
   step('no mount is left but the live one', async () => {
-    expect(mountsBelow(path.join(host().base, 'state'))).toEqual([path.join(of('alive').bundle, 'rootfs')]);
+    expect(mountsBelow(path.join(host().base, 'state'))).toEqual([path.join(of('recoveredAlive').bundle, 'rootfs')]);
   });
 
   step('a daemon that serves is noticed', async () => {
@@ -122,7 +125,7 @@ describe('recovery of a host whose containerd was killed', () => {
 
   step('containerd, started again, has the live one and no other', async () => {
     expect(await host().ctr('tasks', 'list')).toMatch(
-      new RegExp(`^TASK .*\\nalive +${of('alive').taskPid} +RUNNING *\\n$`),
+      new RegExp(`^TASK .*\\nrecoveredAlive +${of('recoveredAlive').taskPid} +RUNNING *\\n$`),
     );
     await host().killDaemon();
   });
@@ -131,14 +134,14 @@ describe('recovery of a host whose containerd was killed', () => {
     watching(host(), [...as17, '--allow-killing'], async ({ lines, end }) => {
       await until('the report', () => (lines.length > 0 ? true : undefined));
       expect(lines[0]).toMatchObject({ schema: 'shim-recovery/report@1', summary: { adopt: 1 } });
-      process.kill(of('alive').shimPid, 'SIGKILL');
+      process.kill(of('recoveredAlive').shimPid, 'SIGKILL');
       await until('two events', () => (lines.length > 2 ? true : undefined));
       expect(lines.slice(1)).toMatchObject([
-        { topic: '/tasks/exit', containerId: 'alive', pid: of('alive').taskPid, exitStatus: 137 },
-        { topic: '/tasks/delete', containerId: 'alive', pid: of('alive').taskPid, exitStatus: 137 },
+        { topic: '/tasks/exit', containerId: 'recoveredAlive', pid: of('recoveredAlive').taskPid, exitStatus: 137 },
+        { topic: '/tasks/delete', containerId: 'recoveredAlive', pid: of('recoveredAlive').taskPid, exitStatus: 137 },
       ]);
-      await until('the process to end', () => (isAlive(of('alive').taskPid) ? undefined : true));
-      expect(left('alive')).toEqual([]);
+      await until('the process to end', () => (isAlive(of('recoveredAlive').taskPid) ? undefined : true));
+      expect(left('recoveredAlive')).toEqual([]);
       expect(await end()).toBe(0);
     }),
   );

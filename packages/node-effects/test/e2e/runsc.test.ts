@@ -5,7 +5,7 @@
 import { execFileSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
-import { Report } from '@shim-recovery/core/Report';
+import { Report } from '@shim-recovery/core/documents';
 import * as E from 'fp-ts/lib/Either.js';
 import { expect, it } from 'vitest';
 import { shimRecovery, verdicts } from './command.js';
@@ -66,44 +66,42 @@ it(
     const program = path.join(host.base, 'runsc');
     fs.writeFileSync(program, '#!/bin/sh\nexec runsc --network=none "$@"\n', { mode: 0o755 });
     const containers = new Map<string, Container>();
-    for (const id of ['runsc-alive', 'runsc-both-killed', 'runsc-init-pid-lost', 'runsc-shim-killed'])
+    for (const id of ['runscAlive', 'runscBothKilled', 'runscInitPidLost', 'runscShimKilled'])
       containers.set(id, await host.runContainer(id, '--runc-binary', program));
     const of = (id: string): Container => containers.get(id) ?? expect.fail(id);
     await host.killDaemon();
-    for (const id of ['runsc-both-killed', 'runsc-init-pid-lost', 'runsc-shim-killed']) await kill(of(id).shimPid);
-    await kill(of('runsc-both-killed').taskPid);
-    await until('the gofer to end', () => ifTrue(pidsIn(`${host.namespace}/runsc-both-killed`).length === 0));
-    fs.unlinkSync(path.join(of('runsc-init-pid-lost').bundle, 'init.pid'));
+    for (const id of ['runscBothKilled', 'runscInitPidLost', 'runscShimKilled']) await kill(of(id).shimPid);
+    await kill(of('runscBothKilled').taskPid);
+    await until('the gofer to end', () => ifTrue(pidsIn(`${host.namespace}/runscBothKilled`).length === 0));
+    fs.unlinkSync(path.join(of('runscInitPidLost').bundle, 'init.pid'));
 
     const report = await reportOf(host, 'recover');
     expect(verdicts(report)).toEqual({
-      'runsc-alive': 'adopt task-running',
-      'runsc-both-killed': 'cleanUp dial-failed',
-      'runsc-init-pid-lost': 'hold orphan-workload',
-      'runsc-shim-killed': 'hold orphan-workload',
+      runscAlive: 'adopt task-running',
+      runscBothKilled: 'cleanUp dial-failed',
+      runscInitPidLost: 'hold orphan-workload',
+      runscShimKilled: 'hold orphan-workload',
     });
     const bundles = report.namespaces.flatMap((namespace) => namespace.bundles);
     const explained = (id: string): string => bundles.find((bundle) => bundle.id === id)?.explanation ?? '';
-    expect(explained('runsc-shim-killed')).toMatch(
+    expect(explained('runscShimKilled')).toMatch(
       /^the shim is dead, but its container still runs: .*init\.pid.*control group/,
     );
-    expect(explained('runsc-init-pid-lost')).toMatch(
-      /^the shim is dead, but its container still runs: .*control group/,
-    );
-    for (const id of ['runsc-alive', 'runsc-init-pid-lost', 'runsc-shim-killed']) {
+    expect(explained('runscInitPidLost')).toMatch(/^the shim is dead, but its container still runs: .*control group/);
+    for (const id of ['runscAlive', 'runscInitPidLost', 'runscShimKilled']) {
       expect(isAlive(of(id).taskPid), id).toBe(true);
       expect(mountsBelow(of(id).bundle), id).toEqual([path.join(of(id).bundle, 'rootfs')]);
     }
-    expect(isAlive(of('runsc-alive').shimPid)).toBe(true);
-    expect(fs.existsSync(of('runsc-both-killed').bundle)).toBe(false);
+    expect(isAlive(of('runscAlive').shimPid)).toBe(true);
+    expect(fs.existsSync(of('runscBothKilled').bundle)).toBe(false);
 
-    const reaped = await reportOf(host, 'recover', '--orphans', `reap=${host.namespace}/runsc-shim-killed`);
+    const reaped = await reportOf(host, 'recover', '--orphans', `reap=${host.namespace}/runscShimKilled`);
     expect(verdicts(reaped)).toMatchObject({
-      'runsc-init-pid-lost': 'hold orphan-workload',
-      'runsc-shim-killed': 'cleanUp orphan-reaped',
+      runscInitPidLost: 'hold orphan-workload',
+      runscShimKilled: 'cleanUp orphan-reaped',
     });
-    await until('its sandbox to end', () => ifTrue(!isAlive(of('runsc-shim-killed').taskPid)));
-    expect(isAlive(of('runsc-init-pid-lost').taskPid)).toBe(true);
+    await until('its sandbox to end', () => ifTrue(!isAlive(of('runscShimKilled').taskPid)));
+    expect(isAlive(of('runscInitPidLost').taskPid)).toBe(true);
   },
   patienceMs,
 );

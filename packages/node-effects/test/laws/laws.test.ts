@@ -1,6 +1,6 @@
 /** The laws, held against this interpreter: with a real kernel, real sockets, real stores. */
-import { policies } from '@shim-recovery/core/Policy';
-import { allDaemons } from '@shim-recovery/test-effects/Recordings';
+import { policies } from '@shim-recovery/core/interpreter';
+import { allDaemons } from '@shim-recovery/test-effects/worlds/Recordings';
 import { fileSystemLaws } from '@shim-recovery/test-effects/laws/FileSystemLaws';
 import type { Law } from '@shim-recovery/test-effects/laws/Law';
 import { mountLaws } from '@shim-recovery/test-effects/laws/MountLaws';

@@ -3,32 +3,31 @@ import * as fs from 'node:fs';
 import { connect } from 'node:net';
 import * as os from 'node:os';
 import * as path from 'node:path';
-import * as B from '@shim-recovery/core/ByteString';
-import type { Policy } from '@shim-recovery/core/Policy';
-import type { Processes } from '@shim-recovery/core/Processes';
+import { ByteString as B } from '@shim-recovery/core';
+import type { Policy, Processes } from '@shim-recovery/core/interpreter';
 import type { FileArea } from '@shim-recovery/test-effects/laws/FileSystemLaws';
 import type { MountArea } from '@shim-recovery/test-effects/laws/MountLaws';
 import type { ProcessesArea } from '@shim-recovery/test-effects/laws/ProcessesLaws';
 import type { RecoveryArea } from '@shim-recovery/test-effects/laws/RecoveryLaws';
 import type { ShimArea } from '@shim-recovery/test-effects/laws/ShimConnectorLaws';
 import type { BrokenStore, Records, StoreArea } from '@shim-recovery/test-effects/laws/StoreLaws';
-import { isEndedBy } from '@shim-recovery/test-effects/Outcome';
-import { keyOf, processesOf, scriptOf, shimOwner, type World } from '@shim-recovery/test-effects/World';
+import { isEndedBy } from '@shim-recovery/test-effects/worlds/Outcome';
+import { keyOf, processesOf, scriptOf, shimOwner, type World } from '@shim-recovery/test-effects/worlds/World';
 import * as E from 'fp-ts/lib/Either.js';
 import { pipe } from 'fp-ts/lib/function.js';
 import * as O from 'fp-ts/lib/Option.js';
-import { openMetadataStore } from '../../src/bolt/MetadataStore.js';
-import { systemClock } from '../../src/Clock.js';
-import { ListContainerMessage, StoreGetRequest } from '../../src/containerd/ApiMessages.js';
-import { openContainerdStore } from '../../src/containerd/ContainerdStore.js';
-import { linuxFileSystem } from '../../src/FileSystem.js';
+import { openMetadataStore } from '../../src/stores/bolt/MetadataStore.js';
+import { systemClock } from '../../src/linux/LinuxClock.js';
+import { ListContainerMessage, StoreGetRequest } from '../../src/stores/ApiMessages.js';
+import { openContainerdStore } from '../../src/stores/ContainerdStore.js';
+import { linuxFileSystem } from '../../src/linux/LinuxFileSystem.js';
 import { linuxCapabilities } from '../../src/interpreter.js';
-import { openJsonStore } from '../../src/JsonStore.js';
-import { linuxMounts } from '../../src/Mounts.js';
+import { openJsonStore } from '../../src/stores/JsonStore.js';
+import { linuxMounts } from '../../src/linux/LinuxMounts.js';
 import { linuxProcesses } from '../../src/linux/LinuxProcesses.js';
 import { decode, encode } from '../../src/protobuf/Message.js';
-import { type ScriptedShim, startScriptedShim } from '../../src/ScriptedShim.js';
-import { makeShimConnector } from '../../src/ShimConnector.js';
+import { type ScriptedShim, startScriptedShim } from '../../src/demo/ScriptedShim.js';
+import { makeShimConnector } from '../../src/shims/LinuxShimConnector.js';
 import { writeMetadata } from '../bolt/writer.js';
 import { answers, failsWith, grpcServer, stream, unary } from '../containerd/grpcServer.js';
 import {
@@ -218,10 +217,8 @@ export const brokenDaemons: ReadonlyArray<BrokenStore> = [
 ];
 
 const daemon = {
-  address: B.fromText('/nowhere/containerd.sock'),
-  ttrpcAddress: B.fromText('/nowhere/containerd.sock.ttrpc'),
-  publishBinary: B.fromText('/usr/bin/containerd'),
-  debug: false,
+  address: '/nowhere/containerd.sock',
+  publishBinary: '/usr/bin/containerd',
 };
 
 const isListening = (socketPath: string): Promise<boolean> =>

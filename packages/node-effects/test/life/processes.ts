@@ -5,7 +5,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import * as fs from 'node:fs';
-import type { ScriptedCall, ShimScript } from '../../src/ScriptedShim.js';
+import type { ScriptedCall, ShimScript } from '../../src/demo/ScriptedShim.js';
 import { hasLivingThread, type Process, processOf } from '../e2e/processes.js';
 import { eventually } from '../temporary.js';
 
@@ -42,7 +42,7 @@ export interface ShimOptions {
 }
 
 /** The built module: a process that reads its program from a pipe cannot read the sources. */
-const scriptedShim = new URL('../../dist/ScriptedShim.js', import.meta.url).href;
+const scriptedShim = new URL('../../dist/demo/ScriptedShim.js', import.meta.url).href;
 
 /**
  * The program of a shim. It reads its text from standard input, so that its command line is `NAME -`, and writes the words

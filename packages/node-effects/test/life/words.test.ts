@@ -2,7 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
-import { Explanation } from '@shim-recovery/core/Explanation';
+import { Explanation } from '@shim-recovery/core/documents';
 import { describe, expect, test } from 'vitest';
 import { run } from '../cli/host.js';
 import { eventually, right } from '../temporary.js';

@@ -6,9 +6,9 @@ import { execFileSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as os from 'node:os';
 import * as path from 'node:path';
-import type { BundleReport, Report } from '@shim-recovery/core/Report';
+import type { BundleReport, Report } from '@shim-recovery/core/documents';
 import { expect, type TestContext } from 'vitest';
-import type { ShimScript } from '../../src/ScriptedShim.js';
+import type { ShimScript } from '../../src/demo/ScriptedShim.js';
 import { fingerprintOf, goodBinary, reportOf, type Run, run, runInShell, running } from '../cli/host.js';
 import { isRoot } from '../temporary.js';
 import {

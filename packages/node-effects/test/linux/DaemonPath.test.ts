@@ -5,7 +5,7 @@ import * as fs from 'node:fs';
 import * as os from 'node:os';
 import * as path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { defaultPath, findDaemonPath, type SoughtDaemon } from '../../src/linux/DaemonPath.js';
+import { defaultPath, findDaemonPath, type SoughtDaemon } from '../../src/daemon/DaemonPath.js';
 import { isRoot } from '../temporary.js';
 
 let base = '';

@@ -5,7 +5,7 @@ import * as E from 'fp-ts/lib/Either.js';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { readCommandLineAt, readFileAt } from '../../src/linux/ProcessDirectory.js';
-import { AT_FDCWD } from '../../src/Native.js';
+import { AT_FDCWD } from '../../src/native/Native.js';
 import { temporaryDirectory } from '../temporary.js';
 
 const base = temporaryDirectory();

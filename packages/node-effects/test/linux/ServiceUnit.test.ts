@@ -2,7 +2,7 @@
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { readServiceUnit, serviceUnitOf } from '../../src/linux/ServiceUnit.js';
+import { readServiceUnit, serviceUnitOf } from '../../src/daemon/ServiceUnit.js';
 import { temporaryDirectory } from '../temporary.js';
 
 const unit = (texts: ReadonlyArray<string>, files: Readonly<Record<string, string>> = {}) =>

@@ -1,4 +1,4 @@
-import * as B from '@shim-recovery/core/ByteString';
+import { ByteString as B } from '@shim-recovery/core';
 import { describe, expect, test } from 'vitest';
 import { listenersIn } from '../../src/linux/UnixSocketTable.js';
 

@@ -1,9 +1,8 @@
 /** Every recorded world on this machine: the same tree, mounts, tasks, calls and runs as each daemon left behind. */
-import * as B from '@shim-recovery/core/ByteString';
-import { policies, type Policy } from '@shim-recovery/core/Policy';
-import * as Recovery from '@shim-recovery/core/Recovery';
-import { registeredBy } from '@shim-recovery/test-effects/LaidWorld';
-import { matches, outcomeOf } from '@shim-recovery/test-effects/Outcome';
+import { Recovery } from '@shim-recovery/core';
+import { policies, type Policy } from '@shim-recovery/core/interpreter';
+import { registeredBy } from '@shim-recovery/test-effects/simulation/LaidWorld';
+import { matches, outcomeOf } from '@shim-recovery/test-effects/worlds/Outcome';
 import {
   allDaemons,
   type Daemon,
@@ -12,12 +11,12 @@ import {
   type RecordedWorld,
   toWorld,
   worldsOf,
-} from '@shim-recovery/test-effects/Recordings';
-import type { Start, World } from '@shim-recovery/test-effects/World';
+} from '@shim-recovery/test-effects/worlds/Recordings';
+import type { Start, World } from '@shim-recovery/test-effects/worlds/World';
 import * as E from 'fp-ts/lib/Either.js';
 import { describe, expect, it } from 'vitest';
-import { openMetadataStore } from '../../src/bolt/MetadataStore.js';
-import { openDirectories } from '../../src/FileSystem.js';
+import { openMetadataStore } from '../../src/stores/bolt/MetadataStore.js';
+import { openDirectories } from '../../src/linux/LinuxFileSystem.js';
 import { linuxCapabilities } from '../../src/interpreter.js';
 import { hurriedClock, layRealWorld, realSettings, type RealWorld } from './layRealWorld.js';
 
@@ -29,10 +28,8 @@ const orFail = <L, A>(outcome: E.Either<L, A>): A => {
 const because = process.getuid?.() === 0 ? undefined : 'needs root, for mounts';
 
 const daemon = {
-  address: B.fromText('/nowhere/containerd.sock'),
-  ttrpcAddress: B.fromText('/nowhere/containerd.sock.ttrpc'),
-  publishBinary: B.fromText('/usr/bin/containerd'),
-  debug: false,
+  address: '/nowhere/containerd.sock',
+  publishBinary: '/usr/bin/containerd',
 };
 
 /** What a dry run asks of shims: nothing but this. */
@@ -56,7 +53,7 @@ const recovered = async (world: World, policy: Policy): Promise<Run> => {
     const before = laid.list();
     const store = orFail(openMetadataStore(laid.store, { locking: 'exclusive' }));
     const capabilities = { ...linuxCapabilities({ store: store.stores, daemon }), clock: hurriedClock };
-    const run = orFail(await Recovery.recover(realSettings(laid, policy))(capabilities)());
+    const run = orFail(await Recovery.recover(realSettings(laid, policy), capabilities)());
     await run.settled();
     const observation = laid.observe(before, registeredBy(run));
     await run.stop();
@@ -77,7 +74,7 @@ const asked = async (world: World, policy: Policy): Promise<Run['asked']> => {
   try {
     const before = laid.list();
     const store = orFail(openMetadataStore(laid.store, { locking: 'shared' }));
-    orFail(await Recovery.plan(realSettings(laid, policy))(linuxCapabilities({ store: store.stores, daemon }))());
+    orFail(await Recovery.plan(realSettings(laid, policy), linuxCapabilities({ store: store.stores, daemon }))());
     store.close();
     const { after, calls, binaryRuns } = laid.observe(before, []);
     expect(after).toEqual(before);

@@ -2,12 +2,10 @@
 import * as fs from 'node:fs';
 import * as os from 'node:os';
 import * as path from 'node:path';
-import * as B from '@shim-recovery/core/ByteString';
-import type { Clock } from '@shim-recovery/core/Clock';
-import type { Policy } from '@shim-recovery/core/Policy';
-import type { Settings } from '@shim-recovery/core/Settings';
-import type { Listing, Observation } from '@shim-recovery/test-effects/Outcome';
-import { type EntryKey, scriptOf, shimOwner, type World } from '@shim-recovery/test-effects/World';
+import { ByteString as B } from '@shim-recovery/core';
+import type { Clock, Policy, Settings } from '@shim-recovery/core/interpreter';
+import type { Listing, Observation } from '@shim-recovery/test-effects/worlds/Outcome';
+import { type EntryKey, scriptOf, shimOwner, type World } from '@shim-recovery/test-effects/worlds/World';
 import {
   makingsOf,
   type Places,
@@ -16,11 +14,11 @@ import {
   runtimeNameOf,
   sharedMakings,
   stateDirectory,
-} from '@shim-recovery/test-effects/WorldTree';
+} from '@shim-recovery/test-effects/worlds/WorldTree';
 import * as E from 'fp-ts/lib/Either.js';
-import { systemClock } from '../../src/Clock.js';
+import { systemClock } from '../../src/linux/LinuxClock.js';
 import { linuxSettings } from '../../src/interpreter.js';
-import { type ScriptedShim, startScriptedShim } from '../../src/ScriptedShim.js';
+import { type ScriptedShim, startScriptedShim } from '../../src/demo/ScriptedShim.js';
 import { listReal, makeReal, unmountBelow } from '../realTree.js';
 import { writeMetadata } from '../bolt/writer.js';
 

@@ -1,17 +1,17 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import * as os from 'node:os';
-import * as B from '@shim-recovery/core/ByteString';
+import { ByteString as B } from '@shim-recovery/core';
 import * as fc from 'fast-check';
 import * as E from 'fp-ts/lib/Either.js';
 import * as O from 'fp-ts/lib/Option.js';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import { native } from '../../src/CLibrary.js';
-import { connectTo } from '../../src/Native.js';
+import { native } from '../../src/native/CLibrary.js';
+import { connectTo } from '../../src/native/Native.js';
 import { encode } from '../../src/protobuf/Message.js';
 import { Response } from '../../src/protobuf/TtrpcMessages.js';
-import { clientOver, type TtrpcClient } from '../../src/ttrpc/Client.js';
-import type { UnaryCall } from '../../src/ttrpc/RequestFrame.js';
+import { clientOver, type TtrpcClient } from '../../src/shims/ttrpc/Client.js';
+import type { UnaryCall } from '../../src/shims/ttrpc/RequestFrame.js';
 import { right } from '../temporary.js';
 import { answer, failed, frame, type RawBehaviour, type RawShim, rawShim, type ReceivedRequest } from './rawShim.js';
 
@@ -155,8 +155,8 @@ describe('Client', () => {
     });
     const modules = new URL('../../dist/', import.meta.url).href;
     const script = `
-      import { connectTo } from '${modules}Native.js';
-      import { clientOver } from '${modules}ttrpc/Client.js';
+      import { connectTo } from '${modules}native/Native.js';
+      import { clientOver } from '${modules}shims/ttrpc/Client.js';
       const client = clientOver(connectTo(Buffer.from(${JSON.stringify(`${path}\0`)})).right).right;
       void client.call(${JSON.stringify({ ...call(), payload: [] })})().then(() => console.log('answered'));
       await client.disconnected();

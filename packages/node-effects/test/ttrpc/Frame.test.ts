@@ -7,7 +7,7 @@ import {
   headerBytes,
   makeFrameDecoder,
   maxPayloadBytes,
-} from '../../src/ttrpc/Frame.js';
+} from '../../src/shims/ttrpc/Frame.js';
 
 const frame: fc.Arbitrary<Frame> = fc.record({
   streamId: fc.oneof(fc.constantFrom(0, 1, 0xffff_ffff), fc.nat(0xffff_ffff)),

@@ -1,9 +1,9 @@
-import * as B from '@shim-recovery/core/ByteString';
+import { ByteString as B } from '@shim-recovery/core';
 import * as fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { encode } from '../../src/protobuf/Message.js';
 import { Request } from '../../src/protobuf/TtrpcMessages.js';
-import { requestFrame, type UnaryCall } from '../../src/ttrpc/RequestFrame.js';
+import { requestFrame, type UnaryCall } from '../../src/shims/ttrpc/RequestFrame.js';
 
 /** Few of each, so that calls have some in common and some not; and names that could be taken for two. */
 const anyCall: fc.Arbitrary<UnaryCall> = fc.record({

@@ -1,14 +1,14 @@
 /** Peers that lie, stall and flood (SPEC 16.1): each call ends by its own deadline, with the error that it deserves. */
 import type { Socket } from 'node:net';
-import * as B from '@shim-recovery/core/ByteString';
-import type { ShimSession } from '@shim-recovery/core/ShimConnector';
+import { ByteString as B } from '@shim-recovery/core';
+import type { ShimSession } from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
 import * as O from 'fp-ts/lib/Option.js';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { encode } from '../../src/protobuf/Message.js';
 import { ConnectResponse, PidsResponse } from '../../src/protobuf/TaskMessages.js';
 import { Response } from '../../src/protobuf/TtrpcMessages.js';
-import { maxPayloadBytes } from '../../src/ttrpc/Frame.js';
+import { maxPayloadBytes } from '../../src/shims/ttrpc/Frame.js';
 import { answer, failed, frame, header, id, type RawBehaviour, rawShim, sessionWith } from './rawShim.js';
 
 const timeoutMs = 150;

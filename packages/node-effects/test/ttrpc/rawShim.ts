@@ -3,15 +3,15 @@ import { mkdtemp, rmdir, unlink } from 'node:fs/promises';
 import { createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import * as B from '@shim-recovery/core/ByteString';
-import type { ShimError, ShimSession } from '@shim-recovery/core/ShimConnector';
+import { ByteString as B } from '@shim-recovery/core';
+import type { ShimError, ShimSession } from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
 import * as O from 'fp-ts/lib/Option.js';
 import { onTestFinished } from 'vitest';
 import { decode, encode } from '../../src/protobuf/Message.js';
 import { Request, Response } from '../../src/protobuf/TtrpcMessages.js';
-import { makeShimConnector } from '../../src/ShimConnector.js';
-import { encodeFrame, type Frame, FrameType, makeFrameDecoder } from '../../src/ttrpc/Frame.js';
+import { makeShimConnector } from '../../src/shims/LinuxShimConnector.js';
+import { encodeFrame, type Frame, FrameType, makeFrameDecoder } from '../../src/shims/ttrpc/Frame.js';
 
 /** A directory of its own, removed with the named files in it when the test is over. */
 export const temporaryDirectory = async (...names: ReadonlyArray<string>): Promise<string> => {

@@ -3,8 +3,8 @@
  * some of it lost, damaged, or about something else. Each living thing leaves at least one real trace, as on real hosts.
  */
 import * as fc from 'fast-check';
-import { dead, exited, leaked, running, ShimScript } from '../Shim.js';
-import { type BundleStart, ordinary, type Start } from '../World.js';
+import { dead, exited, leaked, running, ShimScript } from '../worlds/Shim.js';
+import { type BundleStart, ordinary, type Start } from '../worlds/World.js';
 import { mostly, plausible, shimScript, sometimes } from './Part.js';
 
 /** An entry without its name. */
@@ -19,42 +19,84 @@ export interface Unit {
 
 type Files = Readonly<Record<string, string>>;
 
-const nul = (length: number): string => '\0'.repeat(length);
+/** One container with a shim of its own. Shrinks to an ordinary one that runs. */
+export const container = (): fc.Arbitrary<Unit> =>
+  fc
+    .record({ shim: shimAndProcesses(), traces: shimTraces(), own: bundled(undefined), socket: socket() })
+    .chain(({ shim, traces, own, socket: { address, ...form } }) =>
+      fc.tuple(whereabouts(address), mostly(false, fc.constant(true), 15)).map(([where, isEmpty]): Unit => {
+        const bundle = isEmpty ? ('empty' as const) : bundleOf({ ...own.files, ...where }, own.rootfs);
+        return { isPod: false, entries: [traced({ bundle, ...own.rest, ...shim, ...traces, ...form })] };
+      }),
+    );
 
-/** Where a shim listens that no policy can dial, or a text that says nothing any more. */
-const foreignAddresses = [
-  'vsock://3:1024',
-  'hvsock://$BASE/s/hv.sock:1024',
-  'npipe:////./pipe/containerd-shim',
-  'tcp://10.0.0.5:7777',
-  'nowhere in particular',
-  nul(64),
-  '',
-] as const;
+/** A shim and how many processes run beyond it: alive, with or without a task, odd, or gone with or without an orphan. */
+const shimAndProcesses = (): fc.Arbitrary<Unnamed> =>
+  fc
+    .oneof(
+      { withCrossShrink: true },
+      { weight: 4, arbitrary: fc.constant<Unnamed>({ shim: running }) },
+      { weight: 3, arbitrary: fc.constant<Unnamed>({ shim: dead }) },
+      { weight: 3, arbitrary: fc.constantFrom<Unnamed>({ shim: dead, processes: 1 }, { shim: dead, processes: 2 }) },
+      { weight: 1, arbitrary: fc.constant<Unnamed>({ shim: leaked }) },
+      { weight: 1, arbitrary: fc.constant<Unnamed>({ shim: exited }) },
+      { weight: 1, arbitrary: fc.constantFrom<Unnamed>({}, { processes: 1 }) },
+      { weight: 2, arbitrary: shimScript().map((shim): Unnamed => ({ shim })) },
+      {
+        weight: 2,
+        arbitrary: fc.constantFrom<Unnamed>(
+          { shim: { ...running, connect: 'hang' }, processes: 1 },
+          { shim: { ...running, pids: 'hang', state: 'hang' }, processes: 1 },
+          { shim: { ...running, connect: { error: 2 } }, processes: 1 },
+        ),
+      },
+    )
+    .map((entry) => (entry.shim === undefined ? entry : plausible(entry)));
 
-const foreignBootstraps = [
-  '{"version":3,"address":"vsock://3:1024","protocol":"ttrpc"}',
-  '{"version":3,"address":"vsock://3:1024","protocol":"grpc"}',
-  '{"version":3,"address":"hvsock://$BASE/s/hv.sock:1024","protocol":"ttrpc"}',
-  nul(128),
-] as const;
+/** How the process of a shim shows whose it is. A daemon starts each in its bundle. */
+const shimTraces = (): fc.Arbitrary<Unnamed> =>
+  fc
+    .tuple(
+      fc.oneof(
+        { withCrossShrink: true },
+        { weight: 6, arbitrary: fc.constant({}) },
+        { weight: 4, arbitrary: fc.constant({ shimArgs: 'no-id' as const }) },
+        {
+          weight: 2,
+          arbitrary: fc.constantFrom('equals' as const, 'bundle' as const).map((shimArgs) => ({ shimArgs })),
+        },
+      ),
+      mostly<Unnamed>({ shimCwd: 'bundle' }, fc.constant({}), 4),
+      sometimes(
+        fc.record({ shimNamespace: fc.constantFrom('network' as const, 'mount' as const, 'pid' as const) }),
+        25,
+      ),
+    )
+    .map(([args, cwd, namespace]) => ({ ...args, ...cwd, ...namespace }));
 
-const bootstrapOf = (address: string): string => `{"version":3,"address":"${address}","protocol":"ttrpc"}`;
+/** What every bundle of a container has, beside what says where its shim listens. */
+const bundled = (sandbox: string | undefined): fc.Arbitrary<Bundled> =>
+  fc
+    .record({
+      config: configOf(sandbox),
+      pid: initPid(),
+      path: program(),
+      foreign: foreignFile(),
+      rootfs: rootfs(),
+      traces: containerTraces(),
+      recorded: record(),
+    })
+    .map(({ config, pid, path, foreign, rootfs: kind, traces, recorded }) => ({
+      files: { ...path, ...config, ...pid, ...foreign },
+      rootfs: kind,
+      rest: { ...traces, ...recorded },
+    }));
 
-/** The files that say where the shim listens: right, damaged, or missing. */
-const whereabouts = (address: string): fc.Arbitrary<Files> =>
-  fc.oneof(
-    { withCrossShrink: true },
-    { weight: 8, arbitrary: fc.constant({ address }) },
-    { weight: 4, arbitrary: fc.constant({ 'bootstrap.json': bootstrapOf(address) }) },
-    { weight: 2, arbitrary: fc.constantFrom(...foreignAddresses).map((text) => ({ address: text })) },
-    { weight: 2, arbitrary: fc.constantFrom(...foreignBootstraps).map((text) => ({ 'bootstrap.json': text })) },
-    {
-      weight: 1,
-      arbitrary: fc.constantFrom(...foreignBootstraps).map((text) => ({ address, 'bootstrap.json': text })),
-    },
-    { weight: 2, arbitrary: fc.constant({}) },
-  );
+interface Bundled {
+  readonly files: Files;
+  readonly rootfs: BundleStart['rootfs'];
+  readonly rest: Unnamed;
+}
 
 /** What `config.json` says of the control group, and of the pod. */
 const configOf = (sandbox: string | undefined): fc.Arbitrary<Files> => {
@@ -68,6 +110,8 @@ const configOf = (sandbox: string | undefined): fc.Arbitrary<Files> => {
     { weight: 2, arbitrary: fc.constant({}) },
   );
 };
+
+const nul = (length: number): string => '\0'.repeat(length);
 
 /** The number that a bundle has of its container's first process: right, another process's, or lost. */
 const initPid = (): fc.Arbitrary<Files> =>
@@ -96,42 +140,12 @@ const program = (): fc.Arbitrary<Files> =>
 /** An entry that no bundle has. */
 const foreignFile = (): fc.Arbitrary<Files> => mostly<Files>({}, fc.constant({ 'notes.txt': 'x' }), 12);
 
-/** The form of a shim's socket, and the address that leads there. */
-const socket = (): fc.Arbitrary<{ readonly socket?: 'lost' | 'abstract'; readonly address: string }> =>
-  fc.oneof(
-    { withCrossShrink: true },
-    { weight: 6, arbitrary: fc.constant({ address: 'unix://$SOCK' }) },
-    { weight: 3, arbitrary: fc.constant({ socket: 'lost' as const, address: 'unix://$SOCK' }) },
-    { weight: 1, arbitrary: fc.constant({ socket: 'abstract' as const, address: 'unix://@$SOCK' }) },
-  );
-
 const rootfs = (): fc.Arbitrary<BundleStart['rootfs']> =>
   mostly<BundleStart['rootfs']>(
     'empty',
     fc.constantFrom('tmpfs', 'tmpfs', 'tmpfs', 'tmpfs-nested', 'nonempty', 'none', 'symlink'),
     2,
   );
-
-/** How the process of a shim shows whose it is. A daemon starts each in its bundle. */
-const shimTraces = (): fc.Arbitrary<Unnamed> =>
-  fc
-    .tuple(
-      fc.oneof(
-        { withCrossShrink: true },
-        { weight: 6, arbitrary: fc.constant({}) },
-        { weight: 4, arbitrary: fc.constant({ shimArgs: 'no-id' as const }) },
-        {
-          weight: 2,
-          arbitrary: fc.constantFrom('equals' as const, 'bundle' as const).map((shimArgs) => ({ shimArgs })),
-        },
-      ),
-      mostly<Unnamed>({ shimCwd: 'bundle' }, fc.constant({}), 4),
-      sometimes(
-        fc.record({ shimNamespace: fc.constantFrom('network' as const, 'mount' as const, 'pid' as const) }),
-        25,
-      ),
-    )
-    .map(([args, cwd, namespace]) => ({ ...args, ...cwd, ...namespace }));
 
 /** How the processes of a container show whose they are. */
 const containerTraces = (): fc.Arbitrary<Unnamed> =>
@@ -174,29 +188,6 @@ const containerTraces = (): fc.Arbitrary<Unnamed> =>
       ...('runtimeState' in state ? runtimeRoot : {}),
     }));
 
-/** A shim and how many processes run beyond it: alive, with or without a task, odd, or gone with or without an orphan. */
-const shimAndProcesses = (): fc.Arbitrary<Unnamed> =>
-  fc
-    .oneof(
-      { withCrossShrink: true },
-      { weight: 4, arbitrary: fc.constant<Unnamed>({ shim: running }) },
-      { weight: 3, arbitrary: fc.constant<Unnamed>({ shim: dead }) },
-      { weight: 3, arbitrary: fc.constantFrom<Unnamed>({ shim: dead, processes: 1 }, { shim: dead, processes: 2 }) },
-      { weight: 1, arbitrary: fc.constant<Unnamed>({ shim: leaked }) },
-      { weight: 1, arbitrary: fc.constant<Unnamed>({ shim: exited }) },
-      { weight: 1, arbitrary: fc.constantFrom<Unnamed>({}, { processes: 1 }) },
-      { weight: 2, arbitrary: shimScript().map((shim): Unnamed => ({ shim })) },
-      {
-        weight: 2,
-        arbitrary: fc.constantFrom<Unnamed>(
-          { shim: { ...running, connect: 'hang' }, processes: 1 },
-          { shim: { ...running, pids: 'hang', state: 'hang' }, processes: 1 },
-          { shim: { ...running, connect: { error: 2 } }, processes: 1 },
-        ),
-      },
-    )
-    .map((entry) => (entry.shim === undefined ? entry : plausible(entry)));
-
 const record = (): fc.Arbitrary<Unnamed> =>
   fc.constantFrom<Unnamed>(
     { container: '$BIN/shim-ok' },
@@ -205,33 +196,40 @@ const record = (): fc.Arbitrary<Unnamed> =>
     {},
   );
 
-interface Bundled {
-  readonly files: Files;
-  readonly rootfs: BundleStart['rootfs'];
-  readonly rest: Unnamed;
-}
+/** The form of a shim's socket, and the address that leads there. */
+const socket = (): fc.Arbitrary<{ readonly socket?: 'lost' | 'abstract'; readonly address: string }> =>
+  fc.oneof(
+    { withCrossShrink: true },
+    { weight: 6, arbitrary: fc.constant({ address: 'unix://$SOCK' }) },
+    { weight: 3, arbitrary: fc.constant({ socket: 'lost' as const, address: 'unix://$SOCK' }) },
+    { weight: 1, arbitrary: fc.constant({ socket: 'abstract' as const, address: 'unix://@$SOCK' }) },
+  );
 
-/** What every bundle of a container has, beside what says where its shim listens. */
-const bundled = (sandbox: string | undefined): fc.Arbitrary<Bundled> =>
-  fc
-    .record({
-      config: configOf(sandbox),
-      pid: initPid(),
-      path: program(),
-      foreign: foreignFile(),
-      rootfs: rootfs(),
-      traces: containerTraces(),
-      recorded: record(),
-    })
-    .map(({ config, pid, path, foreign, rootfs: kind, traces, recorded }) => ({
-      files: { ...path, ...config, ...pid, ...foreign },
-      rootfs: kind,
-      rest: { ...traces, ...recorded },
-    }));
+/** The files that say where the shim listens: right, damaged, or missing. */
+const whereabouts = (address: string): fc.Arbitrary<Files> =>
+  fc.oneof(
+    { withCrossShrink: true },
+    { weight: 8, arbitrary: fc.constant({ address }) },
+    { weight: 4, arbitrary: fc.constant({ 'bootstrap.json': bootstrapOf(address) }) },
+    { weight: 2, arbitrary: fc.constantFrom(...foreignAddresses).map((text) => ({ address: text })) },
+    { weight: 2, arbitrary: fc.constantFrom(...foreignBootstraps).map((text) => ({ 'bootstrap.json': text })) },
+    {
+      weight: 1,
+      arbitrary: fc.constantFrom(...foreignBootstraps).map((text) => ({ address, 'bootstrap.json': text })),
+    },
+    { weight: 2, arbitrary: fc.constant({}) },
+  );
+
+const bootstrapOf = (address: string): string => `{"version":3,"address":"${address}","protocol":"ttrpc"}`;
 
 const bundleOf = (files: Files, kind: BundleStart['rootfs']): BundleStart => ({ ...ordinary, files, rootfs: kind });
 
-const reads = (text: string | undefined, part: string): boolean => text?.includes(part) === true;
+/** Gives back what shows a container, or a shim, where chance took away all of it. */
+const traced = (entry: Unnamed): Unnamed => {
+  const { cgroup: _, ...grouped } = entry;
+  const shown = hasContainerTrace(entry, true) ? entry : grouped;
+  return isNamed(shown) ? shown : { ...shown, ...(typeof shown.bundle === 'object' ? {} : { shimCwd: 'bundle' }) };
+};
 
 /** Whether anything shows that the processes of an entry's container are its own, if they run. */
 const hasContainerTrace = (entry: Unnamed, isClockSet: boolean): boolean => {
@@ -250,58 +248,9 @@ const hasContainerTrace = (entry: Unnamed, isClockSet: boolean): boolean => {
   );
 };
 
+const reads = (text: string | undefined, part: string): boolean => text?.includes(part) === true;
+
 const isNamed = ({ shimArgs, shimCwd }: Unnamed): boolean => shimArgs !== 'no-id' || shimCwd === 'bundle';
-
-/** Gives back what shows a container, or a shim, where chance took away all of it. */
-const traced = (entry: Unnamed): Unnamed => {
-  const { cgroup: _, ...grouped } = entry;
-  const shown = hasContainerTrace(entry, true) ? entry : grouped;
-  return isNamed(shown) ? shown : { ...shown, ...(typeof shown.bundle === 'object' ? {} : { shimCwd: 'bundle' }) };
-};
-
-/** One container with a shim of its own. Shrinks to an ordinary one that runs. */
-export const container = (): fc.Arbitrary<Unit> =>
-  fc
-    .record({ shim: shimAndProcesses(), traces: shimTraces(), own: bundled(undefined), socket: socket() })
-    .chain(({ shim, traces, own, socket: { address, ...form } }) =>
-      fc.tuple(whereabouts(address), mostly(false, fc.constant(true), 15)).map(([where, isEmpty]): Unit => {
-        const bundle = isEmpty ? ('empty' as const) : bundleOf({ ...own.files, ...where }, own.rootfs);
-        return { isPod: false, entries: [traced({ bundle, ...own.rest, ...shim, ...traces, ...form })] };
-      }),
-    );
-
-/** What shows to which pod a container belongs; one of them at least. The pod's id is put in later. */
-const podTraces = (address: string): fc.Arbitrary<Files> =>
-  fc.oneof(
-    { withCrossShrink: true },
-    { weight: 4, arbitrary: fc.constant<Files>({ address, sandbox: '$POD' }) },
-    { weight: 3, arbitrary: fc.constant<Files>({ address }) },
-    { weight: 2, arbitrary: fc.constant<Files>({ sandbox: '$POD' }) },
-    { weight: 1, arbitrary: fc.constant<Files>({ sandbox: '$POD', address: nul(32) }) },
-    { weight: 1, arbitrary: fc.constant<Files>({ 'bootstrap.json': bootstrapOf(address) }) },
-    { weight: 1, arbitrary: fc.constant<Files>({ 'config.json': annotatedConfig }) },
-  );
-
-const annotatedConfig = JSON.stringify({
-  linux: { cgroupsPath: '$GROUP' },
-  annotations: { 'io.kubernetes.cri.sandbox-id': '$POD' },
-});
-
-/** A container of a pod: its shim is the sandbox's, and may have no task of it. */
-const member = (address: string): fc.Arbitrary<Unnamed> =>
-  fc
-    .record({
-      own: bundled('$POD'),
-      how: podTraces(address),
-      task: fc.oneof(
-        { withCrossShrink: true },
-        { weight: 4, arbitrary: fc.constant<Unnamed>({ shim: { of: '$POD' } }) },
-        { weight: 1, arbitrary: fc.constant<Unnamed>({ shim: { of: '$POD', noTask: true } }) },
-      ),
-    })
-    .map(({ own, how, task }) =>
-      traced({ bundle: bundleOf({ ...own.files, ...how }, own.rootfs), ...own.rest, ...task }),
-    );
 
 /**
  * A pod: a sandbox with a shim, in the tree of tasks or in the one beside it, and its containers. Its socket may be lost, its
@@ -340,6 +289,39 @@ export const pod = (): fc.Arbitrary<Unit> =>
         }),
     );
 
+/** A container of a pod: its shim is the sandbox's, and may have no task of it. */
+const member = (address: string): fc.Arbitrary<Unnamed> =>
+  fc
+    .record({
+      own: bundled('$POD'),
+      how: podTraces(address),
+      task: fc.oneof(
+        { withCrossShrink: true },
+        { weight: 4, arbitrary: fc.constant<Unnamed>({ shim: { of: '$POD' } }) },
+        { weight: 1, arbitrary: fc.constant<Unnamed>({ shim: { of: '$POD', noTask: true } }) },
+      ),
+    })
+    .map(({ own, how, task }) =>
+      traced({ bundle: bundleOf({ ...own.files, ...how }, own.rootfs), ...own.rest, ...task }),
+    );
+
+/** What shows to which pod a container belongs; one of them at least. The pod's id is put in later. */
+const podTraces = (address: string): fc.Arbitrary<Files> =>
+  fc.oneof(
+    { withCrossShrink: true },
+    { weight: 4, arbitrary: fc.constant<Files>({ address, sandbox: '$POD' }) },
+    { weight: 3, arbitrary: fc.constant<Files>({ address }) },
+    { weight: 2, arbitrary: fc.constant<Files>({ sandbox: '$POD' }) },
+    { weight: 1, arbitrary: fc.constant<Files>({ sandbox: '$POD', address: nul(32) }) },
+    { weight: 1, arbitrary: fc.constant<Files>({ 'bootstrap.json': bootstrapOf(address) }) },
+    { weight: 1, arbitrary: fc.constant<Files>({ 'config.json': annotatedConfig }) },
+  );
+
+const annotatedConfig = JSON.stringify({
+  linux: { cgroupsPath: '$GROUP' },
+  annotations: { 'io.kubernetes.cri.sandbox-id': '$POD' },
+});
+
 /** A directory of a user's own, with something in it that no bundle has. */
 export const userDirectory = (): fc.Arbitrary<Unit> =>
   fc
@@ -363,8 +345,6 @@ export const userDirectory = (): fc.Arbitrary<Unit> =>
       ],
     }));
 
-const withPod = (text: string, id: string): string => text.replaceAll('$POD', id);
-
 /** The entry with the pod's id where it is named. */
 export const inPod =
   (id: string) =>
@@ -384,3 +364,23 @@ export const inPod =
         }
       : named;
   };
+
+const withPod = (text: string, id: string): string => text.replaceAll('$POD', id);
+
+/** Where a shim listens that no policy can dial, or a text that says nothing any more. */
+const foreignAddresses = [
+  'vsock://3:1024',
+  'hvsock://$BASE/s/hv.sock:1024',
+  'npipe:////./pipe/containerd-shim',
+  'tcp://10.0.0.5:7777',
+  'nowhere in particular',
+  nul(64),
+  '',
+] as const;
+
+const foreignBootstraps = [
+  '{"version":3,"address":"vsock://3:1024","protocol":"ttrpc"}',
+  '{"version":3,"address":"vsock://3:1024","protocol":"grpc"}',
+  '{"version":3,"address":"hvsock://$BASE/s/hv.sock:1024","protocol":"ttrpc"}',
+  nul(128),
+] as const;

@@ -1,23 +1,17 @@
 /** Random schedules of what goes wrong. */
 import * as fc from 'fast-check';
-import { errnos, otherFaults } from '../Effect.js';
-import { allMoves } from '../Moves.js';
-import { calm, type Schedule, type ScheduledCrash, type ScheduledFault, type ScheduledMove } from '../Schedule.js';
+import { errnos, otherFaults } from '../simulation/FaultInjection.js';
+import { allMoves } from '../simulation/Interference.js';
+import {
+  calm,
+  type Schedule,
+  type ScheduledCrash,
+  type ScheduledFault,
+  type ScheduledMove,
+} from '../simulation/Schedule.js';
 
 /** How many calls of a run are within reach: a run over a small world makes some forty for each bundle. */
 const reach = 90;
-
-const anywhere = (runs: number) => ({ run: fc.nat(runs - 1), at: fc.nat(reach) });
-
-/** Somebody does not answer, or not well, all through a run or from some call on. */
-const standingFault = (runs: number): fc.Arbitrary<ScheduledFault> =>
-  fc.record({
-    run: fc.nat(runs - 1),
-    at: fc.oneof(fc.constant(0), fc.nat(reach)),
-    fault: fc.constantFrom(...otherFaults),
-    when: fc.constantFrom('instead' as const, 'after' as const),
-    lasts: fc.constant(true),
-  });
 
 /** A fault at any call of one of the first `runs` runs, or from there on. Shrinks towards the first run and call. */
 export const scheduledFault = (runs: number): fc.Arbitrary<ScheduledFault> =>
@@ -33,6 +27,16 @@ export const scheduledFault = (runs: number): fc.Arbitrary<ScheduledFault> =>
     },
     { weight: 1, arbitrary: standingFault(runs) },
   );
+
+/** Somebody does not answer, or not well, all through a run or from some call on. */
+const standingFault = (runs: number): fc.Arbitrary<ScheduledFault> =>
+  fc.record({
+    run: fc.nat(runs - 1),
+    at: fc.oneof(fc.constant(0), fc.nat(reach)),
+    fault: fc.constantFrom(...otherFaults),
+    when: fc.constantFrom('instead' as const, 'after' as const),
+    lasts: fc.constant(true),
+  });
 
 /** The end of a run, at any of its calls. */
 export const scheduledCrash = (runs: number): fc.Arbitrary<ScheduledCrash> =>
@@ -56,3 +60,5 @@ export const schedule = ({ runs, most }: { readonly runs: number; readonly most:
     fc.record({ faults, crashes: fc.constant([]), moves }),
   );
 };
+
+const anywhere = (runs: number) => ({ run: fc.nat(runs - 1), at: fc.nat(reach) });

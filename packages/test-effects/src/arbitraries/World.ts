@@ -1,6 +1,6 @@
 /** Random starting worlds: what no test machine has, in all combinations. Mostly ordinary, so that oddities meet. */
 import * as fc from 'fast-check';
-import { type BundleStart, ordinary, type Start, type World } from '../World.js';
+import { type BundleStart, ordinary, type Start, type World } from '../worlds/World.js';
 import { container, inPod, pod, type Unit, userDirectory } from './Life.js';
 import { mostly, plausible, shimScript, sometimes } from './Part.js';
 
@@ -42,39 +42,6 @@ const oddBootstraps = [
   '',
 ] as const;
 
-/** What says where the shim is: `address`, as 1.x writes it, beside it what 2.x makes of it, or only what 2.x writes. */
-const whereabouts = (): fc.Arbitrary<{ readonly address?: string; readonly 'bootstrap.json'?: string }> => {
-  const address = fc.record({ address: mostly<string>('unix://$SOCK', fc.constantFrom(...addresses), 5) });
-  const bootstrapJson = fc.record({
-    'bootstrap.json': mostly<string>(bootstrap, fc.constantFrom(...oddBootstraps), 2),
-  });
-  return fc.oneof(
-    { withCrossShrink: true },
-    { weight: 24, arbitrary: address },
-    { weight: 4, arbitrary: fc.tuple(address, bootstrapJson).map(([old, young]) => ({ ...old, ...young })) },
-    { weight: 4, arbitrary: bootstrapJson },
-    { weight: 1, arbitrary: fc.constant({}) },
-  );
-};
-
-const files = (): fc.Arbitrary<BundleStart['files']> =>
-  fc
-    .record({
-      where: whereabouts(),
-      'shim-binary-path': mostly<string | undefined>(
-        '$BIN/shim-ok',
-        fc.option(fc.constantFrom(...programs), { nil: undefined, freq: 3 }),
-        3,
-      ),
-      'config.json': fc.option(fc.constant('{}'), { nil: undefined }),
-      'sub/dir/file': mostly<string | undefined>(undefined, fc.constant('x'), 10),
-    })
-    .map(({ where, ...present }) =>
-      Object.fromEntries(
-        Object.entries({ ...where, ...present }).flatMap(([name, text]) => (text === undefined ? [] : [[name, text]])),
-      ),
-    );
-
 /** A bundle with something in it. Shrinks to an ordinary one. */
 export const bundleStart = (): fc.Arbitrary<BundleStart> =>
   fc.record({
@@ -97,6 +64,45 @@ export const bundleStart = (): fc.Arbitrary<BundleStart> =>
     ),
     log: mostly<BundleStart['log']>(ordinary.log, fc.constantFrom('none', 'file', 'dir'), 8),
   });
+
+const files = (): fc.Arbitrary<BundleStart['files']> =>
+  fc
+    .record({
+      where: whereabouts(),
+      'shim-binary-path': mostly<string | undefined>(
+        '$BIN/shim-ok',
+        fc.option(fc.constantFrom(...programs), { nil: undefined, freq: 3 }),
+        3,
+      ),
+      'config.json': fc.option(fc.constant('{}'), { nil: undefined }),
+      'sub/dir/file': mostly<string | undefined>(undefined, fc.constant('x'), 10),
+    })
+    .map(({ where, ...present }) =>
+      Object.fromEntries(
+        Object.entries({ ...where, ...present }).flatMap(([name, text]) => (text === undefined ? [] : [[name, text]])),
+      ),
+    );
+
+/** What says where the shim is: `address`, as 1.x writes it, beside it what 2.x makes of it, or only what 2.x writes. */
+const whereabouts = (): fc.Arbitrary<{ readonly address?: string; readonly 'bootstrap.json'?: string }> => {
+  const address = fc.record({ address: mostly<string>('unix://$SOCK', fc.constantFrom(...addresses), 5) });
+  const bootstrapJson = fc.record({
+    'bootstrap.json': mostly<string>(bootstrap, fc.constantFrom(...oddBootstraps), 2),
+  });
+  return fc.oneof(
+    { withCrossShrink: true },
+    { weight: 24, arbitrary: address },
+    { weight: 4, arbitrary: fc.tuple(address, bootstrapJson).map(([old, young]) => ({ ...old, ...young })) },
+    { weight: 4, arbitrary: bootstrapJson },
+    { weight: 1, arbitrary: fc.constant({}) },
+  );
+};
+
+/** One entry of a world, under the given name. Shrinks to an ordinary bundle without a shim. */
+export const start = (ns: string, id: string): fc.Arbitrary<Start> =>
+  fc
+    .oneof({ weight: 9, arbitrary: entry() }, { weight: 1, arbitrary: staleWork() })
+    .map((rest) => ({ ns, id, ...rest }));
 
 /** Everything about one bundle but its name. */
 const entry = (): fc.Arbitrary<Omit<Start, 'ns' | 'id'>> =>
@@ -139,26 +145,6 @@ const staleWork = (): fc.Arbitrary<Omit<Start, 'ns' | 'id'>> =>
     { worklink: true },
   );
 
-/** One entry of a world, under the given name. Shrinks to an ordinary bundle without a shim. */
-export const start = (ns: string, id: string): fc.Arbitrary<Start> =>
-  fc
-    .oneof({ weight: 9, arbitrary: entry() }, { weight: 1, arbitrary: staleWork() })
-    .map((rest) => ({ ns, id, ...rest }));
-
-/** What says whose shim it is, where the address does not lead there: no host leaves a pod's container without both. */
-const saysWhose = (bundle: BundleStart, owner: string): BundleStart =>
-  bundle.files['address'] === ordinary.files['address']
-    ? bundle
-    : { ...bundle, files: { ...bundle.files, sandbox: owner } };
-
-/** The same entry with the shim of an earlier one. Only that one may be a sandbox, as in a pod. */
-const share = (sharing: Start, earlier: ReadonlyArray<Start>): Start => {
-  const owner = earlier.find(({ ns, shim }) => ns === sharing.ns && shim !== undefined && !('of' in shim));
-  const { processes: _, sandbox: __, bundle, ...rest } = sharing;
-  if (owner === undefined || sharing.shim === undefined || typeof bundle !== 'object') return sharing;
-  return { ...rest, bundle: saysWhose(bundle, owner.id), shim: { of: owner.id } };
-};
-
 /**
  * A world in the words of the recordings, of one to `maxEntries` entries in two namespaces, one in fifteen of a machine that
  * was started anew. Nothing shows what lives but shims, their command lines, and control groups. Shrinks to fewer, plainer ones.
@@ -189,54 +175,19 @@ export const plainWorld = ({ maxEntries }: { readonly maxEntries: number }): fc.
       };
     });
 
-const plainUnit = (): fc.Arbitrary<Unit> =>
-  fc
-    .oneof({ weight: 9, arbitrary: entry() }, { weight: 1, arbitrary: staleWork() })
-    .map((one) => ({ isPod: false, entries: [one] }));
-
-const unit = (): fc.Arbitrary<Unit> =>
-  fc.oneof(
-    { withCrossShrink: true },
-    { weight: 10, arbitrary: container() },
-    { weight: 6, arbitrary: pod() },
-    { weight: 1, arbitrary: userDirectory() },
-    { weight: 3, arbitrary: plainUnit() },
-  );
-
-interface Drawn {
-  readonly ns: string;
-  readonly isHidden: boolean;
-  /** Whether it has the id of the entry before it, which is in the other namespace. */
-  readonly isNamesake: boolean;
-  readonly unit: Unit;
-}
-
-/** What stands outside the directories is named after the id alone: a namesake has nothing there. */
-const inside = (one: Start): Start => {
-  const { bundle } = one;
-  if (typeof bundle !== 'object') return one;
-  const work = bundle.work === 'elsewhere' ? 'link' : bundle.work;
-  const rootfs = bundle.rootfs === 'symlink-tmpfs' ? 'tmpfs' : bundle.rootfs;
-  return { ...one, bundle: { ...bundle, work, rootfs } };
+/** An entry that has the shim of an earlier one. Only the earlier one may be a sandbox, as in a pod. */
+const share = (sharing: Start, earlier: ReadonlyArray<Start>): Start => {
+  const owner = earlier.find(({ ns, shim }) => ns === sharing.ns && shim !== undefined && !('of' in shim));
+  const { processes: _, sandbox: __, bundle, ...rest } = sharing;
+  if (owner === undefined || sharing.shim === undefined || typeof bundle !== 'object') return sharing;
+  return { ...rest, bundle: saysWhose(bundle, owner.id), shim: { of: owner.id } };
 };
 
-/** Names the entries by their place; a pod's containers name its sandbox. */
-const named = (drawn: ReadonlyArray<Drawn>, maxEntries: number): ReadonlyArray<Start> => {
-  const entries: Array<Start> = [];
-  for (const { ns, isHidden, isNamesake, unit: one } of drawn) {
-    const before = entries.at(-1);
-    const isFree = before !== undefined && !entries.some((other) => other.ns === ns && other.id === before.id);
-    const taken = isNamesake && isFree ? before.id : undefined;
-    const first = taken ?? `${isHidden ? '.' : ''}b${entries.length}`;
-    const places = one.entries.map((part, index): Start => {
-      const id = index === 0 ? first : `b${entries.length + index}`;
-      const entry = { ...(one.isPod ? inPod(first)(part) : part), ns, id };
-      return entries.some((other) => other.id === id) ? inside(entry) : entry;
-    });
-    entries.push(...places);
-  }
-  return entries.slice(0, maxEntries);
-};
+/** What says whose shim it is, where the address does not lead there: no host leaves a pod's container without both. */
+const saysWhose = (bundle: BundleStart, owner: string): BundleStart =>
+  bundle.files['address'] === ordinary.files['address']
+    ? bundle
+    : { ...bundle, files: { ...bundle.files, sandbox: owner } };
 
 /**
  * A world of containers, pods and directories of users, with all that shows what lives: some of it lost, or of something else;
@@ -272,6 +223,55 @@ export const livingWorld = ({ maxEntries }: { readonly maxEntries: number }): fc
       ),
     )
     .map(([drawn, reboot, clock, view]) => ({ ...reboot, ...clock, ...view, entries: named(drawn, maxEntries) }));
+
+const unit = (): fc.Arbitrary<Unit> =>
+  fc.oneof(
+    { withCrossShrink: true },
+    { weight: 10, arbitrary: container() },
+    { weight: 6, arbitrary: pod() },
+    { weight: 1, arbitrary: userDirectory() },
+    { weight: 3, arbitrary: plainUnit() },
+  );
+
+const plainUnit = (): fc.Arbitrary<Unit> =>
+  fc
+    .oneof({ weight: 9, arbitrary: entry() }, { weight: 1, arbitrary: staleWork() })
+    .map((one) => ({ isPod: false, entries: [one] }));
+
+/** Names the entries by their place; a pod's containers name its sandbox. */
+const named = (drawn: ReadonlyArray<Drawn>, maxEntries: number): ReadonlyArray<Start> => {
+  const entries: Array<Start> = [];
+  for (const { ns, isHidden, isNamesake, unit: one } of drawn) {
+    const before = entries.at(-1);
+    const isFree = before !== undefined && !entries.some((other) => other.ns === ns && other.id === before.id);
+    const taken = isNamesake && isFree ? before.id : undefined;
+    const first = taken ?? `${isHidden ? '.' : ''}b${entries.length}`;
+    const places = one.entries.map((part, index): Start => {
+      const id = index === 0 ? first : `b${entries.length + index}`;
+      const entry = { ...(one.isPod ? inPod(first)(part) : part), ns, id };
+      return entries.some((other) => other.id === id) ? inside(entry) : entry;
+    });
+    entries.push(...places);
+  }
+  return entries.slice(0, maxEntries);
+};
+
+interface Drawn {
+  readonly ns: string;
+  readonly isHidden: boolean;
+  /** Whether it has the id of the entry before it, which is in the other namespace. */
+  readonly isNamesake: boolean;
+  readonly unit: Unit;
+}
+
+/** What stands outside the directories is named after the id alone: a namesake has nothing there. */
+const inside = (one: Start): Start => {
+  const { bundle } = one;
+  if (typeof bundle !== 'object') return one;
+  const work = bundle.work === 'elsewhere' ? 'link' : bundle.work;
+  const rootfs = bundle.rootfs === 'symlink-tmpfs' ? 'tmpfs' : bundle.rootfs;
+  return { ...one, bundle: { ...bundle, work, rootfs } };
+};
 
 /** Any world: one in three in the words of the recordings. Shrinks to fewer, plainer entries. */
 export const world = (most: { readonly maxEntries: number }): fc.Arbitrary<World> =>

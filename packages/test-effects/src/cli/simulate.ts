@@ -6,22 +6,22 @@ import { appendFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 import { Worker } from 'node:worker_threads';
-import { policies, PolicyName } from '@shim-recovery/core/Policy';
+import { policies, PolicyName } from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
 import { pipe } from 'fp-ts/lib/function.js';
 import * as t from 'io-ts';
-import { type Failure, run as runCampaign, showFailure, type Wanted } from '../Campaign.js';
-import { type Case, decodeCase, examine, showCase } from '../Case.js';
+import { type Failure, run as runCampaign, showFailure, type Wanted } from '../campaign/Campaign.js';
+import { type Case, decodeCase, examine, showCase } from '../campaign/Case.js';
 import {
   type Counterexample,
   counterexamplesFile,
   loadCounterexamples,
   mend,
   printCounterexamples,
-} from '../Counterexamples.js';
-import { Hazard } from '../Hazards.js';
-import { allProperties, showFound } from '../Properties.js';
-import * as Tally from '../Tally.js';
+} from '../campaign/Counterexamples.js';
+import { Hazard } from '../simulation/Hazards.js';
+import { allProperties, showFound } from '../properties/Properties.js';
+import * as Coverage from '../campaign/Coverage.js';
 import type { Portion } from './simulateWorker.js';
 
 const usage = `Usage: pnpm simulate [--runs N] [--seed S] [--policy P] [--jobs J] [--properties N,M] [--progress FILE]
@@ -64,33 +64,23 @@ type Command =
   | { readonly _tag: 'Case'; readonly file: string; readonly policy: PolicyName }
   | ({ readonly _tag: 'Run' } & Options);
 
-const wholeNumber = (
-  name: string,
-  text: string | undefined,
-  otherwise: number,
-  least: number,
-): E.Either<string, number> => {
-  const value = text === undefined ? otherwise : Number(text);
-  return Number.isSafeInteger(value) && value >= least && text !== ''
-    ? E.right(value)
-    : E.left(`--${name} takes a whole number from ${least} on, not ${JSON.stringify(text)}`);
-};
-
-const wantedOf = (text: string | undefined): E.Either<string, Wanted | undefined> => {
-  if (text === undefined) return E.right(undefined);
-  const [number, hazard] = text.split('/');
-  const property = allProperties.find((one) => String(one.number) === number);
-  return property !== undefined && Hazard.is(hazard)
-    ? E.right({ property, hazard })
-    : E.left(`--find takes a property's number and a hazard, such as 9/H1, not ${JSON.stringify(text)}`);
-};
-
-const propertiesOf = (text: string | undefined): E.Either<string, ReadonlyArray<number>> => {
-  if (text === undefined) return E.right([]);
-  const numbers = text.split(',').map(Number);
-  return numbers.every((number) => allProperties.some((one) => one.number === number))
-    ? E.right(numbers)
-    : E.left(`--properties takes numbers of properties, such as 8,9, not ${JSON.stringify(text)}`);
+const main = async (): Promise<number> => {
+  const command = parseOptions(process.argv.slice(2));
+  if (E.isLeft(command)) {
+    process.stderr.write(`${command.left}; pnpm simulate --help says what there is\n`);
+    return 2;
+  }
+  switch (command.right._tag) {
+    case 'Help':
+      process.stdout.write(usage);
+      return 0;
+    case 'Mend':
+      return mendAll();
+    case 'Case':
+      return showOne(command.right.file, command.right.policy);
+    case 'Run':
+      return runAll(command.right);
+  }
 };
 
 const parseOptions = (args: ReadonlyArray<string>): E.Either<string, Command> =>
@@ -133,136 +123,33 @@ const parseOptions = (args: ReadonlyArray<string>): E.Either<string, Command> =>
     }),
   );
 
-const portionsOf = ({ runs, seed, policy, properties }: Options): ReadonlyArray<Portion> =>
-  Array.from({ length: Math.ceil(runs / portionSize) }, (_, index) => ({
-    policy,
-    properties,
-    seed: seed + index * portionSize,
-    cases: Math.min(portionSize, runs - index * portionSize),
-  }));
-
-interface Total {
-  readonly tally: Tally.Tally;
-  readonly failure: Failure | undefined;
-  readonly isInterrupted?: boolean;
-}
-
-/** In this thread: what is looked for, or one case of a path. */
-const runHere = async ({ policy, seed, runs, path, wanted }: Options): Promise<Total> =>
-  runCampaign({
-    policy: policies[policy],
-    seed,
-    cases: runs,
-    ...(path === undefined ? {} : { path }),
-    ...(wanted === undefined ? {} : { wanted }),
-  });
-
-/** A portion that is done, as one line of the file that is kept. */
-const lineOf = (portion: Portion, tally: Tally.Tally): string => `${JSON.stringify({ portion, tally })}\n`;
-
-const Done = t.type({ portion: t.UnknownRecord, tally: t.UnknownRecord });
-
-/** The portions that were done before, each as it is written, with what it came to. A line that was cut off is done again. */
-const doneBefore = ({ progress }: Options): ReadonlyMap<string, Tally.Tally> => {
-  const done = new Map<string, Tally.Tally>();
-  if (progress === undefined || !existsSync(progress)) return done;
-  for (const line of readFileSync(progress, 'utf8').split('\n')) {
-    const read = E.tryCatch((): unknown => JSON.parse(line), String);
-    if (E.isRight(read) && Done.is(read.right) && Tally.isTally(read.right.tally))
-      done.set(JSON.stringify(read.right.portion), read.right.tally);
-  }
-  return done;
+const wholeNumber = (
+  name: string,
+  text: string | undefined,
+  otherwise: number,
+  least: number,
+): E.Either<string, number> => {
+  const value = text === undefined ? otherwise : Number(text);
+  return Number.isSafeInteger(value) && value >= least && text !== ''
+    ? E.right(value)
+    : E.left(`--${name} takes a whole number from ${least} on, not ${JSON.stringify(text)}`);
 };
 
-/** In threads that each take the next portion when they are done with one. The first violation ends it all. */
-const runThere = (options: Options): Promise<Total> =>
-  new Promise((resolve, reject) => {
-    const before = doneBefore(options);
-    const all = portionsOf(options);
-    const portions = all.filter((portion) => !before.has(JSON.stringify(portion)));
-    const workers: Array<Worker> = [];
-    let tally = all.reduce(
-      (sum, portion) => Tally.add(sum, before.get(JSON.stringify(portion)) ?? Tally.empty),
-      Tally.empty,
-    );
-    let working = 0;
-    const end = (failure: Failure | undefined, isInterrupted = false): void => {
-      for (const worker of workers) void worker.terminate();
-      resolve({ tally, failure, isInterrupted });
-    };
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => end(undefined, true));
-    const underWay = new Map<Worker, Portion>();
-    const feed = (worker: Worker): void => {
-      const portion = portions.shift();
-      if (portion === undefined) {
-        working -= 1;
-        if (working === 0) end(undefined);
-        return;
-      }
-      underWay.set(worker, portion);
-      worker.postMessage(portion);
-    };
-    const start = (): void => {
-      const worker = new Worker(new URL('simulateWorker.js', import.meta.url));
-      worker.on('message', (outcome: Total) => {
-        tally = Tally.add(tally, outcome.tally);
-        if (process.stderr.isTTY) process.stderr.write(`\r${tally.worlds}/${options.runs}`);
-        if (outcome.failure !== undefined) return end(outcome.failure);
-        const portion = underWay.get(worker);
-        if (options.progress !== undefined && portion !== undefined)
-          appendFileSync(options.progress, lineOf(portion, outcome.tally));
-        feed(worker);
-      });
-      worker.on('error', reject);
-      workers.push(worker);
-      working += 1;
-      feed(worker);
-    };
-    if (portions.length === 0) end(undefined);
-    Array.from({ length: Math.min(options.jobs, portions.length) }).forEach(start);
-  });
-
-const runAll = async (options: Options): Promise<number> => {
-  const startedMs = performance.now();
-  const isSingle = options.path !== undefined || options.wanted !== undefined;
-  const { tally, failure, isInterrupted = false } = await (isSingle ? runHere : runThere)(options);
-  if (process.stderr.isTTY) process.stderr.write('\r\u001b[K');
-  const seconds = (performance.now() - startedMs) / 1000;
-  process.stdout.write(
-    `policy    ${options.policy}\nseed      ${options.seed}\n${Tally.show(policies[options.policy])(tally)}`,
-  );
-  process.stdout.write(
-    `speed     ${Math.round(tally.runs / seconds)} runs a second, ${Math.round(seconds)} s in all\n`,
-  );
-  if (isInterrupted) process.stderr.write(`interrupted after ${tally.worlds} of ${options.runs} worlds\n`);
-  if (failure === undefined) return isInterrupted ? 130 : 0;
-  process.stdout.write(`\n${showFailure(failure)}`);
-  return 1;
+const wantedOf = (text: string | undefined): E.Either<string, Wanted | undefined> => {
+  if (text === undefined) return E.right(undefined);
+  const [number, hazard] = text.split('/');
+  const property = allProperties.find((one) => String(one.number) === number);
+  return property !== undefined && Hazard.is(hazard)
+    ? E.right({ property, hazard })
+    : E.left(`--find takes a property's number and a hazard, such as 9/H1, not ${JSON.stringify(text)}`);
 };
 
-const readCase = (file: string): E.Either<string, Case> =>
-  pipe(
-    E.tryCatch(
-      (): unknown => JSON.parse(readFileSync(file, 'utf8')),
-      (error) => `cannot read ${file}: ${error instanceof Error ? error.message : String(error)}`,
-    ),
-    E.chainW((document) => E.mapLeft(({ reason }: { readonly reason: string }) => reason)(decodeCase(document))),
-  );
-
-const showOne = async (file: string, policy: PolicyName): Promise<number> => {
-  const read = readCase(file);
-  if (E.isLeft(read)) {
-    process.stderr.write(`${read.left}\n`);
-    return 2;
-  }
-  const { simulated, found } = await examine(read.right, policies[policy]);
-  process.stdout.write(`${showCase(read.right)}\n\n`);
-  for (const [index, { ending }] of simulated.runs.entries())
-    process.stdout.write(
-      `run ${index}: ${ending._tag === 'Ended' ? JSON.stringify(ending.report.namespaces, null, 2) : ending._tag}\n`,
-    );
-  process.stdout.write(`\n${found.map(showFound).join('\n') || 'every property holds'}\n`);
-  return found.length === 0 ? 0 : 1;
+const propertiesOf = (text: string | undefined): E.Either<string, ReadonlyArray<number>> => {
+  if (text === undefined) return E.right([]);
+  const numbers = text.split(',').map(Number);
+  return numbers.every((number) => allProperties.some((one) => one.number === number))
+    ? E.right(numbers)
+    : E.left(`--properties takes numbers of properties, such as 8,9, not ${JSON.stringify(text)}`);
 };
 
 /** Writes down what could be found again, and says what could not. */
@@ -288,23 +175,136 @@ const mendAll = async (): Promise<number> => {
   return lost === 0 ? 0 : 1;
 };
 
-const main = async (): Promise<number> => {
-  const command = parseOptions(process.argv.slice(2));
-  if (E.isLeft(command)) {
-    process.stderr.write(`${command.left}; pnpm simulate --help says what there is\n`);
+const showOne = async (file: string, policy: PolicyName): Promise<number> => {
+  const read = readCase(file);
+  if (E.isLeft(read)) {
+    process.stderr.write(`${read.left}\n`);
     return 2;
   }
-  switch (command.right._tag) {
-    case 'Help':
-      process.stdout.write(usage);
-      return 0;
-    case 'Mend':
-      return mendAll();
-    case 'Case':
-      return showOne(command.right.file, command.right.policy);
-    case 'Run':
-      return runAll(command.right);
-  }
+  const { simulated, found } = await examine(read.right, policies[policy]);
+  process.stdout.write(`${showCase(read.right)}\n\n`);
+  for (const [index, { ending }] of simulated.runs.entries())
+    process.stdout.write(
+      `run ${index}: ${ending._tag === 'Ended' ? JSON.stringify(ending.report.namespaces, null, 2) : ending._tag}\n`,
+    );
+  process.stdout.write(`\n${found.map(showFound).join('\n') || 'every property holds'}\n`);
+  return found.length === 0 ? 0 : 1;
 };
+
+const readCase = (file: string): E.Either<string, Case> =>
+  pipe(
+    E.tryCatch(
+      (): unknown => JSON.parse(readFileSync(file, 'utf8')),
+      (error) => `cannot read ${file}: ${error instanceof Error ? error.message : String(error)}`,
+    ),
+    E.chainW((document) => E.mapLeft(({ reason }: { readonly reason: string }) => reason)(decodeCase(document))),
+  );
+
+const runAll = async (options: Options): Promise<number> => {
+  const startedMs = performance.now();
+  const isSingle = options.path !== undefined || options.wanted !== undefined;
+  const { tally, failure, isInterrupted = false } = await (isSingle ? runHere : runThere)(options);
+  if (process.stderr.isTTY) process.stderr.write('\r\u001b[K');
+  const seconds = (performance.now() - startedMs) / 1000;
+  process.stdout.write(
+    `policy    ${options.policy}\nseed      ${options.seed}\n${Coverage.show(policies[options.policy])(tally)}`,
+  );
+  process.stdout.write(
+    `speed     ${Math.round(tally.runs / seconds)} runs a second, ${Math.round(seconds)} s in all\n`,
+  );
+  if (isInterrupted) process.stderr.write(`interrupted after ${tally.worlds} of ${options.runs} worlds\n`);
+  if (failure === undefined) return isInterrupted ? 130 : 0;
+  process.stdout.write(`\n${showFailure(failure)}`);
+  return 1;
+};
+
+/** In this thread: what is looked for, or one case of a path. */
+const runHere = async ({ policy, seed, runs, path, wanted }: Options): Promise<Total> =>
+  runCampaign({
+    policy: policies[policy],
+    seed,
+    cases: runs,
+    ...(path === undefined ? {} : { path }),
+    ...(wanted === undefined ? {} : { wanted }),
+  });
+
+interface Total {
+  readonly tally: Coverage.Coverage;
+  readonly failure: Failure | undefined;
+  readonly isInterrupted?: boolean;
+}
+
+/** In threads that each take the next portion when they are done with one. The first violation ends it all. */
+const runThere = (options: Options): Promise<Total> =>
+  new Promise((resolve, reject) => {
+    const before = doneBefore(options);
+    const all = portionsOf(options);
+    const portions = all.filter((portion) => !before.has(JSON.stringify(portion)));
+    const workers: Array<Worker> = [];
+    let tally = all.reduce(
+      (sum, portion) => Coverage.add(sum, before.get(JSON.stringify(portion)) ?? Coverage.empty),
+      Coverage.empty,
+    );
+    let working = 0;
+    const end = (failure: Failure | undefined, isInterrupted = false): void => {
+      for (const worker of workers) void worker.terminate();
+      resolve({ tally, failure, isInterrupted });
+    };
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => end(undefined, true));
+    const underWay = new Map<Worker, Portion>();
+    const feed = (worker: Worker): void => {
+      const portion = portions.shift();
+      if (portion === undefined) {
+        working -= 1;
+        if (working === 0) end(undefined);
+        return;
+      }
+      underWay.set(worker, portion);
+      worker.postMessage(portion);
+    };
+    const start = (): void => {
+      const worker = new Worker(new URL('simulateWorker.js', import.meta.url));
+      worker.on('message', (outcome: Total) => {
+        tally = Coverage.add(tally, outcome.tally);
+        if (process.stderr.isTTY) process.stderr.write(`\r${tally.worlds}/${options.runs}`);
+        if (outcome.failure !== undefined) return end(outcome.failure);
+        const portion = underWay.get(worker);
+        if (options.progress !== undefined && portion !== undefined)
+          appendFileSync(options.progress, lineOf(portion, outcome.tally));
+        feed(worker);
+      });
+      worker.on('error', reject);
+      workers.push(worker);
+      working += 1;
+      feed(worker);
+    };
+    if (portions.length === 0) end(undefined);
+    Array.from({ length: Math.min(options.jobs, portions.length) }).forEach(start);
+  });
+
+/** The portions that were done before, each as it is written, with what it came to. A line that was cut off is done again. */
+const doneBefore = ({ progress }: Options): ReadonlyMap<string, Coverage.Coverage> => {
+  const done = new Map<string, Coverage.Coverage>();
+  if (progress === undefined || !existsSync(progress)) return done;
+  for (const line of readFileSync(progress, 'utf8').split('\n')) {
+    const read = E.tryCatch((): unknown => JSON.parse(line), String);
+    if (E.isRight(read) && Done.is(read.right) && Coverage.isTally(read.right.tally))
+      done.set(JSON.stringify(read.right.portion), read.right.tally);
+  }
+  return done;
+};
+
+const Done = t.type({ portion: t.UnknownRecord, tally: t.UnknownRecord });
+
+const portionsOf = ({ runs, seed, policy, properties }: Options): ReadonlyArray<Portion> =>
+  Array.from({ length: Math.ceil(runs / portionSize) }, (_, index) => ({
+    policy,
+    properties,
+    seed: seed + index * portionSize,
+    cases: Math.min(portionSize, runs - index * portionSize),
+  }));
+
+/** A portion that is done, as one line of the file that is kept. */
+const lineOf = (portion: Portion, tally: Coverage.Coverage): string => `${JSON.stringify({ portion, tally })}\n`;
 
 process.exitCode = await main();

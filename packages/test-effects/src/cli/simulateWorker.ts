@@ -1,8 +1,8 @@
 /** One thread of `pnpm simulate`: takes portions, and tells what each of them met. */
 import { parentPort } from 'node:worker_threads';
-import { policies, type PolicyName } from '@shim-recovery/core/Policy';
-import { run } from '../Campaign.js';
-import { allProperties } from '../Properties.js';
+import { policies, type PolicyName } from '@shim-recovery/core/interpreter';
+import { run } from '../campaign/Campaign.js';
+import { allProperties } from '../properties/Properties.js';
 
 /** Some worlds of a long run. */
 export interface Portion {

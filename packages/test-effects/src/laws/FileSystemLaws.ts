@@ -1,5 +1,5 @@
 /** What every `FileSystem` must do: in every operation what Linux does, and what the capability promises beyond it. */
-import * as B from '@shim-recovery/core/ByteString';
+import { ByteString as B } from '@shim-recovery/core';
 import {
   codeOf,
   type Directory,
@@ -8,15 +8,15 @@ import {
   type FileSystem,
   isSameFile,
   type Location,
-} from '@shim-recovery/core/FileSystem';
+} from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
-import * as Entry from '../Entry.js';
-import { make } from '../LaidWorld.js';
-import { directory, fifo, file, type Making, symlink, tmpfs } from '../Making.js';
-import { type Machine, listTree, makeDirectories, makeMachine } from '../Machine.js';
-import type { Listing } from '../Outcome.js';
-import { maxNameBytes } from '../Tree.js';
+import * as Entry from '../memory/Entry.js';
+import { make } from '../simulation/LaidWorld.js';
+import { directory, fifo, file, type Making, symlink, tmpfs } from '../worlds/Fixture.js';
+import { type Machine, listTree, makeDirectories, makeMachine } from '../memory/Machine.js';
+import type { Listing } from '../worlds/Outcome.js';
+import { maxNameBytes } from '../memory/Tree.js';
 import { anyOperations, type Operation } from './FileOperation.js';
 import { type Disposable, expectSame, type Law, law, lawOfAll, type Trials } from './Law.js';
 
@@ -36,242 +36,6 @@ export interface FileArea extends Disposable {
 }
 
 type Answer = { readonly value: unknown } | { readonly code: string };
-
-const answerOf = <A>(outcome: E.Either<FileError, A>, show: (value: A) => unknown): Answer =>
-  E.isRight(outcome) ? { value: show(outcome.right) ?? null } : { code: codeOf(outcome.left) };
-
-const nothing = (): null => null;
-
-/** A user that no test runs as. */
-const nobody = 65_534;
-
-/** Any of the files that are small enough. */
-const maxBytes = 4;
-
-const sorted = (listing: Listing): ReadonlyArray<unknown> =>
-  listing
-    .map(({ path, kind, content }) => [B.show(path), kind, content === undefined ? null : B.show(content)] as const)
-    .sort(([first], [second]) => (first < second ? -1 : 1));
-
-/** One open directory, on both sides. */
-interface Handle {
-  readonly real: Directory;
-  readonly model: Directory;
-}
-
-/** The machine in memory, which every file system is compared with. */
-const makeModel = (base: string): Machine => {
-  const machine = makeMachine();
-  makeDirectories(machine.tree, B.fromText(base));
-  return machine;
-};
-
-/** Takes every operation on both sides, and tells where the answers differ. */
-const compare = async (area: FileArea, operations: ReadonlyArray<Operation>): Promise<ReadonlyArray<string>> => {
-  const { fileSystem: real, base } = area;
-  const machine = makeModel(base);
-  const { fileSystem: model, tree } = machine;
-  const handles: Array<Handle> = [];
-  const statuses: Array<{ readonly real: FileStatus; readonly model: FileStatus }> = [];
-
-  const onBoth = async <A>(
-    run: (files: FileSystem, side: keyof Handle) => TaskEither<FileError, A>,
-    show: (value: A) => unknown,
-    use: (real: A, model: A) => Promise<ReadonlyArray<string>> = async () => [],
-  ): Promise<ReadonlyArray<string>> => {
-    const expected = await run(model, 'model')();
-    const actual = await run(real, 'real')();
-    const differences = expectSame('it', answerOf(actual, show), answerOf(expected, show));
-    return E.isRight(actual) && E.isRight(expected) && differences.length === 0
-      ? use(actual.right, expected.right)
-      : differences;
-  };
-
-  const keep = async (opened: Directory, modelled: Directory): Promise<ReadonlyArray<string>> => {
-    const entry = model.entryOf(modelled);
-    const where = entry === undefined ? '' : B.toText(tree.pathOf(entry));
-    if (`${where}/`.startsWith(`${base}/`)) {
-      handles.push({ real: opened, model: modelled });
-      return [];
-    }
-    // Nothing is ever done in a directory outside the base.
-    await real.close(opened)();
-    await model.close(modelled)();
-    return [];
-  };
-
-  /** Each look tells whether it is the same thing as at every earlier look. */
-  const remember = async (actual: FileStatus, expected: FileStatus): Promise<ReadonlyArray<string>> => {
-    const wrong = statuses.filter((one) => isSameFile(one.real, actual) !== isSameFile(one.model, expected));
-    statuses.push({ real: actual, model: expected });
-    return wrong.length === 0 ? [] : ['it does not tell one thing from another'];
-  };
-
-  const makeThere = async (
-    handle: Handle,
-    name: B.ByteString,
-    operation: Operation,
-  ): Promise<ReadonlyArray<string>> => {
-    const parent = model.entryOf(handle.model);
-    const isFree = parent !== undefined && E.isLeft(tree.lookUp(parent, name)) && Entry.isAttached(parent);
-    if (!isFree || name.length > maxNameBytes) return [];
-    const bytes = B.concat(tree.pathOf(parent), B.fromText('/'), name);
-    const path = B.toText(bytes);
-    const making = makingOf(operation, path, base);
-    // What is made is named by text.
-    if (making === undefined || B.fromText(path) !== bytes || !path.startsWith(`${base}/`)) return [];
-    make(tree)(making);
-    await area.make(making);
-    return [];
-  };
-
-  const take = async (operation: Operation): Promise<ReadonlyArray<string>> => {
-    if (operation.do === 'openPath') {
-      const path = B.fromText(operation.path.replace('$BASE', base));
-      return onBoth((files) => files.openPath(path), nothing, keep);
-    }
-    const handle = handles[operation.in % handles.length];
-    if (handle === undefined) return [];
-    const name = B.fromBytes(Buffer.from(operation.name, 'latin1'));
-    const at = (side: keyof Handle): Location => ({ directory: handle[side], name });
-    switch (operation.do) {
-      case 'directory':
-      case 'file':
-      case 'symlink':
-      case 'fifo':
-        return makeThere(handle, name, operation);
-      case 'openDirectory':
-        return onBoth((files, side) => files.openDirectory(at(side)), nothing, keep);
-      case 'close':
-        if (handles.length === 1) return [];
-        handles.splice(handles.indexOf(handle), 1);
-        await real.close(handle.real)();
-        await model.close(handle.model)();
-        return onBoth((files, side) => files.list(handle[side]), nothing);
-      case 'list':
-        return onBoth(
-          (files, side) => files.list(handle[side]),
-          (entries) => entries,
-        );
-      case 'identify':
-        return onBoth(
-          (files, side) => files.identify(handle[side]),
-          ({ kind }) => kind,
-          remember,
-        );
-      case 'owner':
-        return onBoth(
-          (files, side) => files.owner(handle[side]),
-          (uid) => uid,
-        );
-      case 'readSmallFile':
-        return onBoth((files, side) => files.readSmallFile(at(side), maxBytes), B.show);
-      case 'readLink':
-        return onBoth((files, side) => files.readLink(at(side)), B.show);
-      case 'status':
-        return onBoth(
-          (files, side) => files.status(at(side)),
-          ({ kind }) => kind,
-          remember,
-        );
-      case 'resolvedStatus':
-        return onBoth(
-          (files, side) => files.resolvedStatus(at(side)),
-          ({ kind }) => kind,
-          remember,
-        );
-      case 'createFile': {
-        const content = B.fromBytes(Buffer.from(operation.content, 'latin1'));
-        return onBoth((files, side) => files.createFile(at(side), content), nothing);
-      }
-      case 'unlink':
-        return onBoth((files, side) => files.unlink(at(side)), nothing);
-      case 'removeDirectory':
-        return onBoth((files, side) => files.removeDirectory(at(side)), nothing);
-      case 'rename':
-      case 'renameNoReplace': {
-        const there = handles[operation.to % handles.length] ?? handle;
-        const toName = B.fromBytes(Buffer.from(operation.toName, 'latin1'));
-        return onBoth(
-          (files, side) => files[operation.do](at(side), { directory: there[side], name: toName }),
-          nothing,
-        );
-      }
-    }
-  };
-
-  await take({ do: 'openPath', path: '$BASE' });
-  const differences: Array<string> = [];
-  for (const [index, operation] of operations.entries()) {
-    const found = await take(operation);
-    differences.push(...found.map((what) => `operation ${index}, ${JSON.stringify(operation)}: ${what}`));
-    if (differences.length > 0) break;
-  }
-  for (const handle of handles) await real.close(handle.real)();
-  const trees = [await area.list(), listTree(tree, B.fromText(base))].map(sorted);
-  return differences.length > 0 ? differences : expectSame('in the end', trees[0], trees[1]);
-};
-
-const makingOf = (operation: Operation, path: string, base: string): Making | undefined => {
-  switch (operation.do) {
-    case 'directory':
-      return directory(path, 0o755);
-    case 'file':
-      return file(path, operation.content);
-    case 'symlink':
-      return symlink(path, operation.content.replace('$BASE', base));
-    case 'fifo':
-      return fifo(path);
-    default:
-      return undefined;
-  }
-};
-
-/** Where a symlink may lead: by a slash at its end, by ways up, through what is no directory, to itself. */
-const targets = ['f', 'f/', 'd/', '.', 'f/x', 'd/../f', 'out/../f', 'f/../f', 'none', 'none/../f', 'link'];
-
-const linkTo = (target: string): ReadonlyArray<Operation> => [
-  { do: 'file', in: 0, name: 'f', content: 'x' },
-  { do: 'directory', in: 0, name: 'd' },
-  { do: 'symlink', in: 0, name: 'out', content: 'd' },
-  { do: 'symlink', in: 0, name: 'link', content: target },
-  { do: 'resolvedStatus', in: 0, name: 'link' },
-  { do: 'openPath', path: '$BASE/link' },
-  { do: 'openPath', path: '$BASE/link/' },
-  { do: 'openPath', path: '$BASE/link/.' },
-];
-
-/** More symlinks, each to the one before, than Linux follows. */
-const chain: ReadonlyArray<Operation> = Array.from({ length: 42 }, (_, index) => index).flatMap((index) => [
-  { do: 'symlink', in: 0, name: `l${index}`, content: index === 0 ? '.' : `l${index - 1}` },
-  { do: 'openPath', path: `$BASE/l${index}` },
-]);
-
-const removedWhileOpen: ReadonlyArray<Operation> = [
-  { do: 'directory', in: 0, name: 'a' },
-  { do: 'openDirectory', in: 0, name: 'a' },
-  { do: 'removeDirectory', in: 0, name: 'a' },
-  { do: 'file', in: 0, name: 'f', content: 'x' },
-  { do: 'rename', in: 0, name: 'f', to: 1, toName: 'f' },
-  { do: 'createFile', in: 1, name: 'f', content: 'x' },
-  { do: 'list', in: 1, name: '' },
-  { do: 'identify', in: 1, name: '' },
-];
-
-/** The open base, and one name in it. */
-const inBase = async <A>(
-  { fileSystem, base }: FileArea,
-  use: (at: (name: string) => Location) => Promise<A>,
-): Promise<A> => {
-  const opened = await fileSystem.openPath(B.fromText(base))();
-  if (E.isLeft(opened)) throw new Error(`the base does not open: ${codeOf(opened.left)}`);
-  const outcome = await use((name) => ({ directory: opened.right, name: B.fromText(name) }));
-  await fileSystem.close(opened.right)();
-  return outcome;
-};
-
-const codes = (...outcomes: ReadonlyArray<E.Either<FileError, unknown>>): ReadonlyArray<string> =>
-  outcomes.map((outcome) => (E.isLeft(outcome) ? codeOf(outcome.left) : 'done'));
 
 /** The laws of files and directories, on an area that `open` makes anew each time. */
 export const fileSystemLaws = (open: () => Promise<FileArea>, trials: Trials = {}): ReadonlyArray<Law> => {
@@ -525,3 +289,239 @@ export const fileSystemLaws = (open: () => Promise<FileArea>, trials: Trials = {
     }),
   ];
 };
+
+/** Takes every operation on both sides, and tells where the answers differ. */
+const compare = async (area: FileArea, operations: ReadonlyArray<Operation>): Promise<ReadonlyArray<string>> => {
+  const { fileSystem: real, base } = area;
+  const machine = makeModel(base);
+  const { fileSystem: model, tree } = machine;
+  const handles: Array<Handle> = [];
+  const statuses: Array<{ readonly real: FileStatus; readonly model: FileStatus }> = [];
+
+  const onBoth = async <A>(
+    run: (files: FileSystem, side: keyof Handle) => TaskEither<FileError, A>,
+    show: (value: A) => unknown,
+    use: (real: A, model: A) => Promise<ReadonlyArray<string>> = async () => [],
+  ): Promise<ReadonlyArray<string>> => {
+    const expected = await run(model, 'model')();
+    const actual = await run(real, 'real')();
+    const differences = expectSame('it', answerOf(actual, show), answerOf(expected, show));
+    return E.isRight(actual) && E.isRight(expected) && differences.length === 0
+      ? use(actual.right, expected.right)
+      : differences;
+  };
+
+  const keep = async (opened: Directory, modelled: Directory): Promise<ReadonlyArray<string>> => {
+    const entry = model.entryOf(modelled);
+    const where = entry === undefined ? '' : B.toText(tree.pathOf(entry));
+    if (`${where}/`.startsWith(`${base}/`)) {
+      handles.push({ real: opened, model: modelled });
+      return [];
+    }
+    // Nothing is ever done in a directory outside the base.
+    await real.close(opened)();
+    await model.close(modelled)();
+    return [];
+  };
+
+  /** Each look tells whether it is the same thing as at every earlier look. */
+  const remember = async (actual: FileStatus, expected: FileStatus): Promise<ReadonlyArray<string>> => {
+    const wrong = statuses.filter((one) => isSameFile(one.real, actual) !== isSameFile(one.model, expected));
+    statuses.push({ real: actual, model: expected });
+    return wrong.length === 0 ? [] : ['it does not tell one thing from another'];
+  };
+
+  const makeThere = async (
+    handle: Handle,
+    name: B.ByteString,
+    operation: Operation,
+  ): Promise<ReadonlyArray<string>> => {
+    const parent = model.entryOf(handle.model);
+    const isFree = parent !== undefined && E.isLeft(tree.lookUp(parent, name)) && Entry.isAttached(parent);
+    if (!isFree || name.length > maxNameBytes) return [];
+    const bytes = B.concat(tree.pathOf(parent), B.fromText('/'), name);
+    const path = B.toText(bytes);
+    const making = makingOf(operation, path, base);
+    // What is made is named by text.
+    if (making === undefined || B.fromText(path) !== bytes || !path.startsWith(`${base}/`)) return [];
+    make(tree)(making);
+    await area.make(making);
+    return [];
+  };
+
+  const take = async (operation: Operation): Promise<ReadonlyArray<string>> => {
+    if (operation.do === 'openPath') {
+      const path = B.fromText(operation.path.replace('$BASE', base));
+      return onBoth((files) => files.openPath(path), nothing, keep);
+    }
+    const handle = handles[operation.in % handles.length];
+    if (handle === undefined) return [];
+    const name = B.fromBytes(Buffer.from(operation.name, 'latin1'));
+    const at = (side: keyof Handle): Location => ({ directory: handle[side], name });
+    switch (operation.do) {
+      case 'directory':
+      case 'file':
+      case 'symlink':
+      case 'fifo':
+        return makeThere(handle, name, operation);
+      case 'openDirectory':
+        return onBoth((files, side) => files.openDirectory(at(side)), nothing, keep);
+      case 'close':
+        if (handles.length === 1) return [];
+        handles.splice(handles.indexOf(handle), 1);
+        await real.close(handle.real)();
+        await model.close(handle.model)();
+        return onBoth((files, side) => files.list(handle[side]), nothing);
+      case 'list':
+        return onBoth(
+          (files, side) => files.list(handle[side]),
+          (entries) => entries,
+        );
+      case 'identify':
+        return onBoth(
+          (files, side) => files.identify(handle[side]),
+          ({ kind }) => kind,
+          remember,
+        );
+      case 'owner':
+        return onBoth(
+          (files, side) => files.owner(handle[side]),
+          (uid) => uid,
+        );
+      case 'readSmallFile':
+        return onBoth((files, side) => files.readSmallFile(at(side), maxBytes), B.show);
+      case 'readLink':
+        return onBoth((files, side) => files.readLink(at(side)), B.show);
+      case 'status':
+        return onBoth(
+          (files, side) => files.status(at(side)),
+          ({ kind }) => kind,
+          remember,
+        );
+      case 'resolvedStatus':
+        return onBoth(
+          (files, side) => files.resolvedStatus(at(side)),
+          ({ kind }) => kind,
+          remember,
+        );
+      case 'createFile': {
+        const content = B.fromBytes(Buffer.from(operation.content, 'latin1'));
+        return onBoth((files, side) => files.createFile(at(side), content), nothing);
+      }
+      case 'unlink':
+        return onBoth((files, side) => files.unlink(at(side)), nothing);
+      case 'removeDirectory':
+        return onBoth((files, side) => files.removeDirectory(at(side)), nothing);
+      case 'rename':
+      case 'renameNoReplace': {
+        const there = handles[operation.to % handles.length] ?? handle;
+        const toName = B.fromBytes(Buffer.from(operation.toName, 'latin1'));
+        return onBoth(
+          (files, side) => files[operation.do](at(side), { directory: there[side], name: toName }),
+          nothing,
+        );
+      }
+    }
+  };
+
+  await take({ do: 'openPath', path: '$BASE' });
+  const differences: Array<string> = [];
+  for (const [index, operation] of operations.entries()) {
+    const found = await take(operation);
+    differences.push(...found.map((what) => `operation ${index}, ${JSON.stringify(operation)}: ${what}`));
+    if (differences.length > 0) break;
+  }
+  for (const handle of handles) await real.close(handle.real)();
+  const trees = [await area.list(), listTree(tree, B.fromText(base))].map(sorted);
+  return differences.length > 0 ? differences : expectSame('in the end', trees[0], trees[1]);
+};
+
+/** The machine in memory, which every file system is compared with. */
+const makeModel = (base: string): Machine => {
+  const machine = makeMachine();
+  makeDirectories(machine.tree, B.fromText(base));
+  return machine;
+};
+
+/** One open directory, on both sides. */
+interface Handle {
+  readonly real: Directory;
+  readonly model: Directory;
+}
+
+const answerOf = <A>(outcome: E.Either<FileError, A>, show: (value: A) => unknown): Answer =>
+  E.isRight(outcome) ? { value: show(outcome.right) ?? null } : { code: codeOf(outcome.left) };
+
+const makingOf = (operation: Operation, path: string, base: string): Making | undefined => {
+  switch (operation.do) {
+    case 'directory':
+      return directory(path, 0o755);
+    case 'file':
+      return file(path, operation.content);
+    case 'symlink':
+      return symlink(path, operation.content.replace('$BASE', base));
+    case 'fifo':
+      return fifo(path);
+    default:
+      return undefined;
+  }
+};
+
+const nothing = (): null => null;
+
+/** Any of the files that are small enough. */
+const maxBytes = 4;
+
+const sorted = (listing: Listing): ReadonlyArray<unknown> =>
+  listing
+    .map(({ path, kind, content }) => [B.show(path), kind, content === undefined ? null : B.show(content)] as const)
+    .sort(([first], [second]) => (first < second ? -1 : 1));
+
+const linkTo = (target: string): ReadonlyArray<Operation> => [
+  { do: 'file', in: 0, name: 'f', content: 'x' },
+  { do: 'directory', in: 0, name: 'd' },
+  { do: 'symlink', in: 0, name: 'out', content: 'd' },
+  { do: 'symlink', in: 0, name: 'link', content: target },
+  { do: 'resolvedStatus', in: 0, name: 'link' },
+  { do: 'openPath', path: '$BASE/link' },
+  { do: 'openPath', path: '$BASE/link/' },
+  { do: 'openPath', path: '$BASE/link/.' },
+];
+
+/** More symlinks, each to the one before, than Linux follows. */
+const chain: ReadonlyArray<Operation> = Array.from({ length: 42 }, (_, index) => index).flatMap((index) => [
+  { do: 'symlink', in: 0, name: `l${index}`, content: index === 0 ? '.' : `l${index - 1}` },
+  { do: 'openPath', path: `$BASE/l${index}` },
+]);
+
+const removedWhileOpen: ReadonlyArray<Operation> = [
+  { do: 'directory', in: 0, name: 'a' },
+  { do: 'openDirectory', in: 0, name: 'a' },
+  { do: 'removeDirectory', in: 0, name: 'a' },
+  { do: 'file', in: 0, name: 'f', content: 'x' },
+  { do: 'rename', in: 0, name: 'f', to: 1, toName: 'f' },
+  { do: 'createFile', in: 1, name: 'f', content: 'x' },
+  { do: 'list', in: 1, name: '' },
+  { do: 'identify', in: 1, name: '' },
+];
+
+/** The open base, and one name in it. */
+const inBase = async <A>(
+  { fileSystem, base }: FileArea,
+  use: (at: (name: string) => Location) => Promise<A>,
+): Promise<A> => {
+  const opened = await fileSystem.openPath(B.fromText(base))();
+  if (E.isLeft(opened)) throw new Error(`the base does not open: ${codeOf(opened.left)}`);
+  const outcome = await use((name) => ({ directory: opened.right, name: B.fromText(name) }));
+  await fileSystem.close(opened.right)();
+  return outcome;
+};
+
+const codes = (...outcomes: ReadonlyArray<E.Either<FileError, unknown>>): ReadonlyArray<string> =>
+  outcomes.map((outcome) => (E.isLeft(outcome) ? codeOf(outcome.left) : 'done'));
+
+/** A user that no test runs as. */
+const nobody = 65_534;
+
+/** Where a symlink may lead: by a slash at its end, by ways up, through what is no directory, to itself. */
+const targets = ['f', 'f/', 'd/', '.', 'f/x', 'd/../f', 'out/../f', 'f/../f', 'none', 'none/../f', 'link'];

@@ -19,23 +19,18 @@ export interface Trials {
   readonly seed?: number;
 }
 
-const describe = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+/** What a law is tried on; it is taken away when the law is done. */
+export interface Disposable {
+  readonly dispose: () => Promise<void>;
+}
 
-const rejected = (error: unknown): ReadonlyArray<string> => [`it threw, which no capability may: ${describe(error)}`];
-
-/** How long a law may take in which something might never end. */
-const patienceMs = 20_000;
-
-const outOfPatience = (
-  what: string,
-): { readonly elapsed: Promise<ReadonlyArray<string>>; readonly cancel: () => void } => {
-  let cancel = (): void => undefined;
-  const elapsed = new Promise<ReadonlyArray<string>>((resolve) => {
-    const timer = setTimeout(() => resolve([what]), patienceMs);
-    cancel = () => clearTimeout(timer);
+/** A law about one situation. */
+export const law =
+  <S extends Disposable>(open: () => Promise<S>) =>
+  (name: string, check: (subject: S) => Promise<ReadonlyArray<string>>): Law => ({
+    name,
+    violations: () => using(open, check),
   });
-  return { elapsed, cancel };
-};
 
 /** Opens something fresh, uses it, and takes it away again whatever happened. */
 const using = async <S extends Disposable>(
@@ -55,18 +50,23 @@ const using = async <S extends Disposable>(
   }
 };
 
-/** What a law is tried on; it is taken away when the law is done. */
-export interface Disposable {
-  readonly dispose: () => Promise<void>;
-}
-
-/** A law about one situation. */
-export const law =
-  <S extends Disposable>(open: () => Promise<S>) =>
-  (name: string, check: (subject: S) => Promise<ReadonlyArray<string>>): Law => ({
-    name,
-    violations: () => using(open, check),
+const outOfPatience = (
+  what: string,
+): { readonly elapsed: Promise<ReadonlyArray<string>>; readonly cancel: () => void } => {
+  let cancel = (): void => undefined;
+  const elapsed = new Promise<ReadonlyArray<string>>((resolve) => {
+    const timer = setTimeout(() => resolve([what]), patienceMs);
+    cancel = () => clearTimeout(timer);
   });
+  return { elapsed, cancel };
+};
+
+/** How long a law may take in which something might never end. */
+const patienceMs = 20_000;
+
+const rejected = (error: unknown): ReadonlyArray<string> => [`it threw, which no capability may: ${describe(error)}`];
+
+const describe = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 /** A law about anything that an arbitrary gives; the smallest violation found is told, with what it was found on. */
 export const lawOfAll =

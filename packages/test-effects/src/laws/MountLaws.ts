@@ -1,13 +1,11 @@
 /** What every `Mounts` must do: tell the table as the kernel does, and take away one mount at a time, the topmost. */
-import * as B from '@shim-recovery/core/ByteString';
-import * as MountTable from '@shim-recovery/core/MountTable';
-import { codeOf, type FileError } from '@shim-recovery/core/FileSystem';
-import type { MountError, Mounts } from '@shim-recovery/core/Mounts';
+import { ByteString as B } from '@shim-recovery/core';
+import { codeOf, type FileError, type MountError, type Mounts, MountTable } from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
 import * as fc from 'fast-check';
-import { make } from '../LaidWorld.js';
-import { busyTmpfs, directory, fifo, file, type Making, symlink, tmpfs } from '../Making.js';
-import { makeDirectories, makeMachine } from '../Machine.js';
+import { make } from '../simulation/LaidWorld.js';
+import { busyTmpfs, directory, fifo, file, type Making, symlink, tmpfs } from '../worlds/Fixture.js';
+import { makeDirectories, makeMachine } from '../memory/Machine.js';
 import { anyRoute } from './FileOperation.js';
 import type { FileArea } from './FileSystemLaws.js';
 import { expectSame, type Law, law, lawOfAll, type Trials } from './Law.js';
@@ -18,119 +16,6 @@ export interface MountArea extends FileArea {
   /** Lets go of what was made as busy. */
   readonly release: () => Promise<void>;
 }
-
-const outcome = (unmounted: E.Either<MountError, void>): string => {
-  if (E.isRight(unmounted)) return 'done';
-  return unmounted.left._tag === 'UnmountRefused' ? unmounted.left.code : unmounted.left._tag;
-};
-
-/** Where something is mounted below the base, in the table's order; one that is mounted over is there twice. */
-const pointsBelow = async (mounts: Mounts, base: string): Promise<ReadonlyArray<string>> => {
-  const text = await mounts.read();
-  const table = E.isRight(text) ? MountTable.parse(text.right) : text;
-  if (E.isLeft(table)) throw new Error(`the table cannot be understood: ${JSON.stringify(table.left)}`);
-  return table.right
-    .map(({ mountPoint }) => B.show(mountPoint))
-    .filter((point) => point.startsWith(`${base}/`))
-    .sort();
-};
-
-interface Operation {
-  readonly do: 'mount' | 'unmount';
-  readonly name: string;
-}
-
-/** Names with what the kernel escapes in its table. */
-const anyOperations = fc.array(
-  fc.record({
-    do: fc.constantFrom('mount' as const, 'unmount' as const),
-    name: fc.constantFrom('a', 'a/b', 'a/b/c', 'with blank', 'tab\tand\\backslash', 'line\nfeed', 'd#'),
-  }),
-  { minLength: 1, maxLength: 8 },
-);
-
-const compare = async (area: MountArea, operations: ReadonlyArray<Operation>): Promise<ReadonlyArray<string>> => {
-  const { tree, capabilities } = makeMachine();
-  makeDirectories(tree, B.fromText(area.base));
-  const differences: Array<string> = [];
-  for (const operation of operations) {
-    const path = `${area.base}/${operation.name}`;
-    if (operation.do === 'mount') {
-      make(tree)(tmpfs(path));
-      await area.make(tmpfs(path));
-    } else {
-      const expected = await capabilities.mounts.unmount(B.fromText(path))();
-      const actual = await area.mounts.unmount(B.fromText(path))();
-      differences.push(...expectSame(`unmounting ${operation.name}`, outcome(actual), outcome(expected)));
-    }
-    const tables = [await pointsBelow(area.mounts, area.base), await pointsBelow(capabilities.mounts, area.base)];
-    differences.push(...expectSame(`the table after ${operation.do} ${operation.name}`, tables[0], tables[1]));
-  }
-  return differences;
-};
-
-/** What stands somewhere below the base. A symlink's text begins with `$BASE` where it is absolute. */
-interface Standing {
-  readonly name: string;
-  readonly kind: 'directory' | 'file' | 'symlink' | 'mount';
-  readonly target: string;
-}
-
-const atBase = (base: string) => (route: { readonly isAbsolute: boolean; readonly text: string }) =>
-  `${base}${route.isAbsolute ? '' : '/'}${route.text}`;
-
-const text = anyRoute.map((route) => (route.isAbsolute ? atBase('$BASE')(route) : route.text));
-
-/** A directory with a few things in it, which symlinks connect, and the paths to be resolved. */
-const anyLinks = fc.record({
-  standing: fc.uniqueArray(
-    fc.record<Standing>({
-      name: fc.constantFrom('a', 'b', 'c', 'd/a', 'd/b'),
-      kind: fc.constantFrom('directory', 'file', 'symlink', 'symlink', 'symlink', 'mount'),
-      target: text,
-    }),
-    { selector: ({ name }) => name, maxLength: 5 },
-  ),
-  paths: fc.array(anyRoute.map(atBase('$BASE')), { minLength: 1, maxLength: 4 }),
-});
-
-const makingOf =
-  (base: string) =>
-  ({ name, kind, target }: Standing): Making => {
-    const path = `${base}/${name}`;
-    switch (kind) {
-      case 'directory':
-        return directory(path, 0o755);
-      case 'file':
-        return file(path, 'x');
-      case 'symlink':
-        return symlink(path, target.replace('$BASE', base));
-      case 'mount':
-        return tmpfs(path);
-    }
-  };
-
-const resolved = (outcome: E.Either<FileError, B.ByteString>): string =>
-  E.isRight(outcome) ? B.show(outcome.right) : codeOf(outcome.left);
-
-const compareResolving = async (
-  area: MountArea,
-  { standing, paths }: { readonly standing: ReadonlyArray<Standing>; readonly paths: ReadonlyArray<string> },
-): Promise<ReadonlyArray<string>> => {
-  const { tree, capabilities } = makeMachine();
-  makeDirectories(tree, B.fromText(area.base));
-  for (const making of standing.map(makingOf(area.base))) {
-    make(tree)(making);
-    await area.make(making);
-  }
-  const differences: Array<string> = [];
-  for (const path of paths.map((one) => B.fromText(one.replace('$BASE', area.base)))) {
-    const expected = await capabilities.mounts.resolve(path)();
-    const actual = await area.mounts.resolve(path)();
-    differences.push(...expectSame(`resolving ${B.show(path)}`, resolved(actual), resolved(expected)));
-  }
-  return differences;
-};
 
 /** The laws of mounts. */
 export const mountLaws = (open: () => Promise<MountArea>, trials: Trials = {}): ReadonlyArray<Law> => {
@@ -239,3 +124,116 @@ export const mountLaws = (open: () => Promise<MountArea>, trials: Trials = {}): 
     }),
   ];
 };
+
+/** Names with what the kernel escapes in its table. */
+const anyOperations = fc.array(
+  fc.record({
+    do: fc.constantFrom('mount' as const, 'unmount' as const),
+    name: fc.constantFrom('a', 'a/b', 'a/b/c', 'with blank', 'tab\tand\\backslash', 'line\nfeed', 'd#'),
+  }),
+  { minLength: 1, maxLength: 8 },
+);
+
+const compare = async (area: MountArea, operations: ReadonlyArray<Operation>): Promise<ReadonlyArray<string>> => {
+  const { tree, capabilities } = makeMachine();
+  makeDirectories(tree, B.fromText(area.base));
+  const differences: Array<string> = [];
+  for (const operation of operations) {
+    const path = `${area.base}/${operation.name}`;
+    if (operation.do === 'mount') {
+      make(tree)(tmpfs(path));
+      await area.make(tmpfs(path));
+    } else {
+      const expected = await capabilities.mounts.unmount(B.fromText(path))();
+      const actual = await area.mounts.unmount(B.fromText(path))();
+      differences.push(...expectSame(`unmounting ${operation.name}`, outcome(actual), outcome(expected)));
+    }
+    const tables = [await pointsBelow(area.mounts, area.base), await pointsBelow(capabilities.mounts, area.base)];
+    differences.push(...expectSame(`the table after ${operation.do} ${operation.name}`, tables[0], tables[1]));
+  }
+  return differences;
+};
+
+interface Operation {
+  readonly do: 'mount' | 'unmount';
+  readonly name: string;
+}
+
+const outcome = (unmounted: E.Either<MountError, void>): string => {
+  if (E.isRight(unmounted)) return 'done';
+  return unmounted.left._tag === 'UnmountRefused' ? unmounted.left.code : unmounted.left._tag;
+};
+
+/** Where something is mounted below the base, in the table's order; one that is mounted over is there twice. */
+const pointsBelow = async (mounts: Mounts, base: string): Promise<ReadonlyArray<string>> => {
+  const text = await mounts.read();
+  const table = E.isRight(text) ? MountTable.parse(text.right) : text;
+  if (E.isLeft(table)) throw new Error(`the table cannot be understood: ${JSON.stringify(table.left)}`);
+  return table.right
+    .map(({ mountPoint }) => B.show(mountPoint))
+    .filter((point) => point.startsWith(`${base}/`))
+    .sort();
+};
+
+const compareResolving = async (
+  area: MountArea,
+  { standing, paths }: { readonly standing: ReadonlyArray<Standing>; readonly paths: ReadonlyArray<string> },
+): Promise<ReadonlyArray<string>> => {
+  const { tree, capabilities } = makeMachine();
+  makeDirectories(tree, B.fromText(area.base));
+  for (const making of standing.map(makingOf(area.base))) {
+    make(tree)(making);
+    await area.make(making);
+  }
+  const differences: Array<string> = [];
+  for (const path of paths.map((one) => B.fromText(one.replace('$BASE', area.base)))) {
+    const expected = await capabilities.mounts.resolve(path)();
+    const actual = await area.mounts.resolve(path)();
+    differences.push(...expectSame(`resolving ${B.show(path)}`, resolved(actual), resolved(expected)));
+  }
+  return differences;
+};
+
+/** What stands somewhere below the base. A symlink's text begins with `$BASE` where it is absolute. */
+interface Standing {
+  readonly name: string;
+  readonly kind: 'directory' | 'file' | 'symlink' | 'mount';
+  readonly target: string;
+}
+
+const makingOf =
+  (base: string) =>
+  ({ name, kind, target }: Standing): Making => {
+    const path = `${base}/${name}`;
+    switch (kind) {
+      case 'directory':
+        return directory(path, 0o755);
+      case 'file':
+        return file(path, 'x');
+      case 'symlink':
+        return symlink(path, target.replace('$BASE', base));
+      case 'mount':
+        return tmpfs(path);
+    }
+  };
+
+const resolved = (outcome: E.Either<FileError, B.ByteString>): string =>
+  E.isRight(outcome) ? B.show(outcome.right) : codeOf(outcome.left);
+
+const atBase = (base: string) => (route: { readonly isAbsolute: boolean; readonly text: string }) =>
+  `${base}${route.isAbsolute ? '' : '/'}${route.text}`;
+
+const text = anyRoute.map((route) => (route.isAbsolute ? atBase('$BASE')(route) : route.text));
+
+/** A directory with a few things in it, which symlinks connect, and the paths to be resolved. */
+const anyLinks = fc.record({
+  standing: fc.uniqueArray(
+    fc.record<Standing>({
+      name: fc.constantFrom('a', 'b', 'c', 'd/a', 'd/b'),
+      kind: fc.constantFrom('directory', 'file', 'symlink', 'symlink', 'symlink', 'mount'),
+      target: text,
+    }),
+    { selector: ({ name }) => name, maxLength: 5 },
+  ),
+  paths: fc.array(anyRoute.map(atBase('$BASE')), { minLength: 1, maxLength: 4 }),
+});

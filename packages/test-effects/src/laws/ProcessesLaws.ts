@@ -2,20 +2,21 @@
  * What every `Processes` must do: see each process for as long as it lives, tell whose it is, and see who listens, whether
  * or not the name of the socket is still there.
  */
-import * as B from '@shim-recovery/core/ByteString';
-import type { SocketName } from '@shim-recovery/core/Bootstrap';
-import type { Clock } from '@shim-recovery/core/Clock';
-import { type ProcessTable, processTable } from '@shim-recovery/core/observe/ProcessTable';
-import type {
-  DirectoryKey,
-  Listener,
-  OwnView,
-  Processes,
-  ProcessesError,
-  ProcessInfo,
-} from '@shim-recovery/core/Processes';
+import { ByteString as B } from '@shim-recovery/core';
+import {
+  type Clock,
+  type DirectoryKey,
+  type Listener,
+  type OwnView,
+  type Processes,
+  type ProcessesError,
+  type ProcessInfo,
+  type ProcessTable,
+  processTable,
+  type SocketName,
+} from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
-import type { EntryKey } from '../World.js';
+import type { EntryKey } from '../worlds/World.js';
 import { type Disposable, expectSame, type Law, law } from './Law.js';
 
 /** A process that was started; `end` completes once it is dead, even if its parent has not collected it. */
@@ -66,56 +67,6 @@ export interface ProcessesArea extends Disposable {
 const slackMs = 2_000;
 
 const msPerTick = 10;
-
-/** Names that nothing else has on this machine, as laws may be tried beside each other; each begins like the next. */
-const makeKeys = () => {
-  const id = `law-${Math.random().toString(36).slice(2)}`;
-  const key = (namespace: string, name: string): EntryKey => ({
-    namespace: B.fromText(namespace),
-    id: B.fromText(name),
-  });
-  return {
-    web: key('default', id),
-    sidecar: key('default', `${id}2`),
-    elsewhere: key('k8s.io', id),
-    unnamed: key(`ns-${id}`, id),
-  };
-};
-
-const orThrow = <A>(what: string, outcome: E.Either<ProcessesError, A>): A => {
-  if (E.isLeft(outcome)) throw new Error(`${what}: ${outcome.left.reason}`);
-  return outcome.right;
-};
-
-const list = async ({ processes }: ProcessesArea): Promise<ReadonlyArray<ProcessInfo>> =>
-  orThrow('processes cannot be listed', await processes.list());
-
-const tableOf = async (area: ProcessesArea): Promise<ProcessTable> => processTable(await list(area));
-
-const viewOf = async ({ processes }: ProcessesArea): Promise<OwnView> =>
-  orThrow('its own view cannot be told', await processes.view());
-
-const listenersOf = async (
-  { processes }: ProcessesArea,
-  alsoOf: ReadonlyArray<number> = [],
-): Promise<ReadonlyArray<Listener>> => orThrow('listeners cannot be listed', await processes.listeners(alsoOf)());
-
-const pidsOf = (processes: ReadonlyArray<ProcessInfo>): ReadonlyArray<number> => processes.map(({ pid }) => pid);
-
-/** How many shims a table has of each bundle, and how many processes of its container. */
-const counts = async (area: ProcessesArea, keys: ReadonlyArray<EntryKey>): Promise<ReadonlyArray<string>> => {
-  const table = await tableOf(area);
-  return keys.map(({ namespace, id }) => {
-    const shims = table.shimsNaming(namespace, id);
-    const others = new Set(['default', 'k8s.io'].filter((name) => name !== namespace));
-    return `${shims.length} and ${table.inGroupOf(id, others, false).certain.length}`;
-  });
-};
-
-const isAt =
-  (name: SocketName) =>
-  (listener: Listener): boolean =>
-    JSON.stringify(listener.name) === JSON.stringify(name);
 
 /** The laws of seeing processes. */
 export const processesLaws = (open: () => Promise<ProcessesArea>): ReadonlyArray<Law> => [
@@ -198,6 +149,43 @@ const belongingLaws = (open: () => Promise<ProcessesArea>): ReadonlyArray<Law> =
     }),
   ];
 };
+
+/** Names that nothing else has on this machine, as laws may be tried beside each other; each begins like the next. */
+const makeKeys = () => {
+  const id = `law-${Math.random().toString(36).slice(2)}`;
+  const key = (namespace: string, name: string): EntryKey => ({
+    namespace: B.fromText(namespace),
+    id: B.fromText(name),
+  });
+  return {
+    web: key('default', id),
+    sidecar: key('default', `${id}2`),
+    elsewhere: key('k8s.io', id),
+    unnamed: key(`ns-${id}`, id),
+  };
+};
+
+/** How many shims a table has of each bundle, and how many processes of its container. */
+const counts = async (area: ProcessesArea, keys: ReadonlyArray<EntryKey>): Promise<ReadonlyArray<string>> => {
+  const table = await tableOf(area);
+  return keys.map(({ namespace, id }) => {
+    const shims = table.shimsNaming(namespace, id);
+    const others = new Set(['default', 'k8s.io'].filter((name) => name !== namespace));
+    return `${shims.length} and ${table.inGroupOf(id, others, false).certain.length}`;
+  });
+};
+
+const tableOf = async (area: ProcessesArea): Promise<ProcessTable> => processTable(await list(area));
+
+const list = async ({ processes }: ProcessesArea): Promise<ReadonlyArray<ProcessInfo>> =>
+  orThrow('processes cannot be listed', await processes.list());
+
+const orThrow = <A>(what: string, outcome: E.Either<ProcessesError, A>): A => {
+  if (E.isLeft(outcome)) throw new Error(`${what}: ${outcome.left.reason}`);
+  return outcome.right;
+};
+
+const pidsOf = (processes: ReadonlyArray<ProcessInfo>): ReadonlyArray<number> => processes.map(({ pid }) => pid);
 
 const timeLaws = (open: () => Promise<ProcessesArea>): ReadonlyArray<Law> => {
   const one = law(open);
@@ -334,6 +322,16 @@ const listenerLaws = (open: () => Promise<ProcessesArea>): ReadonlyArray<Law> =>
   ];
 };
 
+const listenersOf = async (
+  { processes }: ProcessesArea,
+  alsoOf: ReadonlyArray<number> = [],
+): Promise<ReadonlyArray<Listener>> => orThrow('listeners cannot be listed', await processes.listeners(alsoOf)());
+
+const isAt =
+  (name: SocketName) =>
+  (listener: Listener): boolean =>
+    JSON.stringify(listener.name) === JSON.stringify(name);
+
 const viewLaws = (open: () => Promise<ProcessesArea>): ReadonlyArray<Law> => {
   const one = law(open);
   return [
@@ -366,3 +364,6 @@ const viewLaws = (open: () => Promise<ProcessesArea>): ReadonlyArray<Law> => {
     }),
   ];
 };
+
+const viewOf = async ({ processes }: ProcessesArea): Promise<OwnView> =>
+  orThrow('its own view cannot be told', await processes.view());

@@ -1,14 +1,11 @@
 /** What every interpreter as a whole must do: recover any world as the machine in memory does. */
-import * as B from '@shim-recovery/core/ByteString';
-import type { Capabilities } from '@shim-recovery/core/Capabilities';
-import type { Policy } from '@shim-recovery/core/Policy';
-import * as Recovery from '@shim-recovery/core/Recovery';
-import type { Settings } from '@shim-recovery/core/Settings';
+import { ByteString as B, Recovery } from '@shim-recovery/core';
+import type { Capabilities, Policy, Settings } from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
 import * as fc from 'fast-check';
 import { plainWorld } from '../arbitraries/World.js';
-import { layWorld, registeredBy } from '../LaidWorld.js';
-import { type Listing, matches, type Observation, outcomeOf } from '../Outcome.js';
+import { layWorld, registeredBy } from '../simulation/LaidWorld.js';
+import { type Listing, matches, type Observation, outcomeOf } from '../worlds/Outcome.js';
 import {
   type Daemon,
   loadRecordings,
@@ -16,10 +13,10 @@ import {
   type RecordedWorld,
   toWorld,
   worldsOf,
-} from '../Recordings.js';
-import { endsInTime, running } from '../Shim.js';
-import { type EntryKey, keyText, scriptOf, showWorld, type Start, type World } from '../World.js';
-import type { Places } from '../WorldTree.js';
+} from '../worlds/Recordings.js';
+import { endsInTime, running } from '../worlds/Shim.js';
+import { type EntryKey, keyText, scriptOf, showWorld, type Start, type World } from '../worlds/World.js';
+import type { Places } from '../worlds/WorldTree.js';
 import { type Disposable, expectSame, type Law, type Trials } from './Law.js';
 
 /** A world that was laid, ready to be recovered. */
@@ -34,15 +31,6 @@ export interface RecoveryArea extends Disposable {
 
 type Outcomes = ReadonlyArray<readonly [string, RecordedOutcome]>;
 
-const recover = async (area: RecoveryArea, world: World): Promise<Outcomes> => {
-  const recovered = await Recovery.recover(area.settings)(area.capabilities)();
-  if (E.isLeft(recovered)) throw new Error(`it could not run: ${JSON.stringify(recovered.left)}`);
-  await recovered.right.settled();
-  const observation = await area.observe(registeredBy(recovered.right));
-  await recovered.right.stop();
-  return world.entries.map((start) => [keyText(start), outcomeOf(area.places)(observation)(start)]);
-};
-
 /** The machine in memory, as an area. */
 export const layInMemory = async (world: World): Promise<RecoveryArea> => {
   const laid = layWorld(world);
@@ -55,17 +43,6 @@ export const layInMemory = async (world: World): Promise<RecoveryArea> => {
     dispose: async () => undefined,
   };
 };
-
-/** Whether what becomes of a shim that several bundles share is a question of which of them comes first. */
-const isRace = (all: World): boolean =>
-  all.entries.some((start) => {
-    const isShared = start.shim !== undefined && 'of' in start.shim;
-    return isShared && JSON.stringify(scriptOf(all)(start)) !== JSON.stringify(running);
-  });
-
-/** Whether an entry says that its shim speaks gRPC. In memory every shim does; scripted ones on sockets speak ttrpc alone. */
-const isForGrpc = ({ bundle }: Start): boolean =>
-  typeof bundle === 'object' && Object.values(bundle.files).some((text) => text.includes('"protocol":"grpc"'));
 
 /** Worlds in which nothing is a question of time: on a real machine, time is not to be relied on, nor set back. */
 export const anySteadyWorld = (): fc.Arbitrary<World> =>
@@ -80,8 +57,81 @@ export const anySteadyWorld = (): fc.Arbitrary<World> =>
       }),
   );
 
-/** So many worlds at a time: they mostly wait. */
-const atOnce = 8;
+/** Whether what becomes of a shim that several bundles share is a question of which of them comes first. */
+const isRace = (all: World): boolean =>
+  all.entries.some((start) => {
+    const isShared = start.shim !== undefined && 'of' in start.shim;
+    return isShared && JSON.stringify(scriptOf(all)(start)) !== JSON.stringify(running);
+  });
+
+/** Whether an entry says that its shim speaks gRPC. In memory every shim does; scripted ones on sockets speak ttrpc alone. */
+const isForGrpc = ({ bundle }: Start): boolean =>
+  typeof bundle === 'object' && Object.values(bundle.files).some((text) => text.includes('"protocol":"grpc"'));
+
+/**
+ * The laws of recovery, given how to lay a world: with the settings of a policy, and the daemon that it follows, where it
+ * follows one.
+ */
+export const recoveryLaws = (
+  lay: (world: World) => Promise<RecoveryArea>,
+  daemon: Daemon | undefined,
+  trials: Trials = {},
+): ReadonlyArray<Law> => [
+  ...E.getOrElseW((): ReadonlyArray<RecordedWorld> => [])(E.map(worldsOf)(loadRecordings())).flatMap((recorded) =>
+    daemon === undefined ? [] : [recordedLaw(lay, daemon, recorded)],
+  ),
+
+  lawOfWorlds('any world ends as it does in memory', lay, trials, async (area, world) => {
+    const model = await layInMemory(world);
+    const expected = await recover({ ...model, settings: { ...model.settings, policy: area.settings.policy } }, world);
+    const actual = await recover(area, world);
+    return expected.flatMap(([key, outcome], index) => expectSame(key, actual[index]?.[1], outcome));
+  }),
+
+  lawOfWorlds('a dry run changes nothing, and only asks what its policy decides on', lay, trials, async (area) => {
+    // Some shims die when they are asked, and take their sockets with them.
+    const sockets = B.fromText(`${area.places.base}/s/`);
+    const show = (listing: Listing): string => JSON.stringify(listing.filter(({ path }) => !path.startsWith(sockets)));
+    const before = show(await area.list());
+    const planned = await Recovery.plan(area.settings, area.capabilities)();
+    const { after, calls, binaryRuns } = await area.observe([]);
+    return [
+      ...(E.isLeft(planned) ? ['it could not run'] : []),
+      ...(show(after) === before ? [] : ['something changed']),
+      ...calls.filter(({ call }) => !askedBy(area.settings.policy).test(call)).map(({ call }) => `it sent ${call}`),
+      ...binaryRuns.map(() => 'it ran a program'),
+    ];
+  }),
+];
+
+/** What the reference left behind, world by world; those of a daemon whose policy the area's settings have. */
+const recordedLaw = (lay: (world: World) => Promise<RecoveryArea>, daemon: Daemon, recorded: RecordedWorld): Law => ({
+  name: `the ${recorded.cases.length} recorded entries of the ${recorded.set} world end as ${daemon} left them`,
+  violations: async () => {
+    const world = toWorld(recorded);
+    const area = await lay(world);
+    try {
+      const outcomes = new Map(await recover(area, world));
+      return recorded.cases.flatMap((one) => {
+        const outcome = outcomes.get(keyText(one.given));
+        return outcome !== undefined && matches(daemon, one)(outcome)
+          ? []
+          : [`${keyText(one.given)} ended otherwise: ${JSON.stringify(outcome)}`];
+      });
+    } finally {
+      await area.dispose();
+    }
+  },
+});
+
+const recover = async (area: RecoveryArea, world: World): Promise<Outcomes> => {
+  const recovered = await Recovery.recover(area.settings, area.capabilities)();
+  if (E.isLeft(recovered)) throw new Error(`it could not run: ${JSON.stringify(recovered.left)}`);
+  await recovered.right.settled();
+  const observation = await area.observe(registeredBy(recovered.right));
+  await recovered.right.stop();
+  return world.entries.map((start) => [keyText(start), outcomeOf(area.places)(observation)(start)]);
+};
 
 const lawOfWorlds = (
   name: string,
@@ -111,62 +161,9 @@ const lawOfWorlds = (
   },
 });
 
-/** What the reference left behind, world by world; those of a daemon whose policy the area's settings have. */
-const recordedLaw = (lay: (world: World) => Promise<RecoveryArea>, daemon: Daemon, recorded: RecordedWorld): Law => ({
-  name: `the ${recorded.cases.length} recorded entries of the ${recorded.set} world end as ${daemon} left them`,
-  violations: async () => {
-    const world = toWorld(recorded);
-    const area = await lay(world);
-    try {
-      const outcomes = new Map(await recover(area, world));
-      return recorded.cases.flatMap((one) => {
-        const outcome = outcomes.get(keyText(one.given));
-        return outcome !== undefined && matches(daemon, one)(outcome)
-          ? []
-          : [`${keyText(one.given)} ended otherwise: ${JSON.stringify(outcome)}`];
-      });
-    } finally {
-      await area.dispose();
-    }
-  },
-});
+/** So many worlds at a time: they mostly wait. */
+const atOnce = 8;
 
 /** What is asked of shims before anything is decided. */
 const askedBy = ({ death }: Policy): RegExp =>
   death === 'every-source' ? /\/(?:Connect|Pids|State)$/ : /\/(?:Connect|Pids)$/;
-
-/**
- * The laws of recovery, given how to lay a world: with the settings of a policy, and the daemon that it follows, where it
- * follows one.
- */
-export const recoveryLaws = (
-  lay: (world: World) => Promise<RecoveryArea>,
-  daemon: Daemon | undefined,
-  trials: Trials = {},
-): ReadonlyArray<Law> => [
-  ...E.getOrElseW((): ReadonlyArray<RecordedWorld> => [])(E.map(worldsOf)(loadRecordings())).flatMap((recorded) =>
-    daemon === undefined ? [] : [recordedLaw(lay, daemon, recorded)],
-  ),
-
-  lawOfWorlds('any world ends as it does in memory', lay, trials, async (area, world) => {
-    const model = await layInMemory(world);
-    const expected = await recover({ ...model, settings: { ...model.settings, policy: area.settings.policy } }, world);
-    const actual = await recover(area, world);
-    return expected.flatMap(([key, outcome], index) => expectSame(key, actual[index]?.[1], outcome));
-  }),
-
-  lawOfWorlds('a dry run changes nothing, and only asks what its policy decides on', lay, trials, async (area) => {
-    // Some shims die when they are asked, and take their sockets with them.
-    const sockets = B.fromText(`${area.places.base}/s/`);
-    const show = (listing: Listing): string => JSON.stringify(listing.filter(({ path }) => !path.startsWith(sockets)));
-    const before = show(await area.list());
-    const planned = await Recovery.plan(area.settings)(area.capabilities)();
-    const { after, calls, binaryRuns } = await area.observe([]);
-    return [
-      ...(E.isLeft(planned) ? ['it could not run'] : []),
-      ...(show(after) === before ? [] : ['something changed']),
-      ...calls.filter(({ call }) => !askedBy(area.settings.policy).test(call)).map(({ call }) => `it sent ${call}`),
-      ...binaryRuns.map(() => 'it ran a program'),
-    ];
-  }),
-];

@@ -1,18 +1,18 @@
 /** What every `ShimConnector` must do: whatever a shim does, each call ends, by its own deadline, with its own answer. */
-import type { SocketName } from '@shim-recovery/core/Bootstrap';
-import * as B from '@shim-recovery/core/ByteString';
-import type { Clock } from '@shim-recovery/core/Clock';
+import { ByteString as B } from '@shim-recovery/core';
 import {
+  type Clock,
   errorClassOf,
   type ShimConnector,
   type ShimError,
   type ShimSession,
+  type SocketName,
   type TaskCall,
   type TaskState,
   TaskStatus,
-} from '@shim-recovery/core/ShimConnector';
+} from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
-import { dead, running, type ShimScript } from '../Shim.js';
+import { dead, running, type ShimScript } from '../worlds/Shim.js';
 import { type Disposable, expectSame, type Law, law } from './Law.js';
 
 /** Where shims can be started, and reached. */
@@ -29,39 +29,10 @@ export interface ShimArea extends Disposable {
 }
 
 const timeoutMs = 400;
+
 const task: TaskCall = { id: B.fromText('web'), timeoutMs };
+
 const patient: TaskCall = { ...task, timeoutMs: 10_000 };
-
-const dial = ({ connector }: ShimArea, socket: SocketName) =>
-  connector.dial({
-    namespace: B.fromText('default'),
-    target: { protocol: 'ttrpc', service: 'containerd.task.v2.Task', socket },
-    timeoutMs: 10_000,
-  })();
-
-const connected = async (area: ShimArea, script: Partial<ShimScript>): Promise<ShimSession> => {
-  const dialled = await dial(area, await area.start({ ...running, ...script }));
-  if (E.isLeft(dialled)) throw new Error(`a shim that listens cannot be dialled: ${JSON.stringify(dialled.left)}`);
-  return dialled.right;
-};
-
-const outcome = (answer: E.Either<ShimError, unknown>): string => {
-  if (E.isRight(answer)) return 'answered';
-  const error = answer.left;
-  switch (error._tag) {
-    case 'Answered':
-      return `${error.status} ${error.class}`;
-    case 'DialFailed':
-      return error.code;
-    default:
-      return error._tag;
-  }
-};
-
-const allStatuses: ReadonlyArray<TaskStatus> = Object.keys(TaskStatus.keys).filter(TaskStatus.is);
-
-const stateOf = (state: E.Either<ShimError, TaskState>): unknown =>
-  E.isRight(state) ? [state.right.status, state.right.exit.exitStatus] : outcome(state);
 
 /** The laws of shim connectors. Everything ends by itself: a law that waits in vain is broken. */
 export const shimConnectorLaws = (open: () => Promise<ShimArea>): ReadonlyArray<Law> => {
@@ -237,3 +208,34 @@ export const shimConnectorLaws = (open: () => Promise<ShimArea>): ReadonlyArray<
     }),
   ];
 };
+
+const connected = async (area: ShimArea, script: Partial<ShimScript>): Promise<ShimSession> => {
+  const dialled = await dial(area, await area.start({ ...running, ...script }));
+  if (E.isLeft(dialled)) throw new Error(`a shim that listens cannot be dialled: ${JSON.stringify(dialled.left)}`);
+  return dialled.right;
+};
+
+const dial = ({ connector }: ShimArea, socket: SocketName) =>
+  connector.dial({
+    namespace: B.fromText('default'),
+    target: { protocol: 'ttrpc', service: 'containerd.task.v2.Task', socket },
+    timeoutMs: 10_000,
+  })();
+
+const stateOf = (state: E.Either<ShimError, TaskState>): unknown =>
+  E.isRight(state) ? [state.right.status, state.right.exit.exitStatus] : outcome(state);
+
+const outcome = (answer: E.Either<ShimError, unknown>): string => {
+  if (E.isRight(answer)) return 'answered';
+  const error = answer.left;
+  switch (error._tag) {
+    case 'Answered':
+      return `${error.status} ${error.class}`;
+    case 'DialFailed':
+      return error.code;
+    default:
+      return error._tag;
+  }
+};
+
+const allStatuses: ReadonlyArray<TaskStatus> = Object.keys(TaskStatus.keys).filter(TaskStatus.is);

@@ -1,6 +1,6 @@
 /** What every `ContainerStore` and `SandboxStore` must do: find what is recorded, and never take a failure for absence. */
-import * as B from '@shim-recovery/core/ByteString';
-import type { ContainerStore, Lookup, SandboxStore } from '@shim-recovery/core/Stores';
+import { ByteString as B } from '@shim-recovery/core';
+import type { ContainerStore, Lookup, SandboxStore } from '@shim-recovery/core/interpreter';
 import * as fc from 'fast-check';
 import { type Disposable, expectSame, type Law, law, lawOfAll, type Trials } from './Law.js';
 
@@ -26,55 +26,6 @@ export interface BrokenStore {
 const names = ['a', 'ab', 'b', 'a-b', 'b-a', 'a.b', 'default', 'k8s.io', 'constructor', 'A'];
 
 const name = fc.constantFrom(...names);
-
-const byKey = ({ namespace, id }: { readonly namespace: string; readonly id: string }): string => `${namespace}/${id}`;
-
-const anyRecords: fc.Arbitrary<Records> = fc.record({
-  containers: fc.uniqueArray(
-    fc.record({
-      namespace: name,
-      id: name,
-      runtimeName: fc.oneof(fc.constantFrom('io.containerd.runc.v2', '', '/opt/bin/shim'), fc.string()),
-    }),
-    { selector: byKey, maxLength: 8 },
-  ),
-  sandboxes: fc.uniqueArray(fc.record({ namespace: name, id: name }), { selector: byKey, maxLength: 4 }),
-});
-
-const keyOf = (namespace: string, id: string) => ({ namespace: B.fromText(namespace), id: B.fromText(id) });
-
-const show = <A>(lookup: Lookup<A>, showValue: (value: A) => string): string => {
-  switch (lookup._tag) {
-    case 'Found':
-      return `found ${showValue(lookup.value)}`;
-    case 'NotFound':
-      return 'not found';
-    case 'Unknown':
-      return `unknown: ${lookup.error.reason}`;
-  }
-};
-
-const someRecords: Records = {
-  containers: [{ namespace: 'default', id: 'web', runtimeName: 'io.containerd.runc.v2' }],
-  sandboxes: [{ namespace: 'default', id: 'web' }],
-};
-
-/** What no record is called, and no file or query should be led astray by. */
-const oddNames = [
-  '',
-  '.',
-  '..',
-  '__proto__',
-  'hasOwnProperty',
-  '../web',
-  'web/',
-  'we\0b',
-  'web\n',
-  '*',
-  "' or 1=1",
-  'x'.repeat(5_000),
-  '\u{1F433}',
-];
 
 /** The laws of stores, given how to open some that know exactly these records, and some that cannot answer. */
 export const storeLaws = (
@@ -169,3 +120,52 @@ export const storeLaws = (
     }),
   ),
 ];
+
+const byKey = ({ namespace, id }: { readonly namespace: string; readonly id: string }): string => `${namespace}/${id}`;
+
+const keyOf = (namespace: string, id: string) => ({ namespace: B.fromText(namespace), id: B.fromText(id) });
+
+const show = <A>(lookup: Lookup<A>, showValue: (value: A) => string): string => {
+  switch (lookup._tag) {
+    case 'Found':
+      return `found ${showValue(lookup.value)}`;
+    case 'NotFound':
+      return 'not found';
+    case 'Unknown':
+      return `unknown: ${lookup.error.reason}`;
+  }
+};
+
+const someRecords: Records = {
+  containers: [{ namespace: 'default', id: 'web', runtimeName: 'io.containerd.runc.v2' }],
+  sandboxes: [{ namespace: 'default', id: 'web' }],
+};
+
+/** What no record is called, and no file or query should be led astray by. */
+const oddNames = [
+  '',
+  '.',
+  '..',
+  '__proto__',
+  'hasOwnProperty',
+  '../web',
+  'web/',
+  'we\0b',
+  'web\n',
+  '*',
+  "' or 1=1",
+  'x'.repeat(5_000),
+  '\u{1F433}',
+];
+
+const anyRecords: fc.Arbitrary<Records> = fc.record({
+  containers: fc.uniqueArray(
+    fc.record({
+      namespace: name,
+      id: name,
+      runtimeName: fc.oneof(fc.constantFrom('io.containerd.runc.v2', '', '/opt/bin/shim'), fc.string()),
+    }),
+    { selector: byKey, maxLength: 8 },
+  ),
+  sandboxes: fc.uniqueArray(fc.record({ namespace: name, id: name }), { selector: byKey, maxLength: 4 }),
+});

@@ -2,24 +2,24 @@
  * The processes of an imaginary machine, and the sockets that they listen on: those of the host itself, the shims, and what
  * runs in containers. What this program may see of them can be limited.
  */
-import * as B from '@shim-recovery/core/ByteString';
-import type { SocketName } from '@shim-recovery/core/Bootstrap';
+import { ByteString as B } from '@shim-recovery/core';
 import {
   type DirectoryKey,
   hidden,
   type Look,
   type OwnView,
-  type ProcessNamespaces,
   type Processes,
   type ProcessInfo,
+  type ProcessNamespaces,
   seen,
-} from '@shim-recovery/core/Processes';
+  type SocketName,
+} from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
 import type { IO } from 'fp-ts/lib/IO.js';
-import type * as Entry from '../Entry.js';
-import type { MemoryFileSystem } from '../FileSystem.js';
-import { type ScriptedShimConnector, socketKey } from '../ShimConnector.js';
-import type { Tree } from '../Tree.js';
+import type * as Entry from './Entry.js';
+import type { MemoryFileSystem } from './MemoryFileSystem.js';
+import { type ScriptedShimConnector, socketKey } from './MemoryShimConnector.js';
+import type { Tree } from './Tree.js';
 
 /** A process to start. What is absent is as for a process of the host's own. */
 export interface NewProcess {

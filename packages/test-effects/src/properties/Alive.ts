@@ -1,11 +1,69 @@
-import type { Reason } from '@shim-recovery/core/Verdict';
-import type { Effect, Fault } from '../Effect.js';
-import type { Hazard } from '../Hazards.js';
-import type { SimulatedRun } from '../Simulation.js';
-import { keyText, shimOwner, type Start } from '../World.js';
-import { bundlePath, workPath } from '../WorldTree.js';
-import { mustStay } from '../worlds/Truth.js';
+import type { Reason } from '@shim-recovery/core/interpreter';
+import type { Effect, Fault } from '../simulation/FaultInjection.js';
+import type { Hazard } from '../simulation/Hazards.js';
+import type { SimulatedRun } from '../simulation/Simulation.js';
+import { keyText, shimOwner, type Start } from '../worlds/World.js';
+import { bundlePath, workPath } from '../worlds/WorldTree.js';
+import { mustStay } from '../simulation/Truth.js';
 import { type Property, type Subject, type Violations, violation } from './Property.js';
+
+/** Whether an entry lost something of its directories that should be there, as it lives in the end. */
+const lostInTheEnd = ({ begin, endAgain, laid }: Subject['simulated'], start: Start): ReadonlyArray<string> => {
+  if (!mustStay(laid)(start)) return [];
+  const left = new Set(endAgain.entries);
+  const isGone = (path: string): boolean =>
+    begin.entries.some((line) => (line.startsWith(`${path} `) || line.startsWith(`${path}/`)) && !left.has(line));
+  return [
+    ...(isGone(bundlePath(laid.places, start)) ? ['lost something of its bundle'] : []),
+    ...(isGone(workPath(laid.places, start)) ? ['lost something of its working directory'] : []),
+  ];
+};
+
+const lost = (simulated: Subject['simulated'], start: Start): Violations => {
+  const { runs } = simulated;
+  const key = keyText(start);
+  const harms = runs.flatMap((run) => run.harms.flatMap((harm) => (harm.key === key ? [harm.what] : [])));
+  const what = [...new Set([...harms, ...lostInTheEnd(simulated, start)])];
+  if (what.length === 0 || isDenied(simulated, start)) return [];
+  const reasons = [...new Set(runs.flatMap(({ settled }) => settled.get(key) ?? []))];
+  const failedSteps = runs.flatMap((run) => run.failedSteps.get(key) ?? []);
+  const hazard = [
+    ...(isEndedWithAnother(runs, key) ? (['H18'] as const) : []),
+    ...reasons.flatMap((reason) => hazardOf(reason) ?? []),
+    ...(reasons.includes('hidden') ? (['H20'] as const) : []),
+    ...(failedSteps.includes('write-bootstrap') ? (['L3'] as const) : []),
+    ...(runs.some((run) => run.lost.includes(key)) ? (['H26'] as const) : []),
+  ][0];
+  return [violation(`${key} is alive and ${what.join(', ')} (${reasons.join(', ')})`, hazard)];
+};
+
+/**
+ * The only exception: something that lives shows in no more than one or two files, or by its socket, and the schedule makes
+ * the machine deny that these are there. Nothing in the world shows it then. A fault that says that something cannot be
+ * looked at is none.
+ */
+const isDenied = (simulated: Subject['simulated'], start: Start): boolean =>
+  simulated.runs.some(({ injected }) => injected.some(isLie)) && !isInTable(simulated, start);
+
+/** A fault by which a capability says that something is not there, or not listening, that is. No host does that. */
+const isLie = ([{ capability }, fault]: readonly [Effect, Fault]): boolean =>
+  (fault === 'ENOENT' && (capability === 'fileSystem' || capability === 'mounts')) ||
+  (capability === 'shimConnector' && (fault === 'refused' || fault === 'ENOENT'));
+
+/**
+ * Whether the table of processes shows what lives of an entry, without its files: the shim's command line or current
+ * directory is its own, or its processes are in a control group of its id.
+ */
+const isInTable = ({ laid }: Subject['simulated'], start: Start): boolean => {
+  const isOwn = shimOwner(laid.world)(start) === start;
+  const isNamed = start.shimArgs !== 'no-id' || start.shimCwd === 'bundle';
+  const isGrouped = start.cgroup !== 'named' && start.cgroup !== 'none';
+  return (laid.livingShim(start) && isOwn && isNamed) || (laid.livingProcesses(start) > 0 && isGrouped);
+};
+
+/** Whether its shim was told to end for the sake of another task that has it, too. */
+const isEndedWithAnother = (runs: ReadonlyArray<SimulatedRun>, key: string): boolean =>
+  runs.some(({ harms }) => harms.some((harm) => harm.key === key && harm.what.endsWith('for another')));
 
 /** The hazard behind each reason for which something that is alive is not taken back. */
 const hazardOf = (reason: Reason): Hazard | undefined => {
@@ -67,64 +125,6 @@ const hazardOf = (reason: Reason): Hazard | undefined => {
     case 'interrupted':
       return undefined;
   }
-};
-
-/** Whether an entry lost something of its directories that should be there, as it lives in the end. */
-const lostInTheEnd = ({ begin, endAgain, laid }: Subject['simulated'], start: Start): ReadonlyArray<string> => {
-  if (!mustStay(laid)(start)) return [];
-  const left = new Set(endAgain.entries);
-  const isGone = (path: string): boolean =>
-    begin.entries.some((line) => (line.startsWith(`${path} `) || line.startsWith(`${path}/`)) && !left.has(line));
-  return [
-    ...(isGone(bundlePath(laid.places, start)) ? ['lost something of its bundle'] : []),
-    ...(isGone(workPath(laid.places, start)) ? ['lost something of its working directory'] : []),
-  ];
-};
-
-/** A fault by which a capability says that something is not there, or not listening, that is. No host does that. */
-const isLie = ([{ capability }, fault]: readonly [Effect, Fault]): boolean =>
-  (fault === 'ENOENT' && (capability === 'fileSystem' || capability === 'mounts')) ||
-  (capability === 'shimConnector' && (fault === 'refused' || fault === 'ENOENT'));
-
-/**
- * Whether the table of processes shows what lives of an entry, without its files: the shim's command line or current
- * directory is its own, or its processes are in a control group of its id.
- */
-const isInTable = ({ laid }: Subject['simulated'], start: Start): boolean => {
-  const isOwn = shimOwner(laid.world)(start) === start;
-  const isNamed = start.shimArgs !== 'no-id' || start.shimCwd === 'bundle';
-  const isGrouped = start.cgroup !== 'named' && start.cgroup !== 'none';
-  return (laid.livingShim(start) && isOwn && isNamed) || (laid.livingProcesses(start) > 0 && isGrouped);
-};
-
-/**
- * The only exception: something that lives shows in no more than one or two files, or by its socket, and the schedule makes
- * the machine deny that these are there. Nothing in the world shows it then. A fault that says that something cannot be
- * looked at is none.
- */
-const isDenied = (simulated: Subject['simulated'], start: Start): boolean =>
-  simulated.runs.some(({ injected }) => injected.some(isLie)) && !isInTable(simulated, start);
-
-/** Whether its shim was told to end for the sake of another task that has it, too. */
-const isEndedWithAnother = (runs: ReadonlyArray<SimulatedRun>, key: string): boolean =>
-  runs.some(({ harms }) => harms.some((harm) => harm.key === key && harm.what.endsWith('for another')));
-
-const lost = (simulated: Subject['simulated'], start: Start): Violations => {
-  const { runs } = simulated;
-  const key = keyText(start);
-  const harms = runs.flatMap((run) => run.harms.flatMap((harm) => (harm.key === key ? [harm.what] : [])));
-  const what = [...new Set([...harms, ...lostInTheEnd(simulated, start)])];
-  if (what.length === 0 || isDenied(simulated, start)) return [];
-  const reasons = [...new Set(runs.flatMap(({ settled }) => settled.get(key) ?? []))];
-  const failedSteps = runs.flatMap((run) => run.failedSteps.get(key) ?? []);
-  const hazard = [
-    ...(isEndedWithAnother(runs, key) ? (['H18'] as const) : []),
-    ...reasons.flatMap((reason) => hazardOf(reason) ?? []),
-    ...(reasons.includes('hidden') ? (['H20'] as const) : []),
-    ...(failedSteps.includes('write-bootstrap') ? (['L3'] as const) : []),
-    ...(runs.some((run) => run.lost.includes(key)) ? (['H26'] as const) : []),
-  ][0];
-  return [violation(`${key} is alive and ${what.join(', ')} (${reasons.join(', ')})`, hazard)];
 };
 
 export const alive: Property = {

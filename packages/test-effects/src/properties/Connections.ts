@@ -1,4 +1,4 @@
-import type { Report } from '@shim-recovery/core/Report';
+import type { Report } from '@shim-recovery/core/documents';
 import { type Property, type Violations, violation } from './Property.js';
 
 /** Those shims stay connected without being registered, so that their end is noticed. */

@@ -1,7 +1,7 @@
-import type { Hazard } from '../Hazards.js';
-import type { Schedule } from '../Schedule.js';
-import type { World } from '../World.js';
-import { bundlePath, type Places, rootDirectory, stateDirectory, workPath } from '../WorldTree.js';
+import type { Hazard } from '../simulation/Hazards.js';
+import type { Schedule } from '../simulation/Schedule.js';
+import type { World } from '../worlds/World.js';
+import { bundlePath, type Places, rootDirectory, stateDirectory, workPath } from '../worlds/WorldTree.js';
 import { type Property, violation } from './Property.js';
 
 /** The hazard behind what happened to an entry of the directory outside: by what it is there for. */

@@ -1,9 +1,16 @@
-import * as Recovery from '@shim-recovery/core/Recovery';
-import type { BundleReport } from '@shim-recovery/core/Report';
+import { Recovery } from '@shim-recovery/core';
+import type { BundleReport } from '@shim-recovery/core/documents';
 import * as E from 'fp-ts/lib/Either.js';
-import { layWorld } from '../LaidWorld.js';
-import { hasSteadyShim, type World } from '../World.js';
+import { layWorld } from '../simulation/LaidWorld.js';
+import { hasSteadyShim, type World } from '../worlds/World.js';
 import { type Property, type Violations, violation } from './Property.js';
+
+/** Being asked changes a shim that answers in turns, or that dies; and one bundle's reaping ends a shared shim. */
+export const isForetellable = (world: World): boolean =>
+  world.entries.every((start) => {
+    const isShared = start.shim !== undefined && 'of' in start.shim;
+    return !isShared && hasSteadyShim(world)(start);
+  });
 
 /** Steps after a disconnect are no part of the plan: a shim that dies later is none that the plan was about. */
 const compare = (foretold: BundleReport, real: BundleReport | undefined): Violations => {
@@ -17,13 +24,6 @@ const compare = (foretold: BundleReport, real: BundleReport | undefined): Violat
   return isForetold && isWhole ? [] : [violation(`${foretold.id} took other steps than planned`)];
 };
 
-/** Being asked changes a shim that answers in turns, or that dies; and one bundle's reaping ends a shared shim. */
-export const isForetellable = (world: World): boolean =>
-  world.entries.every((start) => {
-    const isShared = start.shim !== undefined && 'of' in start.shim;
-    return !isShared && hasSteadyShim(world)(start);
-  });
-
 export const dryRun: Property = {
   number: 2,
   name: 'dry run',
@@ -33,13 +33,13 @@ export const dryRun: Property = {
     const laid = layWorld(world);
     const settings = { ...laid.settings, policy };
     const before = JSON.stringify(laid.list());
-    const planned = await Recovery.plan(settings)(laid.machine.capabilities)();
+    const planned = await Recovery.plan(settings, laid.machine.capabilities)();
     const isUntouched = JSON.stringify(laid.list()) === before;
     const asked = laid.machine.shims.calls().filter(({ call }) => !/\/(?:Connect|Pids|State)$/.test(call));
     const unasked = asked.map(({ call }) => violation(`the dry run sent ${call}`));
     const touched = isUntouched ? [] : [violation('the dry run changed the tree')];
     if (!isForetellable(world)) return [...touched, ...unasked];
-    const recovered = await Recovery.recover(settings)(laid.machine.capabilities)();
+    const recovered = await Recovery.recover(settings, laid.machine.capabilities)();
     if (E.isLeft(planned) || E.isLeft(recovered)) return [violation('it could not run')];
     await recovered.right.stop();
     const real = recovered.right.report.namespaces.flatMap(({ bundles }) => bundles);

@@ -1,4 +1,4 @@
-import * as B from '@shim-recovery/core/ByteString';
+import { ByteString as B } from '@shim-recovery/core';
 import { type Property, violation } from './Property.js';
 
 const orders = ['TaskExit', 'TaskDelete', 'TaskExit TaskDelete'];

@@ -1,14 +1,13 @@
-import * as Recovery from '@shim-recovery/core/Recovery';
-import type { Policy } from '@shim-recovery/core/Policy';
-import type { Reason } from '@shim-recovery/core/Verdict';
+import { Recovery } from '@shim-recovery/core';
+import type { Policy, Reason } from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
-import { type Fault, intercept, proceed } from '../Effect.js';
-import { layWorld, registeredBy } from '../LaidWorld.js';
-import { outcomeOf } from '../Outcome.js';
-import type { RecordedOutcome } from '../Recordings.js';
-import { endsInTime } from '../Shim.js';
-import { keyText, scriptOf, shimOwner, type Start, type World } from '../World.js';
-import { bundlePath, workPath } from '../WorldTree.js';
+import { type Fault, intercept, proceed } from '../simulation/FaultInjection.js';
+import { layWorld, registeredBy } from '../simulation/LaidWorld.js';
+import { outcomeOf } from '../worlds/Outcome.js';
+import type { RecordedOutcome } from '../worlds/Recordings.js';
+import { endsInTime } from '../worlds/Shim.js';
+import { keyText, scriptOf, shimOwner, type Start, type World } from '../worlds/World.js';
+import { bundlePath, workPath } from '../worlds/WorldTree.js';
 import { type Property, type Violations, violation } from './Property.js';
 
 /** Everything about one entry goes wrong in one way. */
@@ -38,7 +37,7 @@ const recoverOnce = async (world: World, policy: Policy, trouble?: Trouble): Pro
   const { capabilities } = intercept(laid.machine.capabilities, ({ subject }) =>
     trouble !== undefined && isTroubled(subject) ? { _tag: 'Fail', fault: trouble.fault, when: 'instead' } : proceed,
   );
-  const recovered = await Recovery.recover({ ...laid.settings, policy })(capabilities)();
+  const recovered = await Recovery.recover({ ...laid.settings, policy }, capabilities)();
   if (E.isLeft(recovered)) return new Map();
   const observation = laid.observe(registeredBy(recovered.right));
   await recovered.right.stop();
@@ -56,30 +55,21 @@ const recoverOnce = async (world: World, policy: Policy, trouble?: Trouble): Pro
   );
 };
 
-/** Reasons to hold a bundle for what another one has, or may have: its shim, or a process that may be either's. */
-const heldForAnother: ReadonlyArray<Reason> = ['shim-shared', 'processes-unknown'];
-
 /** One that is held because of others depends on them: it cannot be told whose their shim or their process is. */
 const isOtherwise = (first: Ended | undefined, second: Ended | undefined): boolean =>
   first?.outcome !== second?.outcome &&
   ![first, second].some((ended) => ended?.reason !== undefined && heldForAnother.includes(ended.reason));
 
-/** Something in a namespace that nothing depends on: it makes sure that both of its directories are there (H19). */
-const makeWeight = (ns: string): Start => ({ ns, id: 'weight', bundle: 'file', workfile: true });
+/** Reasons to hold a bundle for what another one has, or may have: its shim, or a process that may be either's. */
+const heldForAnother: ReadonlyArray<Reason> = ['shim-shared', 'processes-unknown'];
 
 const withWeights = (entries: ReadonlyArray<Start>, all: World): World => ({
   ...all,
   entries: [...entries, ...[...new Set(all.entries.map(({ ns }) => ns))].map(makeWeight)],
 });
 
-/** Whether the files of an entry name the other as the sandbox of its pod. */
-const namesAsSandbox = ({ bundle, ns }: Start, other: Start): boolean =>
-  typeof bundle === 'object' &&
-  ns === other.ns &&
-  Object.values(bundle.files).some((text) => text === other.id || text.includes(`"${other.id}"`));
-
-/** The control groups of these cannot be told from each other, where their paths do not show the namespace. */
-const isNamesake = (start: Start, other: Start): boolean => start.id === other.id && start.ns !== other.ns;
+/** Something in a namespace that nothing depends on: it makes sure that both of its directories are there (H19). */
+const makeWeight = (ns: string): Start => ({ ns, id: 'weight', bundle: 'file', workfile: true });
 
 /** Whether nothing else has its shim or its id, or belongs to its pod. */
 const isOnItsOwn =
@@ -95,6 +85,15 @@ const isOnItsOwn =
           !namesAsSandbox(other, start)),
     );
   };
+
+/** The control groups of these cannot be told from each other, where their paths do not show the namespace. */
+const isNamesake = (start: Start, other: Start): boolean => start.id === other.id && start.ns !== other.ns;
+
+/** Whether the files of an entry name the other as the sandbox of its pod. */
+const namesAsSandbox = ({ bundle, ns }: Start, other: Start): boolean =>
+  typeof bundle === 'object' &&
+  ns === other.ns &&
+  Object.values(bundle.files).some((text) => text === other.id || text.includes(`"${other.id}"`));
 
 const errors = ['EIO', 'EACCES', 'timeout', 'EMFILE'] as const;
 

@@ -1,8 +1,8 @@
 /** What a property of recoveries is, and what it finds. */
-import type { Policy } from '@shim-recovery/core/Policy';
-import type { Hazard } from '../Hazards.js';
-import type { Schedule } from '../Schedule.js';
-import type { Simulated } from '../Simulation.js';
+import type { Policy } from '@shim-recovery/core/interpreter';
+import type { Hazard } from '../simulation/Hazards.js';
+import type { Schedule } from '../simulation/Schedule.js';
+import type { Simulated } from '../simulation/Simulation.js';
 
 /** What was found, as a sentence; and the known hazard that it is a case of, where it is one. */
 export interface Violation {

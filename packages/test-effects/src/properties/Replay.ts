@@ -1,32 +1,27 @@
-import * as B from '@shim-recovery/core/ByteString';
-import { decide } from '@shim-recovery/core/Decision';
-import { BundleEvidence } from '@shim-recovery/core/Evidence';
-import type { BundlePlan } from '@shim-recovery/core/Plan';
-import type { Policy } from '@shim-recovery/core/Policy';
-import * as Recovery from '@shim-recovery/core/Recovery';
-import type { Settings } from '@shim-recovery/core/Settings';
+import { ByteString as B, Recovery } from '@shim-recovery/core';
+import { BundleEvidence, type BundlePlan, decide, type Policy, type Settings } from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
-import { layWorld } from '../LaidWorld.js';
-import { hasSteadyShim, type World } from '../World.js';
+import { layWorld } from '../simulation/LaidWorld.js';
+import { hasSteadyShim, type World } from '../worlds/World.js';
 import { type Property, type Violations, violation } from './Property.js';
 
 const planned = async (world: World, change: (settings: Settings) => Settings): Promise<ReadonlyArray<BundlePlan>> => {
   const laid = layWorld(world);
-  const outcome = await Recovery.plan(change(laid.settings))(laid.machine.capabilities)();
+  const outcome = await Recovery.plan(change(laid.settings), laid.machine.capabilities)();
   return E.isRight(outcome) ? outcome.right.plan.namespaces.flatMap(({ bundles }) => bundles) : [];
 };
-
-const nameOf = ({ evidence: { namespace, id } }: BundlePlan): string => `${B.show(namespace)}/${B.show(id)}`;
 
 const decidesAgain =
   (policy: Policy) =>
   (bundle: BundlePlan): Violations => {
     const travelled = BundleEvidence.decode(JSON.parse(JSON.stringify(BundleEvidence.encode(bundle.evidence))));
     const decision = E.isRight(travelled) ? decide(policy)(travelled.right) : undefined;
-    return decision?._tag === 'Settle' && decision.verdict.reason === bundle.verdict.reason
+    return decision?._tag === 'Decided' && decision.verdict.reason === bundle.verdict.reason
       ? []
       : [violation(`${nameOf(bundle)} is decided otherwise from its evidence alone`)];
   };
+
+const nameOf = ({ evidence: { namespace, id } }: BundlePlan): string => `${B.show(namespace)}/${B.show(id)}`;
 
 /** Whether the answers of each shim are the same whenever it is asked, and in whatever order. */
 const isOrderless = (world: World): boolean => world.entries.every(hasSteadyShim(world));

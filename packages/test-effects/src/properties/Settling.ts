@@ -1,4 +1,4 @@
-import { showEnd } from '../Simulation.js';
+import { showEnd } from '../simulation/Simulation.js';
 import { isComparable } from './Convergence.js';
 import { type Property, violation } from './Property.js';
 import { isLeftToNextRun } from './Unfinished.js';

@@ -1,5 +1,5 @@
 /** What shows the container of an entry, and its shim, from outside. */
-import type { Start } from '../World.js';
+import type { Start } from './World.js';
 
 /** The first process of a container. */
 export interface FirstProcess {
@@ -16,9 +16,6 @@ export interface ControlGroup {
 }
 
 const slice = 'kubepods-pod0f3a.slice';
-
-/** A name that holds neither the namespace nor the id as a word. */
-const nameApart = ({ ns, id }: Start): string => `workload-${Buffer.from(`${ns}/${id}`).toString('hex')}`;
 
 export const controlGroupOf = (start: Start): ControlGroup => {
   const { ns, id, cgroup = 'usual' } = start;
@@ -43,6 +40,9 @@ export const controlGroupOf = (start: Start): ControlGroup => {
       return { paths: ['/'], cgroupsPath: '' };
   }
 };
+
+/** A name that holds neither the namespace nor the id as a word. */
+const nameApart = ({ ns, id }: Start): string => `workload-${Buffer.from(`${ns}/${id}`).toString('hex')}`;
 
 /** The record that the runtime keeps: the name of its file, and its text. */
 export const runtimeRecordOf = (
@@ -70,8 +70,6 @@ export const runtimeRecordOf = (
   }
 };
 
-const usualProgram = 'shim-ok';
-
 /** The name of the program that the shim of an entry was started from: what the bundle or the container's record says. */
 export const shimProgramOf = ({ bundle, container = '' }: Start): string => {
   const recorded = typeof bundle === 'object' ? (bundle.files['shim-binary-path'] ?? '') : '';
@@ -81,3 +79,5 @@ export const shimProgramOf = ({ bundle, container = '' }: Start): string => {
   const last = text.slice(text.lastIndexOf('/') + 1);
   return last === '' ? usualProgram : last;
 };
+
+const usualProgram = 'shim-ok';

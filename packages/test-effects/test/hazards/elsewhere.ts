@@ -25,12 +25,12 @@ export const shownBy: Readonly<Record<string, ShownBy>> = {
   },
   H31: {
     what: 'every policy searches in the order of the reference, and looks again in every run',
-    file: 'packages/core/test/RuntimeName.test.ts',
+    file: 'packages/core/test/policy/ShimProgram.test.ts',
     test: 'looks in the working directory, then along PATH for what can be run, then beside the daemon',
   },
   H32: {
     what: '`containerd-1.6` alone has it',
-    file: 'packages/core/test/RuntimeName.test.ts',
+    file: 'packages/core/test/policy/ShimProgram.test.ts',
     test: 'checks no name for 1.6, which takes any with a slash from the working directory (H32)',
   },
   H33: {

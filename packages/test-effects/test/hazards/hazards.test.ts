@@ -1,11 +1,12 @@
 /** Every hazard of the reference, under every policy: who has it, as the simulations show; written down as a table. */
 import * as fs from 'node:fs';
-import { allPolicyNames, policies, type PolicyName } from '@shim-recovery/core/Policy';
+import { policies, type PolicyName } from '@shim-recovery/core/interpreter';
+import { allPolicyNames } from '../../../core/src/policy/Policy.js';
 import * as E from 'fp-ts/lib/Either.js';
 import { describe, expect, it } from 'vitest';
-import { examine } from '../../src/Case.js';
-import { loadCounterexamples } from '../../src/Counterexamples.js';
-import { simulate } from '../../src/Simulation.js';
+import { examine } from '../../src/campaign/Case.js';
+import { loadCounterexamples } from '../../src/campaign/Counterexamples.js';
+import { simulate } from '../../src/simulation/Simulation.js';
 import { outOfReach, shownBy } from './elsewhere.js';
 import { type Scene, scenes, schedule } from './scenes.js';
 

@@ -1,12 +1,12 @@
 /** The hazards that no smallest case shows under every policy that has them: for each a world in which it can be met, and what is seen where it is. */
-import type { Simulated } from '../../src/Simulation.js';
-import { calm, type Schedule } from '../../src/Schedule.js';
-import { dead, exited, leaked, running } from '../../src/Shim.js';
-import { file, tmpfs } from '../../src/Making.js';
-import { alive, findViolations } from '../../src/Properties.js';
-import { isEnded } from '../../src/LaidWorld.js';
-import { type BundleStart, keyOf, ordinary, sameKey, type Start, world, type World } from '../../src/World.js';
-import type { Policy } from '@shim-recovery/core/Policy';
+import type { Simulated } from '../../src/simulation/Simulation.js';
+import { calm, type Schedule } from '../../src/simulation/Schedule.js';
+import { dead, exited, leaked, running } from '../../src/worlds/Shim.js';
+import { file, tmpfs } from '../../src/worlds/Fixture.js';
+import { alive, findViolations } from '../../src/properties/Properties.js';
+import { isEnded } from '../../src/simulation/LaidWorld.js';
+import { type BundleStart, keyOf, ordinary, sameKey, type Start, world, type World } from '../../src/worlds/World.js';
+import type { Policy } from '@shim-recovery/core/interpreter';
 
 export interface Seen {
   readonly policy: Policy;

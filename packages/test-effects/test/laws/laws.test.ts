@@ -1,4 +1,4 @@
-import { careful } from '@shim-recovery/core/Policy';
+import { careful } from '../../../core/src/policy/Policy.js';
 import { describe, expect, it } from 'vitest';
 import { fileSystemLaws } from '../../src/laws/FileSystemLaws.js';
 import type { Law } from '../../src/laws/Law.js';
@@ -7,7 +7,7 @@ import { processesLaws } from '../../src/laws/ProcessesLaws.js';
 import { layInMemory, type RecoveryArea, recoveryLaws } from '../../src/laws/RecoveryLaws.js';
 import { shimConnectorLaws } from '../../src/laws/ShimConnectorLaws.js';
 import { storeLaws } from '../../src/laws/StoreLaws.js';
-import type { World } from '../../src/World.js';
+import type { World } from '../../src/worlds/World.js';
 import { openFileArea, openMountArea, openProcessesArea, openShimArea, openStores } from './memory.js';
 
 const hold = (laws: ReadonlyArray<Law>): void => {

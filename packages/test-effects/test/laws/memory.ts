@@ -1,18 +1,18 @@
 /** The interpreter in memory, as the laws want it. */
-import * as B from '@shim-recovery/core/ByteString';
-import type { SocketName } from '@shim-recovery/core/Bootstrap';
+import { ByteString as B } from '@shim-recovery/core';
+import type { SocketName } from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
-import * as Entry from '../../src/Entry.js';
+import * as Entry from '../../src/memory/Entry.js';
 import type { MemoryProcess } from '../../src/memory/MemoryProcesses.js';
-import { running } from '../../src/Shim.js';
-import { makeStores } from '../../src/Stores.js';
-import { make } from '../../src/LaidWorld.js';
+import { running } from '../../src/worlds/Shim.js';
+import { makeStores } from '../../src/memory/MemoryStores.js';
+import { make } from '../../src/simulation/LaidWorld.js';
 import type { FileArea } from '../../src/laws/FileSystemLaws.js';
 import type { MountArea } from '../../src/laws/MountLaws.js';
 import type { MadeDirectory, ProcessesArea, StartedProcess } from '../../src/laws/ProcessesLaws.js';
 import type { ShimArea } from '../../src/laws/ShimConnectorLaws.js';
 import type { Records, StoreArea } from '../../src/laws/StoreLaws.js';
-import { listTree, type Machine, makeDirectories, makeEntry, makeMachine } from '../../src/Machine.js';
+import { listTree, type Machine, makeDirectories, makeEntry, makeMachine } from '../../src/memory/Machine.js';
 
 const nothing = async (): Promise<void> => undefined;
 

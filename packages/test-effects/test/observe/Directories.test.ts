@@ -1,20 +1,20 @@
 /** Which directories are meant and which are refused, on machines in memory. */
-import * as B from '@shim-recovery/core/ByteString';
+import { ByteString as B } from '@shim-recovery/core';
 import {
   type DirectoriesError,
-  rootNamedBy,
   showDirectoriesError,
+  systemError,
   understandDirectories,
   type UnderstoodDirectories,
-} from '@shim-recovery/core/observe/Directories';
-import { systemError } from '@shim-recovery/core/FileSystem';
+} from '@shim-recovery/core/interpreter';
+import { rootNamedBy } from '../../../core/src/observe/Directories.js';
 import * as fc from 'fast-check';
 import * as E from 'fp-ts/lib/Either.js';
 import { describe, expect, it } from 'vitest';
-import * as Entry from '../../src/Entry.js';
-import { make } from '../../src/LaidWorld.js';
-import { type Machine, listTree, makeDirectories, makeMachine } from '../../src/Machine.js';
-import { directory, file, type Making, symlink } from '../../src/Making.js';
+import * as Entry from '../../src/memory/Entry.js';
+import { make } from '../../src/simulation/LaidWorld.js';
+import { type Machine, listTree, makeDirectories, makeMachine } from '../../src/memory/Machine.js';
+import { directory, file, type Making, symlink } from '../../src/worlds/Fixture.js';
 
 const tasks = 'io.containerd.runtime.v2.task';
 const sandboxes = 'io.containerd.sandbox.controller.v1.shim';
@@ -61,7 +61,7 @@ const errorOf = async (machine: Machine, asked?: Asked): Promise<DirectoriesErro
   return E.isLeft(understood) ? understood.left : expect.fail('it was understood');
 };
 
-const adviceOn = async (machine: Machine, asked?: Asked) =>
+const hintFor = async (machine: Machine, asked?: Asked) =>
   showDirectoriesError((uid) => (uid === anotherUser ? 'alice' : undefined))(await errorOf(machine, asked));
 
 /** A bundle as a daemon makes it, with its working directory. */
@@ -149,7 +149,7 @@ describe('the directories of a host', () => {
     });
     const elsewhere = machineWith(...bundle('web', { work: '/srv/root' }));
     expect(await errorOf(elsewhere)).toMatchObject({ _tag: 'RootMissing', named: '/srv/root' });
-    expect((await adviceOn(elsewhere)).problem).toBe(
+    expect((await hintFor(elsewhere)).problem).toBe(
       `the root directory cannot be used: cannot open ${root}: ENOENT; the work links of the bundles name --root /srv/root`,
     );
   });
@@ -158,7 +158,7 @@ describe('the directories of a host', () => {
 describe('what is refused', () => {
   it('is a state directory one level too high, although a daemon has no name for it', async () => {
     const machine = machineWith(...bundle('web', { in: `/run/docker/containerd/daemon/${tasks}` }));
-    expect(await adviceOn(machine, { state: '/run/docker/containerd' })).toEqual({
+    expect(await hintFor(machine, { state: '/run/docker/containerd' })).toEqual({
       problem: `--state is one level off: ${tasks} in /run/docker/containerd/daemon is a plugin of the daemon, where a namespace was expected`,
       hint: `--state /run/docker/containerd/daemon/${tasks}`,
     });
@@ -169,14 +169,14 @@ describe('what is refused', () => {
     async (option) => {
       const machine = machineWith(...bundle(), directory('/srv/daemon/io.containerd.metadata.v1.bolt'));
       expect(await errorOf(machine, { [option]: '/srv/daemon' })).toMatchObject({ _tag: 'PluginInside', option });
-      expect((await adviceOn(machine, { [option]: '/srv/daemon' })).hint).toBe(`--${option} /srv/daemon/${tasks}`);
+      expect((await hintFor(machine, { [option]: '/srv/daemon' })).hint).toBe(`--${option} /srv/daemon/${tasks}`);
     },
   );
 
   it.each(['state', 'root'] as const)('is a %s directory of a plugin that keeps other bundles', async (option) => {
     const other = '/run/containerd/io.containerd.runtime.v1.linux';
     const machine = machineWith(...bundle(), ...bundle('web', { in: other }));
-    expect(await adviceOn(machine, { [option]: other })).toMatchObject({ hint: `--${option} ${state}` });
+    expect(await hintFor(machine, { [option]: other })).toMatchObject({ hint: `--${option} ${state}` });
     expect(await meaningOf(machine, { [option]: other })).toBe('OtherPlugin');
   });
 
@@ -216,7 +216,7 @@ describe('what is refused', () => {
     expect(await meaningOf(machine, { uid: anotherUser })).toBe('OtherOwner');
     Entry.giveTo(machine.tree.root(), anotherUser);
     expect(await meaningOf(machine, { uid: anotherUser })).toEqual(usual);
-    expect(await adviceOn(machine)).toEqual({
+    expect(await hintFor(machine)).toEqual({
       problem: `${state} belongs to alice (uid ${anotherUser}), and this process runs as uid ${own}; only its owner sees what lives there`,
       hint: 'run it as that user: sudo -u alice shim-recovery …',
     });
@@ -224,7 +224,7 @@ describe('what is refused', () => {
 
   it("is a namespace's directory, with the one that was meant", async () => {
     const machine = machineWith(...bundle(), ...bundle('db'));
-    expect(await adviceOn(machine, { state: `${state}/default` })).toEqual({
+    expect(await hintFor(machine, { state: `${state}/default` })).toEqual({
       problem: `--state ${state}/default is one level too deep: ${state}/default/db is a bundle, where a namespace was expected`,
       hint: `--state ${state}`,
     });
@@ -242,7 +242,7 @@ describe('what is refused', () => {
     expect(await errorOf(files, { state: '/etc' })).toMatchObject({ _tag: 'NoBundles', found: '/etc/group' });
     const flat = machineWith(file('/srv/a/x'), directory(root));
     expect(await errorOf(flat, { state: '/srv' })).toMatchObject({ _tag: 'NoBundles', found: '/srv/a' });
-    expect((await adviceOn(flat, { state: '/srv' })).hint).toBe(
+    expect((await hintFor(flat, { state: '/srv' })).hint).toBe(
       "name the daemon's state directory, such as --state /run/containerd",
     );
   });
@@ -252,14 +252,14 @@ describe('what is refused', () => {
     ['/run/containerd', `${state}/notes`],
     [state, `${state}/notes`],
   ])('is %s without a bundle (%s): the hint does not name it again', async (asked, found) => {
-    const { problem, hint } = await adviceOn(machineWith(file(found), directory(root)), { state: asked });
+    const { problem, hint } = await hintFor(machineWith(file(found), directory(root)), { state: asked });
     expect(problem).toMatch(/ holds no bundle: /);
     expect(hint).toMatch(/^a daemon that keeps its state here has no bundle to recover; /);
   });
 
   it('is a root directory that no bundle names while one names another, ready to be typed', async () => {
     const machine = machineWith(...bundle('web', { work: '/srv/root' }), directory(root));
-    expect(await adviceOn(machine)).toEqual({
+    expect(await hintFor(machine)).toEqual({
       problem: `no bundle keeps its work in --root ${root}: the work link of ${state}/default/web names another root directory`,
       hint: '--root /srv/root',
     });

@@ -1,13 +1,14 @@
 /** What `careful` makes of each recorded world, beside what the reference does: a table that people review. */
-import { careful, containerd17, type Policy } from '@shim-recovery/core/Policy';
-import * as Recovery from '@shim-recovery/core/Recovery';
-import type { BundleReport } from '@shim-recovery/core/Report';
+import { Recovery } from '@shim-recovery/core';
+import type { BundleReport } from '@shim-recovery/core/documents';
+import { containerd17, type Policy } from '@shim-recovery/core/interpreter';
+import { careful } from '../../../core/src/policy/Policy.js';
 import * as E from 'fp-ts/lib/Either.js';
 import { expect, it } from 'vitest';
-import { layWorld, registeredBy } from '../../src/LaidWorld.js';
-import { outcomeOf } from '../../src/Outcome.js';
-import { loadRecordings, type RecordedOutcome, toWorld, worldsOf } from '../../src/Recordings.js';
-import { keyText, type Start, type World } from '../../src/World.js';
+import { layWorld, registeredBy } from '../../src/simulation/LaidWorld.js';
+import { outcomeOf } from '../../src/worlds/Outcome.js';
+import { loadRecordings, type RecordedOutcome, toWorld, worldsOf } from '../../src/worlds/Recordings.js';
+import { keyText, type Start, type World } from '../../src/worlds/World.js';
 
 const orFail = <L, A>(outcome: E.Either<L, A>): A => {
   if (E.isLeft(outcome)) throw new Error(JSON.stringify(outcome.left));
@@ -23,7 +24,7 @@ interface Run {
 const recovered = async (world: World, policy: Policy): Promise<Run> => {
   const laid = layWorld(world);
   const settings = { ...laid.settings, policy: { ...policy, mayDestroy: 1 } };
-  const run = orFail(await Recovery.recover(settings)(laid.machine.capabilities)());
+  const run = orFail(await Recovery.recover(settings, laid.machine.capabilities)());
   await run.settled();
   const outcome = outcomeOf(laid.places)(laid.observe(registeredBy(run)));
   await run.stop();

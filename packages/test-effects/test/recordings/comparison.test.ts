@@ -1,11 +1,12 @@
 /** What a comparison foretells of two daemons, beside what these daemons were seen to leave behind. */
-import { compare, type Comparison } from '@shim-recovery/core/Comparison';
-import { containerd17, containerd21, policies, type Policy } from '@shim-recovery/core/Policy';
-import * as Recovery from '@shim-recovery/core/Recovery';
+import { Recovery } from '@shim-recovery/core';
+import { compare, type Comparison } from '@shim-recovery/core/documents';
+import { containerd17, policies, type Policy } from '@shim-recovery/core/interpreter';
+import { containerd21 } from '../../../core/src/policy/Policy.js';
 import * as E from 'fp-ts/lib/Either.js';
 import { describe, expect, it } from 'vitest';
-import { layWorld } from '../../src/LaidWorld.js';
-import { type Daemon, loadRecordings, type RecordedCase, toWorld, worldsOf } from '../../src/Recordings.js';
+import { layWorld } from '../../src/simulation/LaidWorld.js';
+import { type Daemon, loadRecordings, type RecordedCase, toWorld, worldsOf } from '../../src/worlds/Recordings.js';
 
 const orFail = <L, A>(outcome: E.Either<L, A>): A => {
   if (E.isLeft(outcome)) throw new Error(JSON.stringify(outcome.left));
@@ -20,7 +21,7 @@ const compared = async (first: Policy, second: Policy, set: string): Promise<Com
   const laid = layWorld(toWorld(recorded));
   const settings = { ...laid.settings, policy: first };
   const options = { probe: true, others: [second] };
-  return compare(first, second)(orFail(await Recovery.survey(settings, options)(laid.machine.capabilities)()));
+  return compare(first, second)(orFail(await Recovery.inspectHost(settings, laid.machine.capabilities, options)()));
 };
 
 /** What was left of the two directories, in each of the runs. */

@@ -1,11 +1,11 @@
-import * as Recovery from '@shim-recovery/core/Recovery';
-import { policies, type Policy } from '@shim-recovery/core/Policy';
+import { Recovery } from '@shim-recovery/core';
+import { policies, type Policy } from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
 import { describe, expect, it } from 'vitest';
-import { layWorld, registeredBy } from '../../src/LaidWorld.js';
-import { matches, outcomeOf } from '../../src/Outcome.js';
-import { allDaemons, loadRecordings, toWorld, worldsOf } from '../../src/Recordings.js';
-import type { World } from '../../src/World.js';
+import { layWorld, registeredBy } from '../../src/simulation/LaidWorld.js';
+import { matches, outcomeOf } from '../../src/worlds/Outcome.js';
+import { allDaemons, loadRecordings, toWorld, worldsOf } from '../../src/worlds/Recordings.js';
+import type { World } from '../../src/worlds/World.js';
 
 const orFail = <L, A>(outcome: E.Either<L, A>): A => {
   if (E.isLeft(outcome)) throw new Error(JSON.stringify(outcome.left));
@@ -17,7 +17,7 @@ const recovered = async (world: World, policy: Policy) => {
   const laid = layWorld(world);
   const { machine, places } = laid;
   const settings = { ...laid.settings, policy };
-  const run = orFail(await Recovery.recover(settings)(machine.capabilities)());
+  const run = orFail(await Recovery.recover(settings, machine.capabilities)());
   await run.settled();
   const observation = laid.observe(registeredBy(run));
   await run.stop();
@@ -56,7 +56,7 @@ for (const daemon of allDaemons)
       it('changes nothing, and asks shims only Connect and Pids', async () => {
         const laid = layWorld(world);
         const before = { listing: laid.list(), mounts: await laid.machine.capabilities.mounts.read() };
-        orFail(await Recovery.plan(laid.settings)(laid.machine.capabilities)());
+        orFail(await Recovery.plan(laid.settings, laid.machine.capabilities)());
         expect(laid.list()).toEqual(before.listing);
         expect(await laid.machine.capabilities.mounts.read()).toEqual(before.mounts);
         const asked = new Set(laid.machine.shims.calls().map(({ call }) => call));
@@ -69,13 +69,13 @@ for (const daemon of allDaemons)
 
       it('foretells which tasks are taken back', async () => {
         const laid = layWorld(world);
-        const { plan } = orFail(await Recovery.plan(laid.settings)(laid.machine.capabilities)());
+        const { plan } = orFail(await Recovery.plan(laid.settings, laid.machine.capabilities)());
         const foretold = plan.namespaces.flatMap(({ bundles }) =>
           bundles.flatMap(({ verdict, evidence: { namespace, id } }) =>
             verdict._tag === 'Adopt' ? [`${namespace}/${id}`] : [],
           ),
         );
-        const run = orFail(await Recovery.recover(laid.settings)(laid.machine.capabilities)());
+        const run = orFail(await Recovery.recover(laid.settings, laid.machine.capabilities)());
         const registered = registeredBy(run).map(({ namespace, id }) => `${namespace}/${id}`);
         await run.stop();
         expect(foretold.sort()).toEqual(registered.sort());

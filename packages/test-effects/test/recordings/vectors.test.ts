@@ -1,11 +1,17 @@
-import * as B from '@shim-recovery/core/ByteString';
-import * as Recovery from '@shim-recovery/core/Recovery';
-import { settingsFor } from '@shim-recovery/core/Settings';
+import { ByteString as B, Recovery } from '@shim-recovery/core';
+import { settingsFor } from '@shim-recovery/core/interpreter';
 import * as E from 'fp-ts/lib/Either.js';
 import { describe, expect, it } from 'vitest';
-import type * as Entry from '../../src/Entry.js';
-import { listTree, type Machine, makeDirectories, makeEntry, makeMachine, makeMount } from '../../src/Machine.js';
-import type { ShimScript } from '../../src/Shim.js';
+import type * as Entry from '../../src/memory/Entry.js';
+import {
+  listTree,
+  type Machine,
+  makeDirectories,
+  makeEntry,
+  makeMachine,
+  makeMount,
+} from '../../src/memory/Machine.js';
+import type { ShimScript } from '../../src/worlds/Shim.js';
 
 // SPEC 22: bundle `a` in `ns1`, with an empty rootfs, a work link, a program and an address; no record in the stores.
 const text = B.fromText;
@@ -68,7 +74,7 @@ const names = ({ tree }: Machine, top: string): ReadonlyArray<string> =>
 
 const recover = async (vector: Vector) => {
   const machine = lay(vector);
-  const run = await Recovery.recover(settings)(machine.capabilities)();
+  const run = await Recovery.recover(settings, machine.capabilities)();
   if (E.isLeft(run)) throw new Error('nothing could be recovered');
   const seen = () => ({
     runs: machine.shimBinary.runs().length,
@@ -195,7 +201,7 @@ describe('the conformance vectors of containerd 1.7 (SPEC 22)', () => {
     makeEntry(tree, text('/R/ns1/file'), file('x'));
     makeEntry(tree, text('/R/ns1/etc'), link('/etc'));
     makeEntry(tree, text('/etc/hosts'), file('x'));
-    const run = await Recovery.recover(settings)(machine.capabilities)();
+    const run = await Recovery.recover(settings, machine.capabilities)();
     expect(names(machine, '/S')).toEqual(['bad..ns', 'bad..ns/a', 'bad..ns/a/x', 'ns1', 'zz']);
     expect(names(machine, '/R')).toEqual(['bad..ns', 'bad..ns/a', 'bad..ns/a/x', 'ns1']);
     expect(names(machine, '/etc')).toEqual(['hosts']);
@@ -218,7 +224,7 @@ describe('the conformance vectors of containerd 1.7 (SPEC 22)', () => {
     makeEntry(tree, text('/S/ns1/dots/.x'), file('x'));
     makeEntry(tree, text('/S/nslnk'), link('ns1'));
     for (const name of ['link', 'file', 'empty', 'dots']) makeEntry(tree, text(`/R/ns1/${name}/f`), file('x'));
-    const run = await Recovery.recover(settings)(machine.capabilities)();
+    const run = await Recovery.recover(settings, machine.capabilities)();
     expect(E.isRight(run)).toBe(true);
     expect(names(machine, '/S')).toEqual(['ns1', 'ns1/.hidden', 'ns1/file', 'ns1/link', 'nslnk']);
     expect(names(machine, '/R')).toEqual(['ns1']);
@@ -243,7 +249,7 @@ describe('the conformance vectors of containerd 1.7 (SPEC 22)', () => {
 
   it('a thousand shims that never answer cost one time-out', async () => {
     const machine = laySilent(1_000);
-    await Recovery.recover(settings)(machine.capabilities)();
+    await Recovery.recover(settings, machine.capabilities)();
     expect(names(machine, '/S/ns1')).toEqual([]);
     // Each portion is waited for a moment before the next is begun.
     expect(machine.clock.elapsedMs()).toBeLessThan(settings.timeouts.loadMs + 200);
@@ -259,7 +265,7 @@ describe('the conformance vectors of containerd 1.7 (SPEC 22)', () => {
       return opened;
     };
     const bounds = { ...settings.bounds, waiting: 5 };
-    await Recovery.recover({ ...settings, bounds })({ ...capabilities, logPipes: { open } })();
+    await Recovery.recover({ ...settings, bounds }, { ...capabilities, logPipes: { open } })();
     expect(names(machine, '/S/ns1')).toEqual([]);
     expect(most).toBe(5);
   });

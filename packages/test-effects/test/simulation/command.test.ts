@@ -6,7 +6,7 @@ import * as path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import * as E from 'fp-ts/lib/Either.js';
 import { describe, expect, it } from 'vitest';
-import { loadCounterexamples } from '../../src/Counterexamples.js';
+import { loadCounterexamples } from '../../src/campaign/Counterexamples.js';
 
 const command = fileURLToPath(new URL('../../dist/cli/simulate.js', import.meta.url));
 

@@ -2,14 +2,14 @@
  * Every recorded world, stopped dead before and after every call of a run, and then left alone: does it end as it would
  * have without the crash? What does not is a hazard that the policy is known for, and is told by what is left over.
  */
-import { policies, type Policy, type PolicyName } from '@shim-recovery/core/Policy';
+import { policies, type Policy, type PolicyName } from '@shim-recovery/core/interpreter';
 import { describe, expect, it } from 'vitest';
-import type { Hazard } from '../../src/Hazards.js';
-import { brokenBy, convergence } from '../../src/Properties.js';
+import type { Hazard } from '../../src/simulation/Hazards.js';
+import { brokenBy, convergence } from '../../src/properties/Properties.js';
 import { differences } from '../../src/properties/Convergence.js';
-import { calm, disturbedRuns, type Schedule, type ScheduledCrash } from '../../src/Schedule.js';
-import { mutations, showEnd, simulate, startSimulation } from '../../src/Simulation.js';
-import type { World } from '../../src/World.js';
+import { calm, disturbedRuns, type Schedule, type ScheduledCrash } from '../../src/simulation/Schedule.js';
+import { mutations, showEnd, simulate, startSimulation } from '../../src/simulation/Simulation.js';
+import type { World } from '../../src/worlds/World.js';
 import { recordedWorlds, type SmallWorld, someWorlds } from './recorded.js';
 
 interface Met {

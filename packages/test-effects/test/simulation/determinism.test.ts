@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { anyCase } from '../../src/Campaign.js';
-import { simulate } from '../../src/Simulation.js';
+import { anyCase } from '../../src/campaign/Campaign.js';
+import { simulate } from '../../src/simulation/Simulation.js';
 
 it('the same world under the same schedule takes the same course, call for call', async () => {
   await fc.assert(

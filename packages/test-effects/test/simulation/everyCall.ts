@@ -1,10 +1,10 @@
 /** What goes wrong at every call of a run, one simulation for each, and what is found then. */
-import type { Policy } from '@shim-recovery/core/Policy';
-import { examine } from '../../src/Case.js';
-import type { Effect, Fault } from '../../src/Effect.js';
-import { type Property, showFound } from '../../src/Properties.js';
-import { calm, type Schedule } from '../../src/Schedule.js';
-import { simulate } from '../../src/Simulation.js';
+import type { Policy } from '@shim-recovery/core/interpreter';
+import { examine } from '../../src/campaign/Case.js';
+import type { Effect, Fault } from '../../src/simulation/FaultInjection.js';
+import { type Property, showFound } from '../../src/properties/Properties.js';
+import { calm, type Schedule } from '../../src/simulation/Schedule.js';
+import { simulate } from '../../src/simulation/Simulation.js';
 import type { SmallWorld } from './recorded.js';
 
 type Injected = readonly [Effect, Fault];

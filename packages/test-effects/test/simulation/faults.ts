@@ -1,10 +1,10 @@
 /** Every fault at every call, once and from there on: what a recovery promises holds whatever fails. */
-import { policies, type Policy, type PolicyName } from '@shim-recovery/core/Policy';
+import { policies, type Policy, type PolicyName } from '@shim-recovery/core/interpreter';
 import { describe, expect, it } from 'vitest';
-import { allFaults, type Effect, faultsOf } from '../../src/Effect.js';
-import { alive, connections, containment, events, settling } from '../../src/Properties.js';
-import { calm } from '../../src/Schedule.js';
-import { simulate } from '../../src/Simulation.js';
+import { allFaults, type Effect, faultsOf } from '../../src/simulation/FaultInjection.js';
+import { alive, connections, containment, events, settling } from '../../src/properties/Properties.js';
+import { calm } from '../../src/simulation/Schedule.js';
+import { simulate } from '../../src/simulation/Simulation.js';
 import { findAll, rotating } from './everyCall.js';
 import { someWorlds } from './recorded.js';
 

@@ -1,9 +1,9 @@
 /** Somebody who moves, mounts, takes away and makes anew before every call: what a recovery promises holds all the same. */
-import { policies, type PolicyName } from '@shim-recovery/core/Policy';
+import { policies, type PolicyName } from '@shim-recovery/core/interpreter';
 import { describe, expect, it } from 'vitest';
-import { allMoves } from '../../src/Moves.js';
-import { alive, connections, containment, events } from '../../src/Properties.js';
-import { calm } from '../../src/Schedule.js';
+import { allMoves } from '../../src/simulation/Interference.js';
+import { alive, connections, containment, events } from '../../src/properties/Properties.js';
+import { calm } from '../../src/simulation/Schedule.js';
 import { findAll, rotating } from './everyCall.js';
 import { someWorlds } from './recorded.js';
 

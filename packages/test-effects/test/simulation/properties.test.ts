@@ -1,14 +1,15 @@
 /** Which properties hold under which policy: what is claimed, each exception with its smallest case, and the table. */
-import { allPolicyNames, policies } from '@shim-recovery/core/Policy';
+import { policies } from '@shim-recovery/core/interpreter';
+import { allPolicyNames } from '../../../core/src/policy/Policy.js';
 import * as E from 'fp-ts/lib/Either.js';
 import { describe, expect, it } from 'vitest';
-import { decodeCase, examine } from '../../src/Case.js';
-import { loadCounterexamples } from '../../src/Counterexamples.js';
-import { allHazards } from '../../src/Hazards.js';
-import { allProperties, brokenBy, findViolations, showFound } from '../../src/Properties.js';
-import { document } from '../../src/PropertyTable.js';
-import { calm } from '../../src/Schedule.js';
-import { simulate } from '../../src/Simulation.js';
+import { decodeCase, examine } from '../../src/campaign/Case.js';
+import { loadCounterexamples } from '../../src/campaign/Counterexamples.js';
+import { allHazards } from '../../src/simulation/Hazards.js';
+import { allProperties, brokenBy, findViolations, showFound } from '../../src/properties/Properties.js';
+import { document } from '../../src/campaign/PropertyTable.js';
+import { calm } from '../../src/simulation/Schedule.js';
+import { simulate } from '../../src/simulation/Simulation.js';
 import { recordedWorlds } from './recorded.js';
 
 const counterexamples = ((): Extract<ReturnType<typeof loadCounterexamples>, { readonly _tag: 'Right' }>['right'] => {

@@ -1,15 +1,15 @@
 /** A machine that was started anew: nothing of what was made before lives, and every shim is dialled all the same. */
-import { careful } from '@shim-recovery/core/Policy';
+import { careful } from '../../../core/src/policy/Policy.js';
 import * as fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { schedule as anySchedule } from '../../src/arbitraries/Schedule.js';
 import { world as anyWorld } from '../../src/arbitraries/World.js';
-import { examine, showCase } from '../../src/Case.js';
-import { showFound } from '../../src/Properties.js';
-import { calm, type Schedule } from '../../src/Schedule.js';
-import { running } from '../../src/Shim.js';
-import { type SimulatedRun, startSimulation } from '../../src/Simulation.js';
-import { ordinary, type Start, type World } from '../../src/World.js';
+import { examine, showCase } from '../../src/campaign/Case.js';
+import { showFound } from '../../src/properties/Properties.js';
+import { calm, type Schedule } from '../../src/simulation/Schedule.js';
+import { running } from '../../src/worlds/Shim.js';
+import { type SimulatedRun, startSimulation } from '../../src/simulation/Simulation.js';
+import { ordinary, type Start, type World } from '../../src/worlds/World.js';
 
 const anyRebootedWorld: fc.Arbitrary<World> = anyWorld({ maxEntries: 4 }).map((world) => ({
   ...world,

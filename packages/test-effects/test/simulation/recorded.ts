@@ -1,7 +1,7 @@
 /** The recorded worlds, one entry at a time: what the exhaustive tests go through. */
 import * as E from 'fp-ts/lib/Either.js';
-import { loadRecordings, toWorld } from '../../src/Recordings.js';
-import type { World } from '../../src/World.js';
+import { loadRecordings, toWorld } from '../../src/worlds/Recordings.js';
+import type { World } from '../../src/worlds/World.js';
 
 export interface SmallWorld {
   readonly name: string;

@@ -1,8 +1,8 @@
 /** Thousands of random cases: the tests of each file run beside those of the others. */
-import { policies, type PolicyName } from '@shim-recovery/core/Policy';
+import { policies, type PolicyName } from '@shim-recovery/core/interpreter';
 import { expect, it } from 'vitest';
-import { run, showFailure } from '../../src/Campaign.js';
-import { missing } from '../../src/Tally.js';
+import { run, showFailure } from '../../src/campaign/Campaign.js';
+import { missing } from '../../src/campaign/Coverage.js';
 
 /** Nothing is found that the policy is not known for, and all is met that can be. */
 export const testThousands = (
