@@ -97,7 +97,7 @@ export { decide } from './decide/Decision.js';
 
 export { BundleEvidence } from './decide/Evidence.js';
 
-export { allReasons, type Reason } from './decide/Verdict.js';
+export { allReasons, type Reason } from './decide/Reasons.js';
 
 export type { Capabilities } from './observe/Capabilities.js';
 

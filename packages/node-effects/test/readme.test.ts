@@ -5,6 +5,8 @@ import * as path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Recovery } from '@shim-recovery/core';
 import { allReasons, containerd17, type Settings } from '@shim-recovery/core/interpreter';
+import { ruleUnder } from '../../core/src/decide/Reasons.js';
+import { because } from '../../core/src/decide/Verdict.js';
 import { allPolicyNames, containerd21 } from '../../core/src/policy/Policy.js';
 import { layWorld } from '@shim-recovery/test-effects/simulation/LaidWorld';
 import { dead, running } from '@shim-recovery/test-effects/worlds/Shim';
@@ -29,6 +31,22 @@ describe('the README', () => {
 
   it('has a row for every reason', () => {
     expect(allReasons.filter((reason) => !readme.includes(`| \`${reason}\` |`))).toEqual([]);
+  });
+
+  it('says the step and the verdict of each reason as the table of reasons does', () => {
+    const words = {
+      Ignore: 'ignore',
+      Adopt: 'adopt',
+      Reap: 'reap',
+      CleanUp: 'clean up',
+      Discard: 'discard',
+      Hold: 'hold',
+    };
+    for (const reason of allReasons) {
+      const rows = [...readme.matchAll(new RegExp(`^\\| ([^|]*) \\|[^|]*\\| ([a-z ]+) \\| \`${reason}\` \\|`, 'gm'))];
+      const step = ruleUnder(containerd17)(reason).step ?? '–';
+      for (const row of rows) expect([row[1], row[2], reason]).toEqual([step, words[because(reason)._tag], reason]);
+    }
   });
 
   it('has a row for every part of a policy, and names every policy', () => {

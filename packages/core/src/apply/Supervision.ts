@@ -1,18 +1,17 @@
 /** What happens to live shims after they were taken back: each is watched, and its end is acted upon (SPEC 13). */
 import type { Task } from 'fp-ts/lib/Task.js';
-import { hintFor } from '../decide/Hint.js';
-import { explain } from '../decide/Decision.js';
 import type { BundleEvidence } from '../decide/Evidence.js';
-import { type Executor, type Subject, walk } from './StepRunner.js';
+import { explain, hintFor } from '../decide/Reasons.js';
+import { livingContainer, livingShim, showLiving } from '../decide/Signs.js';
+import type { ShimEnding } from '../observe/Observer.js';
+import { makeProber } from '../observe/Prober.js';
 import { noHandles, type OpenShim } from '../observe/Probing.js';
 import { probeWithRetry } from '../observe/Retry.js';
-import { stepsAfterDisconnect } from '../plan/Plan.js';
-import { makeProber } from '../observe/Prober.js';
-import type { Instance } from './Registry.js';
-import { inOneLine, type StepReport } from '../report/Report.js';
-import type { ShimEnding } from '../observe/Observer.js';
-import { livingContainer, livingShim, showLiving } from '../decide/Signs.js';
 import { signsOfLife } from '../observe/life/SignsOfLife.js';
+import { stepsAfterDisconnect } from '../plan/Plan.js';
+import { inOneLine, type StepReport } from '../report/Report.js';
+import type { Instance } from './Registry.js';
+import { type Executor, type Subject, walk } from './StepRunner.js';
 
 /** Keeps watch over open connections: when one ends, its bundle is cleaned up, once. */
 export interface Supervisor {

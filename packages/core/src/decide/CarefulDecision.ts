@@ -4,13 +4,13 @@
  */
 import * as E from 'fp-ts/lib/Either.js';
 import type * as B from '../base/ByteString.js';
-import type { Answers, BundleEvidence } from './Evidence.js';
+import { hasNoListener, isTaskNotFound, type ShimError } from '../capabilities/ShimConnector.js';
 import { isHidden, unhidden } from '../policy/Names.js';
 import { mayReapOrphan, type Policy } from '../policy/Policy.js';
+import type { Answers, BundleEvidence } from './Evidence.js';
 import { ask, askShim, type Decision, type Listed, verdict, verdictUnlessExhausted } from './Question.js';
+import type { Reason } from './Reasons.js';
 import { type ShimAddress, shimAddress } from './ShimAddress.js';
-import { hasNoListener, isTaskNotFound, type ShimError } from '../capabilities/ShimConnector.js';
-import type { Reason } from './Verdict.js';
 import { livingContainer, livingShim, type Signs, unknownContainer, unknownShim, unknownSigns } from './Signs.js';
 
 /** What would clean up after the shim, as far as it is known. */

@@ -1,12 +1,13 @@
 /** A decision, or what it still needs to know. */
-import type { ShimTarget } from '../capabilities/ShimSocket.js';
 import type * as B from '../base/ByteString.js';
-import type { BundleContents } from './Evidence.js';
 import { type FileError, isExhaustionCode } from '../capabilities/FileSystem.js';
-import type { Policy } from '../policy/Policy.js';
 import type { ShimError } from '../capabilities/ShimConnector.js';
+import type { ShimTarget } from '../capabilities/ShimSocket.js';
 import type { SandboxRecords } from '../capabilities/Stores.js';
-import { because, type Reason, type Verdict } from './Verdict.js';
+import type { Policy } from '../policy/Policy.js';
+import type { BundleContents } from './Evidence.js';
+import type { Reason } from './Reasons.js';
+import { because, type Verdict } from './Verdict.js';
 
 /** What a decision still needs to know. It says enough that it can be answered without knowing the policy. */
 export type Question =

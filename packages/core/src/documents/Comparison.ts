@@ -6,19 +6,19 @@
  */
 import * as t from 'io-ts';
 import * as B from '../base/ByteString.js';
-import { Choice, choicesApart, sayChoice, withChoice } from '../policy/PolicyDiff.js';
-import type { Answers, BundleEvidence } from '../decide/Evidence.js';
 import * as Layout from '../capabilities/BundleLayout.js';
-import { type BundlePlan, type NamespacePlan, stepsOf, workDirectoriesRemovedBy } from '../plan/Plan.js';
-import { type Policy, PolicyName } from '../policy/Policy.js';
 import { answerAmong, type DecisionReplay, replayDecision } from '../decide/DecisionReplay.js';
-import { BundleReport, inOneLine, reportPlannedBundle } from '../report/Report.js';
+import type { Answers, BundleEvidence } from '../decide/Evidence.js';
 import { livesOf } from '../decide/Life.js';
-import { ruleUnder } from '../decide/Rule.js';
+import { type Reason, ruleUnder } from '../decide/Reasons.js';
+import { isDestructive, type Verdict } from '../decide/Verdict.js';
+import { type HostFacts, type NamespaceFacts, planOf } from '../plan/HostFacts.js';
+import { type BundlePlan, type NamespacePlan, stepsOf, workDirectoriesRemovedBy } from '../plan/Plan.js';
 import { pathsWithOneFailure, successPath } from '../plan/Step.js';
-import { planOf, type HostFacts, type NamespaceFacts } from '../plan/HostFacts.js';
-import { isDestructive, type Reason, type Verdict } from '../decide/Verdict.js';
 import { WorkDirectoryReason } from '../plan/WorkDirectory.js';
+import { type Policy, PolicyName } from '../policy/Policy.js';
+import { Choice, choicesApart, sayChoice, withChoice } from '../policy/PolicyDiff.js';
+import { BundleReport, inOneLine, reportPlannedBundle } from '../report/Report.js';
 
 /** Every kind, worst first. */
 const noDifferences = {

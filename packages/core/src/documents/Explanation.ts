@@ -5,8 +5,16 @@
 import * as E from 'fp-ts/lib/Either.js';
 import * as t from 'io-ts';
 import * as B from '../base/ByteString.js';
+import { type FileError, showFileError } from '../capabilities/FileSystem.js';
+import { hasNoListener, showShimError } from '../capabilities/ShimConnector.js';
 import { showBootstrapError, showSocket } from '../capabilities/ShimSocket.js';
-import { explain, readingProblem } from '../decide/Decision.js';
+import { type ContainerRecord, type Lookup, showStoreError } from '../capabilities/Stores.js';
+import { processesAmong } from '../capabilities/TaskExit.js';
+import { answerAmong, type DecisionReplay, replayDecision } from '../decide/DecisionReplay.js';
+import type { Answers, BundleContents, BundleEvidence, ConnectionAnswer, LogState } from '../decide/Evidence.js';
+import { isExhaustion, type Question } from '../decide/Question.js';
+import { explain, readingProblem, Reason, Rule, rule, ruleUnder } from '../decide/Reasons.js';
+import { shimAddress } from '../decide/ShimAddress.js';
 import {
   allSignSources,
   showLiving,
@@ -16,22 +24,13 @@ import {
   SignState,
   unknownSigns,
 } from '../decide/Signs.js';
-import { isExhaustion, type Question } from '../decide/Question.js';
-import type { Answers, BundleContents, BundleEvidence, ConnectionAnswer, LogState } from '../decide/Evidence.js';
-import { type FileError, showFileError } from '../capabilities/FileSystem.js';
-import { isHidden } from '../policy/Names.js';
+import { because } from '../decide/Verdict.js';
 import { stepsOf } from '../plan/Plan.js';
-import { type Policy, PolicyName } from '../policy/Policy.js';
-import { answerAmong, type DecisionReplay, replayDecision } from '../decide/DecisionReplay.js';
-import { inOneLine, reportStep, VerdictName, verdictNameOf } from '../report/Report.js';
-import { Rule, rule, ruleUnder } from '../decide/Rule.js';
-import { showRuntimeError } from '../policy/ShimProgram.js';
-import { shimAddress } from '../decide/ShimAddress.js';
-import { hasNoListener, showShimError } from '../capabilities/ShimConnector.js';
 import { isSameTree, type StepTree } from '../plan/Step.js';
-import { processesAmong } from '../capabilities/TaskExit.js';
-import { type ContainerRecord, type Lookup, showStoreError } from '../capabilities/Stores.js';
-import { because, Reason } from '../decide/Verdict.js';
+import { isHidden } from '../policy/Names.js';
+import { type Policy, PolicyName } from '../policy/Policy.js';
+import { showRuntimeError } from '../policy/ShimProgram.js';
+import { inOneLine, reportStep, VerdictName, verdictNameOf } from '../report/Report.js';
 
 /** One question, its answer in words, and the rule that followed from it. */
 export const ExplanationRow = t.readonly(

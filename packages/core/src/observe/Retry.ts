@@ -4,9 +4,9 @@
  */
 import type { Task } from 'fp-ts/lib/Task.js';
 import type { BundleEvidence } from '../decide/Evidence.js';
-import { type OpenShim, closeAll, probe, type Decided } from './Probing.js';
+import { asksAgain } from '../decide/Reasons.js';
 import type { Prober } from './Prober.js';
-import type { Reason } from '../decide/Verdict.js';
+import { closeAll, type Decided, type OpenShim, probe } from './Probing.js';
 
 /**
  * How long is waited before a store is asked again, in milliseconds: after its first answer that was none, after the
@@ -24,23 +24,9 @@ export const probeWithRetry =
   (prober: Prober) =>
   (evidence: BundleEvidence, open: OpenShim): Task<Decided> => {
     const orAgain = (settled: Decided): Decided | Promise<Decided> =>
-      awaitedBy(settled.verdict.reason) === 'never' ? settled : askAgain(prober)(evidence, open, settled)();
+      asksAgain(settled.verdict.reason) === 'never' ? settled : askAgain(prober)(evidence, open, settled)();
     return () => probe(prober)(evidence, open)().then(orAgain);
   };
-
-/** Who gave no answer, where one may come when it is asked for again. */
-const awaitedBy = (reason: Reason): 'store' | 'once-more' | 'never' => {
-  switch (reason) {
-    case 'container-unanswered':
-      return 'store';
-    case 'shim-unresponsive':
-    case 'shim-unreachable':
-    case 'processes-unknown':
-      return 'once-more';
-    default:
-      return 'never';
-  }
-};
 
 /** As long as anybody is waited for; what was learnt before is not kept. */
 const askAgain =
@@ -52,7 +38,7 @@ const askAgain =
     let storeTries = 0;
     let isOnceMoreDone = false;
     const nextTryAfterMs = (): number => {
-      switch (awaitedBy(settled.verdict.reason)) {
+      switch (asksAgain(settled.verdict.reason)) {
         case 'store':
           return Math.min(prober.storeBudgetMs(), storeRetryDelaysMs[storeTries++] ?? laterStoreRetriesMs);
         case 'once-more': {

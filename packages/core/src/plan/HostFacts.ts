@@ -4,12 +4,13 @@
  */
 import * as t from 'io-ts';
 import * as B from '../base/ByteString.js';
+import * as Layout from '../capabilities/BundleLayout.js';
 import { decide } from '../decide/Decision.js';
 import { Answers, BundleEvidence, formerIdOf, withAnswers } from '../decide/Evidence.js';
-import * as Layout from '../capabilities/BundleLayout.js';
-import { type BundlePlan, type NamespacePlan, type Plan, stepsOf, workDirectoriesRemovedBy } from './Plan.js';
+import type { Reason } from '../decide/Reasons.js';
+import { because, type Verdict } from '../decide/Verdict.js';
 import type { Policy } from '../policy/Policy.js';
-import { because, type Reason, type Verdict } from '../decide/Verdict.js';
+import { type BundlePlan, type NamespacePlan, type Plan, stepsOf, workDirectoriesRemovedBy } from './Plan.js';
 import { decideWorkDirectory } from './WorkDirectory.js';
 
 /** A bundle: what stands in it, in `evidence` without answers; and by a policy's name, what was answered to it. */

@@ -2,13 +2,14 @@
 import { pipe } from 'fp-ts/lib/function.js';
 import * as t from 'io-ts';
 import * as B from '../base/ByteString.js';
-import { BundleEvidence, programOf, workOf } from '../decide/Evidence.js';
-import { type Policy, PolicyName } from '../policy/Policy.js';
-import { shimAddress } from '../decide/ShimAddress.js';
 import { FileStatus } from '../capabilities/FileSystem.js';
+import { BundleEvidence, programOf, workOf } from '../decide/Evidence.js';
+import type { Reason } from '../decide/Reasons.js';
+import { shimAddress } from '../decide/ShimAddress.js';
+import { Verdict } from '../decide/Verdict.js';
+import { type Policy, PolicyName } from '../policy/Policy.js';
 import { attempt, failed, followedBy, perform, type Step, type StepTree, succeeded, successPath } from './Step.js';
 import { StepCodec } from './StepCodec.js';
-import { type Reason, Verdict } from '../decide/Verdict.js';
 import { WorkDirectoryReason } from './WorkDirectory.js';
 
 /** One bundle's part of a plan. */

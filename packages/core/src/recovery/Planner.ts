@@ -3,23 +3,23 @@ import * as E from 'fp-ts/lib/Either.js';
 import type * as T from 'fp-ts/lib/Task.js';
 import type * as TE from 'fp-ts/lib/TaskEither.js';
 import type { Allowed, Approval, PlannedBundle, PlannedNamespace } from '../apply/Approval.js';
-import type { Capabilities } from '../observe/Capabilities.js';
-import { explain } from '../decide/Decision.js';
 import type { BundleEvidence } from '../decide/Evidence.js';
-import { hasHungUp, detach, detachLog, noHandles, closeAll } from '../observe/Probing.js';
-import { look, takeAsMany, notifyDecided } from './Inspection.js';
+import { lifeOf } from '../decide/Life.js';
+import { explain } from '../decide/Reasons.js';
+import { because, isDestructive, type Verdict } from '../decide/Verdict.js';
+import type { Capabilities } from '../observe/Capabilities.js';
 import { withLife } from '../observe/LifeCheck.js';
-import { probeWithRetry } from '../observe/Retry.js';
-import { stepsOf } from '../plan/Plan.js';
 import { forEachAsked } from '../observe/Portions.js';
-import { type Prober, makeProber } from '../observe/Prober.js';
+import { makeProber, type Prober } from '../observe/Prober.js';
+import { closeAll, detach, detachLog, hasHungUp, noHandles } from '../observe/Probing.js';
+import { probeWithRetry } from '../observe/Retry.js';
+import { makePods, type Pods } from '../observe/life/Pods.js';
+import { stepsOf } from '../plan/Plan.js';
+import { stopAtFailure, succeeded } from '../plan/Step.js';
+import type { Settings } from '../policy/Settings.js';
+import { look, notifyDecided, takeAsMany } from './Inspection.js';
 import type { RecoveryError } from './RecoveryError.js';
 import type { Roots } from './Roots.js';
-import type { Settings } from '../policy/Settings.js';
-import { stopAtFailure, succeeded } from '../plan/Step.js';
-import { because, isDestructive, type Verdict } from '../decide/Verdict.js';
-import { lifeOf } from '../decide/Life.js';
-import { makePods, type Pods } from '../observe/life/Pods.js';
 
 /** What was decided on everything, the bundles that were found, and the pods among them. */
 export interface PlannedHost {

@@ -2,15 +2,15 @@
  * What changed between a plan and now, for one bundle: pure. Only what matters to its steps counts. A process more in the
  * list of a running task does not count, another verdict does.
  */
-import { explain } from '../decide/Decision.js';
-import { type FileStatus, isSameFile } from '../capabilities/FileSystem.js';
 import type * as B from '../base/ByteString.js';
 import { show } from '../base/ByteString.js';
+import { type FileStatus, isSameFile } from '../capabilities/FileSystem.js';
+import type { ConnectAnswer } from '../capabilities/ShimConnector.js';
+import { explain } from '../decide/Reasons.js';
 import type { BundlePlan } from '../plan/Plan.js';
+import { isSameTree, perform, type Step, type StepTree, successPath } from '../plan/Step.js';
 import type { Policy } from '../policy/Policy.js';
 import { reportStep, verdictNameOf, verdictWords } from './Report.js';
-import type { ConnectAnswer } from '../capabilities/ShimConnector.js';
-import { isSameTree, perform, type Step, type StepTree, successPath } from '../plan/Step.js';
 
 /**
  * - `Replaced`: another directory stands there.

@@ -6,17 +6,16 @@
  */
 import * as t from 'io-ts';
 import * as B from '../base/ByteString.js';
-import { explain } from '../decide/Decision.js';
-import { belongingPids } from '../decide/Evidence.js';
 import { DirectoryMeaning } from '../capabilities/BundleLayout.js';
-import type { BundlePlan, NamespacePlan, Plan } from '../plan/Plan.js';
-import { type Policy, PolicyName } from '../policy/Policy.js';
-import { nameOf, type Step, successPath } from '../plan/Step.js';
 import { showTimestamp } from '../capabilities/TaskExit.js';
-import { hintFor } from '../decide/Hint.js';
+import { belongingPids } from '../decide/Evidence.js';
 import { lifeOf, livesOf } from '../decide/Life.js';
-import { Reason, type Verdict, type VerdictTag } from '../decide/Verdict.js';
+import { explain, hintFor, Reason } from '../decide/Reasons.js';
+import type { Verdict, VerdictTag } from '../decide/Verdict.js';
+import type { BundlePlan, NamespacePlan, Plan } from '../plan/Plan.js';
+import { nameOf, type Step, successPath } from '../plan/Step.js';
 import { WorkDirectoryReason } from '../plan/WorkDirectory.js';
+import { type Policy, PolicyName } from '../policy/Policy.js';
 
 /**
  * - `planned`: a dry run would take it next, if all before it succeeds.

@@ -2,13 +2,13 @@ import * as E from 'fp-ts/lib/Either.js';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import * as B from '../../src/base/ByteString.js';
-import { decide, explain } from '../../src/decide/Decision.js';
+import { decide } from '../../src/decide/Decision.js';
+import { explain, allReasons, type Reason } from '../../src/decide/Reasons.js';
 import { type Answers, BundleEvidence, withAnswers } from '../../src/decide/Evidence.js';
 import { systemError } from '../../src/capabilities/FileSystem.js';
 import { containerd16, containerd17, containerd21, type Policy } from '../../src/policy/Policy.js';
 import type { Decision } from '../../src/decide/Question.js';
 import { answered } from '../../src/capabilities/ShimConnector.js';
-import { allReasons, type Reason } from '../../src/decide/Verdict.js';
 import { anyEvidence, anyPolicy, bundle, fileError, running } from '../evidence.js';
 
 /** They have rows of their own (`decide/CarefulDecision.test.ts`), and `older-than-boot` is only in old documents. */

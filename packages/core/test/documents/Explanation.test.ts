@@ -7,7 +7,7 @@ import { sign } from '../../src/decide/Signs.js';
 import { type BundleEvidence, withAnswers } from '../../src/decide/Evidence.js';
 import { explainBundle, type ExplainedPath, Explanation } from '../../src/documents/Explanation.js';
 import { careful, containerd16, containerd17, containerd21, type Policy } from '../../src/policy/Policy.js';
-import { ruleUnder } from '../../src/decide/Rule.js';
+import { ruleUnder } from '../../src/decide/Reasons.js';
 import { answered } from '../../src/capabilities/ShimConnector.js';
 import { anyEvidence, anyPolicy, bundle, fileError, running } from '../evidence.js';
 

@@ -19,7 +19,8 @@ import {
 } from '../../src/documents/SavedPlan.js';
 import { type Settings, settingsFor } from '../../src/policy/Settings.js';
 import { mapSteps } from '../../src/plan/Step.js';
-import { allReasons, because } from '../../src/decide/Verdict.js';
+import { because } from '../../src/decide/Verdict.js';
+import { allReasons } from '../../src/decide/Reasons.js';
 import { anyEvidence, anyPolicy, bundle, running } from '../evidence.js';
 
 const text = B.fromText;

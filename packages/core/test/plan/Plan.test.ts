@@ -5,7 +5,8 @@ import type { BundleEvidence } from '../../src/decide/Evidence.js';
 import { stepsAfterDisconnect, stepsOf, workDirectoriesRemovedBy } from '../../src/plan/Plan.js';
 import { careful, containerd16, containerd17, containerd21, type Policy } from '../../src/policy/Policy.js';
 import { nameOf, type StepTree, successPath } from '../../src/plan/Step.js';
-import { allReasons, because, type Reason } from '../../src/decide/Verdict.js';
+import { because } from '../../src/decide/Verdict.js';
+import { allReasons, type Reason } from '../../src/decide/Reasons.js';
 import { anyEvidence, anyPolicy, bundle, running } from '../evidence.js';
 
 const path = (tree: StepTree): string => successPath(tree).map(nameOf).join(' ');

@@ -4,7 +4,8 @@ import { expect, it, test } from 'vitest';
 import { stepsAfterDisconnect, stepsOf } from '../../src/plan/Plan.js';
 import { failed, isSameTree, perform, type StepTree, succeeded } from '../../src/plan/Step.js';
 import { StepCodec } from '../../src/plan/StepCodec.js';
-import { allReasons, because } from '../../src/decide/Verdict.js';
+import { because } from '../../src/decide/Verdict.js';
+import { allReasons } from '../../src/decide/Reasons.js';
 import { anyEvidence, anyPolicy, bundle, running } from '../evidence.js';
 import { containerd21 } from '../../src/policy/Policy.js';
 
