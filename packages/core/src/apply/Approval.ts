@@ -1,6 +1,6 @@
 /**
- * What a run may do of what it decides: everything, or only what a saved plan says. An approval only ever takes away: what is
- * done was decided afresh, and is allowed.
+ * The approval of a run's decisions: of all, or only of those that a saved plan names. An approval only ever takes away: each
+ * step that is taken was decided afresh, and is allowed.
  */
 import * as T from 'fp-ts/lib/Task.js';
 import type * as B from '../base/ByteString.js';
@@ -11,7 +11,7 @@ import type { OpenShim } from '../observe/Probing.js';
 import type { BundlePlan } from '../plan/Plan.js';
 import type { BundleId } from '../policy/Names.js';
 
-/** What may be done to a bundle; `explanation` says why it is less than was decided. */
+/** The allowed plan for a bundle; `explanation` says why it is less than was decided. */
 export interface Allowed {
   readonly plan: BundlePlan;
   readonly explanation?: string;
@@ -28,14 +28,14 @@ export interface Approval {
   readonly plannedAt: string | undefined;
   /** How far a bundle's shim may be asked: what may not be touched has no log made in it. */
   readonly probing: (found: BundleEvidence) => Exclude<Probing, 'not-asked'>;
-  /** What may be done to a bundle, of what was decided. */
+  /** Returns the part of a bundle's decided plan that may be carried out. */
   readonly allow: (files: FileSystem) => (decided: BundlePlan) => T.Task<Allowed>;
   /** With what should be there and is not, so that it is reported. */
   readonly withMissing: (found: ReadonlyArray<PlannedNamespace>) => ReadonlyArray<PlannedNamespace>;
   readonly workDirectory: (key: BundleId) => WorkApproval;
 }
 
-/** Whatever is decided is done. */
+/** Approves every decision. */
 export const everything: Approval = {
   plannedAt: undefined,
   probing: () => 'asked-with-log',

@@ -1,6 +1,6 @@
 /**
- * Which working directories a plan is about: what stands where it would remove one, so that whatever comes to stand there
- * later is not removed in its place. Only plans that are kept ask for it.
+ * Which working directories a plan is about: the identity of each that it would remove, so that a directory that is made
+ * there later is not removed in its place. Only plans that are kept ask for it.
  */
 import * as E from 'fp-ts/lib/Either.js';
 import type { Task } from 'fp-ts/lib/Task.js';

@@ -56,16 +56,16 @@ export const remove =
   };
 
 /**
- * Removes whatever stands there, with all below it. Never follows a symlink, goes on after an error in a sibling, and
+ * Removes an entry of any kind, with all below it. Never follows a symlink, goes on after an error in a sibling, and
  * returns the first error if the whole could not be removed. Nothing there is success. It does cross mount points, as
  * the reference does: it empties a mounted file system, and the mount point itself then fails with `EBUSY` (H12).
  */
 export const removeRecursively: Remove = (files) => removeDirectoryTree(files);
 
-/** A way to remove whatever stands there. */
+/** A way to remove a file or a directory of any kind. */
 type Remove = (files: FileSystem) => (at: Location) => TE.TaskEither<FileError, void>;
 
-/** What seemed to be a directory, with all below it. Most often nothing is: then one call does it. */
+/** Removes an entry that seemed to be a directory, with all below it. Most are empty: then one call does it. */
 const removeDirectoryTree =
   (files: FileSystem, device?: string) =>
   (at: Location): TE.TaskEither<FileError, void> =>
@@ -133,7 +133,7 @@ const foreignFirst = (entries: ReadonlyArray<DirectoryEntry>): ReadonlyArray<Dir
   ...entries.filter(({ name }) => isBundleName(name)),
 ];
 
-/** What seemed to be no directory. It may have become one meanwhile. */
+/** Removes an entry that did not seem to be a directory. It may have become one meanwhile. */
 const removeOther =
   (files: FileSystem, device: string | undefined) =>
   (at: Location): TE.TaskEither<FileError, void> =>
@@ -144,7 +144,7 @@ const removeOther =
       : unlinked;
   };
 
-/** What `removeRecursively` does, but not tried as an empty directory first: for what had something in it. */
+/** As `removeRecursively`, but does not try first to remove it as an empty directory: for one that was not empty. */
 export const removeFilled: Remove = (files) => removeFilledTree(files);
 
 /**
@@ -195,7 +195,7 @@ export const deleteAtomically =
     return E.isLeft(restored) ? restored : checked;
   };
 
-/** Whatever stands there. */
+/** Lets every entry be touched. */
 const anything: Check = () => async () => done;
 
 const behindDot = ({ directory, name }: Location): Location => ({ directory, name: B.fromLatin1(`.${name}`) });
@@ -204,7 +204,7 @@ const behindDot = ({ directory, name }: Location): Location => ({ directory, nam
  * Removes an empty directory by one call, where nothing stands behind its dot: what that leaves is what `deleteAtomically` leaves,
  * and no crash leaves a part of it (H11). Right: whether it is gone, or was; where it is not, nothing was changed.
  *
- * What `check` refuses is not touched. An empty directory that comes to stand there after it was asked is not told apart.
+ * An entry that `check` refuses is not touched. An empty directory that is made there after the check is not told apart.
  */
 export const deleteEmpty =
   (files: FileSystem, check: Check = anything) =>
@@ -246,7 +246,7 @@ const atPath =
     return outcome;
   };
 
-/** What needs no check, and most often is empty. */
+/** Deletes a directory that needs no check, and most often is empty. */
 const deleteAnything =
   (files: FileSystem) =>
   (at: Location): TE.TaskEither<FileError, void> =>
@@ -256,7 +256,7 @@ const deleteAnything =
     return gone.right ? done : deleteAtomically(files, anything, removeFilled)(at)();
   };
 
-/** What that would remove; null where nothing stands there, or where it cannot be looked at. */
+/** The status of the entry that this would remove; null where there is none, or where it cannot be looked at. */
 export const statusOfPath =
   (files: FileSystem) =>
   (path: B.ByteString): T.Task<FileStatus | null> =>

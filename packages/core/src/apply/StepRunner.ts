@@ -36,7 +36,7 @@ import * as Removal from './Removal.js';
 import { type MountTableView, refuseMounted, unmountAll, unmountBelow, unmountInside } from './Unmounting.js';
 import type { Remove as WorkRemoval } from './WorkDirectorySweep.js';
 
-/** What carrying out steps needs, beyond the capabilities. */
+/** The means to carry out steps, beyond the capabilities. */
 export interface Executor {
   readonly capabilities: Capabilities;
   readonly settings: Settings;
@@ -63,7 +63,7 @@ export interface Subject {
   exit: TaskExitInfo | undefined;
 }
 
-/** What failed, as a sentence, and whether that was only for the want of something that this process lacks. */
+/** A failure as a sentence, and whether this process only ran out of descriptors or memory. */
 interface Failure {
   readonly why: string;
   readonly isLocalExhaustion: boolean;
@@ -256,8 +256,8 @@ const writeBootstrap =
   };
 
 /**
- * Uses a bundle's open directory. What is made in it may give it another identity, on an overlay: it is the same directory as
- * long as it is open, and is known by that from then on.
+ * Uses a bundle's open directory. On an overlay, a file made in it may give it another identity: it is the same directory as
+ * long as it is open, and is known by the new identity from then on.
  */
 const inBundle =
   (executor: Executor, subject: Subject) =>
@@ -379,7 +379,7 @@ const survived = (why: string, living: ReadonlyArray<number>): E.Either<Failure,
 /** How long the processes of a container may take to end after its shim's program has answered, in milliseconds. */
 const endingPatienceMs = 2_000;
 
-/** What a policy unmounts for a bundle. */
+/** Unmounts the mounts that the policy names for a bundle. */
 const unmountRootfs =
   (executor: Executor, subject: Subject): Outcome =>
   async () => {

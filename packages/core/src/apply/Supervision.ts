@@ -1,4 +1,4 @@
-/** What happens to live shims after they were taken back: each is watched, and its end is acted upon (SPEC 13). */
+/** Watches the live shims after they were taken back, and acts upon the end of each (SPEC 13). */
 import type { Task } from 'fp-ts/lib/Task.js';
 import type { BundleEvidence } from '../decide/Evidence.js';
 import { explain, hintFor } from '../decide/Reasons.js';

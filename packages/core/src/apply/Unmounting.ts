@@ -113,11 +113,11 @@ const readPoints =
     return E.right(points);
   };
 
-/** What the last text of an interpreter's table came to: while nothing is mounted, it gives the same text again. */
+/** The last table of each interpreter, parsed: as long as nothing is mounted, it gives the same text again. */
 const parsed = new WeakMap<Mounts, { readonly table: B.ByteString; readonly points: MountTable.MountPoints }>();
 
 /**
- * Everything mounted below a path, and not at it; then the table is read again, and whatever is mounted there still, or
+ * Unmounts everything below a path, and not the path itself. Then it reads the table again; a mount that is there still, or
  * again, is an error (H12).
  */
 export const unmountInside =

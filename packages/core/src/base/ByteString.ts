@@ -81,7 +81,7 @@ const sequenceShapes = [
   { from: 0xf0, to: 0xf4, length: 4, shortest: 0x10000 },
 ] as const;
 
-/** What is shown as it is, as nearly all is. */
+/** Text that is shown unchanged, as nearly all text is. */
 const plain = /^[ -[\]-~]*$/;
 
 /**

@@ -31,7 +31,7 @@ export const parseDocument = (content: B.ByteString): E.Either<'SyntaxError', Do
   return E.right({ mistyped: start !== 'n', members: [] });
 };
 
-/** What every JSON begins with. An ordinary address does not, and a look costs less than a parser that throws. */
+/** How every JSON text begins. An ordinary address does not, and a look costs less than a parser that throws. */
 const jsonStart = /^[ \t\n\r]*[[{"\-0-9tfn]/;
 
 const isTooDeep = (text: string): boolean => {

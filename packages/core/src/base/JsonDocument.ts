@@ -20,7 +20,7 @@ export const asciiJson = (value: unknown): string =>
 
 export const parseJson = (text: string): O.Option<unknown> => O.tryCatch((): unknown => JSON.parse(text));
 
-/** Whatever names the schema that it is written in. */
+/** Any document that names the schema it is written in. */
 export const Schema = t.type({ schema: t.string });
 
 /** A value as far as a person cares. */

@@ -101,7 +101,7 @@ export const adaptiveSemaphore = ({
       });
 };
 
-/** What keeps many things that are begun one after the other from going on all in step. */
+/** Two pauses. They keep many tasks that are begun one after the other from all resuming in the same turn. */
 interface Turns {
   readonly yieldIfDue: () => Promise<void> | undefined;
   readonly yieldToOthers: () => Promise<void>;

@@ -60,7 +60,7 @@ export const plugin = {
 export const isPluginName = (name: B.ByteString): boolean => name.startsWith('io.containerd.');
 
 /**
- * What the operator named by `--state` or `--root`:
+ * The kind of directory that the operator named by `--state` or `--root`:
  *
  * - `daemon`: the daemon's own directory, as in its configuration. The plugin's directory in it is looked at.
  * - `plugin`: the directory of a plugin that keeps bundles, by its usual name.

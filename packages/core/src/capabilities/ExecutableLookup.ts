@@ -3,7 +3,7 @@ import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
 import type * as B from '../base/ByteString.js';
 import type { FileError } from './FileSystem.js';
 
-/** What stands at a path, after following symlinks. `executable` is what the kernel says for this process (`X_OK`). */
+/** The file at a path, after following symlinks. `executable` is the kernel's answer for this process (`X_OK`). */
 export interface ProgramFile {
   readonly isDirectory: boolean;
   readonly executable: boolean;

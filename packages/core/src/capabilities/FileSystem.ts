@@ -49,8 +49,8 @@ export const DirectoryEntry = t.readonly(t.type({ name: B.ByteString, kind: File
 export interface DirectoryEntry extends t.TypeOf<typeof DirectoryEntry> {}
 
 /**
- * What a name stands for. `device` and `inode` tell whether two names are the same thing; since inode numbers are
- * reused, `bornNs` (birth time in nanoseconds since the epoch, decimal) tells an old one from its successor.
+ * The kind and the identity of a file. `device` and `inode` tell whether two names are the same file. Since the kernel reuses
+ * inode numbers, `bornNs` (birth time in nanoseconds since the epoch, decimal) tells an old file from its successor.
  */
 export const FileStatus = t.readonly(
   t.type({ kind: FileKind, device: t.string, inode: t.string, bornNs: t.string }),
@@ -92,17 +92,17 @@ export interface FileSystem {
   readonly readSmallFile: (at: Location, maxBytes: number) => TaskEither<FileError, B.ByteString>;
   /** The text of a symlink. */
   readonly readLink: (at: Location) => TaskEither<FileError, B.ByteString>;
-  /** What an open directory itself is, whatever stands under its name by now (`fstat`). */
+  /** The status of the open directory itself (`fstat`), even if its name leads to another one by now. */
   readonly identify: (directory: Directory) => TaskEither<FileError, FileStatus>;
   /** The uid that an open directory belongs to, as this process sees it in its user namespace. */
   readonly owner: (directory: Directory) => TaskEither<FileError, number>;
-  /** What the name itself is (`lstat`). */
+  /** The status of the name itself (`lstat`). */
   readonly status: (at: Location) => TaskEither<FileError, FileStatus>;
-  /** What the name leads to, following symlinks (`stat`). Looks only; nothing is opened. */
+  /** The status of the file that the name leads to, following symlinks (`stat`). Looks only; nothing is opened. */
   readonly resolvedStatus: (at: Location) => TaskEither<FileError, FileStatus>;
   /**
-   * Makes a regular file with these contents, mode 0644, and brings it to the disk. Whatever stands there already is
-   * not touched (`EEXIST`).
+   * Makes a regular file with these contents, mode 0644, and brings it to the disk. A file of this name that exists already
+   * is not touched (`EEXIST`).
    */
   readonly createFile: (at: Location, content: B.ByteString) => TaskEither<FileError, void>;
   /**

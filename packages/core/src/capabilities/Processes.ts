@@ -17,7 +17,7 @@ export const ProcessesError = t.readonly(
 
 export interface ProcessesError extends t.TypeOf<typeof ProcessesError> {}
 
-/** What one look at a process gave. `Hidden`: the kernel refused, with this errno. */
+/** The result of one look at a process. `Hidden`: the kernel refused, with this errno. */
 export type Look<A> = { readonly _tag: 'Seen'; readonly value: A } | { readonly _tag: 'Hidden'; readonly code: string };
 
 export const seen = <A>(value: A): Look<A> => ({ _tag: 'Seen', value });

@@ -37,7 +37,7 @@ export interface ShimBinary {
   readonly delete: (invocation: DeleteInvocation) => TaskEither<BinaryError, TaskExitInfo>;
 }
 
-/** What the daemon would hand to the binary: where events go, and who may publish them. */
+/** The addresses that the daemon hands to the binary: where events go, and the program that publishes them. */
 export interface DaemonAddresses {
   /** The daemon's gRPC socket, a bare path. */
   readonly address: B.ByteString;
@@ -67,7 +67,7 @@ export const argumentsOf =
     B.fromText('delete'),
   ];
 
-/** What is added to the daemon's own environment; a later value wins over an earlier one of the same name (SPEC 11.2). */
+/** The variables added to the daemon's own environment; a later value of the same name wins over an earlier (SPEC 11.2). */
 export const environmentOf =
   (daemon: DaemonAddresses) =>
   (invocation: DeleteInvocation): ReadonlyArray<readonly [string, B.ByteString]> => [

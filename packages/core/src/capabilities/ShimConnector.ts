@@ -5,7 +5,7 @@ import type * as B from '../base/ByteString.js';
 import type { ShimTarget } from './ShimSocket.js';
 import { TaskExitInfo } from './TaskExit.js';
 
-/** What a status code of a shim's answer means to the one who asked (SPEC 17, the 1.x column). */
+/** The meaning of the status code in a shim's answer for its caller (SPEC 17, the 1.x column). */
 export const ErrorClass = t.keyof(
   {
     Canceled: null,
@@ -71,7 +71,7 @@ export interface TaskCall {
   readonly timeoutMs: number;
 }
 
-/** A live connection. Every call ends by its own deadline, whatever the shim does. Its methods are called on it, and not taken out. */
+/** A live connection. Each call ends by its own deadline, even if the shim never answers. Call the methods on the object. */
 export interface ShimSession {
   connect(call: TaskCall): TaskEither<ShimError, ConnectAnswer>;
   /** No reference asks it: it tells a task that stopped from one that was never created (H2). */

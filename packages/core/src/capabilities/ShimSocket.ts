@@ -4,7 +4,7 @@ import * as t from 'io-ts';
 import * as B from '../base/ByteString.js';
 import { integerField, parseDocument, stringField } from '../base/GoJson.js';
 
-/** What a shim answered when it was started, or what its `address` file holds. */
+/** The parameters that a shim printed when it was started, or that its `address` file holds. */
 export const BootstrapParameters = t.readonly(
   t.type({ version: t.number, address: B.ByteString, protocol: B.ByteString }),
   'BootstrapParameters',
@@ -82,15 +82,15 @@ export const parseBootstrap = (content: B.ByteString, newest: 2 | 3): E.Either<B
 };
 
 /**
- * What is made of an address with another scheme than `unix` (SPEC 9.5): an abstract name like any other, or nothing.
- * `known-forms` takes only what shims are known to write (SPEC 1.3): a socket of another kind is not dialled as if it were
- * an abstract one, as its refusal would look like the death of its shim.
+ * How an address with another scheme than `unix` is read (SPEC 9.5): as an abstract name like any other, or not at all.
+ * `known-forms` takes only the forms that shims are known to write (SPEC 1.3). A socket of another kind is not dialled as if
+ * it were an abstract one, as its refusal would look like the death of its shim.
  */
 export type OtherSchemes = 'abstract' | 'refused' | 'known-forms';
 
 /**
  * Where these parameters lead. gRPC takes the address literally, so `unix:///x` is a relative path there (SPEC 9.7); and
- * it is of version 3, whatever it says, but for daemons that know versions.
+ * it counts as version 3 even if the file names an older one. With schemes `refused`, an older one is an error.
  */
 export const targetOf = (
   { version, address, protocol }: BootstrapParameters,

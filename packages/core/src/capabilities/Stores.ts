@@ -28,7 +28,7 @@ export const Lookup = <A, O>(value: t.Type<A, O>): t.Type<Lookup<A>, unknown> =>
     t.readonly(t.type({ _tag: t.literal('Unknown'), error: StoreError })),
   ]);
 
-/** What a decision needs of a container: the name of its runtime. A record may lack it; then it is empty (SPEC 18.7). */
+/** The part of a container's record that a decision needs: its runtime's name, empty where the record lacks it (SPEC 18.7). */
 export const ContainerRecord = t.readonly(t.type({ runtimeName: B.ByteString }), 'ContainerRecord');
 
 export interface ContainerRecord extends t.TypeOf<typeof ContainerRecord> {}

@@ -1,4 +1,4 @@
-/** What a runtime says about a task that ended: the answer of a shim, or of its binary, to `delete`. */
+/** The end of a task, as its runtime reports it: the answer of a shim, or of its binary, to `delete`. */
 import * as t from 'io-ts';
 
 /** A moment, as protobuf's `Timestamp` carries it. `seconds` is a decimal int64 since the epoch. */
@@ -32,7 +32,7 @@ export const showTimestamp = ({ seconds }: Timestamp): string => {
 /** Whether a number that a shim gave is that of a process. */
 export const isPid = (pid: number): boolean => pid > 0 && pid < unknownPid;
 
-/** What a shim writes for a process that it does not know: minus one, as an unsigned number. */
+/** The pid that a shim writes for a process that it does not know: minus one, as an unsigned number. */
 const unknownPid = 0xffff_ffff;
 
 /** The numbers of processes that a shim gave, each once. */

@@ -1,5 +1,5 @@
 /**
- * What becomes of a bundle where death needs every source to say so (policy `careful`). What could not be found out leaves
+ * Decides on a bundle where death needs every source to say so (policy `careful`). A fact that could not be found out leaves
  * the bundle as it is. Pure: it asks for the facts that it needs, one at a time, as {@link decide} does.
  */
 import * as E from 'fp-ts/lib/Either.js';
@@ -13,13 +13,13 @@ import type { Reason } from './Reasons.js';
 import { type ShimAddress, shimAddress } from './ShimAddress.js';
 import { livingContainer, livingShim, type Signs, unknownContainer, unknownShim, unknownSigns } from './Signs.js';
 
-/** What would clean up after the shim, as far as it is known. */
+/** The program that would clean up after the shim, as far as it is known. */
 type Owner = 'program' | 'no-program' | 'no-container';
 
 /** Why a bundle is taken for one whose shim is dead, if every source agrees. */
 type DeathSign = Extract<Reason, 'dial-failed' | 'address-unreadable' | 'empty'>;
 
-/** What `policy` does with a bundle of which `evidence` is known, where death needs every source. */
+/** The decision of `policy` on a bundle of which `evidence` is known, where death needs every source. */
 export const decideCarefully =
   (policy: Policy) =>
   (evidence: BundleEvidence): Decision => {
@@ -31,7 +31,7 @@ export const decideCarefully =
     return decideRuntime(policy)(evidence, contents);
   };
 
-/** What an interrupted removal left, or what looks like it. That it may go was decided when it was moved there. */
+/** Decides on a leftover of an interrupted removal, or what looks like one. It was moved there because it may go. */
 const decideHidden = (policy: Policy, evidence: BundleEvidence): Decision => {
   const { contents, answers } = evidence;
   if (!policy.sweepsLeftovers) return verdict('hidden');
@@ -173,9 +173,9 @@ const decideDeath =
   };
 
 /**
- * Whether a directory was certainly a bundle: it holds nothing that no bundle has, or what only a bundle has. A directory of
- * a user's own is never removed because no container, or one, of its name is recorded. What an interrupted removal left of
- * a bundle counts as one, as the entries that no bundle has go first.
+ * Whether a directory was certainly a bundle: it holds nothing that no bundle has, or something that only a bundle has. So a
+ * user's own directory is never removed, whether a container of its name is recorded or not. The rest that an interrupted
+ * removal left of a bundle counts as one, as the entries that no bundle has go first.
  */
 const isBundle =
   (policy: Policy) =>

@@ -15,7 +15,7 @@ import type { Answers, BundleEvidence, Reading } from './Evidence.js';
 import { ask, askShim, type Decision, isExhaustion, type Listed, verdict, verdictUnlessExhausted } from './Question.js';
 import { shimAddress } from './ShimAddress.js';
 
-/** What `policy` does with a bundle of which `evidence` is known. */
+/** The decision of `policy` on a bundle of which `evidence` is known: a verdict, or the next question. */
 export const decide =
   (policy: Policy) =>
   (evidence: BundleEvidence): Decision => {

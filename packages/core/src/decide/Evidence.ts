@@ -14,7 +14,7 @@ const eitherOf = <L, R>(left: t.Type<L, unknown>, right: t.Type<R, unknown>): t.
     t.readonly(t.type({ _tag: t.literal('Right'), right })),
   ]);
 
-/** What reading a small file or a symlink of the bundle gave. */
+/** The result of reading a small file or a symlink of the bundle. */
 export const Reading = t.union(
   [
     t.readonly(t.type({ _tag: t.literal('Read'), content: B.ByteString })),
@@ -27,8 +27,8 @@ export const Reading = t.union(
 export type Reading = t.TypeOf<typeof Reading>;
 
 /**
- * What stands at `log`, after following symlinks: nothing (a FIFO will be made there), something that can be held open,
- * or something that cannot, with the error that opening it gives (SPEC 8.3).
+ * The file at `log`, after following symlinks: none (a FIFO will be made there), one that can be held open, or one that
+ * cannot, with the error that opening it gives (SPEC 8.3).
  */
 export const LogState = t.union(
   [
@@ -41,7 +41,7 @@ export const LogState = t.union(
 
 export type LogState = t.TypeOf<typeof LogState>;
 
-/** What the bundle's directory held. A bundle without a single entry is `Empty`; hidden entries count (SPEC 4, step 5). */
+/** The contents of the bundle's directory. A bundle without a single entry is `Empty`; hidden entries count (SPEC 4, step 5). */
 export const BundleContents = t.union(
   [
     t.readonly(t.type({ _tag: t.literal('Unreadable'), error: FileError })),
@@ -87,7 +87,7 @@ export const ConnectionAnswer = t.union(
 
 export type ConnectionAnswer = t.TypeOf<typeof ConnectionAnswer>;
 
-/** What will keep a step from being done. `says` is a sentence's middle. */
+/** A reason why a step will fail. `says` is a sentence's middle. */
 export const Obstacle = t.readonly(t.type({ step: t.string, says: t.string }), 'Obstacle');
 
 export interface Obstacle extends t.TypeOf<typeof Obstacle> {}
@@ -101,9 +101,9 @@ export const Answers = t.readonly(
     sandbox: Lookup(SandboxRecord),
     pids: eitherOf(ShimError, t.readonlyArray(t.number)),
     state: eitherOf(ShimError, TaskState),
-    /** What each source says of whether its shim and its container live. */
+    /** The answer of each source to whether its shim and its container live. */
     signs: Signs,
-    /** What was foreseen to go wrong with its steps; no decision asks for it. */
+    /** Failures of its steps that were foreseen; no decision asks for them. */
     obstacles: t.readonlyArray(Obstacle),
     /** The other bundles of the namespace that share its shim; one of another tree with its tree and namespace. */
     sharers: t.readonlyArray(B.ByteString),

@@ -6,7 +6,7 @@ import { processesAmong } from '../capabilities/TaskExit.js';
 import { isDestructive, type Verdict } from './Verdict.js';
 import { livingContainer, livingShim, pidsOf, showLiving, type Signs } from './Signs.js';
 
-/** What lives of a bundle, in words and by process. */
+/** The living parts of a bundle, in words and by process. */
 export interface Life {
   readonly pids: ReadonlyArray<number>;
   /** For the middle of a sentence. */
@@ -19,14 +19,14 @@ export const livesOf = ({ answers }: BundleEvidence): Life | undefined => {
   return joined(answerOf(answers), living);
 };
 
-/** What the shim told, and what other sources saw. */
+/** The shim's own report, together with the signs of other sources. */
 const joined = (told: Life | undefined, living: Signs): Life | undefined => {
   if (living.length === 0) return told;
   const pids = [...new Set([...(told?.pids ?? []), ...pidsOf(living)])].sort((one, other) => one - other);
   return { pids, says: [...(told === undefined ? [] : [told.says]), showLiving(living)].join('; ') };
 };
 
-/** What the shim itself told. */
+/** The life that the shim itself reported. */
 const answerOf = (answers: BundleEvidence['answers']): Life | undefined => {
   const { connection, pids } = answers;
   const status = livingTask(answers);
@@ -43,7 +43,7 @@ const livingTask = ({ state }: BundleEvidence['answers']): TaskStatus | undefine
   state !== undefined && E.isRight(state) && state.right.status !== 'stopped' ? state.right.status : undefined;
 
 /**
- * What lives of a bundle that this verdict destroys; `undefined` where nothing that is known lives, or nothing is destroyed.
+ * The life in a bundle that this verdict destroys; `undefined` where nothing is known to live, or nothing is destroyed.
  * A shim that is reaped because it has no task does not count, but a pod that shares it does.
  */
 export const lifeOf =

@@ -18,7 +18,7 @@ export type Question =
   | { readonly _tag: 'Sandbox'; readonly records: SandboxRecords }
   | { readonly _tag: 'Pids' }
   | { readonly _tag: 'State' }
-  /** What every source says of whether its shim and its container live. */
+  /** Asks every source whether the shim and the container live. */
   | { readonly _tag: 'Signs' }
   | { readonly _tag: 'Sharers' };
 
@@ -59,7 +59,7 @@ export const isExhaustion = (error: FileError | ShimError): boolean => {
 export const verdictUnlessExhausted = (reason: Reason, error: FileError | ShimError): Decision =>
   verdict(isExhaustion(error) ? 'out-of-resources' : reason);
 
-/** What a shim says about its task depends on which shim was asked. */
+/** The key of a question's answer. A shim's answers about its task depend on which shim was asked. */
 export const questionKey = (question: Question, shim: string): string => {
   switch (question._tag) {
     case 'Pids':

@@ -87,7 +87,7 @@ const fromParameters = (
   return { _tag: 'Target', target: target.right, ...fallback, ...migrated };
 };
 
-/** What 2.x writes where it finds only an `address`: its text as it stands, never decoded (H23). */
+/** The `bootstrap.json` that 2.x makes of a lone `address`: it takes the text as it is, and never decodes it (H23). */
 const migration = (address: B.ByteString): B.ByteString =>
   B.fromText(JSON.stringify({ version: 2, address: B.toText(address), protocol: 'ttrpc' }));
 
@@ -107,7 +107,7 @@ const fromEither = ({ bootstrap, address }: Listed): ShimAddress => {
   return isText && there._tag === 'Target' && second !== undefined ? { ...there, lost: 'bootstrap.json' } : there;
 };
 
-/** What a file says; undefined where it says nothing. JSON that names no address is not itself a name to be dialled. */
+/** The address in a file; undefined where the file is silent. JSON that names no address is not itself a name to be dialled. */
 const saidIn = (reading: Reading): Said | undefined => {
   if (reading._tag !== 'Read' || reading.content === '') return undefined;
   const parsed = parseStrictly(reading.content, 3);

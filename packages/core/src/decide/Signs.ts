@@ -1,7 +1,6 @@
 /**
- * What says whether a bundle's shim and container live: one sign from each source. A source that could not look says
- * `unknown`, never `dead`. Something counts as dead only if every source that has
- * something to say says so.
+ * The signs of whether a bundle's shim and container live: one from each source. A source that could not look says
+ * `unknown`, never `dead`. A shim or a container counts as dead only if every source that has something to say says so.
  */
 import * as t from 'io-ts';
 
@@ -40,7 +39,7 @@ export const SignState = t.keyof({ alive: null, dead: null, unknown: null, none:
 
 export type SignState = t.TypeOf<typeof SignState>;
 
-/** What one source says of one bundle. `says` is a sentence's middle: what was seen, or why nothing could be seen. */
+/** The answer of one source for one bundle. `says` is a sentence's middle: what was seen, or why nothing could be seen. */
 export const Sign = t.readonly(
   t.intersection([
     t.type({ source: SignSource, state: SignState, says: t.string }),
@@ -73,7 +72,7 @@ export const showPids = (pids: ReadonlyArray<number>): string => {
   return `${pids.length === 1 ? 'process' : 'processes'} ${shown}${more}`;
 };
 
-/** What of a container lives, and by which sources: `process 7 (init.pid, control group)`. */
+/** The living parts of a container, and the sources that saw them: `process 7 (init.pid, control group)`. */
 export const showContainer = (signs: Signs): string => {
   const living = livingContainer(signs);
   const sources = [...new Set(living.map(({ source }) => sourceWords[source]))].join(', ');
@@ -91,14 +90,14 @@ const sourceWords: Readonly<Record<SignSource, string>> = {
   'root-file-system': 'root file system',
 };
 
-/** What lives of a bundle: its shim, by what was seen first, and its container. */
+/** The living parts of a bundle: its shim, as the first source saw it, and its container. */
 export const showLiving = (signs: Signs): string => {
   const [shim] = livingShim(signs);
   const container = livingContainer(signs).length === 0 ? [] : [`its container runs: ${showContainer(signs)}`];
   return [...(shim === undefined ? [] : [shim.says]), ...container].join('; ');
 };
 
-/** What some signs say, for the middle of a sentence. */
+/** The words of some signs, for the middle of a sentence. */
 export const showSigns = (signs: Signs): string => [...new Set(signs.map(({ says }) => says))].join('; ');
 
 const inState =

@@ -1,4 +1,4 @@
-/** What is to become of a bundle, and why. */
+/** The verdict on a bundle, and its reason. */
 import * as t from 'io-ts';
 import { Reason, verdictOf } from './Reasons.js';
 

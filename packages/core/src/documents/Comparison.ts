@@ -1,8 +1,8 @@
 /**
- * What two policies would do to the same host, and which of their choices makes the difference: pure, from what the
- * host told for both.
+ * Compares what two policies would do to the same host, and finds the choices that make the difference: pure, from the
+ * host's answers to both.
  *
- * A difference is what shows on a host where at most one step of a bundle fails; what is the same is only counted.
+ * A difference is one that shows on a host where at most one step of a bundle fails; equal bundles are only counted.
  */
 import * as t from 'io-ts';
 import * as B from '../base/ByteString.js';
@@ -78,7 +78,7 @@ export const BundleDifference = t.readonly(
 
 export interface BundleDifference extends t.TypeOf<typeof BundleDifference> {}
 
-/** What becomes of an entry below the root directory: as in a plan, or it goes together with a bundle. */
+/** The fate of an entry below the root directory: as in a plan, or it goes together with a bundle. */
 export const WorkDirectoryFate = t.union([WorkDirectoryReason, t.literal('with-bundle')], 'WorkDirectoryFate');
 
 export type WorkDirectoryFate = t.TypeOf<typeof WorkDirectoryFate>;
@@ -128,7 +128,7 @@ interface Pair<A> {
 
 const undecidedReasons: ReadonlyArray<Reason> = ['not-probed', 'not-recorded', 'interrupted'];
 
-/** What shows of a policy on a bundle, part by part; equal texts mean the same. */
+/** The visible outcome of a policy for a bundle, part by part; equal texts mean the same. */
 interface Outcome {
   readonly verdict: string;
   readonly steps: string;
@@ -160,7 +160,7 @@ const compareWorkDirectories = (
     .filter(({ first, second }) => isRemoved(first) !== isRemoved(second));
 };
 
-/** What becomes of each entry below a namespace's root directory. */
+/** The fate of each entry below a namespace's root directory. */
 const fatesOf = (
   root: B.ByteString,
   { name: namespace, workDirectories, bundles }: NamespacePlan,
@@ -171,7 +171,7 @@ const fatesOf = (
     removed.has(Layout.below(root, namespace, name)) ? 'with-bundle' : (planned.get(name) ?? 'not-registered');
 };
 
-/** What two policies would do to a host. Their order decides nothing but which one is called the first. */
+/** Compares two policies on a host. Their order decides nothing but which one is called the first. */
 export const compare =
   (first: Policy, second: Policy) =>
   (facts: HostFacts): Comparison => {
@@ -300,7 +300,7 @@ const choicesBehind = (
   };
 };
 
-/** What a policy that is neither of the two would do, as far as the answers to the two suffice. */
+/** The outcome of a policy that is neither of the two, as far as the answers to the two suffice. */
 const outcomeOfHybrid = (
   policy: Policy,
   evidence: BundleEvidence,
@@ -324,7 +324,7 @@ const answersOfBoth = (...both: ReadonlyArray<DecisionReplay>): ReadonlyMap<stri
   return answers;
 };
 
-/** What both do by a choice. Where it is about what counts as death, the rule that settled this bundle says it exactly. */
+/** Says how both act by a choice. For the choice `death`, the rule that settled this bundle says it exactly. */
 const sayBoth =
   ({ first, second }: Pair<Policy>, verdicts: Pair<Verdict>) =>
   (choice: Choice): string =>

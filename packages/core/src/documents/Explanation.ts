@@ -85,7 +85,7 @@ export const Explanation = t.readonly(
     verdict: VerdictName,
     reason: Reason,
     explanation: t.string,
-    /** What each source says of its life, or that it was not recorded; empty where there is nothing to ask about. */
+    /** Each source's answer about its life, or that it was not recorded; empty where there is nothing to ask about. */
     sources: t.readonlyArray(ExplainedSource),
     path: ExplainedPath,
   }),
@@ -104,7 +104,7 @@ interface Look {
 
 type Listed = Extract<BundleContents, { readonly _tag: 'Listed' }>;
 
-/** What stands on disk, as far as it was looked at before anybody was asked. */
+/** The looks at the disk that come before the first question. */
 const looksAtBundle = ({ kind, id, contents }: BundleEvidence): ReadonlyArray<Look> => {
   const looks = [look('what stands there?', `a ${kind}`, rule('2', 'its name decides next'), 'not-a-directory')];
   if (kind !== 'directory') return looks;
@@ -156,7 +156,7 @@ const lookAtRuntime = ({ shimBinaryPath: reading }: Listed): Look => {
   return look(question, `none: ${readingProblem('shim-binary-path', reading)}`, next, ...exhausted);
 };
 
-/** What is looked at before the shim is dialled, in the policy's order (SPEC 8.1). */
+/** The looks that come before the shim is dialled, in the policy's order (SPEC 8.1). */
 const looksBeforeDialling = (policy: Policy, contents: Listed): ReadonlyArray<Look> => {
   const address = lookAtAddress(policy, contents);
   switch (policy.logOpened) {
@@ -247,7 +247,7 @@ const heardOfConnection = (connection: ConnectionAnswer | undefined): Pick<Look,
     : heard(showConnection(connection), ...reasons);
 };
 
-/** What an answer says, and by which reasons it may settle the bundle; nothing where there is no answer. */
+/** The text of an answer, and the reasons by which it may settle the bundle; nothing where there is no answer. */
 const heard = (answer: string | undefined, ...settles: ReadonlyArray<Reason>): Pick<Look, 'answer' | 'settles'> =>
   answer === undefined ? { answer: 'it was not asked', settles: ['not-recorded'] } : { answer, settles };
 
@@ -346,7 +346,7 @@ const rowsOf = (policy: Policy, deliberated: DecisionReplay, reason: Reason): Re
     if (contents?._tag === 'Listed' && question._tag === 'Program')
       looks.push(...looksBeforeDialling(policy, contents));
   }
-  // What was asked after a look was not settled by that look.
+  // A look after which the run went on asking has not settled the bundle.
   const settledAt = looks.findIndex(({ settles }, at) => at >= lastAskedAt && settles.includes(reason));
   const shown = settledAt === -1 ? looks : looks.slice(0, settledAt + 1);
   return shown.map(({ question, answer, next }, at) => ({
@@ -422,7 +422,7 @@ const afterConnection = (policy: Policy, connection: ConnectionAnswer | undefine
   return policy.reapsLeakedShims ? rule('11', 'it is found out what it has') : ruleUnder(policy)('shim-answers');
 };
 
-/** What the sources say together: first what lives, then what is not known. */
+/** Says in words what the sources found together: first the living parts, then the unknown ones. */
 const showLife = (signs: Signs): string => {
   const living = showLiving(signs);
   if (living !== '') return `it lives: ${living}`;

@@ -1,7 +1,7 @@
 /**
- * What was learnt of a host, written down while a run goes on, line by line: one JSON document a line, in ASCII
- * (`shim-recovery/recording@1`, docs/formats.md). A run that dies leaves all lines but its last whole, so that what it
- * had learnt can still be replayed.
+ * The facts that a run learns of a host, written down line by line while it goes on: one JSON document a line, in ASCII
+ * (`shim-recovery/recording@1`, docs/formats.md). A run that dies leaves all lines but its last whole, so that the facts
+ * it had learnt can still be replayed.
  */
 import * as E from 'fp-ts/lib/Either.js';
 import { pipe } from 'fp-ts/lib/function.js';
@@ -37,7 +37,7 @@ const Head = t.intersection(
         namespaces: t.readonlyArray(B.ByteString),
       }),
     ),
-    /** What the run chose of its policy. The first recordings do not say it: then it is what that policy has. */
+    /** The run's choices within its policy. The first recordings lack them: then the policy's own values count. */
     t.readonly(t.partial({ choices: PolicyChoices })),
     Understanding,
   ],
@@ -112,7 +112,7 @@ export const showRecordingError = (error: RecordingError): string => {
   }
 };
 
-/** What a run is going to be about. */
+/** The head of a recording: the command, its settings and its directories. */
 export const headOf = (
   command: Head['command'],
   { policy, state, root, namespaces }: Settings,
@@ -260,7 +260,7 @@ const LaterLine: t.Type<LaterLine, unknown> = t.union([BundleLine, NamespaceLine
 const malformed = (line: number, reason: string): E.Either<RecordingError, never> =>
   E.left({ _tag: 'LineMalformed', line, reason });
 
-/** What a line is about: two lines about the same would contradict each other. */
+/** The subject of a line: two lines on the same subject would contradict each other. */
 const subjectOf = (line: LaterLine): string => {
   switch (line._tag) {
     case 'Bundle':
@@ -282,7 +282,7 @@ const checkCounts = ({ bundles, namespaces }: Recording, end: End): E.Either<Rec
   return E.right(undefined);
 };
 
-/** What was learnt, as far as it was recorded. A recording that ends early counts as one of a run that was interrupted. */
+/** The facts in a recording. One that ends early counts as the recording of a run that was interrupted. */
 export const factsOf = ({ head, bundles, namespaces, end }: Recording): HostFacts => {
   const settled = new Map<B.ByteString, Array<BundleFacts>>(namespaces.map(({ name }) => [name, []]));
   for (const bundle of bundles) {
@@ -311,7 +311,7 @@ const unrecorded: WorkListing = {
   error: 'the recording ends before its working directories; what becomes of them is not known',
 };
 
-/** In the order in which a run looks at them, whatever order they were settled in. */
+/** Sorts them in the order in which a run looks at them; they may have been settled in another. */
 const byName =
   <A>(nameOf: (item: A) => B.ByteString) =>
   (items: ReadonlyArray<A>): ReadonlyArray<A> =>

@@ -1,4 +1,4 @@
-/** What a policy would do on a recorded host: computed from the recording alone, so that any machine will do. */
+/** Computes what a policy would do on a recorded host, from the recording alone, so that any machine will do. */
 import * as E from 'fp-ts/lib/Either.js';
 import { pipe } from 'fp-ts/lib/function.js';
 import * as O from 'fp-ts/lib/Option.js';

@@ -29,7 +29,7 @@ export const SavedPlan = t.readonly(
       policy: ChosenPolicy,
       /** The namespaces that were asked for; empty means all. */
       namespaces: t.readonlyArray(B.ByteString),
-      /** What else decides, such as the store, by the names that the maker of the plan gave. */
+      /** Other options that decide, such as the store, by the names that the maker of the plan gave. */
       options: t.readonly(t.record(t.string, t.string)),
       /** Of each working directory that would be removed it says which one it is. */
       plan: Plan,

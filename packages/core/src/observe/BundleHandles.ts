@@ -14,7 +14,7 @@ import {
 } from '../capabilities/FileSystem.js';
 import type { BundleId } from '../policy/Names.js';
 
-/** Opens a directory, uses it, and gives it back whatever happened. */
+/** Opens a directory, uses it, and closes it in any case. */
 export const withDirectory =
   (files: FileSystem) =>
   <L, A>(

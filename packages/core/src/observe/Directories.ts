@@ -85,7 +85,7 @@ export type DirectoriesError =
       readonly bundle: B.ByteString;
     };
 
-/** What is asked: absolute, clean paths, and as which user this process acts. */
+/** The operator's two directories as absolute, clean paths, and the user as whom this process acts. */
 export interface AskedDirectories {
   readonly state: B.ByteString;
   readonly root: B.ByteString;
@@ -329,7 +329,7 @@ const lookAround =
 
 type Looked = TE.TaskEither<DirectoriesError, Look>;
 
-/** What is needed to look around, with the question whether a path is that of the root directory. */
+/** The means to look around, with the question whether a path is that of the root directory. */
 interface Visitor {
   readonly fileSystem: Capabilities['fileSystem'];
   readonly uid: number;
@@ -350,7 +350,7 @@ const makeNamesRoot = (needs: Needs, { understood, there }: Located): Visitor['n
   };
 };
 
-/** What was seen in the state directory. Of each kind the first example counts. */
+/** The findings of a look into the state directory. Of each kind the first example counts. */
 interface Look {
   /** Whether there is a namespace, or at least a directory where one would be. */
   readonly hasDirectory: boolean;
@@ -415,7 +415,7 @@ const visit =
 
 const isFileOfBundle = ({ name, kind }: DirectoryEntry): boolean => kind !== 'directory' && filesOfBundle.has(name);
 
-/** What daemons and shims put into a bundle, and not as a directory. A bundle's own name may be any of these. */
+/** The files that daemons and shims put into a bundle. A bundle's own name may be any of these. */
 const filesOfBundle: ReadonlySet<string> = new Set<string>([
   Layout.entry.shimBinaryPath,
   Layout.entry.address,
@@ -452,7 +452,7 @@ const isRootfs = ({ name, kind }: DirectoryEntry): boolean => kind === 'director
 
 const isWorkLink = ({ name, kind }: DirectoryEntry): boolean => kind === 'symlink' && name === Layout.entry.work;
 
-/** What follows from what was seen. An empty directory may be a bundle, unless all that tells more tells otherwise. */
+/** Concludes from the findings what a directory is. An empty one may be a bundle, unless all other findings deny it. */
 const judge = (
   path: B.ByteString,
   root: Located,
@@ -482,7 +482,7 @@ export const rootNamedBy = (work: B.ByteString, { namespace, id }: BundleId): B.
   return text.startsWith('/') && isOurs ? root : undefined;
 };
 
-/** What is wrong, with what was expected; and what to do, as words for the command line where there are some. */
+/** The problem, with what was expected; and the remedy, as words for the command line where there are some. */
 export interface DirectoriesAdvice {
   readonly problem: string;
   readonly hint: string | undefined;

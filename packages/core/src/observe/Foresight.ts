@@ -1,4 +1,4 @@
-/** What will keep a step of a plan from being done, as far as that can be seen before anything is tried. Changes nothing. */
+/** Foresees which steps of a plan will fail, as far as can be seen before anything is tried. Changes nothing. */
 import * as E from 'fp-ts/lib/Either.js';
 import type { Task } from 'fp-ts/lib/Task.js';
 import { type Namespaces, withBundle, withDirectory } from './BundleHandles.js';

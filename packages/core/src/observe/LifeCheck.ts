@@ -1,4 +1,4 @@
-/** What an operator is told before a bundle is touched: whether something of it lives, and what will go wrong. */
+/** Tells an operator before a bundle is touched whether something of it lives, and which steps will fail. */
 import type * as T from 'fp-ts/lib/Task.js';
 import { withAnswers } from '../decide/Evidence.js';
 import type { OpenShim, Decided } from './Probing.js';

@@ -11,7 +11,7 @@ interface About {
 }
 
 /**
- * What the end of a shim's connection came to:
+ * The consequence of the end of a shim's connection:
  * - `Dead`: it is cleaned up after.
  * - `Alive`: it answered again, and was taken back again.
  * - `Unsure`: it is left as it is, and watched no more; why, and what would act on it, in a sentence each.

@@ -1,4 +1,4 @@
-/** What asking about the bundles of one snapshot needs; what is the same for all of them is looked at once. */
+/** The prober of one snapshot: the means to ask about its bundles. Facts that all of them share are looked up once. */
 import * as E from 'fp-ts/lib/Either.js';
 import type { IO } from 'fp-ts/lib/IO.js';
 import type * as B from '../base/ByteString.js';
@@ -37,7 +37,7 @@ export interface Prober extends SignNeeds, ForesightNeeds {
   readonly probing: Probing;
   /** The processes as they are at a later moment, for a bundle that is asked again. */
   readonly processesSince: ProcessesSince;
-  /** What is left of the time in which a store that cannot answer is asked again, in milliseconds. */
+  /** The rest of the time in which a store that cannot answer is asked again, in milliseconds. */
   readonly storeBudgetMs: IO<number>;
   /** The bundle of this id, where there is one. */
   readonly find: (key: BundleId) => BundleEvidence | undefined;

@@ -25,13 +25,13 @@ import { nameOf, socketOf } from './life/Pods.js';
 import { otherOwnersOfShim } from './life/ShimOwners.js';
 import { signsOfLife } from './life/SignsOfLife.js';
 
-/** What asking left open for one bundle; steps use it, and close it. */
+/** The connection and the log that probing left open for one bundle; steps use them, and close them. */
 export interface OpenShim {
   session: ShimSession | undefined;
   logPipe: LogPipe | undefined;
   /**
-   * What the bundle's directory became when we made something in it: on an overlay the kernel then copies it up, and it has
-   * another inode. Undefined where it is still the one that was looked at.
+   * The identity that the bundle's directory got when we made a file in it: on an overlay the kernel then copies it up, and
+   * it has another inode. Undefined where it is still the one that was looked at.
    */
   identity: FileStatus | undefined;
   /** Where several policies ask, what was asked so far by any of them: it is not asked twice, nor a shim dialled twice. */
@@ -101,7 +101,7 @@ export interface Decided {
   readonly verdict: Verdict;
 }
 
-/** What an open bundle is by now; undefined where it is what it was, or cannot be told. */
+/** The present identity of an open bundle; undefined where it has not changed, or cannot be told. */
 export const identityAfter =
   (
     files: FileSystem,
@@ -248,7 +248,7 @@ const connect =
 const isWithoutLog = ({ contents }: BundleEvidence): boolean =>
   contents?._tag === 'Listed' && contents.log._tag === 'Absent';
 
-/** What keeps the log from being opened, where it may be. */
+/** Why the log cannot be opened, where it may be. */
 const logProblem =
   (prober: Prober) =>
   (evidence: BundleEvidence, open: OpenShim): T.Task<FileError | undefined> =>
@@ -316,7 +316,7 @@ const isLeaving =
 
 const askNobody = () => async () => closed;
 
-/** What is asked of a connection that has gone meanwhile. */
+/** The answer to every call on a connection that was closed meanwhile. */
 const closed: E.Either<ShimError, never> = E.left({ _tag: 'Closed' });
 
 /** A shim that answered, and that this program does not listen to any more. */

@@ -3,8 +3,8 @@ import type { IO } from 'fp-ts/lib/IO.js';
 import type { Clock } from '../capabilities/Clock.js';
 
 /**
- * What is left of a budget that begins to run when it is first asked for, in milliseconds: a store that is down costs it
- * once, however many bundles wait for it.
+ * The rest of a time budget, in milliseconds. The budget begins to run when it is first asked for, so that a store that is
+ * down costs it once, however many bundles wait for it.
  */
 export const retryBudget = (clock: Clock, budgetMs: number): IO<number> => {
   let sinceMs: number | undefined;

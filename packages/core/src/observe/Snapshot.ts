@@ -1,4 +1,4 @@
-/** What the state directory held at one moment, read once (SPEC 1.4, 3, 4 steps 0 to 6). */
+/** The contents of the state directory at one moment, read once (SPEC 1.4, 3, 4 steps 0 to 6). */
 import * as E from 'fp-ts/lib/Either.js';
 import { pipe } from 'fp-ts/lib/function.js';
 import * as T from 'fp-ts/lib/Task.js';
@@ -112,7 +112,8 @@ const readBundle =
     if (E.isLeft(opened))
       return { identity: orNull(await files.status(at)()), contents: { _tag: 'Unreadable', error: opened.left } };
     const identity = await files.identify(opened.right)();
-    // What this process lacks says nothing of the bundle; otherwise it is decided on, but nothing is done to it.
+    // A lack of descriptors or memory in this process says nothing of the bundle. After any other error the bundle is
+    // decided on, but nothing is done to it.
     const isOurs = E.isLeft(identity) && isExhaustionCode(codeOf(identity.left));
     const entries = isOurs ? identity : await files.list(opened.right)();
     const contents: BundleContents = E.isLeft(entries)
@@ -169,7 +170,7 @@ const readLog =
     return E.isLeft(resolved) ? { _tag: 'Unusable', error: resolved.left } : openingLog(at, resolved.right.kind);
   };
 
-/** What opening a log of this kind gives (SPEC 8.3). */
+/** Foretells the result of opening a log of this kind (SPEC 8.3). */
 const openingLog = (at: Location, kind: FileKind): LogState => {
   switch (kind) {
     case 'directory':
@@ -184,14 +185,14 @@ const openingLog = (at: Location, kind: FileKind): LogState => {
   }
 };
 
-/** What the bundles of a namespace are called; `error` says why nothing in it could be looked at. */
+/** The names of a namespace's bundles; `error` says why nothing in it could be looked at. */
 export interface NamespaceListing {
   readonly name: B.ByteString;
   readonly error: string | null;
   readonly ids: ReadonlyArray<B.ByteString>;
 }
 
-/** What all bundles are called, or those of the named namespaces; none is looked into. */
+/** Lists the names of all bundles, or of those in the named namespaces; looks into none. */
 export const listBundles =
   (files: FileSystem) =>
   (

@@ -1,4 +1,4 @@
-/** What is below a namespace's root directory. */
+/** Lists the entries below a namespace's root directory. */
 import { pipe } from 'fp-ts/lib/function.js';
 import * as TE from 'fp-ts/lib/TaskEither.js';
 import { withDirectory } from './BundleHandles.js';

@@ -90,7 +90,7 @@ const planNamespace =
     };
   };
 
-/** What a policy makes of what is known. Where it would have to ask, the bundle is held, for the reason given. */
+/** The verdict of a policy on the known facts. Where it would have to ask, the bundle is held, for the reason given. */
 const verdictOn =
   (policy: Policy, unanswered: Reason) =>
   (evidence: BundleEvidence): Verdict => {
@@ -107,7 +107,7 @@ const workDirectoriesSeenBy = (
   return workDirectories === 'unowned' ? { _tag: 'Listed', names: [] } : { _tag: 'NotListed', error: listing.error };
 };
 
-/** What would become of the working directories, if every step succeeded. */
+/** The fate of the working directories, if every step succeeded. */
 const planWorkDirectories = (
   policy: Policy,
   root: B.ByteString,

@@ -52,14 +52,14 @@ export const Plan = t.readonly(
 
 export interface Plan extends t.TypeOf<typeof Plan> {}
 
-/** What cleaning up and removing is about. */
+/** The facts that cleaning up and removing need. */
 interface Removal {
   readonly policy: Policy;
   readonly program: B.ByteString | undefined;
   readonly work: B.ByteString | undefined;
 }
 
-/** What carrying out a verdict means, to this policy. */
+/** The steps that carry out a verdict under this policy. */
 export const stepsOf =
   (policy: Policy) =>
   (evidence: BundleEvidence) =>
@@ -132,7 +132,7 @@ const cleanUpWithBinary = (removal: Removal): StepTree =>
     ? failed
     : perform({ _tag: 'RunBinary', program: removal.program }, removeBundle(removal));
 
-/** What would be written as `bootstrap.json` before the shim is dialled. */
+/** The text that a step will write as `bootstrap.json`; undefined where none is to be written. */
 const migrationOf = (policy: Policy, { contents }: BundleEvidence): B.ByteString | undefined => {
   const address = contents?._tag === 'Listed' ? shimAddress(policy)(contents) : undefined;
   return address === undefined || address._tag === 'Unreadable' ? undefined : address.migrated;

@@ -1,5 +1,5 @@
 /**
- * What is to be done, as data: a tree of steps with what follows on success and on failure. The dry run prints the
+ * The steps to take, as data: a tree of steps with those that follow on success and on failure. The dry run prints the
  * tree that the real run walks, and a test can stop between any two steps.
  */
 import * as t from 'io-ts';
@@ -12,14 +12,14 @@ import { FileStatus } from '../capabilities/FileSystem.js';
  * - `Register`: the task becomes known; from now on its shim's end is its death.
  * - `CallDelete`, `CallShutdown`, `CloseConnection`: to the shim. They succeed, too, if it has no such task or hangs up.
  * - `RunBinary`: the shim's binary, with `delete`, in the bundle.
- * - `UnmountRootfs`: what is mounted on the bundle's `rootfs`, and below it as far as the policy says.
- * - `UnmountBundle`: all that is mounted below the bundle; afterwards nothing must be.
+ * - `UnmountRootfs`: unmounts the bundle's `rootfs`, and mounts below it as far as the policy says.
+ * - `UnmountBundle`: unmounts everything below the bundle; a mount that is still there afterwards is a failure.
  * - `RemoveRootfs`: the directory itself, which must be empty by now.
- * - `RemoveBundle`, `RemoveWorkDirectory`: moved behind a dot, then removed with all below. With an `identity`, only what
- *   was found at the path, which is nothing where it is null.
+ * - `RemoveBundle`, `RemoveWorkDirectory`: moved behind a dot, then removed with all below. With an `identity`, only the
+ *   directory that was found at the path; where it is null, none was.
  * - `RemoveUnownedWorkDirectory`: the one of this id in its namespace's own directory, unless another bundle has that id.
- * - `RemoveLeftover`: what stands behind a dot, with all below, unless something is mounted there.
- * - `PublishExit`, `PublishDelete`: events, with what the binary said of the task's end, or with status 255 and now.
+ * - `RemoveLeftover`: a leftover behind a dot, with all below, unless something is mounted there.
+ * - `PublishExit`, `PublishDelete`: events, with the task's end as the binary told it, or with status 255 and now.
  * - `Unregister`, `CloseLogPipe`: the task is no longer known.
  */
 export const Step = t.union(
@@ -102,7 +102,7 @@ export const successPath = (tree: StepTree): ReadonlyArray<Step> => {
   return steps;
 };
 
-/** The ways through the tree on which exactly one step fails, and whatever follows succeeds; in order of that step. */
+/** The ways through the tree on which exactly one step fails, and all later ones succeed; in order of that step. */
 export const pathsWithOneFailure = (tree: StepTree): ReadonlyArray<ReadonlyArray<Step>> => {
   const paths: Array<ReadonlyArray<Step>> = [];
   const before: Array<Step> = [];
@@ -126,7 +126,7 @@ export const nameOf = ({ _tag }: Step): string => {
 
 const names = new Map<Step['_tag'], string>();
 
-/** Whether the same is done, whatever fails; not whether the same stands there. */
+/** Whether two trees do the same, no matter which steps fail; not whether they do it to the same directories. */
 export const isSameTree = (first: StepTree, second: StepTree): boolean => {
   if (first === second) return true;
   if (first._tag === 'End' || second._tag === 'End')
@@ -143,7 +143,7 @@ export const isSameTree = (first: StepTree, second: StepTree): boolean => {
 const isSameStep = (first: Step, second: Step): boolean =>
   first._tag === second._tag && detailOf(first) === detailOf(second);
 
-/** What a step acts on, or how, beside its name. */
+/** The object of a step, or its manner, beside its name. */
 const detailOf = (step: Step): string => {
   switch (step._tag) {
     case 'WriteBootstrap':

@@ -1,4 +1,4 @@
-/** What becomes of the entries below a namespace's root directory, once every bundle is done (SPEC 15). */
+/** The fate of the entries below a namespace's root directory, once every bundle is done (SPEC 15). */
 import * as t from 'io-ts';
 import type * as B from '../base/ByteString.js';
 import { type FileError, showFileError } from '../capabilities/FileSystem.js';
@@ -16,7 +16,7 @@ export const WorkDirectoryReason = t.keyof(
 
 export type WorkDirectoryReason = t.TypeOf<typeof WorkDirectoryReason>;
 
-/** What is known of the owner of an entry. */
+/** The facts on the owner of an entry. */
 export interface Owner {
   readonly registered: boolean;
   readonly held: boolean;
@@ -31,7 +31,7 @@ export const decideWorkDirectory = (owner: Owner): WorkDirectoryReason => {
   return owner.planned ? 'not-registered' : 'not-planned';
 };
 
-/** What became of an entry. An `error` says why one that should go is still there. */
+/** The outcome for an entry. An `error` says why one that should go is still there. */
 export interface WorkDirectoryOutcome {
   readonly name: B.ByteString;
   readonly reason: WorkDirectoryReason;

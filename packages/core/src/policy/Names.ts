@@ -8,7 +8,7 @@ const pattern = /^[A-Za-z0-9]+(?:[._-][A-Za-z0-9]+)*$/;
 /** Whether the reference would look into a namespace directory of this name at all. */
 export const isValidNamespace = (name: B.ByteString): boolean => name.length <= maxLength && pattern.test(name);
 
-/** Leftovers of interrupted removals and whatever else starts with a dot is passed over (SPEC 1.4). */
+/** Whether a name starts with a dot, as leftovers of interrupted removals do; such names are passed over (SPEC 1.4). */
 export const isHidden = (name: B.ByteString): boolean => name.startsWith('.');
 
 /** The id that a hidden name had before an interrupted removal put a dot before it; any other name as it is. */

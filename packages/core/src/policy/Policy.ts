@@ -16,7 +16,7 @@ export type PolicyName = t.TypeOf<typeof PolicyName>;
 export interface Policy {
   readonly name: PolicyName;
   /**
-   * What says where the shim listens (SPEC 9):
+   * The file that says where the shim listens (SPEC 9):
    * - `address-text`: the whole `address` file is the address of a ttrpc socket;
    * - `address`: that, or JSON of version 2 in it (a newer one is refused, H24);
    * - `bootstrap`: `bootstrap.json`, of version 2 or 3; where it is missing, it is made from the text of `address` (H23);
@@ -29,17 +29,17 @@ export interface Policy {
    */
   readonly logOpened: 'before-address' | 'after-address' | 'after-dial' | 'optional';
   /**
-   * What shows that a shim is dead, and its bundle may go:
+   * The proof that a shim is dead, so that its bundle may go:
    * - `one-sign`: anything but an answer in time (H4, H5, H8, H9, H22 to H26, L1, L2);
-   * - `every-source`: the shim does not answer, and every other source says that neither it nor its container lives. What
-   *   could not be found out is unknown, never absent: the bundle is held.
+   * - `every-source`: the shim does not answer, and every other source says that neither it nor its container lives. A fact
+   *   that could not be found out is unknown, never absent: the bundle is held.
    */
   readonly death: 'one-sign' | 'every-source';
   /** A container that runs though its shim is dead, where death needs every source: held, or ended by the shim's program. */
   readonly orphans: 'held' | 'reaped';
   /** The bundles to which `orphans: 'reaped'` is limited, each as reports show it: `NAMESPACE/ID`; empty means all. */
   readonly reapedOrphans: ReadonlyArray<string>;
-  /** What the end of the connection to a shim that was taken back means: its death (H26), or that it is asked again. */
+  /** After the connection to a shim that was taken back ends: the shim counts as dead (H26), or is asked again. */
   readonly disconnect: 'death' | 'asked-again';
   /** Whether a shim that answers is asked for its processes, and reaped when it has none (SPEC 4, steps 11 and 12; H2). */
   readonly reapsLeakedShims: boolean;
@@ -51,11 +51,11 @@ export interface Policy {
   /** Which bundles are removed although the shim's program failed to clean up (H10, H4). */
   readonly removesAfterFailedCleanUp: 'none' | 'reaped' | 'all';
   /**
-   * What is unmounted before a bundle is removed (SPEC 7.4):
+   * The mounts that are undone before a bundle is removed (SPEC 7.4):
    * - `rootfs`: what is mounted on it, and nothing below;
    * - `rootfs-and-below`: all that the mount table names at or below its path as it is written (H13);
    * - `target-and-below`: the same, at or below where that path leads (H14);
-   * - `bundle`: all below the bundle, wherever the state directory's path leads, and never beyond a symlink in it; then
+   * - `bundle`: all below the bundle, also where the state directory's path is a symlink, but never beyond a symlink in it; then
    *   the table is read again, and nothing is removed unless nothing is mounted there any more (H12, H13, H14).
    */
   readonly unmounts: 'rootfs' | 'rootfs-and-below' | 'target-and-below' | 'bundle';
@@ -100,7 +100,7 @@ export const containerd17: Policy = {
   sandboxRecords: 'root',
 };
 
-/** containerd 1.6: a shim that answers is taken back, whatever it has. */
+/** containerd 1.6: a shim that answers is taken back, with or without processes. */
 export const containerd16: Policy = {
   ...containerd17,
   name: 'containerd-1.6',
@@ -167,7 +167,7 @@ export const choicesOf = ({ orphans, reapedOrphans, mayDestroy }: Policy): Polic
   mayDestroy,
 });
 
-/** A policy with the values that were chosen. What becomes of orphans is chosen as a whole, with those it is limited to. */
+/** A policy with the values that were chosen. The fate of orphans is chosen as a whole, with those it is limited to. */
 export const withChoices =
   ({ orphans, reapedOrphans, mayDestroy }: PolicyChoices) =>
   (policy: Policy): Policy => ({

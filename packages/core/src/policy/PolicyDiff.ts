@@ -93,7 +93,7 @@ export const withChoice =
   (choice: Choice, from: Policy) =>
   (policy: Policy): Policy => ({ ...policy, [choice]: from[choice] });
 
-/** What a policy's daemon does by a choice: "reads …", "opens …". */
+/** Says in words how a policy's daemon acts by a choice: "reads …", "opens …". */
 export const sayChoice =
   (choice: Choice) =>
   (policy: Policy): string =>

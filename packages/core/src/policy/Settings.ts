@@ -1,4 +1,4 @@
-/** What a run is about, and its budgets and bounds. */
+/** The settings of a run: its directories and its policy, its budgets and bounds. */
 import type * as B from '../base/ByteString.js';
 import { containerd17, type Policy } from './Policy.js';
 import type { ProgramSearch } from './ShimProgram.js';

@@ -1,6 +1,6 @@
 /**
- * What a run may do of what it decides: everything, or only what a saved plan says. An approval only ever takes away: what is
- * done was decided afresh, and is allowed.
+ * Turns a saved plan into an approval, which lets a run do only what the plan says. An approval only ever takes away: each
+ * step that is taken was decided afresh, and is allowed.
  */
 import type { Allowed, Approval, PlannedNamespace } from '../apply/Approval.js';
 import { identifySteps } from '../apply/PinnedWorkDirectories.js';

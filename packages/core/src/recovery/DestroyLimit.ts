@@ -7,7 +7,7 @@ import { isDestructive, type Verdict } from '../decide/Verdict.js';
 /** So few that the brake of a policy does not mind them. */
 const alwaysMayDestroy = 4;
 
-/** What the policy's brake says to what a run is about to do. */
+/** Asks the policy's brake about the verdicts that a run is about to carry out. */
 export const refuseTooMuch = (
   { mayDestroy }: Policy,
   verdicts: ReadonlyArray<Verdict>,

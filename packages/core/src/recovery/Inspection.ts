@@ -54,7 +54,7 @@ export const inspectHost =
     });
   };
 
-/** What every policy learns of a bundle. What several ask is asked once; nothing stays open. */
+/** Asks for every policy about a bundle. A question of several policies is asked once; nothing stays open. */
 const inspectFor =
   (prober: Prober, others: ReadonlyArray<Policy>) =>
   (evidence: BundleEvidence): T.Task<BundleFacts> =>
@@ -82,8 +82,8 @@ const listing = (
 };
 
 /**
- * What the policy of the settings learns of one bundle. All bundles are read that a plan reads: their files say who else needs
- * its shim, and whether shims of this tree are seen at all. No other shim or record is asked for.
+ * Asks for the policy of the settings about one bundle. All bundles are read that a plan reads: their files say which others
+ * need its shim, and whether shims of this tree are seen at all. No other shim or record is asked for.
  */
 export const inspectBundle =
   (capabilities: Capabilities, settings: Settings, name: BundleId) =>

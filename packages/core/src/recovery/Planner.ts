@@ -21,7 +21,7 @@ import { look, notifyDecided, takeAsMany } from './Inspection.js';
 import type { RecoveryError } from './RecoveryError.js';
 import type { Roots } from './Roots.js';
 
-/** What was decided on everything, the bundles that were found, and the pods among them. */
+/** The decisions on all bundles, the bundles that were found, and the pods among them. */
 export interface PlannedHost {
   readonly namespaces: ReadonlyArray<PlannedNamespace>;
   readonly found: ReadonlyArray<BundleEvidence>;
@@ -95,7 +95,7 @@ const sparingLife =
     };
   };
 
-/** What is done to a bundle by a verdict, after `would`. */
+/** The effect of a verdict on a bundle, for a sentence after `would`. */
 const toIt: Readonly<Record<Verdict['_tag'], string>> = {
   Ignore: 'ignore it',
   Adopt: 'adopt it',

@@ -95,7 +95,7 @@ const withRoots = <A>(
 ): TE.TaskEither<RecoveryError, A> =>
   TE.bracket(openRoots(capabilities, settings), use, (roots) => TE.fromTask(closeRoots(capabilities, roots)));
 
-/** What the bundles of the settings' namespaces are called; none is looked into. */
+/** Lists the names of the bundles in the settings' namespaces; looks into none. */
 export const listBundles = (
   settings: Settings,
   capabilities: Capabilities,
@@ -107,7 +107,7 @@ export const listBundles = (
     ),
   );
 
-/** What a plan would learn of one bundle; no other is asked about. None where no bundle of this name stands. */
+/** The facts that a plan would learn of one bundle; no other is asked about. None where no bundle of this name exists. */
 export const inspectBundle = (
   settings: Settings,
   capabilities: Capabilities,
@@ -121,7 +121,10 @@ export const inspectBundle = (
     TE.map(O.map(evidenceFor(settings.policy))),
   );
 
-/** What `recover` would do, and why, as {@link inspectHost} finds it. What the other policies ask is only told to its observer. */
+/**
+ * The plan that `recover` would carry out, with its reasons, as {@link inspectHost} finds it. The answers to the other
+ * policies go only to the observer.
+ */
 export const plan =
   (
     settings: Settings,

@@ -26,7 +26,7 @@ export type Change =
   | { readonly _tag: 'OtherSteps'; readonly planned: ReadonlyArray<Step>; readonly now: ReadonlyArray<Step> }
   | { readonly _tag: 'OtherWork'; readonly path: B.ByteString };
 
-/** What changed since a plan was made. Where nothing was and is to be done, for the same reason, nothing did. */
+/** The changes since a plan was made. None, where nothing was to be done and nothing is, for the same reason. */
 export const changesSince =
   (planned: BundlePlan) =>
   (now: BundlePlan): ReadonlyArray<Change> => {
@@ -50,7 +50,7 @@ const decisionChanges = (planned: BundlePlan, now: BundlePlan): ReadonlyArray<Ch
 const isSame = (planned: FileStatus | null, now: FileStatus | null): boolean =>
   planned === null || now === null ? planned === now : isSameFile(planned, now);
 
-/** What is to become of a bundle, and why, for the middle of a sentence. */
+/** The verdict on a bundle, with its reason, for the middle of a sentence. */
 export const showVerdict =
   (policy: Policy) =>
   ({ evidence, verdict }: BundlePlan): string =>
@@ -109,7 +109,7 @@ const stepChanges = (planned: BundlePlan, now: BundlePlan): ReadonlyArray<Change
     ? []
     : [{ _tag: 'OtherSteps', planned: successPath(planned.steps), now: successPath(now.steps) }];
 
-/** What is left to do once `bootstrap.json` was written: a run that was cut short may have done that already. */
+/** The rest of the steps after `bootstrap.json` was written: a run that was cut short may have done that already. */
 const withoutMigration = (tree: StepTree): StepTree => {
   if (tree._tag === 'End') return tree;
   if (tree.step._tag === 'WriteBootstrap') return withoutMigration(tree.onSuccess);

@@ -1,5 +1,5 @@
 /**
- * What became of everything, as one document: the same shape for a plan and for what was done.
+ * The outcome of a run for every bundle, as one document: a plan and a real run have the same shape.
  *
  * Names in it are readable text: UTF-8, with control characters and stray bytes escaped and backslashes doubled
  * (`ByteString.show`), so that a report can be printed anywhere and two names never look the same.
@@ -50,7 +50,7 @@ export const VerdictName = t.keyof(
 export type VerdictName = t.TypeOf<typeof VerdictName>;
 
 /**
- * What became of a bundle, under each verdict:
+ * The outcome for a bundle, under each verdict:
  * - `adopted`: its task is registered, and the connection to its shim had not ended when the run let go of it or finished.
  * - `removed`: it is gone.
  * - `held`: it is as it was, and its task is not registered.
@@ -65,7 +65,7 @@ export const BundleOutcome = t.keyof(
 
 export type BundleOutcome = t.TypeOf<typeof BundleOutcome>;
 
-/** What lives of a bundle: processes, where they are known, and what was seen. */
+/** The living parts of a bundle: processes, where they are known, and the signs that were seen. */
 export const ReportedLife = t.readonly(t.type({ pids: t.readonlyArray(t.number), says: t.string }), 'ReportedLife');
 
 export interface ReportedLife extends t.TypeOf<typeof ReportedLife> {}
@@ -150,7 +150,7 @@ export interface Summary extends t.TypeOf<typeof Summary> {}
 /** How a run understood where to look. The first reports and recordings do not say it. */
 export const Understanding = t.partial(
   {
-    /** What each of the two directories that were named was taken for. */
+    /** The kind of directory that each of the two named ones was taken for. */
     understood: t.readonly(t.type({ state: DirectoryMeaning, root: DirectoryMeaning })),
     /** Along which PATH programs of shims are looked for, and where that value is from. */
     programPath: t.readonly(t.type({ path: t.string, from: t.string })),
@@ -207,7 +207,7 @@ export const verdictWords: Readonly<Record<VerdictName, string>> = {
 /** The name by which reports call a verdict. */
 export const verdictNameOf = ({ _tag }: Verdict): VerdictName => verdictNames[_tag];
 
-/** What a shim, a store or a recording says is theirs to choose: it neither begins a line nor steers a terminal. */
+/** Puts foreign text in one line: a shim, a store or a recording must neither begin a line nor steer a terminal. */
 export const inOneLine = (sentence: string): string =>
   plain.test(sentence)
     ? sentence
@@ -286,7 +286,7 @@ export const reportPlannedNamespace =
     })),
   });
 
-/** What became of a bundle, from its verdict, its steps, and whether its task is registered. */
+/** The outcome for a bundle, from its verdict, its steps, and whether its task is registered. */
 export const outcomeOf = (
   { _tag }: Verdict,
   { registered, steps }: { readonly registered: boolean; readonly steps: ReadonlyArray<StepReport> },
@@ -303,8 +303,8 @@ export const outcomeOf = (
 };
 
 /**
- * Whether a bundle is, or would be, destroyed though it lives. What was only begun counts, as it cannot be taken back, but not
- * where the processes that were to end live on.
+ * Whether a bundle is, or would be, destroyed though it lives. A destruction that was only begun counts, as it cannot be
+ * taken back, but not where the processes that were to end live on.
  */
 export const losesLife = ({ alive, verdict, outcome, steps }: BundleReport): boolean => {
   if (alive === undefined) return false;
@@ -366,7 +366,7 @@ export const changesSomething = ({ summary, namespaces }: Report): boolean =>
   summary.reap + summary.cleanUp + summary.discard + summary.hold + summary.workDirsRemoved > 0 ||
   namespaces.some(({ error }) => error !== null);
 
-/** What a step acts on, where its name does not say it. */
+/** The object of a step, where its name does not say it. */
 const targetOf = (step: Step): { readonly target?: string } => {
   switch (step._tag) {
     case 'RunBinary':

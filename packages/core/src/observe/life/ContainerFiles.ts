@@ -1,6 +1,6 @@
 /**
- * What the files of a bundle, and the record of its OCI runtime, say of its container. A file that is there and cannot be
- * understood is `Unknown`: what it said is lost, and lost evidence is not the same as none.
+ * Reads the files of a bundle, and the record of its OCI runtime, for facts on its container. A file that exists and cannot
+ * be understood is `Unknown`: its content is lost, and lost evidence is not the same as none.
  */
 import * as E from 'fp-ts/lib/Either.js';
 import * as O from 'fp-ts/lib/Option.js';
@@ -22,7 +22,7 @@ import {
 import * as Layout from '../../capabilities/BundleLayout.js';
 import type { DirectoryKey } from '../../capabilities/Processes.js';
 
-/** What a file says; `Absent` where there is none. `Unknown`: why what it said is not known, for the middle of a sentence. */
+/** The content of a file; `Absent` where there is none. `Unknown`: why it could not be read, for the middle of a sentence. */
 export type Said<A> =
   | { readonly _tag: 'Says'; readonly value: A }
   | { readonly _tag: 'Absent' }
@@ -30,7 +30,7 @@ export type Said<A> =
 
 const absent: Said<never> = { _tag: 'Absent' };
 
-/** What `config.json` says of where the container runs, and with whom. */
+/** The facts in `config.json` on where the container runs, and with which others. */
 export interface ContainerConfig {
   readonly cgroupsPath: B.ByteString | undefined;
   /** The pod that it belongs to: the id of its sandbox, or of the group that shares a shim. */
@@ -39,7 +39,7 @@ export interface ContainerConfig {
   readonly rootPath: B.ByteString | undefined;
 }
 
-/** What `init.pid` says, and when it was written, in milliseconds since the epoch (infinite where that is not known). */
+/** The pid in `init.pid`, and when it was written, in milliseconds since the epoch (infinite where that is not known). */
 export interface InitPid {
   readonly pid: number;
   readonly writtenMs: number;
@@ -116,7 +116,7 @@ const nothing: ContainerFiles = { config: absent, initPid: absent, roots: [], ru
 /** The control groups that a `linux.cgroupsPath` means. */
 export interface MeantGroups {
   readonly isMeant: (path: string) => boolean;
-  /** What the path of each of them contains. */
+  /** A text that the path of each of them contains. */
   readonly hint: B.ByteString;
 }
 
@@ -136,7 +136,7 @@ export const makeRuntimeRecords = (files: FileSystem): RuntimeRecords => {
   };
 };
 
-/** What `config.json` of a bundle says. */
+/** Reads `config.json` of a bundle. */
 export const readConfig =
   (files: FileSystem, namespaces: Namespaces) =>
   (evidence: BundleEvidence): Task<Said<ContainerConfig>> =>
@@ -241,7 +241,7 @@ export const readContainerFiles =
     return { config, initPid, roots, runtimeRecord };
   };
 
-/** What runc, or crun, recorded of the container: each keeps it in another file of the same directory. */
+/** The container's record by runc or crun: each keeps it in another file of the same directory. */
 const runtimeRecordOf =
   (
     files: FileSystem,
@@ -273,7 +273,7 @@ const runtimeRecordOf =
     )();
   };
 
-/** What gVisor's runsc recorded, as the program of another shim: a file beside the directories, named after the sandbox, too. */
+/** The record of gVisor's runsc, the runtime of another shim: a file beside the directories, named after the sandbox too. */
 const runscRecordOf =
   (
     files: FileSystem,

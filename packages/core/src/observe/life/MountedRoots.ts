@@ -40,7 +40,7 @@ interface Mounted {
   readonly roots: ReadonlyMap<B.ByteString, B.ByteString>;
 }
 
-/** What was mounted last at a place hides what was mounted there before. */
+/** Looks at the mount table once. The last mount at a place hides the earlier ones. */
 const look =
   (mounts: Looks, state: B.ByteString): Task<E.Either<string, Mounted>> =>
   async () => {

@@ -34,7 +34,7 @@ export interface Pods {
   readonly atSocketOf: (policy: Policy, evidence: BundleEvidence) => ReadonlyArray<Neighbour>;
   /** All other bundles of its pod. Reads `config.json` of every bundle of the namespace, once. */
   readonly membersOf: (evidence: BundleEvidence) => Task<ReadonlyArray<Neighbour>>;
-  /** What `config.json` of a bundle of the tree that is recovered says, where it was read for its pod. */
+  /** The `config.json` of a bundle in the tree that is recovered, where it was read for its pod. */
   readonly configOf: (evidence: BundleEvidence) => Task<Said<ContainerConfig> | undefined>;
   /** The name of the tree beside this one. */
   readonly treeBeside: B.ByteString | undefined;
@@ -245,7 +245,7 @@ const socketKey = (namespace: B.ByteString, socket: SocketName): string => JSON.
 const isSame = (neighbour: Neighbour, { namespace, id }: BundleEvidence): boolean =>
   neighbour.tree === undefined && neighbour.evidence.namespace === namespace && neighbour.evidence.id === id;
 
-/** What keeps us from knowing which sandbox a bundle names. */
+/** Why we cannot know which sandbox a bundle names. */
 const lostSandbox = ({ contents }: BundleEvidence): string | undefined => {
   const reading = contents?._tag === 'Listed' ? contents.sandbox : undefined;
   if (reading?._tag === 'Failed') return showFileError(reading.error);

@@ -15,7 +15,7 @@ import {
 } from '../../capabilities/Processes.js';
 import type { MeantGroups } from './ContainerFiles.js';
 
-/** What a shim's command line says of whose shim it is. `undefined` where it says nothing. */
+/** The bundle to which a shim belongs, by its command line. `undefined` where that names none. */
 export interface ShimCommand {
   /** The base name of its first word. */
   readonly program: B.ByteString;
@@ -32,8 +32,8 @@ export interface ShimCommand {
 const actions: ReadonlyArray<string> = ['start', 'delete'];
 
 /**
- * Reads the command line of a process as that of a shim; `undefined` where it names no namespace and no bundle. What comes
- * before the first flag of a shim is its program, which an interpreter or a loader may run.
+ * Reads the command line of a process as that of a shim; `undefined` where it names no namespace and no bundle. The words
+ * before the first flag of a shim are its program, which an interpreter or a loader may run.
  */
 export const shimCommandOf = (words: ReadonlyArray<B.ByteString>): ShimCommand | undefined => {
   const commandLine = wordsOfCommand(words);
@@ -145,7 +145,7 @@ export interface ProcessTable {
     otherNamespaces: ReadonlySet<string>,
     isOwnGroupKnown: boolean,
   ) => Readonly<Record<GroupMatch, ReadonlyArray<ProcessInfo>>>;
-  /** Every process that is a shim by its command line, whatever it names. */
+  /** Every process that is a shim by its command line, of any namespace and bundle. */
   readonly shims: ReadonlyArray<ShimProcess>;
   readonly all: ReadonlyArray<ProcessInfo>;
 }
@@ -382,5 +382,5 @@ const keysOf = (socket: SocketName): ReadonlyArray<string> => {
 /** Some programs bind the whole of an abstract address, filled up with NULs, which the kernel prints as `@`. */
 const withoutFilling = (name: string): string => name.replace(/[@\0]+$/, '');
 
-/** The name of a shim's socket is a hash: one this long is not another's, by whatever path it was bound. */
+/** The name of a shim's socket is a hash: one this long is not another's, even if it was bound by another path. */
 const longNameBytes = 32;

@@ -1,6 +1,6 @@
 /**
- * Asks every source whether a bundle's shim and its container live. What all bundles share is looked at once a run: the
- * table of processes, the listening sockets, the pods.
+ * Asks every source whether a bundle's shim and its container live. The sources that all bundles share are looked
+ * at once a run: the table of processes, the listening sockets, the pods.
  */
 import * as E from 'fp-ts/lib/Either.js';
 import type { Task } from 'fp-ts/lib/Task.js';
@@ -47,7 +47,7 @@ import {
   type SignSource,
 } from '../../decide/Signs.js';
 
-/** What all bundles of a run share. */
+/** The means and the looks that all bundles of a run share. */
 export interface SignNeeds {
   readonly capabilities: Capabilities;
   readonly namespaces: Namespaces;
@@ -68,7 +68,7 @@ export interface SignNeeds {
 
 type BundleAt = (directory: DirectoryKey) => BundleEvidence | undefined;
 
-/** What every source says of one bundle. */
+/** Asks every source about one bundle. */
 export const signsOfLife =
   (needs: SignNeeds) =>
   (evidence: BundleEvidence): Task<Signs> =>
@@ -268,7 +268,7 @@ const rootSign = async (
     : sign(source, 'dead', `no process has ${what} for root`);
 };
 
-/** What works or runs below the bundle may be of its container, wherever its root is. */
+/** A process that works or runs below the bundle may be of its container, even if its root is elsewhere. */
 const belowSign = async ({ needs, seen, evidence }: About): Promise<ReadonlyArray<Sign>> => {
   const below = await needs.processesBelow(seen, evidence)();
   if (E.isLeft(below)) return [sign('root-file-system', 'unknown', below.left)];
@@ -384,9 +384,9 @@ const programOf = ({ commandLine: [first] }: ProcessInfo): string =>
   first === undefined ? '' : ` (${B.show(B.slice(first, first.lastIndexOf('/') + 1))})`;
 
 /**
- * What this process may see at all. In a pid namespace that is not the machine's first, a shim outside it is not seen, unless
- * a shim of this tree is seen inside. Where shims live in another mount namespace, what is mounted there is not seen either.
- * A namespace that may not be looked at may be another one.
+ * Whether this process can see the shims at all. From a pid namespace that is not the machine's first, a shim outside it is
+ * not seen; if a shim of this tree is seen inside, that is enough. Where shims live in another mount namespace, the mounts
+ * there are not seen either. A namespace that may not be looked at may be another one.
  */
 const ownView = (about: About): Sign => {
   const known = views.get(about.seen) ?? lookAtOwnView(about);
