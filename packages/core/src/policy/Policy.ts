@@ -55,8 +55,8 @@ export interface Policy {
    * - `rootfs`: what is mounted on it, and nothing below;
    * - `rootfs-and-below`: all that the mount table names at or below its path as it is written (H13);
    * - `target-and-below`: the same, at or below where that path leads (H14);
-   * - `bundle`: all below the bundle, also where the state directory's path is a symlink, but never beyond a symlink in it; then
-   *   the table is read again, and nothing is removed unless nothing is mounted there any more (H12, H13, H14).
+   * - `bundle`: all below the bundle, also where the state directory's path is a symlink, but never beyond a symlink in it.
+   *   Then the table is read again, and nothing is removed unless nothing is mounted there any more (H12, H13, H14).
    */
   readonly unmounts: 'rootfs' | 'rootfs-and-below' | 'target-and-below' | 'bundle';
   /**
